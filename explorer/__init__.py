@@ -1,0 +1,1 @@
+"""What is computed about a tokenizer; nothing here but `explorer.ui` knows of Streamlit."""

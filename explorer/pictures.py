@@ -1,0 +1,40 @@
+"""A picture that the person chose, at the size the app works with."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from vqvae.images import fit_within, read_photo, to_png, to_tensor
+
+WORKING_SIZES = (128, 256, 384, 512)  # pixels on the long side
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image file, read and shrunk to the working size."""
+
+    key: str  # SHA-256 over the pixels and their shape: equal for equal pictures
+    pixels: np.ndarray  # uint8 [H, W, 3]
+    original_size: tuple[int, int]  # width, height in pixels, before shrinking
+    notes: tuple[str, ...]  # what was done to it, a sentence each
+    png_bytes: int  # size of these pixels as a PNG
+
+    @property
+    def image(self) -> Tensor:
+        """[1, 3, H, W] in [0, 1]."""
+        return to_tensor(self.pixels)
+
+
+def open_picture(data: bytes, name: str, *, working_size: int) -> Picture:
+    """An image file's bytes -> Picture with a long side of at most `working_size` pixels; raises BadInput."""
+    photo = read_photo(data, name)
+    image = fit_within(photo.image, working_size)
+    notes = photo.notes
+    if image.size != photo.image.size:
+        (width, height), (full_width, full_height) = image.size, photo.image.size
+        notes = (*notes, f"Shrunk from {full_width:,} × {full_height:,} to {width} × {height} px.")
+    pixels = np.asarray(image)
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Picture(digest, pixels, photo.image.size, notes, len(to_png(pixels)))

@@ -1,0 +1,567 @@
+// The canvas: original, reconstruction, and error map or grid of codes, with one zoom, one hover and one selection.
+//
+// Streamlit calls the default export again for every message, with the same parent element and new setters; what has
+// to outlive a message is kept in `canvases`.
+
+const canvases = new WeakMap();
+
+export default function ({ parentElement, data, setStateValue }) {
+  let canvas = canvases.get(parentElement);
+  if (!canvas) {
+    canvas = new Canvas(parentElement);
+    canvases.set(parentElement, canvas);
+  }
+  canvas.transport.setStateValue = setStateValue;
+  if (data) canvas.receive(unpack(data));
+  return () => canvas.unmount();
+}
+
+// --- the wire -------------------------------------------------------------------------------------------------------
+
+const ARRAY_TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array };
+
+/** The mirror of `pack` in message.py: bytes -> header, with each array under its name. */
+function unpack(bytes) {
+  const aligned = bytes.byteOffset % 4 ? bytes.slice() : bytes;
+  const length = new DataView(aligned.buffer, aligned.byteOffset).getUint32(0, true);
+  const message = JSON.parse(new TextDecoder().decode(aligned.subarray(4, 4 + length)));
+  const start = aligned.byteOffset + 4 + length;
+  for (const { name, dtype, shape, offset } of message.arrays) {
+    const count = shape.reduce((product, side) => product * side, 1);
+    message[name] = { shape, values: new ARRAY_TYPES[dtype](aligned.buffer, start + offset, count) };
+  }
+  return message;
+}
+
+/** One request in flight; of those that wait, only the newest is sent. */
+class Transport {
+  constructor(compose) {
+    this.compose = compose; // () -> the whole request, as of now
+    this.sequence = 0;
+    this.answered = 0;
+    this.waiting = false;
+    this.setStateValue = null;
+  }
+
+  get pending() {
+    return this.waiting || this.answered < this.sequence;
+  }
+
+  request() {
+    const lost = this.answered < this.sequence && performance.now() - this.sentAt > 5000;
+    if (this.answered < this.sequence && !lost) {
+      this.waiting = true;
+      return;
+    }
+    this.waiting = false;
+    this.sequence += 1;
+    this.sentAt = performance.now();
+    this.setStateValue("request", { sequence: this.sequence, ...this.compose() });
+  }
+
+  /** Whether an answer is news: never draw one that is older than what is shown. */
+  accept(sequence) {
+    if (sequence < this.answered) return false;
+    this.sequence = Math.max(this.sequence, sequence);
+    this.answered = sequence;
+    if (this.waiting) this.request();
+    return true;
+  }
+}
+
+// --- pictures -------------------------------------------------------------------------------------------------------
+
+/** Piecewise linear dark-to-bright ramp for the error map: black, purple, orange, pale yellow. */
+const ERROR_STOPS = [[8, 6, 20], [92, 24, 110], [226, 82, 66], [253, 231, 160]];
+const ERROR_FULL = 64; // mean absolute difference, in levels of 255, that is drawn brightest
+
+function errorColour(difference) {
+  const place = Math.min(1, difference / ERROR_FULL) * (ERROR_STOPS.length - 1);
+  const low = Math.min(Math.floor(place), ERROR_STOPS.length - 2);
+  return ERROR_STOPS[low].map((value, i) => value + (place - low) * (ERROR_STOPS[low + 1][i] - value));
+}
+const ERROR_RAMP = Array.from({ length: 256 }, (_, i) => errorColour((i / 255) * ERROR_FULL));
+
+/** Fill a <canvas> from [height, width, 3] bytes. */
+function paint(element, { shape: [height, width], values }) {
+  element.width = width;
+  element.height = height;
+  const image = new ImageData(width, height);
+  for (let from = 0, to = 0; from < values.length; from += 3, to += 4) {
+    image.data[to] = values[from];
+    image.data[to + 1] = values[from + 1];
+    image.data[to + 2] = values[from + 2];
+    image.data[to + 3] = 255;
+  }
+  element.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** Mean absolute difference over the channels, through the ramp: [H, W, 3] bytes. */
+function errorMap(original, reconstruction) {
+  const [a, b] = [original.values, reconstruction.values];
+  const values = new Uint8Array(a.length);
+  for (let i = 0; i < a.length; i += 3) {
+    const sum = Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]);
+    const colour = ERROR_RAMP[Math.min(255, Math.round((sum / 3 / ERROR_FULL) * 255))];
+    values[i] = colour[0];
+    values[i + 1] = colour[1];
+    values[i + 2] = colour[2];
+  }
+  return { shape: original.shape, values };
+}
+
+// --- the component --------------------------------------------------------------------------------------------------
+
+const MARKUP = `
+  <div class="canvas" part="canvas">
+    <div class="bar">
+      <div class="segments" role="group" aria-label="Layout">
+        <button data-view="side" data-tip="Original and reconstruction next to each other">Side by side</button>
+        <button data-view="slider" data-tip="Both in one place, with a line to drag between them">Before / after</button>
+      </div>
+      <div class="segments third" role="group" aria-label="Third picture">
+        <button data-panel-choice="error" data-tip="Where the reconstruction differs from the original">Error</button>
+        <button data-panel-choice="codes" data-tip="One square per cell, in the colour that its code decodes to">Codes</button>
+      </div>
+      <p class="readout" aria-live="polite"></p>
+      <div class="segments zoom" role="group" aria-label="Zoom">
+        <button data-zoom="out" aria-label="Zoom out">−</button>
+        <button data-zoom="reset" data-tip="Show the whole picture">Fit</button>
+        <button data-zoom="in" aria-label="Zoom in">+</button>
+      </div>
+    </div>
+    <div class="panels">
+      ${panelMarkup("original", "Original")}
+      ${panelMarkup("reconstruction", "Reconstruction")}
+      ${panelMarkup("error", "Error")}
+      ${panelMarkup("codes", "Codes")}
+    </div>
+    <div class="controls">
+      <label class="switch"><input type="checkbox" role="switch"><span class="track"></span><span class="name"></span></label>
+      <label class="amount"><span>How much</span><input type="range" min="0" max="1" step="0.01"><output></output></label>
+      <button class="reset" data-tip="Embedding on, all of it">Reset</button>
+      <p class="sentence"></p>
+    </div>
+    <div class="figures"></div>
+  </div>`;
+
+function panelMarkup(name, title) {
+  return `<figure data-panel="${name}">
+      <div class="viewport" tabindex="0" role="img" aria-label="${title}">
+        <canvas class="pixels"></canvas><canvas class="before" hidden></canvas><canvas class="marks"></canvas>
+        <div class="divider" role="slider" aria-label="Before and after" aria-valuemin="0" aria-valuemax="100" tabindex="0" hidden></div>
+      </div>
+      <figcaption>${title}</figcaption>
+    </figure>`;
+}
+
+const PANELS = ["original", "reconstruction", "error", "codes"];
+const MOST_ZOOM = 24;
+const NARROW = 640; // CSS pixels, as in canvas.css
+const TALLEST = "24rem"; // of a picture
+const READABLE_CELL = 26; // CSS pixels along a cell from which its index is written into it
+
+class Canvas {
+  constructor(root) {
+    const holder = document.createElement("div");
+    holder.innerHTML = MARKUP;
+    root.appendChild(holder);
+    this.root = holder;
+    this.panels = Object.fromEntries(PANELS.map((name) => [name, this.panelParts(name)]));
+    this.message = null;
+    this.layers = null; // what stays the same while the content does: original, indices, colours
+    this.local = { blend: 1, uses_embedding: true, cell: null, view: "side", panel: "error" };
+    this.hover = null;
+    this.zoom = { scale: 1, x: 0.5, y: 0.5 }; // the point of the picture that is in the middle of each viewport
+    this.divide = 0.5;
+    this.dragging = false; // the blend slider is being moved
+    this.transport = new Transport(() => ({
+      content: this.message.content,
+      settled: !this.dragging,
+      complete: this.layers?.content === this.message.content,
+      ...this.local,
+    }));
+    this.listen();
+    this.resizes = new ResizeObserver(() => this.draw());
+    this.resizes.observe(holder.querySelector(".panels"));
+  }
+
+  unmount() {
+    this.resizes.disconnect();
+  }
+
+  panelParts(name) {
+    const figure = this.find(`[data-panel="${name}"]`);
+    const parts = { figure };
+    for (const part of ["viewport", "pixels", "before", "marks", "divider"]) parts[part] = figure.querySelector(`.${part}`);
+    parts.caption = figure.querySelector("figcaption");
+    return parts;
+  }
+
+  find(selector) {
+    return this.root.querySelector(selector);
+  }
+
+  // --- messages
+
+  receive(message) {
+    this.resizes.observe(this.find(".panels"));
+    const changed = this.message?.content !== message.content;
+    if (changed) {
+      // Another picture or checkpoint: whatever was asked for the last one is void.
+      this.transport.answered = this.transport.sequence = Math.max(this.transport.sequence, message.sequence);
+      this.transport.waiting = false;
+    } else if (!this.transport.accept(message.sequence)) {
+      return;
+    }
+    this.message = message;
+    if (message.original) {
+      const { content, original, indices, colours } = message;
+      this.layers = { content, original, indices, colours, counts: countOf(indices.values) };
+      if (changed) Object.assign(this, { hover: null, zoom: { scale: 1, x: 0.5, y: 0.5 } });
+      paint(this.panels.original.pixels, original);
+      paint(this.panels.reconstruction.before, original);
+      paint(this.panels.codes.pixels, colours);
+    } else if (this.layers?.content !== message.content) {
+      this.transport.request(); // the pictures were left out, and this canvas never had them
+      return;
+    }
+    if (!this.transport.pending) {
+      const { blend, uses_embedding, cell, view, panel } = message;
+      this.local = { blend, uses_embedding, cell, view, panel };
+    }
+    paint(this.panels.reconstruction.pixels, message.reconstruction);
+    paint(this.panels.error.pixels, errorMap(this.layers.original, message.reconstruction));
+    this.root.firstElementChild.dataset.sequence = message.sequence;
+    this.draw();
+  }
+
+  change(values) {
+    Object.assign(this.local, values);
+    this.draw();
+    this.transport.request();
+  }
+
+  drag(slider, dragging) {
+    this.dragging = dragging;
+    this.change({ blend: Number(slider.value), uses_embedding: true });
+  }
+
+  // --- what the person does
+
+  listen() {
+    const on = (selector, event, action) =>
+      this.root.querySelectorAll(selector).forEach((element) => element.addEventListener(event, action));
+    on("[data-view]", "click", (event) => this.change({ view: event.currentTarget.dataset.view }));
+    on("[data-panel-choice]", "click", (event) => this.change({ panel: event.currentTarget.dataset.panelChoice }));
+    on("[data-zoom]", "click", (event) => this.zoomButton(event.currentTarget.dataset.zoom));
+    on(".switch input", "change", (event) => this.change({ uses_embedding: event.target.checked }));
+    on(".amount input", "input", (event) => this.drag(event.target, true));
+    on(".amount input", "change", (event) => this.drag(event.target, false));
+    on(".reset", "click", () => this.change({ blend: 1, uses_embedding: true }));
+    for (const name of PANELS) this.listenTo(this.panels[name]);
+  }
+
+  listenTo({ viewport, divider }) {
+    let drag = null;
+    viewport.addEventListener("pointermove", (event) => {
+      if (drag) {
+        const box = viewport.getBoundingClientRect();
+        if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 4) drag.moved = true;
+        if (drag.divider) this.setDivide((event.clientX - box.left) / box.width);
+        else if (drag.moved && this.zoom.scale > 1) {
+          const { scale } = this.zoom;
+          this.setZoom(scale, drag.from.x - (event.clientX - drag.x) / box.width / scale,
+            drag.from.y - (event.clientY - drag.y) / box.height / scale);
+        }
+      }
+      this.setHover(this.cellAt(viewport, event));
+    });
+    viewport.addEventListener("pointerleave", () => this.setHover(null));
+    viewport.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      drag = { x: event.clientX, y: event.clientY, from: { ...this.zoom }, divider: event.target === divider };
+      viewport.setPointerCapture(event.pointerId);
+    });
+    viewport.addEventListener("pointerup", (event) => {
+      if (drag && !drag.moved && !drag.divider) {
+        const cell = this.cellAt(viewport, event);
+        this.change({ cell: same(cell, this.local.cell) ? null : cell });
+      }
+      drag = null;
+    });
+    viewport.addEventListener("pointercancel", () => (drag = null));
+    viewport.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !event.metaKey && this.zoom.scale === 1 && event.deltaY > 0) return; // scroll the page
+      event.preventDefault();
+      const at = this.pointAt(viewport, event);
+      const scale = clamp(this.zoom.scale * Math.exp(-event.deltaY / 300), 1, MOST_ZOOM);
+      const kept = this.zoom.scale / scale; // the point under the pointer stays there
+      this.setZoom(scale, at.x + (this.zoom.x - at.x) * kept, at.y + (this.zoom.y - at.y) * kept);
+    }, { passive: false });
+    viewport.addEventListener("keydown", (event) => {
+      if (event.target === divider) this.moveDivider(event);
+      else this.moveCell(event);
+    });
+  }
+
+  moveCell(event) {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (event.key === "Escape") this.change({ cell: null });
+    if (!step || !this.layers) return;
+    event.preventDefault();
+    const [rows, columns] = this.layers.indices.shape;
+    const [row, column] = this.local.cell ?? [Math.floor(rows / 2), Math.floor(columns / 2)];
+    this.change({ cell: [clamp(row + step[0], 0, rows - 1), clamp(column + step[1], 0, columns - 1)] });
+  }
+
+  moveDivider(event) {
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    this.setDivide(this.divide + step);
+  }
+
+  zoomButton(which) {
+    if (which === "reset") this.setZoom(1, 0.5, 0.5);
+    else this.setZoom(clamp(this.zoom.scale * (which === "in" ? 1.6 : 1 / 1.6), 1, MOST_ZOOM), ...this.zoomCentre());
+  }
+
+  zoomCentre() {
+    const { cell } = this.local; // zooming in by button goes to the selected cell
+    if (!cell || !this.layers || this.zoom.scale > 1) return [this.zoom.x, this.zoom.y];
+    const [height, width] = this.layers.original.shape;
+    const { stride } = this.message;
+    return [((cell[1] + 0.5) * stride) / width, ((cell[0] + 0.5) * stride) / height];
+  }
+
+  setZoom(scale, x, y) {
+    const margin = 0.5 / scale;
+    this.zoom = { scale, x: clamp(x, margin, 1 - margin), y: clamp(y, margin, 1 - margin) };
+    this.draw();
+  }
+
+  setDivide(divide) {
+    this.divide = clamp(divide, 0, 1);
+    this.draw();
+  }
+
+  setHover(cell) {
+    if (same(cell, this.hover)) return;
+    this.hover = cell;
+    this.drawMarks();
+  }
+
+  // --- places
+
+  /** Where in the picture an event is: x and y in 0…1. */
+  pointAt(viewport, event) {
+    const box = viewport.getBoundingClientRect();
+    const { scale, x, y } = this.zoom;
+    return {
+      x: x + ((event.clientX - box.left) / box.width - 0.5) / scale,
+      y: y + ((event.clientY - box.top) / box.height - 0.5) / scale,
+    };
+  }
+
+  cellAt(viewport, event) {
+    if (!this.layers) return null;
+    const [height, width] = this.layers.original.shape;
+    const [rows, columns] = this.layers.indices.shape;
+    const { x, y } = this.pointAt(viewport, event);
+    const [row, column] = [(y * height) / this.message.stride, (x * width) / this.message.stride].map(Math.floor);
+    return row >= 0 && column >= 0 && row < rows && column < columns ? [row, column] : null;
+  }
+
+  // --- drawing
+
+  draw() {
+    if (!this.layers || !this.message) return;
+    const { view, panel, uses_embedding, blend } = this.local;
+    const [height, width] = this.layers.original.shape;
+    this.root.firstElementChild.dataset.layout = view;
+    const narrow = this.find(".panels").clientWidth <= NARROW; // two by two, so both error and codes have a place
+    for (const name of PANELS) {
+      const { figure, viewport } = this.panels[name];
+      const unchosen = !narrow && name !== panel && (name === "error" || name === "codes");
+      figure.hidden = unchosen || (view === "slider" && name === "original");
+      viewport.style.aspectRatio = `${width} / ${height}`;
+      viewport.style.maxWidth = `calc(${TALLEST} * ${width / height})`;
+    }
+    this.root.querySelectorAll("[data-view]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.view === view));
+    this.root.querySelectorAll("[data-panel-choice]").forEach((b) =>
+      b.setAttribute("aria-pressed", b.dataset.panelChoice === panel));
+
+    const { before, divider } = this.panels.reconstruction;
+    before.hidden = divider.hidden = view !== "slider";
+    divider.style.left = `${100 * this.divide}%`;
+    divider.setAttribute("aria-valuenow", Math.round(100 * this.divide));
+    this.panels.reconstruction.caption.textContent = view === "slider" ? "Original | Reconstruction" : "Reconstruction";
+    this.panels.error.caption.innerHTML =
+      `Error <span class="ramp" data-tip="Mean absolute difference over red, green and blue, in levels of 255"><i>0</i><b></b><i>${ERROR_FULL}+</i></span>`;
+    for (const name of PANELS) this.place(this.panels[name]);
+
+    const oneInput = this.message.inputs === 1;
+    this.find(".switch .name").textContent = oneInput ? "Feed the embedding in place of the codes" : "Decoder uses the embedding";
+    this.find(".switch input").checked = uses_embedding;
+    const range = this.find(".amount input");
+    range.value = blend;
+    range.style.setProperty("--filled", `${100 * blend}%`);
+    this.find(".amount").classList.toggle("off", !uses_embedding);
+    this.find(".amount output").textContent = `${Math.round(100 * blend)} %`;
+    this.find(".sentence").textContent = this.message.sentence;
+    this.drawFigures();
+    this.drawMarks();
+  }
+
+  /** Put the picture behind its viewport, as the zoom says. */
+  place({ viewport, pixels, before }) {
+    const [height, width] = this.layers.original.shape;
+    const [rows, columns] = this.layers.indices.shape;
+    const { scale, x, y } = this.zoom;
+    const { stride } = this.message;
+    for (const element of [pixels, before]) {
+      // The grid of codes covers the padding too: its last cells may reach beyond the picture.
+      const codes = pixels === this.panels.codes.pixels;
+      element.style.width = `${100 * scale * (codes ? (columns * stride) / width : 1)}%`;
+      element.style.height = `${100 * scale * (codes ? (rows * stride) / height : 1)}%`;
+      element.style.left = `${100 * (0.5 - x * scale)}%`;
+      element.style.top = `${100 * (0.5 - y * scale)}%`;
+    }
+    const left = 0.5 - x * scale; // of the picture, in viewports
+    before.style.clipPath = `inset(0 ${100 * (1 - clamp((this.divide - left) / scale, 0, 1))}% 0 0)`;
+    viewport.classList.toggle("zoomed", scale > 1);
+  }
+
+  drawFigures() {
+    const holder = this.find(".figures");
+    const wanted = JSON.stringify(this.message.figures);
+    if (holder.dataset.shown === wanted) return;
+    holder.dataset.shown = wanted;
+    holder.replaceChildren(...this.message.figures.map((group) => {
+      const list = document.createElement("dl");
+      for (const [label, value, meaning] of group) {
+        const entry = document.createElement("div");
+        entry.dataset.tip = meaning;
+        entry.tabIndex = 0;
+        entry.append(textElement("dt", label), textElement("dd", value));
+        list.append(entry);
+      }
+      return list;
+    }));
+  }
+
+  drawMarks() {
+    if (!this.layers) return;
+    for (const name of PANELS) if (!this.panels[name].figure.hidden) this.drawMarksOf(name);
+    this.describeCell();
+  }
+
+  drawMarksOf(name) {
+    const { viewport, marks } = this.panels[name];
+    const box = viewport.getBoundingClientRect();
+    const ratio = window.devicePixelRatio || 1;
+    marks.width = Math.round(box.width * ratio);
+    marks.height = Math.round(box.height * ratio);
+    const brush = marks.getContext("2d");
+    brush.scale(ratio, ratio);
+    const [height, width] = this.layers.original.shape;
+    const { scale, x, y } = this.zoom;
+    const side = (this.message.stride * box.width * scale) / width; // of a cell, in CSS pixels
+    const left = box.width * (0.5 - x * scale);
+    const top = box.height * (0.5 - y * scale);
+    const at = ([row, column]) => [left + column * side, top + row * side, side, side];
+    if (name === "codes" && side >= READABLE_CELL) this.writeIndices(brush, at, side, box);
+    const marked = this.hover ?? this.local.cell;
+    if (marked) this.drawTwins(brush, at, marked);
+    if (this.hover) outline(brush, at(this.hover), "#fff", 1.5);
+    if (this.local.cell) outline(brush, at(this.local.cell), accent(this.root), 2);
+  }
+
+  /** A faint frame on every other cell that has the same code. */
+  drawTwins(brush, at, cell) {
+    const { values, shape: [, columns] } = this.layers.indices;
+    const code = values[cell[0] * columns + cell[1]];
+    brush.strokeStyle = "rgba(255, 255, 255, 0.75)";
+    brush.lineWidth = 1;
+    for (let place = 0; place < values.length; place += 1) {
+      if (values[place] !== code) continue;
+      const [x, y, side] = at([Math.floor(place / columns), place % columns]);
+      brush.strokeRect(x + 0.5, y + 0.5, Math.max(1, side - 1), Math.max(1, side - 1));
+    }
+  }
+
+  writeIndices(brush, at, side, box) {
+    const { values, shape: [rows, columns] } = this.layers.indices;
+    const { values: colours } = this.layers.colours;
+    const widest = String(values.reduce((most, value) => Math.max(most, value), 0)).length;
+    brush.font = `500 ${Math.min(15, (side * 1.45) / Math.max(3, widest))}px ${getComputedStyle(this.root).fontFamily}`;
+    brush.textAlign = "center";
+    brush.textBaseline = "middle";
+    for (let row = 0; row < rows; row += 1) {
+      for (let column = 0; column < columns; column += 1) {
+        const [x, y] = at([row, column]);
+        if (x + side < 0 || y + side < 0 || x > box.width || y > box.height) continue;
+        const place = row * columns + column;
+        const [red, green, blue] = colours.subarray(3 * place, 3 * place + 3);
+        brush.fillStyle = 0.3 * red + 0.59 * green + 0.11 * blue > 140 ? "rgba(0,0,0,.8)" : "rgba(255,255,255,.92)";
+        brush.fillText(values[place], x + side / 2, y + side / 2);
+      }
+    }
+  }
+
+  describeCell() {
+    const readout = this.find(".readout");
+    const cell = this.hover ?? this.local.cell;
+    if (!cell) {
+      readout.textContent = "Point at a cell to see its code; click to keep it.";
+      readout.classList.add("hint");
+      return;
+    }
+    readout.classList.remove("hint");
+    const { indices, colours, counts } = this.layers;
+    const place = cell[0] * indices.shape[1] + cell[1];
+    const code = indices.values[place];
+    const number = counts.get(code);
+    const swatch = document.createElement("i");
+    swatch.style.background = `rgb(${colours.values.subarray(3 * place, 3 * place + 3).join(" ")})`;
+    const text = `in row ${cell[0]}, column ${cell[1]} · ${number === 1 ? "only here" : `${number} cells of this picture`}`;
+    readout.replaceChildren(swatch, textElement("b", `Code ${code}`), textElement("span", text));
+  }
+}
+
+// --- small things ---------------------------------------------------------------------------------------------------
+
+function clamp(value, low, high) {
+  return Math.min(high, Math.max(low, value));
+}
+
+function same(one, other) {
+  return one === other || (one && other && one[0] === other[0] && one[1] === other[1]) || false;
+}
+
+function countOf(values) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
+
+function textElement(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+function accent(element) {
+  return getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
+}
+
+/** A frame that shows on any picture: a line with a dark one on either side. */
+function outline(brush, [x, y, side], colour, width) {
+  brush.lineWidth = width + 2;
+  brush.strokeStyle = "rgba(0, 0, 0, 0.75)";
+  brush.strokeRect(x, y, side, side);
+  brush.lineWidth = width;
+  brush.strokeStyle = colour;
+  brush.strokeRect(x, y, side, side);
+}

@@ -1,0 +1,62 @@
+"""The gallery: pictures to choose from by their thumbnail, and pasting one from the clipboard."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+_FOLDER = Path(__file__).parent
+_mount = st.components.v2.component(
+    "vqvae_explorer_gallery",
+    css=(_FOLDER / "gallery.css").read_text(),
+    js=(_FOLDER / "gallery.js").read_text(),
+)
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture to choose: what to call it, and a small PNG of it."""
+
+    name: str
+    title: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the person just did: chose a thumbnail by name, or pasted a picture. At most one of the two is set."""
+
+    picked: str | None = None
+    pasted: bytes | None = None
+
+
+def show(thumbnails: list[Thumbnail], *, chosen: str, key: str) -> Choice:
+    """Draw the gallery with one thumbnail marked as chosen; returns what the person did since the last run."""
+    entries = [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "source": "data:image/png;base64," + base64.b64encode(entry.png).decode(),
+        }
+        for entry in thumbnails
+    ]
+    result = _mount(
+        key=key,
+        data={"entries": entries, "chosen": chosen},
+        on_picked_change=lambda: None,
+        on_pasted_change=lambda: None,
+    )
+    picked = result.picked if result.picked in {entry.name for entry in thumbnails} else None
+    return Choice(picked, _decoded(result.pasted))
+
+
+def _decoded(pasted: object) -> bytes | None:
+    """Base64 text from the browser -> bytes; anything else is nothing."""
+    if not isinstance(pasted, str):
+        return None
+    try:
+        return base64.b64decode(pasted, validate=True)
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,101 @@
+"""What every page opens with: the sidebar, the checkpoint picker and the loaded tokenizer."""
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from explorer.ui import cache, store, widgets
+from explorer.ui.store import Session
+from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
+from vqvae.errors import BadInput
+from vqvae.tokenizer import Tokenizer
+
+_STYLE = Path(__file__).parent / "page.css"
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """An open page: what it shows, and with which tokenizer."""
+
+    session: Session
+    info: CheckpointInfo
+    tokenizer: Tokenizer
+    fingerprint: str
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the decoder has."""
+        return 2 if self.info.config.decoder_inputs == "both" else 1
+
+
+def open_page(title: str, subtitle: str) -> Page:
+    """Draw what all pages share and load the chosen checkpoint; where there is none, say so and end the page."""
+    st.html(_STYLE)
+    session = store.read()
+    with st.sidebar:
+        st.html('<div class="brand"><i></i><i></i><i></i><i></i><span>VQ-VAE Explorer</span></div>')
+        found = cache.find_checkpoints()
+        sound = [entry for entry in found if isinstance(entry, CheckpointInfo)]
+        broken = [entry for entry in found if isinstance(entry, BrokenCheckpoint)]
+        if sound:
+            session = store.write(_pick(session, sound))
+            opened, failed = _open(session, sound)
+            broken += failed
+            if opened:
+                _describe(opened.info)
+        _list_broken(broken)
+    st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
+    if not sound or opened is None:
+        st.info(
+            f"There is no checkpoint to open. Put a folder with config.json and model.safetensors into "
+            f"{widgets.plain(str(cache.ROOT))}, or train one: `python -m vqvae.train DATA --out checkpoints/mine`"
+        )
+        st.stop()
+    return opened
+
+
+def _pick(session: Session, sound: list[CheckpointInfo]) -> Session:
+    names = [entry.name for entry in sound]
+    if session.checkpoint not in names:
+        st.warning(f"There is no checkpoint named {widgets.plain(session.checkpoint[:60])} here.")
+        session = session.with_checkpoint("photos" if "photos" in names else names[0])
+    chosen = st.selectbox("Checkpoint", names, index=names.index(session.checkpoint))
+    return session.with_checkpoint(chosen)
+
+
+def _open(session: Session, sound: list[CheckpointInfo]) -> tuple[Page | None, list[BrokenCheckpoint]]:
+    """The chosen checkpoint, or when its weights turn out bad the next one that opens; and those that did not."""
+    failed = []
+    for info in sorted(sound, key=lambda entry: entry.name != session.checkpoint):
+        try:
+            fingerprint = cache.fingerprint(info.folder)
+            return Page(session, info, cache.load_tokenizer(info.folder, fingerprint), fingerprint), failed
+        except (BadInput, OSError) as fault:
+            failed.append(BrokenCheckpoint(info.name, info.folder, str(fault)))
+    return None, failed
+
+
+def _describe(info: CheckpointInfo) -> None:
+    config = info.config
+    if info.summary:
+        st.caption(widgets.plain(info.summary))
+    widgets.facts(
+        [
+            ("f", str(config.stride), "Stride: each cell of the latent grid stands for f × f pixels."),
+            ("K", f"{config.codes:,}", "Codes in the codebook."),
+            ("D", str(config.embedding_dim), "Numbers in each code, and in the embedding of each cell."),
+            ("Parameters", f"{info.parameters / 1e6:.1f} M", "Weights of encoder, codebook and decoder together."),
+            (
+                "Decoder inputs",
+                "2" if config.decoder_inputs == "both" else "1",
+                "Two: the quantized vectors and the continuous embedding. One: the classic VQ-VAE.",
+            ),
+        ]
+    )
+
+
+def _list_broken(broken: list[BrokenCheckpoint]) -> None:
+    for entry in broken:
+        st.warning(f"**{widgets.plain(entry.name)}** cannot be opened. {widgets.plain(entry.reason)}")

@@ -1,0 +1,119 @@
+"""What one visitor has chosen: a frozen value under one key of st.session_state, changed only by pure transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import streamlit as st
+
+from explorer.pictures import WORKING_SIZES
+
+View = Literal["side", "slider"]
+Panel = Literal["error", "codes"]
+Cell = tuple[int, int]  # row, column
+
+SESSION_KEY = "session"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that the visitor gave; its name is for showing only."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that a page needs to draw itself again."""
+
+    checkpoint: str = "photos"
+    picture: str = "chelsea"  # a sample's name, or the SHA-256 of an upload
+    working_size: int = 256  # pixels on the long side
+    uses_embedding: bool = True
+    blend: float = 1.0  # how much of the residual the decoder gets while the embedding is on, in [0, 1]
+    cell: Cell | None = None
+    view: View = "side"
+    panel: Panel = "error"
+
+    @property
+    def weight(self) -> float:
+        """The blend that the decoder gets: 0 with the embedding off."""
+        return self.blend if self.uses_embedding else 0.0
+
+    def with_checkpoint(self, name: str) -> Session:
+        return self if name == self.checkpoint else replace(self, checkpoint=name, cell=None)
+
+    def with_picture(self, picture: str) -> Session:
+        return self if picture == self.picture else replace(self, picture=picture, cell=None)
+
+    def with_working_size(self, pixels: int) -> Session:
+        if pixels not in WORKING_SIZES or pixels == self.working_size:
+            return self
+        return replace(self, working_size=pixels, cell=None)
+
+    def with_blend(self, blend: float, *, uses_embedding: bool) -> Session:
+        return replace(self, blend=min(1.0, max(0.0, blend)), uses_embedding=uses_embedding)
+
+    def with_cell(self, cell: Cell | None) -> Session:
+        return replace(self, cell=cell)
+
+    def with_layout(self, *, view: View, panel: Panel) -> Session:
+        return replace(self, view=view, panel=panel)
+
+    def to_query(self) -> dict[str, str]:
+        """What matters of it, for the address: an upload cannot be linked to."""
+        query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight:g}"}
+        return query if is_upload(self.picture) else query | {"picture": self.picture}
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Session:
+        """A session as a link describes it; whatever is missing or makes no sense is left at its default."""
+        session = cls()
+        if checkpoint := query.get("checkpoint"):
+            session = session.with_checkpoint(checkpoint)
+        if picture := query.get("picture"):
+            session = session.with_picture(picture)
+        if (size := query.get("size", "")).isdecimal():
+            session = session.with_working_size(int(size))
+        try:
+            blend = float(query["blend"])
+        except (KeyError, ValueError):
+            return session
+        if blend == 0:
+            return session.with_blend(session.blend, uses_embedding=False)
+        return session.with_blend(blend, uses_embedding=True) if 0 < blend <= 1 else session
+
+
+def is_upload(picture: str) -> bool:
+    """Whether a picture's name is the SHA-256 of an upload rather than a sample's name."""
+    return len(picture) == 64
+
+
+def read() -> Session:
+    """This visitor's session; a new one starts as the link says."""
+    if SESSION_KEY not in st.session_state:
+        st.session_state[SESSION_KEY] = Session.from_query(st.query_params.to_dict())
+    return st.session_state[SESSION_KEY]
+
+
+def keep(session: Session) -> Session:
+    """Keep a session, and leave the address as it is: for the many small changes of a drag."""
+    st.session_state[SESSION_KEY] = session
+    return session
+
+
+def write(session: Session) -> Session:
+    """Keep a session and bring the address in line with it."""
+    keep(session)
+    query = session.to_query()
+    if {name: st.query_params.get(name) for name in query} != query:
+        st.query_params.update(query)
+    return session
+
+
+def uploads() -> dict[str, Upload]:
+    """This visitor's files by SHA-256, newest last."""
+    return st.session_state.setdefault("uploads", {})

@@ -1,0 +1,164 @@
+"""Measure a checkpoint on a set of images: python -m vqvae.evaluate NAME DATA
+
+Prints a table and the same as JSON; the figures in the model cards come from here.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from vqvae import checkpoint
+from vqvae.dataset import read_files
+from vqvae.errors import BadInput
+from vqvae.images import jpeg_of_size, load_image, shrink_short_side, to_tensor
+from vqvae.metrics import bits, perplexity, psnr, ssim
+from vqvae.tokenizer import Encoding, Tokenizer, blend
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means over the images."""
+
+    psnr: float  # dB
+    ssim: float
+
+    def __str__(self) -> str:
+        return f"{self.psnr:6.2f} dB   SSIM {self.ssim:.3f}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` prints. Quality is a mean over images, in dB and as SSIM."""
+
+    checkpoint: str
+    images: int
+    short_side: int  # pixels
+    off: Quality  # the codes alone
+    half: Quality  # blend 0.5
+    on: Quality  # the whole embedding
+    shuffled_off: Quality  # the cells' codes permuted, the codes alone
+    shuffled_on: Quality  # the cells' codes permuted, with the true embedding
+    jpeg: Quality  # JPEG of at most the bytes that the indices take
+    jpeg_fits: float  # share of images that a JPEG of so few bytes can hold at all
+    bits_per_pixel: float
+    codes: int  # K
+    codes_used: int
+    perplexity: float
+    encode_ms: float  # per image
+    decode_ms: float
+
+
+@torch.inference_mode()
+def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *, short_side: int) -> Evaluation:
+    """Measure a tokenizer on image files, each shrunk to a short side of `short_side` pixels when it is larger."""
+    codes = len(tokenizer.codebook)
+    counts = torch.zeros(codes, dtype=torch.int64)
+    quality: dict[str, list[Quality]] = {}
+    encode_s, decode_s, bits_per_pixel, fits = [], [], [], []
+    generator = torch.Generator().manual_seed(0)
+    for file_name, data in images:
+        photo = shrink_short_side(load_image(data, file_name), short_side)
+        pixels = to_tensor(photo)
+        started = time.perf_counter()
+        encoding = tokenizer.encode(pixels)
+        encode_s.append(time.perf_counter() - started)
+        counts += torch.bincount(encoding.indices.flatten(), minlength=codes)
+        started = time.perf_counter()
+        off = _decode(tokenizer, encoding.quantized, encoding.quantized, like=pixels)
+        decode_s.append(time.perf_counter() - started)
+
+        shuffled = _shuffled(tokenizer, encoding, generator)
+        size = bits(*encoding.indices.shape[-2:], codes)
+        jpeg = jpeg_of_size(photo, size / 8)
+        fits.append(len(jpeg) <= size / 8)
+        bits_per_pixel.append(size / (photo.width * photo.height))
+        pictures = {
+            "off": off,
+            "half": _decode(tokenizer, encoding.quantized, blend(encoding, 0.5), like=pixels),
+            "on": _decode(tokenizer, encoding.quantized, encoding.embedding, like=pixels),
+            "shuffled_off": _decode(tokenizer, shuffled, shuffled, like=pixels),
+            "shuffled_on": _decode(tokenizer, shuffled, encoding.embedding, like=pixels),
+            "jpeg": to_tensor(load_image(jpeg, "jpeg")),
+        }
+        for variant, picture in pictures.items():
+            one = Quality(psnr(picture, pixels).item(), ssim(picture, pixels).item())
+            quality.setdefault(variant, []).append(one)
+    means = {
+        variant: Quality(fmean(one.psnr for one in all_of_it), fmean(one.ssim for one in all_of_it))
+        for variant, all_of_it in quality.items()
+    }
+    return Evaluation(
+        checkpoint=name,
+        images=len(images),
+        short_side=short_side,
+        **means,
+        jpeg_fits=fmean(fits),
+        bits_per_pixel=fmean(bits_per_pixel),
+        codes=codes,
+        codes_used=int((counts > 0).sum()),
+        perplexity=perplexity(counts),
+        encode_ms=1000 * fmean(encode_s),
+        decode_ms=1000 * fmean(decode_s),
+    )
+
+
+def _decode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, like: Tensor) -> Tensor:
+    height, width = like.shape[-2:]
+    return tokenizer.decode(quantized, embedding)[..., :height, :width]
+
+
+def _shuffled(tokenizer: Tokenizer, encoding: Encoding, generator: torch.Generator) -> Tensor:
+    """The same codes in a random order of cells, quantized [B, D, h, w]."""
+    indices = encoding.indices
+    order = torch.randperm(indices[0].numel(), generator=generator)
+    return tokenizer.lookup(indices.flatten(1)[:, order].view_as(indices))
+
+
+def table(result: Evaluation) -> str:
+    """The result for reading, and for model cards."""
+    rows = [
+        ("codes only (embedding off)", str(result.off)),
+        ("blend 0.5", str(result.half)),
+        ("embedding on", str(result.on)),
+        ("codes shuffled, embedding off", str(result.shuffled_off)),
+        ("codes shuffled, embedding on", str(result.shuffled_on)),
+        ("JPEG at equal bytes", f"{result.jpeg}   ({result.jpeg_fits:.0%} fit)"),
+        ("bits per pixel", f"{result.bits_per_pixel:.4f}"),
+        ("codes used", f"{result.codes_used:,} of {result.codes:,}"),
+        ("perplexity", f"{result.perplexity:.0f}"),
+        ("encode, decode", f"{result.encode_ms:.1f} ms, {result.decode_ms:.1f} ms per image"),
+    ]
+    heading = f"{result.checkpoint}: {result.images} images, short side {result.short_side} px"
+    return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m vqvae.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
+    parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
+    parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
+    parser.add_argument("--short-side", type=int, default=256, help="pixels that larger images are shrunk to")
+    options = parser.parse_args(arguments)
+    folder = Path(options.checkpoint)
+    if not folder.is_dir():
+        folder = Path("checkpoints") / options.checkpoint
+    try:
+        images = list(read_files(options.data, under=options.under))
+        result = evaluate(folder.name, checkpoint.load(folder), images, short_side=options.short_side)
+    except BadInput as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        return 2
+    print(table(result))
+    print(json.dumps(asdict(result)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

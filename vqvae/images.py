@@ -1,0 +1,215 @@
+"""Files and bytes to tensors in [0, 1] and back; the only place that knows Pillow."""
+
+import io
+import struct
+import threading
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vqvae.errors import BadInput
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # a phone's MPO comes through JPEG
+MOST_PIXELS = 40_000_000
+LONGEST_SIDE = 16_384
+
+_LOAD_FAULTS = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, struct.error, MemoryError)
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_warning_filter_lock = threading.Lock()  # warnings.catch_warnings swaps a global list
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture that was read, and what had to be done to it, in sentences for the person who gave it."""
+
+    image: Image.Image  # RGB, 8 bit, upright
+    notes: tuple[str, ...] = ()
+
+
+def load_image(data: bytes, name: str) -> Image.Image:
+    """Bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file -> RGB image, upright, over white where it was transparent.
+
+    `name` is only ever quoted in messages. Raises BadInput, with one sentence, for whatever cannot be shown.
+    """
+    return read_photo(data, name).image
+
+
+def read_photo(data: bytes, name: str) -> Photo:
+    """As `load_image`, with notes on what was done: first frame taken, transparency laid over white, depth scaled."""
+    shown = display_name(name)
+    if not data:
+        raise BadInput(f"{shown} is empty; choose another file.")
+    _check_size(*_webp_size(data), shown)
+    try:
+        with _warning_filter_lock, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadInput(_too_large(shown)) from None
+    except _LOAD_FAULTS:
+        raise BadInput(
+            f"{shown} is not an image in PNG, JPEG, WebP, GIF, BMP or TIFF; save it as one of these."
+        ) from None
+    _check_size(*opened.size, shown)
+    notes = []
+    frames = getattr(opened, "n_frames", 1) if opened.format != "MPO" else 1
+    try:
+        opened.load()
+    except _LOAD_FAULTS:
+        raise BadInput(f"{shown} is cut off or damaged; save or download it again.") from None
+    if frames > 1:
+        notes.append(f"The first of its {frames} frames is shown.")
+    upright = _upright(opened)
+    try:
+        rgb, conversion = _to_rgb(upright, shown)
+    except _LOAD_FAULTS as fault:
+        if isinstance(fault, BadInput):
+            raise
+        raise BadInput(f"{shown} has colours of a kind that cannot be read; save it as an RGB PNG.") from None
+    return Photo(rgb, (*notes, *conversion))
+
+
+def display_name(name: str, *, longest: int = 60) -> str:
+    """A file's name for showing in a sentence: the last part, printable, shortened in the middle, in quotes."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(letter for letter in last if letter.isprintable()).strip() or "the file"
+    if len(printable) > longest:
+        half = (longest - 1) // 2
+        printable = f"{printable[:half]}…{printable[-half:]}"
+    return f"“{printable}”"
+
+
+def fit_within(image: Image.Image, longest: int) -> Image.Image:
+    """Shrink an image, keeping its shape, until its longer side is `longest` pixels; a smaller one stays as it is."""
+    return _shrink(image, longest / max(image.size))
+
+
+def shrink_short_side(image: Image.Image, shortest: int) -> Image.Image:
+    """Shrink an image, keeping its shape, until its shorter side is `shortest` pixels; a smaller one stays as it is."""
+    return _shrink(image, shortest / min(image.size))
+
+
+def _shrink(image: Image.Image, scale: float) -> Image.Image:
+    if scale >= 1:
+        return image
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def to_tensor(image: Image.Image | np.ndarray) -> Tensor:
+    """RGB image, or uint8 [H, W, 3] -> [1, 3, H, W] float32 in [0, 1]."""
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return (pixels.movedim(-1, 0)[None].float() / 255).contiguous(memory_format=torch.channels_last)
+
+
+def to_pixels(images: Tensor) -> np.ndarray:
+    """[B, 3, H, W] in [0, 1] -> uint8 array [B, H, W, 3], rounded to nearest."""
+    return (images.clamp(0, 1) * 255).round().byte().movedim(1, -1).contiguous().cpu().numpy()
+
+
+def to_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 [H, W, 3] -> RGB image."""
+    return Image.fromarray(pixels)
+
+
+def to_png(pixels: np.ndarray) -> bytes:
+    """uint8 [H, W, 3], [H, W, 4] or [H, W] -> the bytes of a PNG file with exactly these pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def jpeg_of_size(image: Image.Image, most_bytes: float) -> bytes:
+    """The JPEG of the highest quality (1…95, 4:2:0, optimised tables) that is at most so large, else of quality 1."""
+
+    def encoded(quality: int) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality, optimize=True)
+        return buffer.getvalue()
+
+    low, high = 1, 95  # the size grows with the quality
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(encoded(middle)) <= most_bytes else (low, middle - 1)
+    return encoded(low)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Pad [..., H, W] at the bottom and the right by reflection until `multiple` divides both; any H, W ≥ 1.
+
+    Reflection goes back and forth where the image is smaller than the padding, so even a single pixel can be padded.
+    """
+    for dim in (-2, -1):
+        size = images.shape[dim]
+        padded = -(-size // multiple) * multiple
+        if padded != size:
+            images = images.index_select(dim, _reflected(size, padded).to(images.device))
+    return images
+
+
+def _reflected(size: int, padded: int) -> Tensor:
+    """0, 1, …, size−1, size−2, …, 1, 0, 1, …: the first `padded` of them."""
+    period = max(1, 2 * (size - 1))
+    position = torch.arange(padded) % period
+    return torch.minimum(position, period - position)
+
+
+def _too_large(shown: str) -> str:
+    return (
+        f"{shown} is over {MOST_PIXELS // 10**6} megapixels or {LONGEST_SIDE:,} pixels on a side; scale it down first."
+    )
+
+
+def _check_size(width: int, height: int, shown: str) -> None:
+    if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
+        raise BadInput(_too_large(shown))
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height that an extended WebP's header claims, else (0, 0).
+
+    Pillow allocates that canvas while it opens the file, so 34 bytes can cost a gigabyte unless this is read first.
+    """
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and len(data) >= 30:
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    return 0, 0
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except _LOAD_FAULTS:
+        return image  # an unreadable EXIF block says nothing of the orientation; the pixels are sound
+
+
+def _to_rgb(image: Image.Image, shown: str) -> tuple[Image.Image, tuple[str, ...]]:
+    """Any mode -> RGB over white, and notes."""
+    if image.mode in ("F", "I", *_SIXTEEN_BIT):
+        return _deep_grey_to_rgb(image, shown)
+    if image.has_transparency_data:
+        with_alpha = image.convert("RGBA")
+        if with_alpha.getextrema()[3][0] == 255:
+            return with_alpha.convert("RGB"), ()
+        white = Image.new("RGBA", with_alpha.size, "white")
+        return Image.alpha_composite(white, with_alpha).convert("RGB"), ("Transparent parts are laid over white.",)
+    return image.convert("RGB"), ()
+
+
+def _deep_grey_to_rgb(image: Image.Image, shown: str) -> tuple[Image.Image, tuple[str, ...]]:
+    """16-bit, 32-bit and float grey; Pillow's own conversion clips these to white."""
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise BadInput(f"{shown} has pixels that are not numbers (NaN or infinite); clean it and save it again.")
+    largest = values.max()
+    if image.mode == "F":
+        whole = next((whole for whole in (1, 255, 65535) if largest <= whole), None)
+    else:
+        whole = 65535 if image.mode in _SIXTEEN_BIT or largest <= 65535 else None
+    if whole is None or values.min() < 0:
+        raise BadInput(f"{shown} has values outside 0 to 65,535; scale them to 0 to 1 and save it again.")
+    grey = Image.fromarray(np.rint(values * (255 / whole)).astype(np.uint8))
+    return grey.convert("RGB"), (f"Values from 0 to {whole:,} are scaled to 8 bits.",)

@@ -1,0 +1,137 @@
+"""The whole model: its settings, and encode, lookup and decode in a few lines each."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from vqvae.decoder import Decoder
+from vqvae.encoder import Encoder
+from vqvae.errors import BadInput
+from vqvae.images import pad_to_multiple
+from vqvae.quantizer import VectorQuantizer
+from vqvae.tokenizer import Encoding
+
+DecoderInputs = Literal["both", "quantized"]
+
+
+@dataclass(frozen=True)
+class VQVAEConfig:
+    """What it takes to build a model; saved as the `model` part of a checkpoint's config.json.
+
+    Level i works at 1 / 2**(i + 1) of the image's size with `channels[i]` channels and `blocks[i]` residual blocks.
+    """
+
+    codes: int = 1024  # K
+    embedding_dim: int = 64  # D
+    channels: tuple[int, ...] = (48, 96, 192)
+    blocks: tuple[int, ...] = (1, 2, 3)
+    decoder_inputs: DecoderInputs = "both"
+
+    @property
+    def stride(self) -> int:
+        """f, pixels per cell along each side."""
+        return 2 ** len(self.channels)
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Self:
+        """Check names, types and bounds, so that nothing absurd is ever built; raises BadInput at the first fault."""
+        known = asdict(cls())
+        for name in settings:
+            if name not in known:
+                raise BadInput(f"The model's config has an unknown setting {str(name)[:40]!r}; remove it.")
+        for name in known:
+            if name not in settings:
+                raise BadInput(f"The model's config lacks the setting {name!r}; add it.")
+        channels, blocks = (_whole_numbers(settings, name, lower, upper) for name, lower, upper in _LEVEL_BOUNDS)
+        if len(channels) != len(blocks):
+            raise BadInput(f"'channels' lists {len(channels)} levels and 'blocks' {len(blocks)}; make them equal.")
+        if settings["decoder_inputs"] not in ("both", "quantized"):
+            raise BadInput('The setting \'decoder_inputs\' has to be "both" or "quantized".')
+        return cls(
+            codes=_whole_number("codes", settings["codes"], 1, 1 << 18),
+            embedding_dim=_whole_number("embedding_dim", settings["embedding_dim"], 1, 1024),
+            channels=channels,
+            blocks=blocks,
+            decoder_inputs=settings["decoder_inputs"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+_LEVEL_BOUNDS = (("channels", 1, 1024), ("blocks", 0, 32))
+MOST_LEVELS = 6
+
+
+def _whole_number(name: str, value: object, lower: int, upper: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not lower <= value <= upper:
+        shown = str(value)[:40]
+        raise BadInput(f"The setting {name!r} has to be a whole number from {lower} to {upper:,}, and is {shown}.")
+    return value
+
+
+def _whole_numbers(settings: dict[str, Any], name: str, lower: int, upper: int) -> tuple[int, ...]:
+    values = settings[name]
+    if not isinstance(values, list | tuple) or not 1 <= len(values) <= MOST_LEVELS:
+        raise BadInput(f"The setting {name!r} has to be a list of 1 to {MOST_LEVELS} whole numbers.")
+    return tuple(_whole_number(name, value, lower, upper) for value in values)
+
+
+class VQVAE(nn.Module):
+    """A VQ-VAE (van den Oord et al. 2017) whose decoder takes the quantized vectors and the embedding; a `Tokenizer`."""
+
+    def __init__(self, config: VQVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        shape = {"channels": config.channels, "blocks": config.blocks, "embedding_dim": config.embedding_dim}
+        self.encoder = Encoder(**shape)
+        self.quantizer = VectorQuantizer(config.codes, config.embedding_dim)
+        self.decoder = Decoder(**shape, inputs=2 if config.decoder_inputs == "both" else 1)
+
+    @property
+    def codebook(self) -> Tensor:
+        return self.quantizer.codebook
+
+    @property
+    def stride(self) -> int:
+        return self.config.stride
+
+    def encode(self, images: Tensor) -> Encoding:
+        """[B, 3, H, W] in [0, 1], any H and W -> Encoding; padded by reflection to the next multiple of the stride."""
+        embedding = self.encoder(pad_to_multiple(images, self.stride)).float()
+        indices = self.quantizer.nearest(embedding)
+        return Encoding(embedding=embedding, indices=indices, quantized=self.lookup(indices))
+
+    def lookup(self, indices: Tensor) -> Tensor:
+        """[B, h, w] int64 in 0…K−1 -> quantized [B, D, h, w]."""
+        return self.quantizer.lookup(indices)
+
+    def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        """[B, D, h, w], and the embedding likewise or None for the codes alone -> [B, 3, h·f, w·f] in [0, 1]."""
+        return self.decoder(quantized, quantized if embedding is None else embedding).clamp(0, 1)
+
+    def forward(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Encoding]:
+        """One training pass: images [B, 3, H, W] with H and W multiples of f, blend weight [B, 1, 1, 1] in [0, 1].
+
+        Returns the reconstruction, not clamped, and the encoding. Gradients reach the encoder twice: straight through
+        the quantizer, as if `quantized` were the embedding (Bengio et al. 2013), and through the blended residual,
+        where they are exact, since the codes are constant there.
+        """
+        encoding = self.encode(images)
+        embedding, codes = encoding.embedding, encoding.quantized.detach()
+        quantized = embedding + (codes - embedding).detach()
+        blended = quantized + weight * (embedding - codes)
+        return self.decoder(quantized, blended), encoding
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Weights that were learned by gradient, and the codebook."""
+    return sum(tensor.numel() for tensor in model.state_dict().values())
+
+
+def prepare(model: VQVAE) -> VQVAE:
+    """Ready to serve: evaluation mode, no gradients, and the memory layout in which CPU convolutions run fastest."""
+    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)

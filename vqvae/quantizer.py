@@ -1,0 +1,123 @@
+"""Nearest code, lookup, and how the codebook learns: k-means start, moving averages, restart of dead codes."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+SCORES_PER_CHUNK = 1 << 20  # the score matrix never grows beyond this, whatever the number of vectors
+
+
+@torch.no_grad()
+def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest code of each vector: [N, D], [K, D] -> [N] int64 in 0…K−1; ties go to the lowest index.
+
+    argmin ‖v − e‖² = argmax (v·e − ½‖e‖²): the −½‖e‖² rides along as one more column, so that a chunk costs one matrix
+    product in float32 (lower precision changes indices) and one argmax. On the CPU NumPy's argmax is the fast one.
+    """
+    vectors, codebook = vectors.float(), codebook.float()
+    keys = torch.cat([codebook, -0.5 * codebook.square().sum(1, keepdim=True)], dim=1).T
+    queries = torch.cat([vectors, vectors.new_ones(len(vectors), 1)], dim=1)
+    chunk = max(1, SCORES_PER_CHUNK // len(codebook))
+    indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
+    buffer = vectors.new_empty(min(chunk, len(vectors)), len(codebook))
+    for start in range(0, len(vectors), chunk):
+        part = queries[start : start + chunk]
+        scores = torch.mm(part, keys, out=buffer[: len(part)])
+        if scores.device.type == "cpu":
+            indices[start : start + chunk] = torch.from_numpy(np.argmax(scores.numpy(), axis=1))
+        else:
+            indices[start : start + chunk] = scores.argmax(1)
+    return indices
+
+
+def cells(grid: Tensor) -> Tensor:
+    """[B, D, h, w] -> [B·h·w, D], one row per cell in reading order."""
+    return grid.movedim(1, -1).flatten(0, -2)
+
+
+class VectorQuantizer(nn.Module):
+    """The codebook [K, D] with its two directions: `nearest` and `lookup`."""
+
+    codebook: Tensor
+
+    def __init__(self, codes: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("codebook", torch.randn(codes, embedding_dim))
+
+    def nearest(self, embedding: Tensor) -> Tensor:
+        """[B, D, h, w] -> indices [B, h, w] int64."""
+        batch, _, height, width = embedding.shape
+        with torch.autocast(embedding.device.type, enabled=False):
+            return nearest(cells(embedding), self.codebook).view(batch, height, width)
+
+    def lookup(self, indices: Tensor) -> Tensor:
+        """[B, h, w] int64 in 0…K−1 -> quantized [B, D, h, w]."""
+        return self.codebook[indices].movedim(-1, 1)
+
+
+class CodebookLearner:
+    """Moves a codebook after its vectors, by moving averages in place of gradients (van den Oord et al. 2017, app. A.1).
+
+        n ← λ n + (1 − λ) · count        m ← λ m + (1 − λ) · sum of the vectors        e = m / n
+
+    It starts from k-means, and restarts codes that have died from vectors of the batch at hand.
+    """
+
+    def __init__(self, quantizer: VectorQuantizer, *, decay: float = 0.98, dead_below: float = 0.1) -> None:
+        """`dead_below`: a code is dead when its share of the cells is less than this fraction of an equal share."""
+        self.quantizer = quantizer
+        self.decay = decay
+        self.dead_below = dead_below
+        self.counts = torch.ones_like(quantizer.codebook[:, 0])
+        self.sums = quantizer.codebook.clone()
+
+    @torch.no_grad()
+    def start_(self, vectors: Tensor, *, rounds: int = 10) -> None:
+        """Set the codebook to the k-means centres (Lloyd) of vectors [N, D]; N may be less than K."""
+        codebook = self.quantizer.codebook
+        codebook.copy_(self._draw(vectors, len(codebook)))
+        for _ in range(rounds):
+            counts, sums = self._tally(vectors, nearest(vectors, codebook))
+            used = counts > 0
+            codebook[used] = sums[used] / counts[used, None]
+        self.counts = torch.full_like(self.counts, len(vectors) / len(codebook))
+        self.sums = codebook * self.counts[:, None]
+
+    @torch.no_grad()
+    def update_(self, vectors: Tensor, indices: Tensor) -> None:
+        """Move the codes towards the vectors [N, D] that took them, indices [N]."""
+        counts, sums = self._tally(vectors, indices)
+        self.counts.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
+        self.quantizer.codebook.copy_(self.sums / self.counts.clamp(min=1e-5)[:, None])
+
+    @torch.no_grad()
+    def restart_dead_(self, vectors: Tensor) -> int:
+        """Put each dead code onto a random vector of [N, D]; returns how many.
+
+        It starts with a third of an equal share: so it moves fast, and is known within 60 steps if it is dead again.
+        """
+        equal_share = self.counts.mean()
+        dead = self.counts < self.dead_below * equal_share
+        number = int(dead.sum())
+        if number:
+            self.quantizer.codebook[dead] = self._draw(vectors, number)
+            self.counts[dead] = equal_share / 3
+            self.sums[dead] = self.quantizer.codebook[dead] * equal_share / 3
+        return number
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"counts": self.counts, "sums": self.sums}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.counts, self.sums = state["counts"], state["sums"]
+
+    def _tally(self, vectors: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+        counts = torch.zeros_like(self.counts).index_add_(0, indices, torch.ones_like(vectors[:, 0]))
+        return counts, torch.zeros_like(self.sums).index_add_(0, indices, vectors)
+
+    @staticmethod
+    def _draw(vectors: Tensor, number: int) -> Tensor:
+        """`number` random rows, each at most once while there are enough of them."""
+        order = torch.cat([torch.randperm(len(vectors)) for _ in range(-(-number // len(vectors)))])
+        return vectors[order[:number].to(vectors.device)]
