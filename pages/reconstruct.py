@@ -44,7 +44,7 @@ def choose_picture(session: Session) -> Session:
             WORKING_SIZES,
             index=WORKING_SIZES.index(session.working_size),
             format_func=lambda pixels: f"{pixels} px",
-            help="Pictures are shrunk until their longer side has this many pixels. Larger shows more, and takes longer.",
+            help="Pictures are shrunk until their longer side has this many pixels. Larger takes longer.",
         )
         session = session.with_working_size(size)
     with thumbnails_place:

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def _most_parameters(config: VQVAEConfig) -> int:
     """An upper bound by arithmetic alone, before anything is built."""
     widths = (3, *config.channels)
     blocks = sum(2 * depth * 10 * width * width for width, depth in zip(config.channels, config.blocks, strict=True))
-    steps = sum(2 * 9 * 4 * before * after for before, after in zip(widths, widths[1:], strict=False))
+    steps = sum(2 * 9 * 4 * before * after for before, after in pairwise(widths))
     return blocks + steps + config.embedding_dim * (config.codes + 3 * widths[-1])
 
 

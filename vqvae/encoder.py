@@ -9,9 +9,10 @@ class Encoder(nn.Module):
     """[B, 3, H, W] in [0, 1] -> embedding [B, D, H / f, W / f], f = 2 ** len(channels).
 
     Level i halves the image for the (i + 1)-th time and works with `channels[i]` channels and `blocks[i]` blocks.
-    Halving is a space-to-depth step and a convolution, which costs a quarter of a convolution at full size. Each cell's
-    embedding is brought to mean square 1 at the end, by itself: without that its scale outruns the codebook in training,
-    and most codes die.
+    Halving is a space-to-depth step and a convolution, which costs a quarter of a convolution at full size.
+
+    At the end each cell's embedding is brought to mean square 1, by itself: without that its scale outruns the codebook
+    in training, and most codes die.
     """
 
     def __init__(self, *, channels: tuple[int, ...], blocks: tuple[int, ...], embedding_dim: int) -> None:

@@ -75,7 +75,8 @@ def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *
         decode_s.append(time.perf_counter() - started)
 
         shuffled = _shuffled(tokenizer, encoding, generator)
-        size = bits(*encoding.indices.shape[-2:], codes)
+        rows, columns = encoding.indices.shape[-2:]
+        size = bits(rows, columns, codes)
         jpeg = jpeg_of_size(photo, size / 8)
         fits.append(len(jpeg) <= size / 8)
         bits_per_pixel.append(size / (photo.width * photo.height))

@@ -192,7 +192,7 @@ def _to_rgb(image: Image.Image, shown: str) -> tuple[Image.Image, tuple[str, ...
         return _deep_grey_to_rgb(image, shown)
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")
-        if with_alpha.getextrema()[3][0] == 255:
+        if with_alpha.getchannel("A").getextrema()[0] == 255:
             return with_alpha.convert("RGB"), ()
         white = Image.new("RGBA", with_alpha.size, "white")
         return Image.alpha_composite(white, with_alpha).convert("RGB"), ("Transparent parts are laid over white.",)

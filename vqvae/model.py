@@ -81,15 +81,16 @@ def _whole_numbers(settings: dict[str, Any], name: str, lower: int, upper: int) 
 
 
 class VQVAE(nn.Module):
-    """A VQ-VAE (van den Oord et al. 2017) whose decoder takes the quantized vectors and the embedding; a `Tokenizer`."""
+    """A VQ-VAE (van den Oord et al. 2017) whose decoder has two inputs, quantized and embedding; a `Tokenizer`."""
 
     def __init__(self, config: VQVAEConfig) -> None:
         super().__init__()
         self.config = config
-        shape = {"channels": config.channels, "blocks": config.blocks, "embedding_dim": config.embedding_dim}
-        self.encoder = Encoder(**shape)
-        self.quantizer = VectorQuantizer(config.codes, config.embedding_dim)
-        self.decoder = Decoder(**shape, inputs=2 if config.decoder_inputs == "both" else 1)
+        channels, blocks, dim = config.channels, config.blocks, config.embedding_dim
+        inputs = 2 if config.decoder_inputs == "both" else 1
+        self.encoder = Encoder(channels=channels, blocks=blocks, embedding_dim=dim)
+        self.quantizer = VectorQuantizer(config.codes, dim)
+        self.decoder = Decoder(channels=channels, blocks=blocks, embedding_dim=dim, inputs=inputs)
 
     @property
     def codebook(self) -> Tensor:
@@ -127,11 +128,11 @@ class VQVAE(nn.Module):
         return self.decoder(quantized, blended), encoding
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Weights that were learned by gradient, and the codebook."""
-    return sum(tensor.numel() for tensor in model.state_dict().values())
-
-
 def prepare(model: VQVAE) -> VQVAE:
     """Ready to serve: evaluation mode, no gradients, and the memory layout in which CPU convolutions run fastest."""
-    return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return channels_last(model).eval().requires_grad_(False)
+
+
+def channels_last(model: VQVAE) -> VQVAE:
+    """The same model, with its weights laid out as CPU and tensor-core convolutions like them best."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

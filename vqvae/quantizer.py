@@ -56,11 +56,12 @@ class VectorQuantizer(nn.Module):
 
 
 class CodebookLearner:
-    """Moves a codebook after its vectors, by moving averages in place of gradients (van den Oord et al. 2017, app. A.1).
+    """Moves a codebook after its vectors, by moving averages in place of gradients.
 
         n ← λ n + (1 − λ) · count        m ← λ m + (1 − λ) · sum of the vectors        e = m / n
 
-    It starts from k-means, and restarts codes that have died from vectors of the batch at hand.
+    This is appendix A.1 of van den Oord et al. 2017. It starts from k-means, and puts dead codes onto vectors of the
+    batch at hand.
     """
 
     def __init__(self, quantizer: VectorQuantizer, *, decay: float = 0.98, dead_below: float = 0.1) -> None:

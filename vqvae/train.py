@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import safetensors.torch
@@ -29,7 +29,7 @@ from vqvae.dataset import read_files
 from vqvae.errors import BadInput
 from vqvae.images import load_image, to_tensor
 from vqvae.metrics import perplexity, psnr, ssim
-from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.model import VQVAE, VQVAEConfig, channels_last
 from vqvae.quantizer import CodebookLearner, cells
 
 STATE_FILE = "training.safetensors"  # what --resume needs; not part of the checkpoint
@@ -62,7 +62,7 @@ class TrainingConfig:
                 f"The training config has an unknown setting {unknown[0]!r}; the settings are {sorted(names)}."
             )
         model = VQVAEConfig.from_dict(VQVAEConfig().to_dict() | settings.get("model", {}))
-        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         return cls(**{**plain, "model": model})
 
 
@@ -123,12 +123,15 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     return config.learning_rate * rising * 0.5 * (1 + math.cos(math.pi * step / config.steps))
 
 
-def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An update rule for AveragedModel whose decay grows with the steps, so that a short run forgets its start too."""
 
     @torch.no_grad()
-    def update_(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        now = min(decay, (1 + steps.item()) / (10 + steps.item()))
+    def update_(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
         torch._foreach_lerp_(averaged, current, 1 - now)
 
     return update_
@@ -141,7 +144,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.device = device
-        self.model = VQVAE(config.model).to(device, memory_format=torch.channels_last)
+        self.model = channels_last(VQVAE(config.model).to(device))
         self.average = AveragedModel(self.model, multi_avg_fn=moving_average(config.average_decay))
         self.learner = CodebookLearner(self.model.quantizer)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
@@ -195,7 +198,7 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """The checkpoint (averaged weights) and what --resume needs."""
-        averaged = self.average.module
+        averaged = cast(VQVAE, self.average.module)
         checkpoint.save(folder, averaged, {"training": training_settings(self.config) | {"step": self.step}})
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}

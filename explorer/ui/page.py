@@ -67,7 +67,7 @@ def _pick(session: Session, sound: list[CheckpointInfo]) -> Session:
 
 def _open(session: Session, sound: list[CheckpointInfo]) -> tuple[Page | None, list[BrokenCheckpoint]]:
     """The chosen checkpoint, or when its weights turn out bad the next one that opens; and those that did not."""
-    failed = []
+    failed: list[BrokenCheckpoint] = []
     for info in sorted(sound, key=lambda entry: entry.name != session.checkpoint):
         try:
             fingerprint = cache.fingerprint(info.folder)
