@@ -12,6 +12,7 @@ from explorer.pictures import WORKING_SIZES
 
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
+CodebookView = Literal["wall", "map", "usage"]
 Cell = tuple[int, int]  # row, column
 
 SESSION_KEY = "session"
@@ -37,6 +38,9 @@ class Session:
     cell: Cell | None = None
     view: View = "side"
     panel: Panel = "error"
+    code: int | None = None  # whose dossier is open; None is the most used one
+    codebook_view: CodebookView = "wall"
+    image_set: str = ""  # identity of the set of images whose usage is shown; empty is the bundled samples
 
     @property
     def weight(self) -> float:
@@ -44,7 +48,7 @@ class Session:
         return self.blend if self.uses_embedding else 0.0
 
     def with_checkpoint(self, name: str) -> Session:
-        return self if name == self.checkpoint else replace(self, checkpoint=name, cell=None)
+        return self if name == self.checkpoint else replace(self, checkpoint=name, cell=None, code=None)
 
     def with_picture(self, picture: str) -> Session:
         return self if picture == self.picture else replace(self, picture=picture, cell=None)
@@ -60,12 +64,23 @@ class Session:
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
 
+    def with_code(self, code: int | None) -> Session:
+        return replace(self, code=code)
+
+    def with_codebook_view(self, view: CodebookView) -> Session:
+        return replace(self, codebook_view=view)
+
+    def with_image_set(self, identity: str) -> Session:
+        return replace(self, image_set=identity)
+
     def with_layout(self, *, view: View, panel: Panel) -> Session:
         return replace(self, view=view, panel=panel)
 
     def to_query(self) -> dict[str, str]:
         """What matters of it, for the address: an upload cannot be linked to."""
         query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight:g}"}
+        if self.code is not None:
+            query["code"] = str(self.code)
         return query if is_upload(self.picture) else query | {"picture": self.picture}
 
     @classmethod
@@ -78,6 +93,8 @@ class Session:
             session = session.with_picture(picture)
         if (size := query.get("size", "")).isdecimal():
             session = session.with_working_size(int(size))
+        if (code := query.get("code", "")).isdecimal() and len(code) < 7:
+            session = session.with_code(int(code))
         try:
             blend = float(query["blend"])
         except (KeyError, ValueError):

@@ -10,8 +10,9 @@ import numpy as np
 import streamlit as st
 
 from explorer.reconstruction import Figure
-from explorer.ui.canvas.message import Request, pack
+from explorer.ui.canvas.message import Request
 from explorer.ui.store import Session
+from explorer.ui.wire import pack, script
 
 __all__ = ["Request", "read_request", "show"]
 
@@ -19,7 +20,7 @@ _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_canvas",
     css=(_FOLDER / "canvas.css").read_text(),
-    js=(_FOLDER / "canvas.js").read_text(),
+    js=script(_FOLDER / "canvas.js"),
 )
 
 

@@ -1,34 +1,12 @@
-"""The wire between Python and the canvas: one packed binary message out, one checked request back."""
+"""What the browser asks of the canvas: checked like any upload, and turned into a typed value."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import numpy as np
-
 from explorer.ui.store import Cell, Panel, View
-
-
-def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
-    """JSON header and arrays as one message.
-
-    Layout: uint32 length of the header; the header as UTF-8 JSON, padded with spaces to a multiple of 4; the arrays one
-    after the other, each padded to a multiple of 4. `header["arrays"]` lists name, dtype, shape and offset of each,
-    counted from the end of the header. Little-endian throughout.
-    """
-    table, parts, offset = [], [], 0
-    for name, array in arrays.items():
-        data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-        table.append({"name": name, "dtype": array.dtype.name, "shape": array.shape, "offset": offset})
-        padding = -len(data) % 4
-        parts += [data, bytes(padding)]
-        offset += len(data) + padding
-    text = json.dumps({**header, "arrays": table}, ensure_ascii=False, allow_nan=False).encode()
-    text += b" " * (-len(text) % 4)
-    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,38 @@
+# make app    opens the app            make test   runs every test, in a real browser too
+# make lint   format, lint, types      make bench  prints the speed ratios
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: app test lint bench chromium
+
+app: $(VENV)/.app-ready
+	$(BIN)/streamlit run app.py
+
+test: $(VENV)/.test-ready chromium
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.app-ready
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.nearest
+
+$(VENV)/.app-ready: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	touch $@
+
+$(VENV)/.test-ready: requirements-dev.txt $(VENV)/.app-ready
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+chromium:
+	@command -v chromium >/dev/null || { \
+	  echo "Installing Chromium for the browser tests"; \
+	  root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$root apt-get update -qq && $$root apt-get install -qq -y chromium >/dev/null; }

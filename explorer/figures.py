@@ -1,0 +1,168 @@
+"""Data to plotly figures. Colours of text and background are left to the theme of the app."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+ACCENT, QUIET = "#1a9e95", "#9aa0a3"
+SCALE = "Viridis"
+MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+
+
+def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
+    """Share of the cells against rank, for a set of images and, where known, the training photos; counts [K].
+
+    The points of the first trace carry their code, so that a click or a box selects codes.
+    """
+    figure = go.Figure()
+    if training is not None and training.sum():
+        ordered = np.sort(training)[::-1] / training.sum()
+        figure.add_scattergl(
+            x=np.arange(1, len(ordered) + 1),
+            y=_positive(ordered, log),
+            mode="lines",
+            name="in training",
+            line={"color": QUIET, "width": 1.5},
+            hoverinfo="skip",
+        )
+    order = np.argsort(-counts, kind="stable")
+    shares = counts[order] / max(1, counts.sum())
+    figure.add_scattergl(
+        x=np.arange(1, len(counts) + 1),
+        y=_positive(shares, log),
+        customdata=order,
+        mode="lines+markers",
+        name=f"in {sample}",
+        line={"color": ACCENT, "width": 1.5},
+        marker={"size": 4, "color": ACCENT},
+        hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
+    )
+    kind = "log" if log else "linear"
+    figure.update_xaxes(title="rank of the code", type=kind)
+    figure.update_yaxes(title="share of the cells", type=kind, tickformat=".2~%")
+    return _plain(figure, height=420, legend=True)
+
+
+def distinct_curve(distinct: np.ndarray, *, codes: int) -> go.Figure:
+    """Distinct codes seen after the first n images, [n_images]: still rising means that the sample is too small."""
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=np.arange(1, len(distinct) + 1),
+        y=distinct,
+        mode="lines+markers",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 4},
+        hovertemplate="%{x} images: %{y} codes<extra></extra>",
+    )
+    figure.add_hline(y=codes, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="images seen")
+    figure.update_yaxes(title="distinct codes", rangemode="tozero")
+    return _plain(figure, height=220)
+
+
+def codebook_map(
+    points: np.ndarray,
+    counts: np.ndarray,
+    *,
+    colours: np.ndarray | list[str],
+    colour_title: str | None,
+    hover: list[str],
+    selected: int | None,
+    background: tuple[np.ndarray, list[str]] | None = None,
+) -> go.Figure:
+    """The codes in a plane: points [K, 2], counts [K]; dead codes are hollow, the area of a dot grows with its usage.
+
+    colours: a number for each code (with `colour_title` a scale is shown) or a CSS colour each. background: points and
+    colours of patches, drawn small behind the codes. Trace 0 is always the codes, in their order.
+    """
+    used = counts > 0
+    relative = np.sqrt(counts / max(1, counts.max()))
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=points[:, 0].astype(np.float32),
+        y=points[:, 1].astype(np.float32),
+        mode="markers",
+        text=hover,
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "size": 5 + 11 * relative,
+            "color": colours,
+            "colorscale": SCALE,
+            "symbol": np.where(used, "circle", "circle-open"),
+            "line": {"width": np.where(used, 0.5, 1.5), "color": "rgba(90,90,90,.6)"},
+            "showscale": colour_title is not None,
+            "colorbar": {"title": {"text": colour_title or "", "side": "right"}, "thickness": 8, "len": 0.7},
+        },
+    )
+    if background is not None:
+        places, tints = background
+        figure.add_scattergl(
+            x=places[:, 0].astype(np.float32),
+            y=places[:, 1].astype(np.float32),
+            mode="markers",
+            hoverinfo="skip",
+            marker={"size": 3, "color": tints, "opacity": 0.45},
+        )
+    if selected is not None:
+        figure.add_scatter(
+            x=[points[selected, 0]],
+            y=[points[selected, 1]],
+            mode="markers",
+            hoverinfo="skip",
+            marker={"size": 20, "symbol": "circle-open", "color": ACCENT, "line": {"width": 3}},
+        )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    figure.update_layout(uirevision="map", dragmode="pan")  # zoom and pan stay as they are across reruns
+    return _plain(figure, height=560)
+
+
+def histogram(values: np.ndarray, *, title: str) -> go.Figure:
+    """How a few hundred or a million numbers are spread."""
+    heights, edges = np.histogram(values, bins=24)
+    figure = go.Figure()
+    figure.add_bar(
+        x=(edges[1:] + edges[:-1]) / 2,
+        y=heights,
+        width=np.diff(edges) * 0.92,
+        marker={"color": ACCENT},
+        hovertemplate="%{y} cells around %{x:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(title=title)
+    return _plain(figure, height=150)
+
+
+def position_heat(share: np.ndarray) -> go.Figure:
+    """Where in the image a code sits: [bins, bins], 1 is as often as chance."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=share,
+            colorscale="Tealgrn",
+            zmin=0,
+            zmax=max(2.0, float(share.max())),
+            xgap=1,
+            ygap=1,
+            colorbar={"thickness": 6, "len": 0.9},
+            hovertemplate="%{z:.1f} × as often as chance<extra></extra>",
+        )
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    return _plain(figure, height=150)
+
+
+def _plain(figure: go.Figure, *, height: int, legend: bool = False) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin=MARGIN,
+        showlegend=legend,
+        legend={"x": 1, "y": 1, "xanchor": "right"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        bargap=0.05,
+    )
+    return figure
+
+
+def _positive(shares: np.ndarray, log: bool) -> np.ndarray:
+    """On a logarithmic axis, codes that were never used have no place."""
+    return np.where(shares > 0, shares, np.nan) if log else shares

@@ -1,0 +1,104 @@
+"""Choosing a picture: gallery, upload, paste and working size; the same on every page that shows one."""
+
+import hashlib
+
+import streamlit as st
+
+from explorer import samples
+from explorer.pictures import WORKING_SIZES, Picture
+from explorer.ui import cache, gallery, store, widgets
+from explorer.ui.gallery import Thumbnail
+from explorer.ui.store import Session, Upload
+from vqvae.dataset import SUFFIXES
+from vqvae.errors import BadInput
+
+MOST_UPLOADS = 24
+
+
+def choose_picture(session: Session) -> Session:
+    """Gallery, upload and working size; returns the session with what the person chose."""
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium", key="picture_row")
+    thumbnails_place = row.container(width="stretch")
+    with row.container(width=270):
+        session = take_uploads(session)
+    with row.container(width=130):
+        size = st.selectbox(
+            "Working size",
+            WORKING_SIZES,
+            index=WORKING_SIZES.index(session.working_size),
+            format_func=lambda pixels: f"{pixels} px",
+            help="Pictures are shrunk until their longer side has this many pixels. Larger takes longer.",
+        )
+        session = session.with_working_size(size)
+    with thumbnails_place:
+        st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
+        choice = gallery.show(thumbnails(), chosen=session.picture, key="gallery")
+        if choice.picked:
+            session = session.with_picture(choice.picked)
+        if choice.pasted:
+            session = take_file(session, Upload("pasted picture", choice.pasted))
+    return session
+
+
+def take_uploads(session: Session) -> Session:
+    """The upload field: each new file joins the gallery, the last one is shown, and a bad one is refused in place."""
+    files = st.file_uploader(
+        "Upload", type=sorted(suffix.removeprefix(".") for suffix in SUFFIXES), accept_multiple_files=True, key="upload"
+    )
+    known = st.session_state.setdefault("known_files", set())
+    for file in files:
+        upload = Upload(file.name, file.getvalue())
+        if file.file_id not in known:
+            known.add(file.file_id)
+            session = take_file(session, upload)
+        elif refusal := refusal_of(upload):
+            widgets.refuse(refusal)  # for as long as the file is in the field
+    return session
+
+
+def take_file(session: Session, upload: Upload) -> Session:
+    """Add a file to the gallery and show it; a file that cannot be shown is refused in one sentence."""
+    if refusal := refusal_of(upload):
+        widgets.refuse(refusal)
+        return session
+    digest = hashlib.sha256(upload.data).hexdigest()
+    uploads = store.uploads()
+    uploads[digest] = upload
+    while len(uploads) > MOST_UPLOADS:
+        uploads.pop(next(iter(uploads)))
+    return session.with_picture(digest)
+
+
+def refusal_of(upload: Upload) -> str | None:
+    """Why a file cannot be shown, if it cannot."""
+    try:
+        cache.thumbnail(hashlib.sha256(upload.data).hexdigest(), upload.data, upload.name)
+    except BadInput as refusal:
+        return str(refusal)
+    return None
+
+
+def thumbnails() -> list[Thumbnail]:
+    """The visitor's own pictures, newest first, then the samples."""
+    own = [
+        Thumbnail(digest, upload.name, cache.thumbnail(digest, upload.data, upload.name))
+        for digest, upload in reversed(store.uploads().items())
+    ]
+    bundled = [
+        Thumbnail(sample.name, sample.title, cache.thumbnail(sample.name, sample.read(), sample.file))
+        for sample in samples.SAMPLES
+    ]
+    return own + bundled
+
+
+def open_chosen(session: Session) -> Picture:
+    """The chosen picture at the working size; a sample where a link names one that is not here."""
+    upload = store.uploads().get(session.picture)
+    if upload:
+        return cache.open_picture(session.picture, session.working_size, upload.data, upload.name)
+    sample = samples.find(session.picture)
+    if sample is None:
+        st.warning("The picture of this link is not here; a sample is shown in its place.")
+        sample = samples.SAMPLES[0]
+        store.write(session.with_picture(sample.name))
+    return cache.open_picture(sample.name, session.working_size, sample.read(), sample.file)

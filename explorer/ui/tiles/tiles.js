@@ -1,0 +1,188 @@
+// Rows of small pictures on one <canvas>: thousands of tiles cost one drawing.
+
+const walls = new WeakMap();
+const GAP = 2;
+const CAPTION = 16;
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  let wall = walls.get(parentElement);
+  if (!wall) {
+    wall = new Wall(parentElement);
+    walls.set(parentElement, wall);
+  }
+  wall.setTriggerValue = setTriggerValue;
+  wall.receive(unpack(data));
+  return () => wall.resizes.disconnect();
+}
+
+class Wall {
+  constructor(root) {
+    this.holder = document.createElement("div");
+    this.holder.className = "wall";
+    this.holder.innerHTML = '<div class="rows" tabindex="0" role="listbox"><canvas></canvas></div><p class="readout" aria-live="polite"></p>';
+    root.appendChild(this.holder);
+    this.rows = this.holder.querySelector(".rows");
+    this.canvas = this.holder.querySelector("canvas");
+    this.readout = this.holder.querySelector(".readout");
+    this.hover = null;
+    this.resizes = new ResizeObserver(() => this.draw());
+    this.canvas.addEventListener("pointermove", (event) => this.point(this.tileAt(event)));
+    this.canvas.addEventListener("pointerleave", () => this.point(null));
+    this.canvas.addEventListener("click", (event) => this.pick(this.tileAt(event)));
+    this.rows.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  receive(message) {
+    this.message = message;
+    this.count = message.tiles.shape[0];
+    this.selected = message.selected;
+    this.atlas = atlasOf(message.tiles);
+    this.rows.setAttribute("aria-label", message.label);
+    this.rows.style.maxHeight = message.height ? `${message.height}px` : "";
+    this.resizes.observe(this.rows);
+    this.draw();
+    this.reveal();
+  }
+
+  get pitch() {
+    return this.message.side + GAP;
+  }
+
+  get rowHeight() {
+    return this.pitch + (this.message.captions ? CAPTION : 0);
+  }
+
+  get columns() {
+    return Math.max(1, Math.floor((this.rows.clientWidth + GAP) / this.pitch));
+  }
+
+  placeOf(number) {
+    return [(number % this.columns) * this.pitch, Math.floor(number / this.columns) * this.rowHeight];
+  }
+
+  tileAt(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left) / this.pitch);
+    const number = Math.floor((event.clientY - box.top) / this.rowHeight) * this.columns + column;
+    return column >= 0 && column < this.columns && number >= 0 && number < this.count ? number : null;
+  }
+
+  point(number) {
+    if (number === this.hover) return;
+    this.hover = number;
+    this.draw();
+  }
+
+  pick(number) {
+    if (number === null) return;
+    this.selected = number;
+    this.draw();
+    this.setTriggerValue("picked", number);
+  }
+
+  move(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = (this.selected ?? -step) + step;
+    if (next < 0 || next >= this.count) return;
+    this.pick(next);
+    this.reveal();
+  }
+
+  /** Scroll the selected tile into sight, within the rows alone. */
+  reveal() {
+    if (this.selected === null || !this.message.height) return;
+    const top = this.placeOf(this.selected)[1];
+    if (top < this.rows.scrollTop || top + this.rowHeight > this.rows.scrollTop + this.rows.clientHeight) {
+      this.rows.scrollTop = top - this.rows.clientHeight / 2;
+    }
+  }
+
+  draw() {
+    if (!this.message || !this.rows.clientWidth) return;
+    const { side, tiles, titles, captions, frame, scaling, faint } = this.message;
+    const ratio = window.devicePixelRatio || 1;
+    const width = this.rows.clientWidth;
+    const height = Math.ceil(this.count / this.columns) * this.rowHeight;
+    Object.assign(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
+    const brush = this.canvas.getContext("2d");
+    brush.scale(ratio, ratio);
+    brush.imageSmoothingEnabled = scaling === "smooth";
+    brush.imageSmoothingQuality = "high";
+    const [, tileHeight, tileWidth] = tiles.shape;
+    const styles = getComputedStyle(this.holder);
+    brush.font = `400 11px ${styles.fontFamily}`;
+    brush.textBaseline = "top";
+    for (let number = 0; number < this.count; number += 1) {
+      const [x, y] = this.placeOf(number);
+      const [column, row] = [number % this.atlas.across, Math.floor(number / this.atlas.across)];
+      brush.globalAlpha = faint.values[number] ? 0.4 : 1;
+      brush.drawImage(this.atlas.canvas, column * tileWidth, row * tileHeight, tileWidth, tileHeight, x, y, side, side);
+      brush.globalAlpha = 1;
+      if (faint.values[number]) strike(brush, x, y, side);
+      if (frame) frameTile(brush, x + frame[1] * side, y + frame[0] * side, frame[3] * side, frame[2] * side);
+      if (captions) {
+        brush.fillStyle = styles.color;
+        brush.globalAlpha = 0.7;
+        brush.fillText(captions[number], x + 1, y + side + 3, side);
+        brush.globalAlpha = 1;
+      }
+    }
+    const accent = styles.getPropertyValue("--st-primary-color").trim();
+    if (this.selected !== null) outline(brush, ...this.placeOf(this.selected), side, accent);
+    if (this.hover !== null) outline(brush, ...this.placeOf(this.hover), side, "#fff");
+    this.readout.textContent = this.hover === null ? "" : titles[this.hover];
+    this.holder.dataset.drawn = this.count;
+  }
+}
+
+/** All tiles on one hidden <canvas>, some across. */
+function atlasOf({ shape: [count, height, width], values }) {
+  const across = Math.max(1, Math.min(count, Math.floor(4096 / width)));
+  const canvas = document.createElement("canvas");
+  canvas.width = across * width;
+  canvas.height = Math.max(1, Math.ceil(count / across)) * height;
+  const image = new ImageData(canvas.width, canvas.height);
+  for (let number = 0, from = 0; number < count; number += 1) {
+    const [left, top] = [(number % across) * width, Math.floor(number / across) * height];
+    for (let row = 0; row < height; row += 1) {
+      for (let to = 4 * ((top + row) * canvas.width + left), end = to + 4 * width; to < end; to += 4, from += 3) {
+        image.data[to] = values[from];
+        image.data[to + 1] = values[from + 1];
+        image.data[to + 2] = values[from + 2];
+        image.data[to + 3] = 255;
+      }
+    }
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return { canvas, across };
+}
+
+function strike(brush, x, y, side) {
+  brush.strokeStyle = "rgba(128, 128, 128, 0.9)";
+  brush.lineWidth = 1;
+  brush.beginPath();
+  brush.moveTo(x + 3, y + side - 3);
+  brush.lineTo(x + side - 3, y + 3);
+  brush.stroke();
+}
+
+function frameTile(brush, x, y, width, height) {
+  brush.lineWidth = 2.5;
+  brush.strokeStyle = "rgba(0, 0, 0, 0.55)";
+  brush.strokeRect(x, y, width, height);
+  brush.lineWidth = 1;
+  brush.strokeStyle = "#fff";
+  brush.strokeRect(x, y, width, height);
+}
+
+function outline(brush, x, y, side, colour) {
+  brush.lineWidth = 4;
+  brush.strokeStyle = "rgba(0, 0, 0, 0.7)";
+  brush.strokeRect(x + 1, y + 1, side - 2, side - 2);
+  brush.lineWidth = 2;
+  brush.strokeStyle = colour;
+  brush.strokeRect(x + 1, y + 1, side - 2, side - 2);
+}

@@ -1,0 +1,302 @@
+"""The app as a person meets it: a real browser, real checkpoints, pixels compared."""
+
+import base64
+import io
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from explorer.pictures import open_picture
+from explorer.reconstruction import encode_picture, render
+from explorer.samples import SAMPLES
+from tests.conftest import CHECKPOINTS
+from vqvae import checkpoint
+from vqvae.images import to_png
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+PATIENCE = 60_000  # ms; the machines that run this are small and shared
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, app_url: str) -> Iterator[Page]:
+    """The first page, drawn; whatever the browser complains of fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    opened.goto(app_url)
+    drawn(opened)
+    yield opened
+    context.close()
+    assert not faults
+
+
+def drawn(page: Page) -> None:
+    expect(page.locator(".canvas[data-sequence]")).to_be_visible()
+
+
+def pixels(page: Page, panel: str) -> np.ndarray:
+    """What a panel's picture holds, exactly: uint8 [H, W, 3]."""
+    url = page.locator(f'[data-panel="{panel}"] .pixels').evaluate("canvas => canvas.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+
+
+def act_and_wait(page: Page, action) -> None:
+    """Do something that asks the server for new pixels, and wait until they are there."""
+    before = int(page.locator(".canvas").get_attribute("data-sequence"))
+    action()
+    page.wait_for_function(
+        """before => {
+            for (const host of document.querySelectorAll('*')) {
+                const canvas = host.shadowRoot?.querySelector('.canvas');
+                if (canvas && Number(canvas.dataset.sequence) > before) return true;
+            }
+            return false;
+        }""",
+        arg=before,
+    )
+
+
+def figure(page: Page, label: str) -> str:
+    return page.locator(".figures dl > div", has_text=label).locator("dd").inner_text()
+
+
+def psnr_pair(page: Page) -> tuple[float, float]:
+    """PSNR of the codes alone, and of the picture shown."""
+    one, other = re.findall(r"[\d.]+", figure(page, "PSNR"))
+    return float(one), float(other)
+
+
+def switch(page: Page) -> Locator:
+    return page.get_by_role("switch")
+
+
+def noise(seed: int, height: int = 120, width: int = 90) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def upload(page: Page, *files: tuple[str, bytes]) -> None:
+    payload = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files]
+    page.locator('input[type="file"]').set_input_files(payload)
+
+
+def test_it_opens_on_a_photo_and_the_pixels_are_those_that_the_library_computes(page):
+    sample = SAMPLES[0]
+    picture = open_picture(sample.read(), sample.file, working_size=256)
+    model = checkpoint.load(CHECKPOINTS / "photos")
+    encoded = encode_picture(model, picture)
+    np.testing.assert_array_equal(pixels(page, "original"), picture.pixels)
+    expected = render(model, encoded, picture, weight=1).pixels
+    difference = np.abs(pixels(page, "reconstruction").astype(int) - expected)
+    assert difference.max() <= 1  # another process may round the last bit another way
+    assert pixels(page, "error").std() > 0
+
+
+def test_the_result_is_visible_without_scrolling(page):
+    for panel in ("original", "reconstruction", "error"):
+        box = page.locator(f'[data-panel="{panel}"]').bounding_box()
+        assert box["width"] > 300
+        assert box["y"] + box["height"] < 900
+    box = page.locator(".controls").bounding_box()
+    assert box["y"] + box["height"] < 900
+
+
+def test_switching_the_embedding_off_changes_the_picture_to_the_codes_alone_and_back(page):
+    codes_only, with_embedding = psnr_pair(page)
+    assert with_embedding > codes_only + 2
+    before = pixels(page, "reconstruction")
+    act_and_wait(page, lambda: page.locator(".switch").click())
+    off = pixels(page, "reconstruction")
+    assert np.abs(off.astype(int) - before).mean() > 1
+    assert psnr_pair(page) == (codes_only, codes_only)
+    expect(page.locator(".sentence")).to_contain_text("codes alone")
+    error = (pixels(page, "original").astype(float) - off) / 255
+    assert -10 * math.log10((error**2).mean()) == pytest.approx(codes_only, abs=0.01)
+    act_and_wait(page, lambda: page.locator(".switch").click())
+    np.testing.assert_array_equal(pixels(page, "reconstruction"), before)
+
+
+def test_dragging_the_slider_moves_picture_and_figures_and_ends_on_the_right_place(page):
+    slider = page.locator(".amount input")
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] - 8, y)
+    page.mouse.down()
+    seen = set()
+    for step in range(20):
+        page.mouse.move(box["x"] + box["width"] * (1 - step / 40), y)
+        page.wait_for_timeout(60)
+        seen.add(figure(page, "PSNR"))
+    assert len(seen) > 2  # it followed while the button was down
+    page.mouse.up()
+    page.wait_for_function("() => true")
+    expect(page.locator(".sentence")).to_contain_text(f"{round(100 * float(slider.input_value()))}%")
+    low, now = psnr_pair(page)
+    assert low < now
+    expect(page).to_have_url(re.compile(f"blend={float(slider.input_value()):g}"))
+
+
+def test_reset_brings_the_whole_embedding_back(page):
+    before = pixels(page, "reconstruction")
+    act_and_wait(page, lambda: page.locator(".switch").click())
+    act_and_wait(page, lambda: page.get_by_role("button", name="Reset").click())
+    expect(switch(page)).to_be_checked()
+    np.testing.assert_array_equal(pixels(page, "reconstruction"), before)
+
+
+def test_an_upload_is_shown_to_the_pixel(page):
+    mine = noise(1)
+    upload(page, ("mine.png", to_png(mine)))
+    expect(page.get_by_role("option", name="mine.png")).to_have_attribute("aria-selected", "true")
+    page.wait_for_timeout(500)
+    np.testing.assert_array_equal(pixels(page, "original"), mine)
+
+
+def test_of_several_uploads_each_joins_the_gallery_and_a_bad_one_is_refused_in_place(page):
+    upload(page, ("one.png", to_png(noise(2))), ("<b>bad</b>.png", b"nonsense"), ("two.png", to_png(noise(3))))
+    expect(page.get_by_role("alert")).to_have_count(2)  # this one, and the broken checkpoint in the sidebar
+    expect(page.get_by_text("“b>.png” is not an image")).to_be_visible()
+    for name in ("one.png", "two.png"):
+        expect(page.get_by_role("option", name=name)).to_be_visible()
+    expect(page.get_by_role("option", name="two.png")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("option", name="one.png").click()
+    expect(page.get_by_role("option", name="one.png")).to_have_attribute("aria-selected", "true")
+    page.wait_for_timeout(500)
+    np.testing.assert_array_equal(pixels(page, "original"), noise(2))
+
+
+def test_a_picture_can_be_pasted(page):
+    mine = noise(4)
+    page.evaluate(
+        """async (text) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([bytes], 'clip.png', { type: 'image/png' }));
+            document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: files, bubbles: true }));
+        }""",
+        base64.b64encode(to_png(mine)).decode(),
+    )
+    expect(page.get_by_role("option", name="pasted picture")).to_have_attribute("aria-selected", "true")
+    page.wait_for_timeout(500)
+    np.testing.assert_array_equal(pixels(page, "original"), mine)
+
+
+def test_pointing_at_a_cell_names_its_code_in_every_panel_and_a_click_keeps_it(page):
+    model = checkpoint.load(CHECKPOINTS / "photos")
+    sample = SAMPLES[0]
+    with torch.inference_mode():
+        indices = model.encode(open_picture(sample.read(), sample.file, working_size=256).image).indices[0]
+    viewport = page.locator('[data-panel="original"] .viewport')
+    box = viewport.bounding_box()
+    marks = "canvas => canvas.toDataURL()"
+    error_marks = page.locator('[data-panel="error"] .marks')
+    unmarked = error_marks.evaluate(marks)
+    row, column = 5, 9
+    x = box["x"] + (column + 0.5) * 8 / 256 * box["width"]
+    y = box["y"] + (row + 0.5) * 8 / 170 * box["height"]
+    page.mouse.move(x, y)
+    expect(page.locator(".readout")).to_contain_text(f"Code {indices[row, column]}")
+    assert error_marks.evaluate(marks) != unmarked
+    act_and_wait(page, lambda: page.mouse.click(x, y))
+    page.mouse.move(5, 5)
+    expect(page.locator(".readout")).to_contain_text(f"row {row}, column {column}")
+    viewport.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".readout")).to_contain_text(f"Code {indices[row, column + 1]}")
+
+
+def test_the_grid_of_codes_shows_each_codes_colour_and_its_number_when_zoomed(page):
+    page.get_by_role("button", name="Codes", exact=True).click()
+    codes = page.locator('[data-panel="codes"]')
+    expect(codes).to_be_visible()
+    grid = pixels(page, "codes")
+    assert grid.shape == (22, 32, 3)
+    coarse = np.asarray(Image.fromarray(pixels(page, "reconstruction")).resize((32, 22), Image.Resampling.BOX))
+    assert np.corrcoef(grid.ravel(), coarse.ravel())[0, 1] > 0.8  # the colours mean something
+    marks = codes.locator(".marks")
+    blank = marks.evaluate("canvas => canvas.toDataURL().length")
+    for _ in range(4):
+        page.get_by_role("button", name="Zoom in").click()
+    assert marks.evaluate("canvas => canvas.toDataURL().length") > blank + 500  # numbers are written into the cells
+
+
+def test_before_and_after_share_one_place_with_a_line_to_drag(page):
+    page.get_by_role("button", name="Before / after").click()
+    expect(page.locator('[data-panel="original"]')).to_be_hidden()
+    divider = page.locator('[data-panel="reconstruction"] .divider')
+    box = divider.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    assert int(divider.get_attribute("aria-valuenow")) > 55
+    divider.focus()
+    page.keyboard.press("Home")
+    expect(divider).to_have_attribute("aria-valuenow", "0")
+
+
+def test_downloads_hold_exactly_what_is_on_the_screen(page):
+    act_and_wait(page, lambda: page.locator(".switch").click())
+
+    def download(name: str) -> bytes:
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=name).click()
+        return waiting.value.path().read_bytes()
+
+    png = np.asarray(Image.open(io.BytesIO(download("Reconstruction (PNG)"))))
+    np.testing.assert_array_equal(png, pixels(page, "reconstruction"))
+    indices = np.load(io.BytesIO(download("Codes (.npy)")), allow_pickle=False)
+    assert indices.shape == (22, 32)
+    described = json.loads(download("Codes (JSON)"))
+    assert described["indices"] == indices.tolist()
+    assert described["checkpoint"] == "photos"
+    assert described["checkpoint_sha256"] == checkpoint.content_hash(CHECKPOINTS / "photos")
+
+
+def test_another_checkpoint_can_be_picked_and_the_broken_one_says_why(page):
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_text("cannot be opened")).to_be_visible()
+    expect(sidebar.get_by_text("broken <b>one</b>")).to_be_visible()  # its name is text, not markup
+    page.get_by_role("combobox", name="Checkpoint").click()
+    page.get_by_role("option", name="photos-classic").click()
+    expect(page.locator(".switch .name")).to_contain_text("in place of the codes")
+    expect(page).to_have_url(re.compile("checkpoint=photos-classic"))
+
+
+def test_a_link_opens_the_same_view_cold(page, app_url):
+    page.goto(f"{app_url}/?checkpoint=photos&picture=coffee&size=128&blend=0")
+    drawn(page)
+    expect(switch(page)).not_to_be_checked()
+    expect(page.get_by_role("option", name="Cup of coffee")).to_have_attribute("aria-selected", "true")
+    assert max(pixels(page, "original").shape) == 128
+
+
+def test_a_narrow_window_shows_all_four_pictures_and_nothing_runs_over(page):
+    page.set_viewport_size({"width": 800, "height": 1000})
+    for panel in ("original", "reconstruction", "error", "codes"):
+        expect(page.locator(f'[data-panel="{panel}"]')).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    box = page.locator(".canvas").bounding_box()
+    assert box["x"] + box["width"] <= 800
