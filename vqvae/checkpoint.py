@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, deserialize, safe_open
 from torch import Tensor
 
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, shown
 from vqvae.model import VQVAE, VQVAEConfig, prepare
 from vqvae.tokenizer import Tokenizer
 
@@ -66,7 +66,7 @@ def _describe(folder: Path) -> CheckpointInfo | BrokenCheckpoint:
         _check_table(_read_table(folder / WEIGHTS_FILE), expected)
     except BadInput as refusal:
         return BrokenCheckpoint(folder.name, folder, str(refusal))
-    summary = str(settings.get("summary", ""))[:200]
+    summary = " ".join(str(settings.get("summary", "")).split())[:200]
     parameters = sum(shape.numel() for shape in expected.values())
     return CheckpointInfo(folder.name, folder, config, summary, parameters)
 
@@ -130,13 +130,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of a folder's config.json; raises BadInput when it is missing, huge or no JSON object."""
-    path = folder / CONFIG_FILE
     try:
-        if path.stat().st_size > _MOST_CONFIG_BYTES:
-            raise BadInput(f"The file {CONFIG_FILE} is over 1 MiB; it should hold a few settings.")
-        settings = json.loads(path.read_bytes())
+        with (folder / CONFIG_FILE).open("rb") as file:
+            data = file.read(_MOST_CONFIG_BYTES + 1)
     except OSError:
         raise BadInput(f"The file {CONFIG_FILE} is missing or unreadable; put it beside {WEIGHTS_FILE}.") from None
+    if len(data) > _MOST_CONFIG_BYTES:
+        raise BadInput(f"The file {CONFIG_FILE} is over 1 MiB; it should hold a few settings.")
+    try:
+        settings = json.loads(data)
     except (ValueError, RecursionError):
         raise BadInput(f"The file {CONFIG_FILE} is not valid JSON; restore it.") from None
     if not isinstance(settings, dict):
@@ -148,11 +150,13 @@ def model_config(settings: dict[str, Any]) -> VQVAEConfig:
     """The checked model settings of a config.json's content; raises BadInput at the first fault."""
     if not isinstance(settings, dict):
         raise BadInput("The config has to be a JSON object.")
-    if settings.get("schema_version") != SCHEMA_VERSION:
-        found = str(settings.get("schema_version"))[:40]
-        raise BadInput(f"The config's schema_version is {found}, and this app reads {SCHEMA_VERSION}; convert it.")
-    if settings.get("family") != FAMILY:
-        raise BadInput(f"The config's family is {str(settings.get('family'))[:40]!r}, and this app reads {FAMILY!r}.")
+    version, family = settings.get("schema_version"), settings.get("family")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise BadInput(
+            f"The config's schema_version is {shown(version)}, and this app reads {SCHEMA_VERSION}; convert it."
+        )
+    if family != FAMILY:
+        raise BadInput(f"The config's family is {shown(family)}, and this app reads {FAMILY!r}.")
     if not isinstance(settings.get("model"), dict):
         raise BadInput('The config lacks the object "model" with the model\'s settings; add it.')
     config = VQVAEConfig.from_dict(settings["model"])
@@ -166,7 +170,9 @@ def model_config(settings: dict[str, Any]) -> VQVAEConfig:
 def _most_parameters(config: VQVAEConfig) -> int:
     """An upper bound by arithmetic alone, before anything is built."""
     widths = (3, *config.channels)
-    blocks = sum(2 * depth * 10 * width * width for width, depth in zip(config.channels, config.blocks, strict=True))
+    blocks = sum(
+        2 * depth * 10 * width * (width + 1) for width, depth in zip(config.channels, config.blocks, strict=True)
+    )
     steps = sum(2 * 9 * 4 * before * after for before, after in pairwise(widths))
     return blocks + steps + config.embedding_dim * (config.codes + 3 * widths[-1])
 
@@ -176,7 +182,7 @@ def _expected_tensors(config: VQVAEConfig) -> dict[str, torch.Size]:
         return {name: tensor.shape for name, tensor in VQVAE(config).state_dict().items()}
 
 
-_Table = dict[str, tuple[torch.Size, str]]  # name -> shape and dtype of each tensor in a file
+_Table = dict[str, tuple[list[int], str]]  # name -> shape and dtype of each tensor in a file
 
 
 def _read_table(path: Path) -> _Table:
@@ -184,7 +190,7 @@ def _read_table(path: Path) -> _Table:
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {name: (torch.Size(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+            return {name: (list(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except FileNotFoundError:
         raise BadInput(_MISSING_WEIGHTS) from None
     except (SafetensorError, OSError, ValueError):
@@ -198,13 +204,13 @@ def _check_table(found: _Table, expected: dict[str, torch.Size]) -> None:
     for name in found:
         if name not in expected:
             raise BadInput(
-                f"The weights hold a tensor {name[:60]!r} that the config does not know; correct the config."
+                f"The weights hold a tensor {shown(name)} that the config does not know; correct the config."
             )
     for name, (shape, dtype) in found.items():
         wanted = list(expected[name])
-        if list(shape) != wanted:
+        if shape != wanted:
             raise BadInput(
-                f"The tensor {name!r} has shape {list(shape)} and the config calls for {wanted}; correct one."
+                f"The tensor {name!r} has shape {shown(shape)} and the config calls for {wanted}; correct one."
             )
         if dtype != "F32":
             raise BadInput(f"The tensor {name!r} is of type {dtype} and has to be F32; save it as float32.")
@@ -213,9 +219,9 @@ def _check_table(found: _Table, expected: dict[str, torch.Size]) -> None:
 def _checked_tensors(data: bytes, expected: dict[str, torch.Size]) -> dict[str, Tensor]:
     try:
         entries = deserialize(data)
-        _check_table({name: (torch.Size(entry["shape"]), entry["dtype"]) for name, entry in entries}, expected)
+        _check_table({name: (list(entry["shape"]), entry["dtype"]) for name, entry in entries}, expected)
         tensors = safetensors.torch.load(data)
-    except (SafetensorError, OverflowError):
+    except SafetensorError:
         raise BadInput(_DAMAGED_WEIGHTS) from None
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():

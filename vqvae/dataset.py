@@ -1,7 +1,10 @@
 """Sets of images on disk: a folder, a tar or a zip, read one file at a time and never unpacked."""
 
+import lzma
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +12,10 @@ from vqvae.errors import BadInput
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MOST_BYTES = 256 << 20  # of one file inside an archive
+_ARCHIVE_FAULTS = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(OSError, EOFError, ValueError, RuntimeError),  # a RuntimeError is zipfile's word for encrypted
+)
 
 
 def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
@@ -19,12 +26,8 @@ def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
     """
     if source.is_dir():
         files = _in_folder(source, under)
-    elif source.is_file() and tarfile.is_tarfile(source):
-        files = _in_tar(source, under)
-    elif source.is_file() and zipfile.is_zipfile(source):
-        files = _in_zip(source, under)
     elif source.exists():
-        raise BadInput(f"{source} is not a folder, a tar or a zip; name one that holds images.")
+        files = _in_archive(source, under)
     else:
         raise BadInput(f"{source} is not there; check the path.")
     empty = True
@@ -49,15 +52,28 @@ def _in_folder(source: Path, under: str) -> Iterator[tuple[str, bytes]]:
             yield name, path.read_bytes()
 
 
+def _in_archive(source: Path, under: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        if tarfile.is_tarfile(source):
+            yield from _in_tar(source, under)
+        elif zipfile.is_zipfile(source):
+            yield from _in_zip(source, under)
+        else:
+            raise BadInput(f"{source} is not a folder, a tar or a zip; name one that holds images.")
+    except BadInput:
+        raise
+    except _ARCHIVE_FAULTS:
+        raise BadInput(f"{source} is cut off, damaged or encrypted; copy it again.") from None
+
+
 def _in_tar(source: Path, under: str) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(source) as archive:
-        members = (
-            m for m in archive if m.isfile() and m.size <= MOST_BYTES and _wanted(m.name.removeprefix("./"), under)
-        )
-        for member in sorted(members, key=lambda m: m.name):
+        members = ((member.name.removeprefix("./"), member) for member in archive if member.isfile())
+        wanted = (pair for pair in members if pair[1].size <= MOST_BYTES and _wanted(pair[0], under))
+        for name, member in sorted(wanted, key=lambda pair: pair[0]):
             file = archive.extractfile(member)
             if file is not None:
-                yield member.name.removeprefix("./"), file.read()
+                yield name, file.read()
 
 
 def _in_zip(source: Path, under: str) -> Iterator[tuple[str, bytes]]:

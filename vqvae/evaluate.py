@@ -5,11 +5,13 @@ Prints a table and the same as JSON; the figures in the model cards come from he
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +19,8 @@ from torch import Tensor
 from vqvae import checkpoint
 from vqvae.dataset import read_files
 from vqvae.errors import BadInput
-from vqvae.images import jpeg_of_size, load_image, shrink_short_side, to_tensor
-from vqvae.metrics import bits, perplexity, psnr, ssim
+from vqvae.images import display_name, jpeg_of_size, load_image, shrink_short_side, to_tensor
+from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 
 
@@ -65,6 +67,8 @@ def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *
     generator = torch.Generator().manual_seed(0)
     for file_name, data in images:
         photo = shrink_short_side(load_image(data, file_name), short_side)
+        if min(photo.size) < WINDOW:
+            raise BadInput(f"{display_name(file_name)} is under {WINDOW} pixels high or wide; leave it out.")
         pixels = to_tensor(photo)
         started = time.perf_counter()
         encoding = tokenizer.encode(pixels)
@@ -140,6 +144,13 @@ def table(result: Evaluation) -> str:
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
 
 
+def _plain(value: Any) -> Any:
+    """The same for JSON, which has no infinity: the PSNR of equal pictures becomes null."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vqvae.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
@@ -153,11 +164,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         images = list(read_files(options.data, under=options.under))
         result = evaluate(folder.name, checkpoint.load(folder), images, short_side=options.short_side)
-    except BadInput as refusal:
+    except (BadInput, OSError) as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
     print(table(result))
-    print(json.dumps(asdict(result)))
+    print(json.dumps(_plain(asdict(result)), allow_nan=False))
     return 0
 
 

@@ -1,9 +1,10 @@
 """Files and bytes to tensors in [0, 1] and back; the only place that knows Pillow."""
 
 import io
-import struct
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # a phone's MPO comes t
 MOST_PIXELS = 40_000_000
 LONGEST_SIDE = 16_384
 
-_LOAD_FAULTS = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, struct.error, MemoryError)
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _warning_filter_lock = threading.Lock()  # warnings.catch_warnings swaps a global list
 
@@ -44,33 +44,47 @@ def read_photo(data: bytes, name: str) -> Photo:
     if not data:
         raise BadInput(f"{shown} is empty; choose another file.")
     _check_size(*_webp_size(data), shown)
+    with _quiet_pillow():
+        return _read(data, shown)
+
+
+# Below, `except Exception` means it: Pillow's parsers raise whatever damaged bytes lead them to (SyntaxError,
+# IndexError, struct.error, …), and all of it is the file's fault.
+
+
+def _read(data: bytes, shown: str) -> Photo:
     try:
-        with _warning_filter_lock, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadInput(_too_large(shown)) from None
-    except _LOAD_FAULTS:
+    except Exception:
         raise BadInput(
             f"{shown} is not an image in PNG, JPEG, WebP, GIF, BMP or TIFF; save it as one of these."
         ) from None
     _check_size(*opened.size, shown)
-    notes = []
-    frames = getattr(opened, "n_frames", 1) if opened.format != "MPO" else 1
     try:
+        frames = getattr(opened, "n_frames", 1) if opened.format != "MPO" else 1
         opened.load()
-    except _LOAD_FAULTS:
+    except Exception:
         raise BadInput(f"{shown} is cut off or damaged; save or download it again.") from None
-    if frames > 1:
-        notes.append(f"The first of its {frames} frames is shown.")
+    notes = [f"The first of its {frames} frames is shown."] if frames > 1 else []
     upright = _upright(opened)
     try:
         rgb, conversion = _to_rgb(upright, shown)
-    except _LOAD_FAULTS as fault:
-        if isinstance(fault, BadInput):
-            raise
+    except BadInput:
+        raise
+    except Exception:
         raise BadInput(f"{shown} has colours of a kind that cannot be read; save it as an RGB PNG.") from None
     return Photo(rgb, (*notes, *conversion))
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Pillow warns of metadata that it skips; nobody can act on that. Its bomb warning becomes an error."""
+    with _warning_filter_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def display_name(name: str, *, longest: int = 60) -> str:
@@ -131,7 +145,7 @@ def jpeg_of_size(image: Image.Image, most_bytes: float) -> bytes:
         image.save(buffer, "JPEG", quality=quality, optimize=True)
         return buffer.getvalue()
 
-    low, high = 1, 95  # the size grows with the quality
+    low, high = 1, 95  # the size grows with the quality, but for a few bytes here and there
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if len(encoded(middle)) <= most_bytes else (low, middle - 1)
@@ -182,7 +196,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except _LOAD_FAULTS:
+    except Exception:
         return image  # an unreadable EXIF block says nothing of the orientation; the pixels are sound
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from vqvae.decoder import Decoder
 from vqvae.encoder import Encoder
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, shown
 from vqvae.images import pad_to_multiple
 from vqvae.quantizer import VectorQuantizer
 from vqvae.tokenizer import Encoding
@@ -40,7 +40,7 @@ class VQVAEConfig:
         known = asdict(cls())
         for name in settings:
             if name not in known:
-                raise BadInput(f"The model's config has an unknown setting {str(name)[:40]!r}; remove it.")
+                raise BadInput(f"The model's config has an unknown setting {shown(name)}; remove it.")
         for name in known:
             if name not in settings:
                 raise BadInput(f"The model's config lacks the setting {name!r}; add it.")
@@ -68,8 +68,9 @@ MOST_LEVELS = 6
 
 def _whole_number(name: str, value: object, lower: int, upper: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not lower <= value <= upper:
-        shown = str(value)[:40]
-        raise BadInput(f"The setting {name!r} has to be a whole number from {lower} to {upper:,}, and is {shown}.")
+        raise BadInput(
+            f"The setting {name!r} has to be a whole number from {lower} to {upper:,}, and is {shown(value)}."
+        )
     return value
 
 

@@ -63,7 +63,7 @@ class CodebookLearner:
     batch at hand.
     """
 
-    def __init__(self, quantizer: VectorQuantizer, *, decay: float = 0.98, dead_below: float = 0.1) -> None:
+    def __init__(self, quantizer: VectorQuantizer, *, decay: float = 0.98, dead_below: float = 0.35) -> None:
         """`dead_below`: a code is dead when its share of the cells is less than this fraction of an equal share."""
         self.quantizer = quantizer
         self.decay = decay
@@ -95,15 +95,15 @@ class CodebookLearner:
     def restart_dead_(self, vectors: Tensor) -> int:
         """Put each dead code onto a random vector of [N, D]; returns how many.
 
-        It starts with a third of an equal share: so it moves fast, and is known within 60 steps if it is dead again.
+        It starts with an equal share, so it has some fifty steps to find vectors before it can be dead again.
         """
         equal_share = self.counts.mean()
         dead = self.counts < self.dead_below * equal_share
         number = int(dead.sum())
         if number:
             self.quantizer.codebook[dead] = self._draw(vectors, number)
-            self.counts[dead] = equal_share / 3
-            self.sums[dead] = self.quantizer.codebook[dead] * equal_share / 3
+            self.counts[dead] = equal_share
+            self.sums[dead] = self.quantizer.codebook[dead] * equal_share
         return number
 
     def state_dict(self) -> dict[str, Tensor]:

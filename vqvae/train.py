@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -19,16 +19,16 @@ import numpy as np
 import safetensors.torch
 import torch
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from vqvae import checkpoint
 from vqvae.dataset import read_files
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, shown
 from vqvae.images import load_image, to_tensor
-from vqvae.metrics import perplexity, psnr, ssim
+from vqvae.metrics import WINDOW, perplexity, psnr, ssim
 from vqvae.model import VQVAE, VQVAEConfig, channels_last
 from vqvae.quantizer import CodebookLearner, cells
 
@@ -40,7 +40,7 @@ class TrainingConfig:
     """Everything that shapes a run; the JSON of --config has these names."""
 
     model: VQVAEConfig = field(default_factory=VQVAEConfig)
-    steps: int = 12_000
+    steps: int = 10_000
     batch: int = 8
     crop: int = 96  # pixels; a multiple of the stride
     short_side: tuple[int, int] = (224, 352)  # a photo is seen at a random size whose short side lies in this range
@@ -50,20 +50,66 @@ class TrainingConfig:
     ssim_weight: float = 0.01
     commitment: float = 0.01
     embedding_dropout: bool = True  # off: the decoder always gets the whole embedding, and learns to bypass the codes
+    dead_below: float = 0.35  # a code with less than this fraction of an equal share of the cells is dead
     restart_every: int = 20  # steps between restarts of dead codes; none in the last tenth
     seed: int = 0
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Self:
-        """Raises BadInput for a name that is not a setting."""
+        """Check names, types and bounds; raises BadInput at the first fault."""
         names = {f.name for f in fields(cls)}
         if unknown := sorted(set(settings) - names):
             raise BadInput(
-                f"The training config has an unknown setting {unknown[0]!r}; the settings are {sorted(names)}."
+                f"The training config has an unknown setting {shown(unknown[0])}; the settings are {sorted(names)}."
             )
-        model = VQVAEConfig.from_dict(VQVAEConfig().to_dict() | settings.get("model", {}))
-        plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-        return cls(**{**plain, "model": model})
+        changes = settings.get("model", {})
+        if not isinstance(changes, dict):
+            raise BadInput("The setting 'model' has to be a JSON object of the model's settings.")
+        model = VQVAEConfig.from_dict(VQVAEConfig().to_dict() | changes)
+        plain = {name: _checked(name, value) for name, value in settings.items() if name != "model"}
+        config = cls(**plain, model=model)
+        if config.crop % model.stride:
+            raise BadInput(f"'crop' is {config.crop} and has to be a multiple of the stride, {model.stride}.")
+        return config
+
+
+_BOUNDS = {
+    "steps": (1, 10**9),
+    "batch": (1, 4096),
+    "crop": (WINDOW, 4096),
+    "short_side": (1, 16_384),
+    "learning_rate": (0.0, 1.0),
+    "warmup": (0, 10**9),
+    "average_decay": (0.0, 1.0),
+    "ssim_weight": (0.0, 100.0),
+    "commitment": (0.0, 100.0),
+    "dead_below": (0.0, 1.0),
+    "restart_every": (1, 10**9),
+    "seed": (0, 10**9),
+}
+
+
+def _checked(name: str, value: object) -> Any:
+    """A setting of the right type and within its bounds, as TrainingConfig wants it."""
+    if name == "embedding_dropout":
+        if not isinstance(value, bool):
+            raise BadInput(f"The setting {name!r} has to be true or false, and is {shown(value)}.")
+        return value
+    if name == "short_side":
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise BadInput(f"The setting {name!r} has to be a list of two numbers of pixels, and is {shown(value)}.")
+        return tuple(_number(name, side) for side in value)
+    return _number(name, value)
+
+
+def _number(name: str, value: object) -> int | float:
+    lower, upper = _BOUNDS[name]
+    whole = isinstance(lower, int)
+    kind = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kind) or not lower <= value <= upper:
+        wanted = "a whole number" if whole else "a number"
+        raise BadInput(f"The setting {name!r} has to be {wanted} from {lower} to {upper:,}, and is {shown(value)}.")
+    return value
 
 
 class Crops:
@@ -146,7 +192,7 @@ class Trainer:
         self.device = device
         self.model = channels_last(VQVAE(config.model).to(device))
         self.average = AveragedModel(self.model, multi_avg_fn=moving_average(config.average_decay))
-        self.learner = CodebookLearner(self.model.quantizer)
+        self.learner = CodebookLearner(self.model.quantizer, dead_below=config.dead_below)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
         self.step = 0
 
@@ -205,6 +251,7 @@ class Trainer:
         tensors |= {f"learner.{name}": tensor for name, tensor in self.learner.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+        tensors["random"] = torch.get_rng_state()  # restarts of dead codes draw from it
         contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         about = {"step": str(self.step), "config": json.dumps(training_settings(self.config))}
         checkpoint.write_atomically(folder / STATE_FILE, safetensors.torch.save(contiguous, about))
@@ -214,11 +261,16 @@ class Trainer:
         path = folder / STATE_FILE
         if not path.is_file():
             raise BadInput(f"{path} is not there, so there is nothing to resume; leave --resume out.")
-        with safe_open(path, "pt") as file:
-            about = file.metadata()
-            if json.loads(about["config"]) != training_settings(self.config):
-                raise BadInput(f"{path} comes from a run with other settings; use the same --config, or another --out.")
-            tensors = {name: file.get_tensor(name).to(self.device) for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name).to(self.device) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            raise BadInput(
+                f"{path} is cut off or damaged, so there is nothing to resume; leave --resume out."
+            ) from None
+        if json.loads(about.get("config", "null")) != training_settings(self.config):
+            raise BadInput(f"{path} comes from a run with other settings; use the same --config, or another --out.")
         self.step = int(about["step"])
         self.model.load_state_dict(_below("model.", tensors))
         self.average.load_state_dict(_below("average.", tensors))
@@ -228,12 +280,29 @@ class Trainer:
             number, moment = name.split(".")
             state.setdefault(int(number), {})[moment] = tensor.cpu() if moment == "step" else tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        if "random" in tensors:  # a state of before it was kept has none
+            torch.set_rng_state(tensors["random"].cpu())
 
 
 def training_settings(config: TrainingConfig) -> dict[str, Any]:
     """The settings as plain JSON values."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
     return plain | {"model": config.model.to_dict()}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a JSON file; of a checkpoint's config.json, those that it was trained with."""
+    try:
+        settings = json.loads(path.read_bytes())
+    except OSError:
+        raise BadInput(f"{path} is missing or unreadable; check the path.") from None
+    except (ValueError, RecursionError):
+        raise BadInput(f"{path} is not valid JSON; restore it.") from None
+    if isinstance(settings, dict) and isinstance(settings.get("training"), dict):
+        settings = {name: value for name, value in settings["training"].items() if name != "step"}
+    if not isinstance(settings, dict):
+        raise BadInput(f"{path} has to hold a JSON object of settings.")
+    return settings
 
 
 def train(photos: list[Image.Image], config: TrainingConfig, out: Path, *, resume: bool, save_minutes: float) -> None:
@@ -293,7 +362,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
-    parser.add_argument("--config", type=Path, help="a JSON file of settings; see TrainingConfig for their names")
+    parser.add_argument(
+        "--config", type=Path, help="a JSON file of settings (see TrainingConfig), or a checkpoint's config.json"
+    )
     parser.add_argument("--steps", type=int, help="how long to train; overrides the config")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--save-minutes", type=float, default=3, help="time between two saves (default: 3)")
@@ -303,15 +374,13 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
     try:
-        settings = json.loads(options.config.read_text()) if options.config else {}
+        settings = read_settings(options.config) if options.config else {}
+        if options.steps is not None:
+            settings["steps"] = options.steps
         config = TrainingConfig.from_dict(settings)
-        if options.steps:
-            config = replace(config, steps=options.steps)
-        if config.crop % config.model.stride:
-            raise BadInput(f"'crop' is {config.crop} and has to be a multiple of the stride, {config.model.stride}.")
         photos = read_photos(options.data, under=options.under)
         train(photos, config, options.out, resume=options.resume, save_minutes=options.save_minutes)
-    except (BadInput, OSError, json.JSONDecodeError) as fault:
+    except (BadInput, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
     return 0
