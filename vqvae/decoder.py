@@ -36,16 +36,16 @@ class Decoder(nn.Module):
     """quantized and embedding, each [B, D, h, w] -> [B, 3, h·f, w·f], not clamped; f = 2 ** len(channels).
 
     The mirror of `Encoder`: `channels` and `blocks` are listed from the pixels to the latent grid. Convolutions only,
-    so one cell reaches `reach` cells around it and no pixel beyond, exactly.
+    so a cell changes the pixels within their reach and none beyond, exactly: 4.5 cells with the default settings.
     """
 
     def __init__(self, *, channels: tuple[int, ...], blocks: tuple[int, ...], embedding_dim: int, inputs: int) -> None:
         super().__init__()
         self.stem = (Stem if inputs == 2 else OneInputStem)(embedding_dim, channels[-1])
         levels: list[nn.Module] = []
-        for width, depth, width_after in reversed(list(zip(channels, blocks, (3, *channels), strict=False))):
-            last = width_after == 3
-            kernel = 3 if last else 1
+        for level in reversed(range(len(channels))):
+            width, depth, width_after = channels[level], blocks[level], (3, *channels)[level]
+            kernel = 3 if level == 0 else 1  # the last draws the pixels; after the others a block follows
             levels += [
                 residual_stack(width, depth),
                 nn.Conv2d(width, 4 * width_after, kernel, padding=kernel // 2),

@@ -6,7 +6,7 @@ Every batch is a function of the seed and the step alone, so a run that was stop
 import argparse
 import json
 import math
-import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -387,5 +387,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a job in the background has Ctrl-C switched off, and others say TERM
+        signal.signal(stop, signal.default_int_handler)
     sys.exit(main())
