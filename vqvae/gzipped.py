@@ -84,7 +84,7 @@ class GzipReader(io.RawIOBase):
             elif not data:
                 raise EOFError("The file ends within a gzip member.")
             content = state.decompress(data, most)
-            offset += len(data) - len(state.unconsumed_tail) - len(state.unused_data)
+            offset += len(data) - len(state.unused_data if state.eof else state.unconsumed_tail)
             self._now = _Mark(position + len(content), offset, None if state.eof else state)
         if self._now.position >= self._marks[-1].position + self._step:
             self._mark()
