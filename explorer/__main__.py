@@ -1,0 +1,166 @@
+"""The explorer's commands: python -m explorer index DATA --checkpoint NAME"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from tqdm import tqdm
+
+from explorer import patches, tables
+from explorer.folders import cache_folder, checkpoints_folder
+from explorer.patches import Index
+from explorer.sets import SAMPLES, ImageSet, open_set, sample_set
+from explorer.usage import summarise
+from vqvae import checkpoint
+from vqvae.errors import BadInput, shown
+
+
+def index_command(options: argparse.Namespace) -> int:
+    """Encode a set of images, or go on where that was stopped, and keep the index of its codes."""
+    images = _find_set(options.data, options.under)
+    folder = _find_checkpoint(options.checkpoint)
+    tokenizer = checkpoint.load(folder)
+    fingerprint = checkpoint.content_hash(folder)
+    path = patches.index_path(options.out or cache_folder(), fingerprint, images.identity)
+    try:
+        index = patches.open_index(
+            path,
+            checkpoint=fingerprint,
+            identity=images.identity,
+            codes=len(tokenizer.codebook),
+            working_size=options.size,
+        )
+        print("The index is there already.")
+    except BadInput as reason:
+        if path.exists():
+            print(f"{reason}", file=sys.stderr)
+        pace = _Pace(len(images.names))
+        with _stoppable(pace), pace.bar:
+            built = patches.build(
+                tokenizer, images, checkpoint=fingerprint, working_size=options.size, path=path, progress=pace.report
+            )
+        if built is None:
+            print("Stopped; what was done is kept. Go on with the same command.", file=sys.stderr)
+            return 128 + pace.stopped_by
+        index = built
+        print(f"{pace.images_per_second:.1f} images per second")
+    _describe(index, path)
+    if options.export:
+        form, where = options.export
+        for written in tables.export(index, form, Path(where)):
+            print(f"written: {written}")
+    return 0
+
+
+def _find_set(data: str, under: str) -> ImageSet:
+    if data == SAMPLES and not Path(data).exists():
+        return sample_set()
+    return open_set(Path(data).expanduser(), under=under)
+
+
+def _find_checkpoint(name: str) -> Path:
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = checkpoints_folder() / name
+    if not folder.is_dir():
+        raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
+    return folder
+
+
+class _Pace:
+    """How far the work is, how fast it goes, and whether it is to stop."""
+
+    def __init__(self, total: int) -> None:
+        quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar
+        self.bar = tqdm(total=total, unit="image", mininterval=30 if quiet else 0.2, ascii=quiet)
+        self.stopped_by = 0  # a signal's number
+        self._started = time.monotonic()
+        self._done = 0  # in this run
+        self.images_per_second = 0.0
+
+    def report(self, done: int, total: int) -> bool:
+        if self._done == 0:
+            self.bar.initial = self.bar.n = done - 1  # done by runs before this one
+        self._done += 1
+        self.bar.update()
+        self.images_per_second = self._done / max(1e-9, time.monotonic() - self._started)
+        return not self.stopped_by
+
+
+@contextmanager
+def _stoppable(pace: _Pace) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the work after the image at hand; the second one stops it at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        pace.stopped_by = number
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _describe(index: Index, path: Path) -> None:
+    for name, reason in index.unreadable:
+        print(f"skipped: {name}: {reason}", file=sys.stderr)
+    usage = summarise(index.counts, images=index.images)
+    print(f"{usage.images:,} images, {usage.cells:,} cells, {len(index.unreadable):,} files skipped")
+    print(f"{usage.active:,} of {usage.codes:,} codes used, perplexity {usage.perplexity:,.0f}")
+    print(f"index: {path} ({path.stat().st_size / 1e6:,.1f} MB)")
+
+
+def _working_size(text: str) -> int:
+    if not text.isdecimal() or not 16 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError("it has to be a whole number of pixels from 16 to 4096")
+    return int(text)
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m explorer")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    index = commands.add_parser(
+        "index", help="encode a set of images, for the Codebook page", description=_index_help()
+    )
+    index.set_defaults(run=index_command)
+    index.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    index.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")
+    index.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
+    index.add_argument("--size", type=_working_size, default=256, help="pixels on the long side (default: 256)")
+    index.add_argument("--out", type=Path, help="where to put the index (default: where the app looks for it)")
+    index.add_argument(
+        "--export", nargs=2, metavar=("csv|parquet", "FOLDER"), help="also write its tables into a folder"
+    )
+    options = parser.parse_args(arguments)
+    if options.export and options.export[0] not in ("csv", "parquet"):
+        index.error(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
+    return options
+
+
+def _index_help() -> str:
+    return (index_command.__doc__ or "") + " Stop it with Ctrl-C; the same command goes on."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _arguments(arguments)
+    try:
+        return int(options.run(options))
+    except (BadInput, OSError) as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped; go on with the same command.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(main())
