@@ -1,0 +1,225 @@
+"""python -m explorer index"""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from explorer import __main__ as cli
+from explorer import patches
+from explorer.patches import Index
+from explorer.sets import open_set
+from tests.conftest import ROOT
+from tests.toys import toy_model, write_toy_photos
+from vqvae import checkpoint
+
+
+@pytest.fixture
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with photos, checkpoints/toy and a cache of its own."""
+    write_toy_photos(tmp_path / "photos" / "cats", count=3)
+    write_toy_photos(tmp_path / "photos" / "dogs", count=2, height=21)
+    (tmp_path / "photos" / "dogs" / "broken.png").write_bytes(b"no picture")
+    checkpoint.save(tmp_path / "checkpoints" / "toy", toy_model(codes=8, decoder_inputs="both"), {})
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def command(where: Path, *more: str) -> list[str]:
+    return ["index", str(where / "photos"), "--checkpoint", "toy", "--size", "64", *more]
+
+
+def the_index(where: Path, folder: str = "cache", under: str = "") -> Index:
+    fingerprint = checkpoint.content_hash(where / "checkpoints" / "toy")
+    identity = open_set(where / "photos", under=under).identity
+    path = patches.index_path(where / folder, fingerprint, identity)
+    return patches.open_index(path, checkpoint=fingerprint, identity=identity, codes=8, working_size=64)
+
+
+def test_it_makes_the_index_and_says_what_it_did(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(command(where)) == 0
+    printed = capsys.readouterr()
+    index = the_index(where)
+    assert index.images == 5
+    assert "images per second" in printed.out
+    assert f"5 images, {index.cells} cells, 1 files skipped" in printed.out
+    assert str(where / "cache") in printed.out
+    skipped = [line for line in printed.err.splitlines() if line.startswith("skipped: ")]
+    assert len(skipped) == 1
+    assert "dogs/broken.png" in skipped[0]
+    assert "not an image" in skipped[0]
+
+
+def test_a_second_time_there_is_nothing_to_do(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(command(where)) == 0
+    path = next((where / "cache").iterdir())
+    stamp = path.stat().st_mtime_ns
+    capsys.readouterr()
+    assert cli.main(command(where)) == 0
+    assert "there already" in capsys.readouterr().out
+    assert path.stat().st_mtime_ns == stamp
+    path.write_bytes(path.read_bytes()[:-1])
+    assert cli.main(command(where)) == 0
+    assert "damaged" in capsys.readouterr().err
+    assert the_index(where).images == 5
+    assert cli.main([*command(where)[:-1], "32"]) == 0
+    assert "working size" in capsys.readouterr().err
+
+
+def test_a_part_of_the_set_elsewhere(where: Path) -> None:
+    assert cli.main(command(where, "--under", "cats", "--out", str(where / "elsewhere"))) == 0
+    assert the_index(where, "elsewhere", "cats").names == ("cats/0.png", "cats/1.png", "cats/2.png")
+    assert not (where / "cache").exists()
+
+
+def test_the_samples_need_no_path(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(where)
+    assert cli.main(["index", "samples", "--checkpoint", str(where / "checkpoints" / "toy"), "--size", "32"]) == 0
+    assert len(list((where / "cache").iterdir())) == 1
+
+
+def occurrences(index: Index) -> list[tuple[int, int, int, int, str]]:
+    found = []
+    for code in range(8):
+        top = index.top(code, index.cells)
+        for image, row, column in zip(top.image.tolist(), top.row.tolist(), top.column.tolist(), strict=True):
+            found.append((code, image, row, column, index.names[image]))
+    return found
+
+
+def test_the_csv_says_what_the_index_says(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explorer.tables._ROWS_AT_ONCE", 100)
+    assert cli.main(command(where, "--export", "csv", str(where / "tables"))) == 0
+    index = the_index(where)
+    with (where / "tables" / "counts.csv").open(newline="") as file:
+        assert [int(row["count"]) for row in csv.DictReader(file)] == index.counts.tolist()
+    with (where / "tables" / "occurrences.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 300  # so that there are several blocks
+    found = [(int(r["code"]), int(r["image"]), int(r["row"]), int(r["column"]), r["name"]) for r in rows]
+    assert found == occurrences(index)
+    assert np.array_equal(np.array([r["distance"] for r in rows], np.float16), index.distances)
+    assert np.array_equal(np.array([r["margin"] for r in rows], np.float16), index.margins[index.positions])
+
+
+def test_the_parquet_says_what_the_index_says(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explorer.tables._ROWS_AT_ONCE", 100)
+    assert cli.main(command(where, "--export", "parquet", str(where / "tables"))) == 0
+    index = the_index(where)
+    counts = parquet.read_table(where / "tables" / "counts.parquet").to_pydict()
+    assert counts == {"code": list(range(8)), "count": index.counts.tolist()}
+    table = parquet.read_table(where / "tables" / "occurrences.parquet").to_pydict()
+    found = zip(*(table[name] for name in ("code", "image", "row", "column", "name")), strict=True)
+    assert list(found) == occurrences(index)
+    assert np.array_equal(np.array(table["distance"], np.float16), index.distances)
+    assert np.array_equal(np.array(table["margin"], np.float16), index.margins[index.positions])
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({1: "/nowhere"}, "not there"),
+        ({3: "unknown"}, "no checkpoint"),
+        ({1: __file__}, "not a folder, a tar or a zip"),
+    ],
+)
+def test_faults_are_one_line(
+    change: dict[int, str], word: str, where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(where)
+    for place, value in change.items():
+        arguments[place] = value
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert word in printed.err
+
+
+def test_a_set_of_broken_files_is_a_fault(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (where / "photos").rglob("*.png"):
+        path.write_bytes(b"broken")
+    assert cli.main(command(where)) == 2
+    assert "error: Not one of the 6 files" in capsys.readouterr().err
+    assert list((where / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [["--size", "3"], ["--size", "x"], ["--export", "xml", "here"]])
+def test_settings_that_cannot_be_are_refused(more: list[str], where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        cli.main(command(where, *more))
+    assert refusal.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_it_goes_on(
+    number: signal.Signals, where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = patches.measure
+    calls = 0
+
+    def measure(*arguments: object) -> patches.ImageCells:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            os.kill(os.getpid(), number)
+        return measured(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(patches, "measure", measure)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert cli.main(command(where)) == 128 + number
+    assert "go on with the same command" in capsys.readouterr().err.lower()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert calls == 2
+    assert cli.main(command(where)) == 0
+    assert calls == 5
+    resumed = next((where / "cache").iterdir()).read_bytes()
+    assert cli.main(command(where, "--out", str(where / "straight"))) == 0
+    assert next((where / "straight").iterdir()).read_bytes() == resumed
+
+
+def test_a_killed_run_leaves_the_old_index_and_goes_on(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real thing: kill −9 in the middle of encoding."""
+    write_toy_photos(where / "photos" / "many", count=300)
+    program = (
+        "import sys, time\n"
+        "from explorer import __main__ as cli, patches\n"
+        "measured = patches.measure\n"
+        "patches.measure = lambda *a: (time.sleep(0.01), measured(*a))[1]\n"
+        "patches.build.__kwdefaults__['shard_cells'] = 2000\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    fingerprint = checkpoint.content_hash(where / "checkpoints" / "toy")
+    path = patches.index_path(where / "cache", fingerprint, open_set(where / "photos").identity)
+    path.parent.mkdir()
+    path.write_bytes(b"the old index")
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *command(where)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        partial = path.with_name(path.name + ".partial")
+        deadline = time.monotonic() + 60
+        while len(list(partial.glob("*.shard.safetensors"))) < 3:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert path.read_bytes() == b"the old index"
+    measured, images = patches.measure, []
+    monkeypatch.setattr(patches, "measure", lambda *arguments: (images.append(1), measured(*arguments))[1])
+    assert cli.main(command(where)) == 0
+    assert 0 < len(images) < 305  # the rest was kept
+    assert cli.main(command(where, "--out", str(where / "straight"))) == 0
+    assert path.read_bytes() == next((where / "straight").iterdir()).read_bytes()
+    assert the_index(where).images == 305
