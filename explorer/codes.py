@@ -1,5 +1,7 @@
 """What each code looks like: the codebook, decoded."""
 
+import colorsys
+
 import numpy as np
 import torch
 
@@ -26,3 +28,48 @@ def code_tiles(tokenizer: Tokenizer) -> np.ndarray:
 def mean_colours(tiles: np.ndarray) -> np.ndarray:
     """The mean colour of each tile: uint8 [K, f, f, 3] -> uint8 [K, 3]."""
     return tiles.mean(axis=(1, 2)).round().astype(np.uint8)
+
+
+def order_by(measure: str, codebook: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """The codes sorted by hue (greys first), brightness, norm or number; codebook [K, D], colours uint8 [K, 3]."""
+    if measure == "number":
+        return np.arange(len(codebook))
+    if measure == "norm":
+        return np.argsort(np.linalg.norm(codebook, axis=1), kind="stable")
+    if measure == "brightness":
+        return np.argsort(colours @ (0.299, 0.587, 0.114), kind="stable")
+    if measure == "hue":
+        hues = np.array([_hue(*colour) for colour in (colours / 255).tolist()])
+        return np.argsort(hues, kind="stable")
+    raise ValueError(f"There is no order by {measure!r}.")
+
+
+def _hue(red: float, green: float, blue: float) -> float:
+    """Hue in 0…1; greys have none to speak of and come before all, by brightness."""
+    hue, lightness, _ = colorsys.rgb_to_hls(red, green, blue)
+    grey = max(red, green, blue) - min(red, green, blue) < 0.08
+    return lightness - 1 if grey else hue
+
+
+MOST_PAINTED = 4096  # codes whose tile is painted into the hover text: beyond, the texts outweigh the map
+
+
+def hover_texts(tiles: np.ndarray, counts: np.ndarray) -> list[str] | None:
+    """A text of each code for plotly: number, cells, share, and its tile as 4 × 4 coloured blocks.
+
+    tiles: uint8 [K, f, f, 3]; counts [K]. None for more than 4,096 codes.
+    """
+    if len(tiles) > MOST_PAINTED:
+        return None
+    total = max(1, int(counts.sum()))
+    return [
+        f"{_painted(tile)}<br><b>Code {code}</b><br>{count:,} cells · {count / total:.2%}"
+        for code, (tile, count) in enumerate(zip(tiles, counts.tolist(), strict=True))
+    ]
+
+
+def _painted(tile: np.ndarray) -> str:
+    """A tile as four lines of four blocks, each in the colour at the middle of its part."""
+    at = (np.arange(4) * 2 + 1) * len(tile) // 8
+    lines = tile[at[:, None], at].tolist()
+    return "<br>".join("".join(f"<span style='color:rgb({r},{g},{b})'>██</span>" for r, g, b in line) for line in lines)

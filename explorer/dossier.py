@@ -2,14 +2,16 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from explorer.reconstruction import EncodedPicture, Figure
 from vqvae.images import to_pixels, to_png
+from vqvae.quantizer import cells
 from vqvae.tokenizer import Tokenizer
 
 CONTEXT = 2  # cells around a patch that are shown with it
@@ -41,14 +43,14 @@ def patch_frame() -> tuple[float, float, float, float]:
     return CONTEXT * side, CONTEXT * side, side, side
 
 
-def patch_pictures(pictures: Sequence[np.ndarray], cells: Sequence[tuple[int, int]], *, stride: int) -> np.ndarray:
+def patch_pictures(pictures: Sequence[np.ndarray], places: Sequence[tuple[int, int]], *, stride: int) -> np.ndarray:
     """A cell of each picture with two cells around it: uint8 [H, W, 3] each -> [N, 5f, 5f, 3].
 
     Beyond the border the picture's last pixels are repeated.
     """
     side = (2 * CONTEXT + 1) * stride
     patches = np.empty((len(pictures), side, side, 3), np.uint8)
-    for number, (pixels, (row, column)) in enumerate(zip(pictures, cells, strict=True)):
+    for number, (pixels, (row, column)) in enumerate(zip(pictures, places, strict=True)):
         height, width = pixels.shape[:2]
         down = np.clip(np.arange(side) + (row - CONTEXT) * stride, 0, height - 1)
         across = np.clip(np.arange(side) + (column - CONTEXT) * stride, 0, width - 1)
@@ -83,11 +85,37 @@ def closeness(tokenizer: Tokenizer, encoded: EncodedPicture, code: int, *, most:
     return Closeness(row, column, distance[row, column], uses)
 
 
-def mark_cells(pixels: np.ndarray, cells: np.ndarray, *, stride: int, scale: int = 3) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class PatchSample:
+    """Cells drawn evenly from a set of images."""
+
+    vectors: np.ndarray  # float32 [N, D], their embeddings
+    codes: np.ndarray  # int64 [N]
+
+
+@torch.inference_mode()
+def sample_embeddings(tokenizer: Tokenizer, pictures: Iterable[Tensor], *, images: int, most: int) -> PatchSample:
+    """Embeddings of at most so many cells: the same number from each of `images` pictures [1, 3, H, W] in [0, 1]."""
+    share = max(1, most // max(1, images))
+    random = np.random.default_rng(0)
+    vectors, codes, total = [], [], 0
+    for image in pictures:
+        encoding = tokenizer.encode(image)
+        embedding, indices = cells(encoding.embedding).numpy(), encoding.indices.flatten().numpy()
+        drawn = random.permutation(len(indices))[: min(share, most - total)]
+        vectors.append(embedding[drawn])
+        codes.append(indices[drawn])
+        total += len(drawn)
+        if total >= most:
+            break
+    return PatchSample(np.concatenate(vectors), np.concatenate(codes))
+
+
+def mark_cells(pixels: np.ndarray, marked: np.ndarray, *, stride: int, scale: int = 3) -> np.ndarray:
     """A picture, enlarged, with a frame around some of its cells: uint8 [H, W, 3], bool [h, w] -> uint8."""
     enlarged = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
     side = stride * scale
-    for row, column in np.argwhere(cells):
+    for row, column in np.argwhere(marked):
         top, left = row * side, column * side
         box = enlarged[top : top + side, left : left + side]
         for thickness, colour in ((2, 0), (1, 255)):
@@ -97,7 +125,7 @@ def mark_cells(pixels: np.ndarray, cells: np.ndarray, *, stride: int, scale: int
 
 
 def as_html(title: str, figures: list[Figure], strips: list[tuple[str, np.ndarray, int]], note: str) -> str:
-    """A dossier as one HTML file that needs nothing else; strips are (heading, tiles uint8 [N, h, w, 3], CSS pixels)."""
+    """A dossier as one HTML file that needs nothing else; a strip is heading, tiles uint8 [N, h, w, 3], CSS pixels."""
     rows = "".join(
         f"<tr title='{html.escape(figure.meaning, quote=True)}'><th>{html.escape(figure.label)}</th>"
         f"<td>{html.escape(figure.value)}</td></tr>"

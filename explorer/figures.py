@@ -38,7 +38,8 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
     )
     kind = "log" if log else "linear"
     figure.update_xaxes(title="rank of the code", type=kind)
-    figure.update_yaxes(title="share of the cells", type=kind, tickformat=".2~%")
+    figure.update_yaxes(title="share of the cells", type=kind, tickformat=".3~%", dtick=1 if log else None)
+    figure.update_xaxes(dtick=1 if log else None)
     return _plain(figure, height=420, legend=True)
 
 
@@ -65,7 +66,7 @@ def codebook_map(
     *,
     colours: np.ndarray | list[str],
     colour_title: str | None,
-    hover: list[str],
+    hover: list[str] | None,
     selected: int | None,
     background: tuple[np.ndarray, list[str]] | None = None,
 ) -> go.Figure:
@@ -82,7 +83,7 @@ def codebook_map(
         y=points[:, 1].astype(np.float32),
         mode="markers",
         text=hover,
-        hovertemplate="%{text}<extra></extra>",
+        hovertemplate="%{text}<extra></extra>" if hover else "code %{pointNumber}<extra></extra>",
         marker={
             "size": 5 + 11 * relative,
             "color": colours,

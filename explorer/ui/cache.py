@@ -3,20 +3,24 @@
 Keys are content hashes and settings; arguments with a leading underscore only carry what is needed to compute.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
-from explorer import codes, pictures, reconstruction
+from explorer import codes, dossier, patches, pictures, projection, reconstruction, sets, usage
+from explorer.folders import checkpoints_folder
+from explorer.patches import Index, Occurrences
 from explorer.pictures import Picture
+from explorer.projection import Projection
 from explorer.reconstruction import EncodedPicture, Figure, Quality
+from explorer.sets import ImageSet
+from explorer.training_usage import TrainingUsage, load_training_usage
 from vqvae import checkpoint
 from vqvae.images import fit_within, load_image, to_png
 from vqvae.tokenizer import Tokenizer
 
-ROOT = Path(os.environ.get("VQVAE_EXPLORER_CHECKPOINTS", Path(__file__).parents[2] / "checkpoints"))
+ROOT = checkpoints_folder()
 
 
 def find_checkpoints() -> list[checkpoint.CheckpointInfo | checkpoint.BrokenCheckpoint]:
@@ -67,10 +71,111 @@ def size_figures(
     return reconstruction.size_figures(_picture, _encoded, codes=codes)
 
 
+# --- the codebook
+
+
+@st.cache_data(max_entries=8, show_spinner="Decoding the codes")
+def code_tiles(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
+    """What each code decodes to, alone: uint8 [K, f, f, 3]."""
+    return codes.code_tiles(_tokenizer)
+
+
 @st.cache_data(max_entries=8, show_spinner=False)
 def code_colours(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
     """The mean colour that each code decodes to: uint8 [K, 3]."""
-    return codes.mean_colours(codes.code_tiles(_tokenizer))
+    return codes.mean_colours(code_tiles(fingerprint, _tokenizer))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def css_colours(fingerprint: str, _tokenizer: Tokenizer) -> list[str]:
+    """The mean colour that each code decodes to, as CSS."""
+    return [f"rgb({red},{green},{blue})" for red, green, blue in code_colours(fingerprint, _tokenizer).tolist()]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def code_order(fingerprint: str, by: str, set_key: str, _tokenizer: Tokenizer, _counts: np.ndarray) -> np.ndarray:
+    """The codes in an order for the wall: int64 [K]."""
+    if by == "usage":
+        return np.argsort(-_counts, kind="stable")
+    if by == "similarity":
+        return np.argsort(pca(fingerprint, _tokenizer).points[:, 0], kind="stable")
+    return codes.order_by(by, _tokenizer.codebook.numpy(), code_colours(fingerprint, _tokenizer))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def pca(fingerprint: str, _tokenizer: Tokenizer) -> Projection:
+    return projection.pca(_tokenizer.codebook.numpy())
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def near_duplicates(fingerprint: str, _tokenizer: Tokenizer) -> int:
+    """How many pairs of codes are almost the same."""
+    return len(usage.near_duplicates(_tokenizer.codebook.numpy()))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def nearest_distances(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
+    """How far each code's nearest other code is: float32 [K]."""
+    return usage.nearest_others(_tokenizer.codebook.numpy()).distances
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def hover_texts(fingerprint: str, set_key: str, _tokenizer: Tokenizer, _counts: np.ndarray) -> list[str] | None:
+    """What the map says of each code, its tile painted in characters; None where there are too many."""
+    return codes.hover_texts(code_tiles(fingerprint, _tokenizer), _counts)
+
+
+def training_usage(folder: Path, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:
+    """The usage of the training photos that a checkpoint carries, if it does."""
+    return _training_usage(str(folder), fingerprint, number_of_codes)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _training_usage(folder: str, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:
+    return load_training_usage(Path(folder), checkpoint=fingerprint, codes=number_of_codes)
+
+
+# --- sets of images
+
+
+@st.cache_resource
+def sample_set() -> ImageSet:
+    return sets.sample_set()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def open_index(path: str, changed: int, checkpoint: str, identity: str, number_of_codes: int) -> Index:
+    """An index, mapped into memory; raises BadInput."""
+    return patches.open_index(Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def set_picture(set_key: str, image: int, _images: ImageSet, _index: Index) -> Picture:
+    """One picture of an indexed set, as it was encoded."""
+    name = _index.names[image]
+    return pictures.open_picture(_images.read(name), name, working_size=_index.working_size)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def patch_pictures(
+    set_key: str, code: int, kind: str, stride: int, _images: ImageSet, _index: Index, _found: Occurrences
+) -> np.ndarray:
+    """The patches of some occurrences of a code, with their surroundings: uint8 [N, 5f, 5f, 3]."""
+    shown = [set_picture(set_key, int(image), _images, _index).pixels for image in _found.image]
+    cells = list(zip(_found.row.tolist(), _found.column.tolist(), strict=True))
+    return dossier.patch_pictures(shown, cells, stride=stride)
+
+
+@st.cache_data(max_entries=4, show_spinner="Encoding a sample of patches")
+def patch_sample(
+    set_key: str, _tokenizer: Tokenizer, _images: ImageSet, _index: Index, most: int
+) -> dossier.PatchSample:
+    """Embeddings of up to so many cells of a set, evenly over its images, and their codes."""
+    pixels = (set_picture(set_key, image, _images, _index).image for image in range(_index.images))
+    return dossier.sample_embeddings(_tokenizer, pixels, images=_index.images, most=most)
+
+
+# --- looking up files
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

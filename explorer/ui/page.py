@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.store import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
@@ -32,10 +32,10 @@ class Page:
 
 def open_page(title: str, subtitle: str) -> Page:
     """Draw what all pages share and load the chosen checkpoint; where there is none, say so and end the page."""
+    navigation.ensure()
     st.html(_STYLE)
     session = store.read()
     with st.sidebar:
-        st.html('<div class="brand"><i></i><i></i><i></i><i></i><span>VQ-VAE Explorer</span></div>')
         found = cache.find_checkpoints()
         sound = [entry for entry in found if isinstance(entry, CheckpointInfo)]
         broken = [entry for entry in found if isinstance(entry, BrokenCheckpoint)]

@@ -19,7 +19,7 @@ class Wall {
   constructor(root) {
     this.holder = document.createElement("div");
     this.holder.className = "wall";
-    this.holder.innerHTML = '<div class="rows" tabindex="0" role="listbox"><canvas></canvas></div><p class="readout" aria-live="polite"></p>';
+    this.holder.innerHTML = '<div class="rows" tabindex="0" role="listbox"><canvas></canvas></div><p class="readout" aria-live="polite" hidden></p>';
     root.appendChild(this.holder);
     this.rows = this.holder.querySelector(".rows");
     this.canvas = this.holder.querySelector("canvas");
@@ -71,6 +71,18 @@ class Wall {
     if (number === this.hover) return;
     this.hover = number;
     this.draw();
+  }
+
+  /** The title of the tile that is pointed at, in a chip beside it. */
+  describe(titles) {
+    this.readout.hidden = this.hover === null;
+    if (this.hover === null) return;
+    this.readout.textContent = titles[this.hover];
+    const [x, y] = this.placeOf(this.hover);
+    const right = x > this.rows.clientWidth / 2;
+    this.readout.style.left = right ? "" : `${x}px`;
+    this.readout.style.right = right ? `${this.rows.clientWidth - x - this.pitch}px` : "";
+    this.readout.style.top = `${y - this.rows.scrollTop + this.rowHeight + 3}px`;
   }
 
   pick(number) {
@@ -133,7 +145,7 @@ class Wall {
     const accent = styles.getPropertyValue("--st-primary-color").trim();
     if (this.selected !== null) outline(brush, ...this.placeOf(this.selected), side, accent);
     if (this.hover !== null) outline(brush, ...this.placeOf(this.hover), side, "#fff");
-    this.readout.textContent = this.hover === null ? "" : titles[this.hover];
+    this.describe(titles);
     this.holder.dataset.drawn = this.count;
   }
 }

@@ -1,0 +1,161 @@
+"""The map of codes: PCA at once, UMAP when it is ready; click a code, or gather many with box and lasso."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from explorer import figures, projection, usage
+from explorer.folders import cache_folder
+from explorer.projection import Projection, ProjectionSettings
+from explorer.ui import cache, store, tiles, widgets
+from explorer.ui.image_set import UsedSet
+from explorer.ui.page import Page
+from explorer.ui.store import Session
+
+CHART = "codebook-map"
+COLOURS = ("decoded colour", "log usage", "isolation", "label")
+MOST_PATCHES = 50_000
+LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#ff9da6", "#9d755d", "#eeca3b")
+
+
+def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
+    """Draw the map and what is selected on it; its controls go into the bar."""
+    with bar:
+        colour_by, settings, with_patches = _controls()
+    placed = _projection(page, settings)
+    codebook, counts = page.tokenizer.codebook.numpy(), used.index.counts
+    colours, title = _colours(page, used, colour_by)
+    background = None
+    if with_patches:
+        sample = cache.patch_sample(used.key, page.tokenizer, used.images, used.index, MOST_PATCHES)
+        tints = cache.css_colours(page.fingerprint, page.tokenizer)
+        places = projection.embed_patches(codebook, placed, sample.vectors)
+        background = (places, [tints[code] for code in sample.codes])
+    st.plotly_chart(
+        figures.codebook_map(
+            placed.points,
+            counts,
+            colours=colours,
+            colour_title=title,
+            hover=cache.hover_texts(page.fingerprint, used.key, page.tokenizer, counts),
+            selected=session.code,
+            background=background,
+        ),
+        key=CHART,
+        on_select=_open_clicked,
+        selection_mode=("points", "box", "lasso"),
+        config=widgets.PLOT,
+    )
+    st.caption(
+        "Click a code to open it; box or lasso (top right) gathers many. Dots grow with usage; dead codes are hollow."
+    )
+    gathered = np.array(widgets.selected_points(st.session_state.get(CHART)), dtype=np.int64)
+    gathered = gathered[gathered < len(counts)]
+    if len(gathered) > 1:
+        _show_gathered(page, counts, gathered)
+
+
+def _controls() -> tuple[str, ProjectionSettings, bool]:
+    colour_by = st.selectbox(
+        "Coloured by", COLOURS, width=165, format_func="By {}".format, label_visibility="collapsed"
+    )
+    with_patches = st.toggle("Patches", help="Also place a sample of real patches, each in its code's colour.")
+    with st.popover("Layout", icon=":material/tune:"):
+        pca = st.segmented_control("Method", ["UMAP", "PCA"], default="UMAP") == "PCA"
+        neighbours = st.slider("Neighbours", 2, 100, 15, help="Few show fine structure, many the whole.")
+        distance = st.slider("Minimum distance", 0.0, 1.0, 0.1, help="How tightly UMAP may pack.")
+        cosine = st.segmented_control("Metric", ["Euclidean", "Cosine"], default="Euclidean") == "Cosine"
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same map on one machine.")
+    settings = ProjectionSettings(
+        method="pca" if pca else "umap",
+        neighbours=neighbours,
+        minimum_distance=distance,
+        metric="cosine" if cosine else "euclidean",
+        seed=int(seed),
+    )
+    return colour_by, settings, with_patches
+
+
+def _projection(page: Page, settings: ProjectionSettings) -> Projection:
+    """The wanted layout where it is stored; else PCA, while a worker computes it."""
+    codebook = page.tokenizer.codebook.numpy()
+    if settings.method == "pca":
+        return cache.pca(page.fingerprint, page.tokenizer)
+    key = projection.projection_key(codebook, settings)
+    stored = projection.load_projection([page.info.folder, cache_folder()], key, codes=len(codebook))
+    if stored is None:
+        _wait_for_umap(page, settings)
+        return cache.pca(page.fingerprint, page.tokenizer)
+    return stored
+
+
+@st.fragment(run_every=1.0)
+def _wait_for_umap(page: Page, settings: ProjectionSettings) -> None:
+    """Progress of the worker; when it is done the page runs again and finds the result."""
+    job = projection.start_job(page.tokenizer.codebook.numpy(), settings, cache_folder())
+    if job.state == "done":
+        st.rerun()
+    if job.state == "failed":
+        st.caption(f"UMAP could not be computed ({widgets.plain(job.message)}); this is PCA.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        progress = job.progress
+        st.progress(progress.fraction, f"PCA for now; UMAP: {progress.stage}")
+        st.button("Cancel", on_click=job.cancel, key="cancel-umap")
+
+
+def _open_clicked() -> None:
+    """A click on one code opens its dossier; a box or lasso of many does not."""
+    chosen = widgets.selected_points(st.session_state.get(CHART))
+    if len(chosen) == 1:
+        store.keep(store.read().with_code(chosen[0]))
+
+
+def _colours(page: Page, used: UsedSet, by: str) -> tuple[np.ndarray | list[str], str | None]:
+    counts = used.index.counts
+    if by == "log usage":
+        return np.log10(counts + 1.0), "log10 (cells + 1)"
+    if by == "isolation":
+        return cache.nearest_distances(page.fingerprint, page.tokenizer), "distance to the nearest code"
+    if by == "label":
+        labelled = usage.counts_by_label(used.index)
+        names = list(labelled)
+        table = np.stack([labelled[name] for name in names])
+        share = table / np.maximum(1, table.sum(1, keepdims=True))
+        return [LABEL_COLOURS[number % len(LABEL_COLOURS)] for number in share.argmax(0)], None
+    return cache.css_colours(page.fingerprint, page.tokenizer), None
+
+
+def _show_gathered(page: Page, counts: np.ndarray, codes: np.ndarray) -> None:
+    """The codes in a box or lasso: their tiles, their usage together, and downloads."""
+    share = counts[codes].sum() / max(1, counts.sum())
+    st.markdown(f"**{len(codes):,} codes**, {counts[codes].sum():,} cells, {share:.1%} of all")
+    part = codes[: tiles.MOST_TILES]
+    picked = tiles.show(
+        cache.code_tiles(page.fingerprint, page.tokenizer)[part],
+        key="gathered",
+        label="Gathered codes",
+        titles=[f"Code {code} · {counts[code]:,} cells" for code in part],
+        height=130,
+    )
+    if picked is not None:
+        store.write(store.read().with_code(int(part[picked])))
+        st.rerun()
+    rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
+    with st.container(horizontal=True):
+        st.download_button("CSV", lambda: _to_csv(rows), file_name="codes.csv", mime="text/csv", on_click="ignore")
+        st.download_button(
+            "JSON", lambda: json.dumps(rows), file_name="codes.json", mime="application/json", on_click="ignore"
+        )
+
+
+def _to_csv(rows: list[dict[str, int]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["code", "cells"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

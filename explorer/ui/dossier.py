@@ -1,0 +1,286 @@
+"""A code's dossier on the screen: what it decodes to, and the real patches that use it."""
+
+import io
+import random
+
+import numpy as np
+import streamlit as st
+
+from explorer import dossier, figures, notes, usage
+from explorer.folders import user_data_folder
+from explorer.patches import Occurrences
+from explorer.reconstruction import Figure
+from explorer.ui import cache, picture_choice, store, tiles, widgets
+from explorer.ui.image_set import UsedSet
+from explorer.ui.page import Page
+from explorer.ui.store import Session
+
+MOST_PATCHES = 24
+PATCH_SIDE = 64  # CSS pixels
+ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
+
+
+def show(page: Page, used: UsedSet, session: Session) -> None:
+    """Everything about the session's code."""
+    code = session.code or 0
+    tile_of = cache.code_tiles(page.fingerprint, page.tokenizer)
+    _navigate(page, used, code)
+    _appearance(page, session, tile_of, code)
+    widgets.figure_row(_figures(page, used, code))
+    if used.index.counts[code] == 0:
+        _explain_dead(page, used, tile_of, code)
+    else:
+        _patches(page, used, code)
+        _places(used, code)
+    _relatives(page, used, tile_of, code)
+    _my_picture(page, session, code)
+    _notes_and_export(page, used, tile_of, code)
+
+
+def _open(code: int) -> None:
+    store.write(store.read().with_code(code))
+
+
+def _navigate(page: Page, used: UsedSet, code: int) -> None:
+    counts = used.index.counts
+    last = len(counts) - 1
+    alive = np.flatnonzero(counts)
+    rarest = int(alive[counts[alive].argmin()]) if len(alive) else code
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.html("<h2 class='code'>Code</h2>")
+        number = st.number_input("Code", 0, last, code, width=120, label_visibility="collapsed")
+        if number != code:
+            _open(int(number))
+            st.rerun()
+        for label, target, icon in (
+            ("Previous", max(0, code - 1), ":material/chevron_left:"),
+            ("Next", min(last, code + 1), ":material/chevron_right:"),
+        ):
+            st.button("", icon=icon, help=label, key=label, on_click=_open, args=(target,), disabled=target == code)
+        for label, target, meaning in (
+            ("Most used", int(counts.argmax()), None),
+            ("Rarest", rarest, "The least used of the codes that are used."),
+            ("Random", random.randint(0, last), None),
+        ):
+            st.button(label, help=meaning, type="tertiary", on_click=_open, args=(target,))
+
+
+def _appearance(page: Page, session: Session, tile_of: np.ndarray, code: int) -> None:
+    """The code as a field of itself, and put into the middle of the current picture."""
+    picture = picture_choice.open_chosen(session)
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    context = dossier.in_context(page.tokenizer, encoded, code)
+    side = 132
+    with st.container(horizontal=True, gap="small"):
+        for pixels, caption in (
+            (tile_of[code], "A field of it"),
+            (context.before, f"In a picture: {context.code_before}"),
+            (context.after, f"The same: {code}"),
+        ):
+            st.image(pixels, caption=caption, width=side, output_format="PNG")
+
+
+def _figures(page: Page, used: UsedSet, code: int) -> list[Figure]:
+    counts = used.index.counts
+    cells = int(counts.sum())
+    rank = int((counts > counts[code]).sum()) + 1
+    over = f"Over {used.label}: {used.index.images:,} images, {cells:,} cells."
+    shown = [
+        Figure("Cells", f"{counts[code]:,}", f"How many cells have this code. {over}"),
+        Figure("Rank", f"{rank:,} of {len(counts):,}", f"1 is the most used code. {over}"),
+        Figure("Share", f"{counts[code] / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
+    ]
+    training = cache.training_usage(page.info.folder, page.fingerprint, len(counts))
+    if training is not None:
+        share = training.counts[code] / max(1, training.counts.sum())
+        meaning = f"Share of the cells of the {training.images:,} photos that the model was trained on."
+        shown.append(Figure("In training", f"{share:.2%}", meaning))
+    return shown
+
+
+def _explain_dead(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> None:
+    counts = used.index.counts
+    alive = np.flatnonzero(counts)
+    if not len(alive):
+        st.info(f"No cell of {widgets.plain(used.label)} was counted.")
+        return
+    codebook = page.tokenizer.codebook.numpy()
+    distance = np.linalg.norm(codebook[alive] - codebook[code], axis=1)
+    nearest = int(alive[distance.argmin()])
+    st.info(f"No cell of {widgets.plain(used.label)} uses code {code}. The nearest code in use is {nearest}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.image(tile_of[nearest], width=56, output_format="PNG")
+        st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
+
+
+def _patches(page: Page, used: UsedSet, code: int) -> None:
+    """Real patches: the nearest ones, and some from every part of the range, which is the fairer picture."""
+    index = used.index
+    choice = st.segmented_control(
+        "Patches",
+        ["nearest", "spread"],
+        default="nearest",
+        format_func={"nearest": "Nearest first", "spread": "Across all distances"}.__getitem__,
+        help="The nearest alone flatter a code; across all distances shows what it has to stand for.",
+    )
+    found = index.spread(code, MOST_PATCHES) if choice == "spread" else index.top(code, MOST_PATCHES)
+    pictures = cache.patch_pictures(
+        used.key, code, choice or "nearest", page.tokenizer.stride, used.images, index, found
+    )
+    picked = tiles.show(
+        pictures,
+        key="patches",
+        label="Patches that use this code",
+        titles=_patch_titles(used, found),
+        frame=dossier.patch_frame(),
+        side=PATCH_SIDE,
+        scaling="smooth",
+    )
+    if picked is not None:
+        _show_image(page, used, code, int(found.image[picked]))
+
+
+def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
+    return [
+        f"{used.index.names[image]} · row {row}, column {column} · distance {distance:.3f}"
+        for image, row, column, distance in zip(found.image, found.row, found.column, found.distance, strict=True)
+    ]
+
+
+@st.dialog("Where the code is used", width="large")
+def _show_image(page: Page, used: UsedSet, code: int, image: int) -> None:
+    grid = used.index.grid(image)
+    cells = grid == code
+    pixels = cache.set_picture(used.key, image, used.images, used.index).pixels
+    marked = dossier.mark_cells(pixels, cells, stride=page.tokenizer.stride)
+    st.image(marked, output_format="PNG")
+    name = widgets.plain(used.index.names[image])
+    st.caption(f"{name}: {cells.sum():,} of its {cells.size:,} cells have code {code}.")
+
+
+def _places(used: UsedSet, code: int) -> None:
+    """How far its cells are from it, where in the image they sit, and in which images."""
+    index = used.index
+    left, right = st.columns([1.4, 1])
+    distances = np.asarray(index.distances[index.offsets[code] : index.offsets[code + 1]], np.float32)
+    with left:
+        st.html("<p class='label'>Distance of its cells <span>· from embedding to code</span></p>")
+        st.plotly_chart(figures.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
+    with right:
+        st.html("<p class='label'>Where in the image <span>· 1 is chance</span></p>")
+        st.plotly_chart(figures.position_heat(usage.position_map(index, code)), key="places", config=widgets.PLOT)
+    images, cells = index.images_with(code)
+    listed = ", ".join(f"{index.names[image]} ({count:,})" for image, count in zip(images[:6], cells, strict=False))
+    more = " …" if len(images) > 6 else ""
+    st.caption(f"In {len(images):,} of {index.images:,} images: {widgets.plain(listed)}{more}")
+    labels = usage.counts_by_label(index)
+    if len(labels) > 1:
+        by_label = sorted(((int(counts[code]), name) for name, counts in labels.items()), reverse=True)[:6]
+        st.caption("By label: " + widgets.plain(", ".join(f"{name or 'none'} {count:,}" for count, name in by_label)))
+
+
+def _relatives(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> None:
+    """Codes that lie near it in the codebook, and codes that stand next to it in pictures."""
+    codebook = page.tokenizer.codebook.numpy()
+    if len(codebook) < 2:
+        return
+    by_distance = usage.nearest_codes(codebook, code, measure="distance")
+    by_cosine = usage.nearest_codes(codebook, code, measure="cosine")
+    for near, title in ((by_distance, "Nearest codes, by distance"), (by_cosine, "Nearest codes, by cosine")):
+        _strip(tile_of, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
+    around = [
+        (ARROWS[direction], neighbour)
+        for direction, found in usage.neighbours(used.index, code, most=4).items()
+        for neighbour in found
+        if neighbour.lift > 1
+    ]
+    _strip(
+        tile_of,
+        [neighbour.code for _, neighbour in around],
+        [f"{arrow} {neighbour.lift:.0f}×" for arrow, neighbour in around],
+        "Stands beside it more often than chance",
+        key="neighbours",
+    )
+
+
+def _strip(tile_of: np.ndarray, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
+    if not codes:
+        return
+    st.html(f"<p class='label'>{title}</p>")
+    titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
+    picked = tiles.show(tile_of[codes], key=key, label=title, titles=titles, captions=captions, side=40)
+    if picked is not None:
+        _open(codes[picked])
+        st.rerun()
+
+
+def _my_picture(page: Page, session: Session, code: int) -> None:
+    """The cells of the current picture that come closest to the code."""
+    picture = picture_choice.open_chosen(session)
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    close = dossier.closeness(page.tokenizer, encoded, code, most=12)
+    number = int((encoded.indices == code).sum())
+    st.html(f"<p class='label'>My picture on this code <span>· {number:,} of its cells use it; the closest:</span></p>")
+    cells = list(zip(close.row.tolist(), close.column.tolist(), strict=True))
+    tiles.show(
+        dossier.patch_pictures([picture.pixels] * len(cells), cells, stride=page.tokenizer.stride),
+        key="mine",
+        label="Closest cells of my picture",
+        titles=[
+            f"Row {row}, column {column} · distance {distance:.3f} · {'uses it' if uses else 'has another code'}"
+            for (row, column), distance, uses in zip(cells, close.distance, close.uses, strict=True)
+        ],
+        captions=[
+            f"{distance:.2f}{' ✓' if uses else ''}" for distance, uses in zip(close.distance, close.uses, strict=True)
+        ],
+        frame=dossier.patch_frame(),
+        side=PATCH_SIDE,
+        scaling="smooth",
+    )
+
+
+def _notes_and_export(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> None:
+    kept = notes.load(user_data_folder(), page.fingerprint)
+    starred = st.toggle("Star", value=code in kept.starred, key=f"star-{code}", help="Starred codes are kept together.")
+    text = st.text_area("Note", kept.texts.get(code, ""), key=f"note-{code}", max_chars=notes.LONGEST_NOTE, height=68)
+    changed = kept.with_star(code, starred).with_text(code, text)
+    if changed != kept:
+        notes.save(user_data_folder(), page.fingerprint, changed)
+    with st.container(horizontal=True):
+        st.download_button(
+            "Dossier (HTML)",
+            lambda: _html(page, used, tile_of, code, text),
+            file_name=f"{page.info.name}-code-{code}.html",
+            mime="text/html",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Vector (.npy)",
+            lambda: _vector(page, code),
+            file_name=f"{page.info.name}-code-{code}.npy",
+            mime="application/octet-stream",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    if changed.starred:
+        stars = sorted(changed.starred & set(range(len(tile_of))))
+        _strip(tile_of, stars, [str(star) for star in stars], "Starred codes", key="starred")
+
+
+def _html(page: Page, used: UsedSet, tile_of: np.ndarray, code: int, note: str) -> str:
+    index, stride = used.index, page.tokenizer.stride
+    strips = [("A field of it", tile_of[[code]], 128)]
+    for title, found, kind in (
+        ("Nearest patches", index.top(code, MOST_PATCHES), "nearest"),
+        ("Patches across all distances", index.spread(code, MOST_PATCHES), "spread"),
+    ):
+        strips.append((title, cache.patch_pictures(used.key, code, kind, stride, used.images, index, found), 80))
+    title = f"Code {code} of {page.info.name}"
+    return dossier.as_html(title, _figures(page, used, code), strips, note)
+
+
+def _vector(page: Page, code: int) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, page.tokenizer.codebook[code].numpy(), allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,37 @@
+"""The list of pages, and how a link straight to one of them opens on a server that has just started."""
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+_FOLDER = Path(__file__).parents[2] / "pages"
+_announced = False  # whether this server has heard of the list below
+
+
+def run() -> None:
+    """Draw the navigation and the page that is open."""
+    _announce().run()
+
+
+def ensure() -> None:
+    """Start over with the navigation, if this page was opened without it.
+
+    Until `st.navigation` was called once in a server, Streamlit takes the folder `pages` for the older kind of
+    multipage app and runs the page of a link without app.py.
+    """
+    if not _announced:
+        _announce()
+        st.rerun()
+
+
+def _announce() -> StreamlitPage:
+    global _announced
+    _announced = True
+    st.set_page_config(page_title="VQ-VAE Explorer", page_icon="static/icon.png", layout="wide")
+    return st.navigation(
+        [
+            st.Page(_FOLDER / "reconstruct.py", title="Reconstruct", icon=":material/compare:", default=True),
+            st.Page(_FOLDER / "codebook.py", title="Codebook", icon=":material/grid_on:"),
+        ]
+    )

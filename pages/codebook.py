@@ -1,0 +1,145 @@
+"""Codebook: is it healthy, what do its codes look like, and what does each of them mean."""
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from explorer import figures, usage
+from explorer.health import geometry_figures, judge, usage_figures
+from explorer.reconstruction import Figure
+from explorer.ui import cache, codebook_map, dossier, image_set, store, tiles, widgets
+from explorer.ui.image_set import UsedSet
+from explorer.ui.page import Page, open_page
+from explorer.ui.store import CodebookView, Session
+
+VIEWS: dict[CodebookView, str] = {"wall": "Wall", "map": "Map", "usage": "Usage"}
+ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
+
+
+def main() -> None:
+    page = open_page("Codebook", "Which codes are used, what they look like, and what each of them means.")
+    heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    verdict_place = heading.container(width="stretch")
+    with heading:
+        used = image_set.choose(page)
+    session = open_code(page, used)
+    with verdict_place:
+        show_health(page, used)
+    browse, detail = st.container(key="browse_row").columns([1.2, 1], gap="large")
+    with browse.container(key="browse"):
+        session = browse_codes(page, used, session)
+    with detail:
+        dossier.show(page, used, session)
+
+
+def open_code(page: Page, used: UsedSet) -> Session:
+    """The session with a code that exists: the one of the link, else the most used."""
+    session = store.read()
+    if session.code is not None and session.code >= page.info.config.codes:
+        st.warning(f"Code {session.code} is not in this codebook, which ends at {page.info.config.codes - 1}.")
+        session = session.with_code(None)
+    if session.code is None:
+        session = session.with_code(int(used.index.counts.argmax()))
+    return store.write(session)
+
+
+def show_health(page: Page, used: UsedSet) -> None:
+    """The verdict in words and figures, over the training photos where their counts are known."""
+    here = usage.summarise(used.index.counts, images=used.index.images)
+    here_in_words = f"{used.label.lower()} ({here.images:,} images)"
+    training = cache.training_usage(page.info.folder, page.fingerprint, here.codes)
+    if training is None:
+        counted, sample = here, here_in_words
+    else:
+        counted = usage.summarise(training.counts, images=training.images)
+        sample = f"the {training.images:,} training photos"
+    verdict = judge(counted, sample=sample)
+    shown = usage_figures(counted, sample=sample)
+    duplicates = cache.near_duplicates(page.fingerprint, page.tokenizer)
+    shown += geometry_figures(page.tokenizer.codebook.numpy(), duplicates)
+    if training is not None:
+        meaning = f"Codes that at least one cell of {here_in_words} took: {here.cells:,} cells."
+        shown.append(Figure("Used here", f"{here.active:,}", meaning))
+    widgets.verdict(verdict.level, verdict.sentence)
+    widgets.figure_row(shown)
+
+
+def browse_codes(page: Page, used: UsedSet, session: Session) -> Session:
+    """Wall, map or usage curve; what is clicked there becomes the open code."""
+    bar = st.container(horizontal=True, vertical_alignment="center")
+    view = bar.segmented_control(
+        "View", list(VIEWS), default=session.codebook_view, format_func=VIEWS.__getitem__, label_visibility="collapsed"
+    )
+    session = store.write(session.with_codebook_view(view or session.codebook_view))
+    if session.codebook_view == "wall":
+        return show_wall(page, used, session, bar)
+    if session.codebook_view == "map":
+        codebook_map.show(page, used, session, bar)
+        return store.read()
+    return show_usage(page, used, session, bar)
+
+
+def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
+    """Every code as a tile of what it decodes to; its controls go into the bar."""
+    counts = used.index.counts
+    with bar:
+        order_name = st.selectbox(
+            "Sorted by", ORDERS, width=190, format_func="Sorted by {}".format, label_visibility="collapsed"
+        )
+        order = cache.code_order(page.fingerprint, order_name, used.key, page.tokenizer, counts)
+        pages = -(-len(order) // tiles.MOST_TILES)
+        number = st.number_input(f"Page of {pages}", 1, pages, width=140) if pages > 1 else 1
+        dead = int((counts == 0).sum())
+        if dead:
+            st.caption(f"Struck through: {dead:,} codes unused in these images.")
+    part = order[(number - 1) * tiles.MOST_TILES : number * tiles.MOST_TILES]
+    at = np.flatnonzero(part == session.code)
+    total = max(1, int(counts.sum()))
+    picked = tiles.show(
+        cache.code_tiles(page.fingerprint, page.tokenizer)[part],
+        key="wall",
+        label="All codes",
+        titles=[f"Code {code} · {counts[code]:,} cells · {counts[code] / total:.2%}" for code in part],
+        selected=int(at[0]) if len(at) else None,
+        faint=counts[part] == 0,
+        side=28,
+        height=560,
+    )
+    return session if picked is None else store.write(session.with_code(int(part[picked])))
+
+
+def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
+    """The rank–frequency curve, the codes of a range of it, and whether the sample was large enough."""
+    counts = used.index.counts
+    log = bar.toggle("Logarithmic", value=True, help="Both axes by powers of ten; codes that are never used fall away.")
+    training = cache.training_usage(page.info.folder, page.fingerprint, page.info.config.codes)
+    event = st.plotly_chart(
+        figures.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),
+        key="usage-curve",
+        on_select="rerun",
+        selection_mode=("points", "box"),
+        config=widgets.PLOT,
+    )
+    chosen = widgets.selected_points(event)
+    if chosen:
+        codes = np.argsort(-counts, kind="stable")[chosen][: tiles.MOST_TILES]
+        st.caption(f"{len(codes):,} codes, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
+        picked = tiles.show(
+            cache.code_tiles(page.fingerprint, page.tokenizer)[codes],
+            key="usage-tiles",
+            label="Codes in the chosen range",
+            titles=[f"Code {code} · {counts[code]:,} cells" for code in codes],
+            height=160,
+        )
+        if picked is not None:
+            session = store.write(session.with_code(int(codes[picked])))
+    else:
+        st.caption("Click a point, or draw a box, to see the codes there.")
+    st.html("<p class='label'>Distinct codes against images seen <span>· still rising: look at more images</span></p>")
+    st.plotly_chart(
+        figures.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)), key="distinct", config=widgets.PLOT
+    )
+    return session
+
+
+main()
