@@ -467,8 +467,9 @@ class ProjectionJob:
 
 
 _one_worker = threading.Lock()
-_jobs: dict[tuple[Path, str], ProjectionJob] = {}  # those that run
+_jobs: dict[tuple[Path, str], ProjectionJob] = {}  # those that run, and the last that ended
 _jobs_lock = threading.Lock()
+_ENDED_JOBS_KEPT = 32
 
 _CODEBOOK_FILE, _SETTINGS_FILE, _PROGRESS_FILE, _LOG_FILE = "codebook.npy", "settings.json", "progress.json", "log"
 _WORKER_ENVIRONMENT = {
@@ -478,19 +479,23 @@ _WORKER_ENVIRONMENT = {
 }
 
 
-def start_job(codebook: np.ndarray, settings: ProjectionSettings, folder: Path) -> ProjectionJob:
+def start_job(
+    codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, again: bool = False
+) -> ProjectionJob:
     """Make a map in a worker process and keep it in `folder`, or join the job that is already making it.
 
-    Ask `load_projection` first, and hold on to the job: one that has ended is started anew. Raises BadInput for a
-    codebook with values that are not finite.
+    Ask `load_projection` first. May be called at every rerun: a job that has ended is given back as it is, so that one
+    that failed or was cancelled does not begin anew by itself; `again` is for the person who asks for that. Raises
+    BadInput for a codebook with values that are not finite.
     """
-    codebook = _checked(codebook).copy()
+    codebook = _checked(codebook)
     place = (folder.resolve(), projection_key(codebook, settings))
     with _jobs_lock:
-        for ended in [known for known, job in _jobs.items() if job.state != "running"]:
-            del _jobs[ended]
-        if place not in _jobs:
-            _jobs[place] = ProjectionJob(codebook, settings, folder)
+        if place not in _jobs or (again and _jobs[place].state != "running"):
+            ended = [known for known, job in _jobs.items() if job.state != "running"]
+            for known in ended[: max(0, len(ended) - _ENDED_JOBS_KEPT)]:
+                del _jobs[known]
+            _jobs[place] = ProjectionJob(codebook.copy(), settings, folder)
             _jobs[place]._thread.start()
         return _jobs[place]
 

@@ -482,13 +482,14 @@ def test_what_was_kept_meanwhile_needs_no_worker(tmp_path: Path, monkeypatch: py
 def test_a_worker_that_fails_is_reported_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str
 ) -> None:
-    stand_in(monkeypatch, program)
+    started = stand_in(monkeypatch, program)
     job = start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache")
     assert job.wait(60) and job.state == "failed" and job.projection is None
     assert said in assert_one_sentence(job.message)
     assert not (tmp_path / "cache").exists()
-    assert start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache") is not job  # it may be tried again
-    next(iter(module._jobs.values())).wait(60)
+    assert start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache") is job  # a rerun does not try again
+    retried = start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache", again=True)  # a person does
+    assert retried is not job and retried.wait(60) and len(started) == 2
 
 
 @pytest.mark.usefixtures("temporary_folders")
@@ -530,12 +531,28 @@ def test_one_job_a_key_one_worker_at_a_time_and_all_can_be_cancelled(
     first.cancel()  # while it works
     assert first.state == "cancelled" and assert_one_sentence(first.message)
     assert first.wait(60) and ended(worker) and not started[0].exists()
-    assert start_job(codebook, settings, tmp_path) is not first
-    for job in (*module._jobs.values(), third):
+    assert start_job(codebook, settings, tmp_path) is first
+    fourth = start_job(codebook, settings, tmp_path, again=True)
+    assert fourth is not first and start_job(codebook, settings, tmp_path, again=True) is fourth  # it runs
+    for job in (third, fourth):
         job.cancel()
-    for job in (*module._jobs.values(), second, third):
+    for job in (second, third, fourth):
         assert job.wait(60) and job.state == "cancelled" and job.projection is None
     assert list(tmp_path.glob(f"**/*{SUFFIX}")) == []
+
+
+@pytest.mark.usefixtures("temporary_folders")
+def test_only_the_last_ended_jobs_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, SLEEP)
+    monkeypatch.setattr(module, "_jobs", {})
+    monkeypatch.setattr(module, "_ENDED_JOBS_KEPT", 2)
+    running = start_job(noise(7, 4), ProjectionSettings(seed=9), tmp_path)
+    for seed in range(4):
+        start_job(noise(7, 4), ProjectionSettings(seed=seed), tmp_path).cancel()
+    assert [job.settings.seed for job in module._jobs.values()] == [9, 1, 2, 3]
+    jobs = list(module._jobs.values())
+    running.cancel()
+    assert all(job.wait(60) for job in jobs)
 
 
 @pytest.mark.usefixtures("temporary_folders")
