@@ -13,9 +13,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser import DEEP_LINK_NOISE, drawn
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINTS = ROOT / "checkpoints"
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PATIENCE = 60_000  # ms; the machines that run this are small and shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that a test computes or notes goes into the folders of whoever runs it."""
+    os.environ["VQVAE_EXPLORER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["VQVAE_EXPLORER_DATA"] = str(tmp_path_factory.mktemp("data"))
 
 
 @contextmanager
@@ -56,3 +71,34 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (broken / "config.json").write_text("{}")
     with serve_app(folder, tmp_path_factory.mktemp("log") / "streamlit.log") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def blank_page(browser: Browser) -> Iterator[Page]:
+    """An empty tab; whatever the browser complains of in it fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    yield opened
+    context.close()
+    assert not [fault for fault in faults if DEEP_LINK_NOISE not in fault]
+
+
+@pytest.fixture
+def page(blank_page: Page, app_url: str) -> Page:
+    """The first page, drawn."""
+    blank_page.goto(app_url)
+    drawn(blank_page)
+    return blank_page

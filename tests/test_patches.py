@@ -335,8 +335,8 @@ def test_shards_of_different_sizes_and_one_code_merge_in_bounded_blocks(path: Pa
         (np.arange(20_000), np.concatenate([image.distances.ravel() for image in made]).astype(np.float16))
     )
     assert np.array_equal(index.positions, order)
-    assert len(blocks) >= 5
-    assert max(blocks) <= 4000 + 5 * (4000 // 64)
+    assert len(blocks) >= 15
+    assert max(blocks) <= 1000 + 5 * (4000 // 64)
 
 
 @pytest.mark.parametrize("stop_after", range(1, 13))

@@ -67,7 +67,7 @@ def _controls() -> tuple[str, ProjectionSettings, bool]:
     with st.popover("Layout", icon=":material/tune:"):
         pca = st.segmented_control("Method", ["UMAP", "PCA"], default="UMAP") == "PCA"
         neighbours = st.slider("Neighbours", 2, 100, 15, help="Few show fine structure, many the whole.")
-        distance = st.slider("Minimum distance", 0.0, 1.0, 0.1, help="How tightly UMAP may pack.")
+        distance = st.slider("Minimum distance", 0.0, 0.99, 0.1, help="How tightly UMAP may pack.")
         cosine = st.segmented_control("Metric", ["Euclidean", "Cosine"], default="Euclidean") == "Cosine"
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same map on one machine.")
     settings = ProjectionSettings(
@@ -81,31 +81,40 @@ def _controls() -> tuple[str, ProjectionSettings, bool]:
 
 
 def _projection(page: Page, settings: ProjectionSettings) -> Projection:
-    """The wanted layout where it is stored; else PCA, while a worker computes it."""
+    """The wanted layout where it is stored or just made; else PCA, while a worker computes it."""
     codebook = page.tokenizer.codebook.numpy()
     if settings.method == "pca":
         return cache.pca(page.fingerprint, page.tokenizer)
     key = projection.projection_key(codebook, settings)
     stored = projection.load_projection([page.info.folder, cache_folder()], key, codes=len(codebook))
-    if stored is None:
-        _wait_for_umap(page, settings)
-        return cache.pca(page.fingerprint, page.tokenizer)
-    return stored
+    if stored is not None:
+        return stored
+    job = projection.start_job(codebook, settings, cache_folder())
+    if job.projection is not None:  # it could not be kept on disk, and says so
+        st.caption(widgets.plain(job.message))
+        return job.projection
+    _follow(page, settings)
+    return cache.pca(page.fingerprint, page.tokenizer)
 
 
 @st.fragment(run_every=1.0)
-def _wait_for_umap(page: Page, settings: ProjectionSettings) -> None:
+def _follow(page: Page, settings: ProjectionSettings) -> None:
     """Progress of the worker; when it is done the page runs again and finds the result."""
-    job = projection.start_job(page.tokenizer.codebook.numpy(), settings, cache_folder())
+    codebook = page.tokenizer.codebook.numpy()
+    job = projection.start_job(codebook, settings, cache_folder())
     if job.state == "done":
         st.rerun()
-    if job.state == "failed":
-        st.caption(f"UMAP could not be computed ({widgets.plain(job.message)}); this is PCA.")
-        return
     with st.container(horizontal=True, vertical_alignment="center"):
-        progress = job.progress
-        st.progress(progress.fraction, f"PCA for now; UMAP: {progress.stage}")
-        st.button("Cancel", on_click=job.cancel, key="cancel-umap")
+        if job.state == "running":
+            progress = job.progress
+            st.progress(progress.fraction, f"PCA for now. UMAP: {progress.stage}")
+            st.button("Cancel", on_click=job.cancel)
+        else:
+            reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
+            st.caption(widgets.plain(f"{reason} This is PCA."))
+            if st.button("Try again"):
+                projection.start_job(codebook, settings, cache_folder(), again=True)
+                st.rerun(scope="fragment")
 
 
 def _open_clicked() -> None:

@@ -1,0 +1,119 @@
+"""The Codebook page in a real browser, on the shipped checkpoint."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import pixels_of
+from tests.conftest import CHECKPOINTS
+from vqvae import checkpoint
+
+
+@pytest.fixture
+def codebook(blank_page: Page, app_url: str) -> Page:
+    """The Codebook page, opened cold by its own address."""
+    blank_page.goto(f"{app_url}/codebook?code=417")
+    expect(blank_page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
+    return blank_page
+
+
+def code_number(page: Page) -> int:
+    return int(page.get_by_label("Code", exact=True).input_value())
+
+
+def wall_canvas(page: Page):
+    return page.locator(".st-key-wall canvas")
+
+
+def test_a_link_opens_the_dossier_cold_with_a_verdict_on_top(codebook):
+    expect(codebook.get_by_label("Code", exact=True)).to_have_value("417")
+    expect(codebook.locator(".verdict")).to_contain_text("codes are used in the 991 training photos")
+    expect(codebook.get_by_text("of 1,024").first).to_be_visible()
+
+
+def test_a_click_on_the_wall_opens_that_code_and_its_link(codebook):
+    codebook.get_by_role("combobox", name="Sorted by").click()
+    codebook.get_by_role("option", name="Sorted by number").click()
+    expect(codebook.locator(".st-key-wall .wall[data-drawn='1024']")).to_be_visible()
+    codebook.wait_for_timeout(1500)
+    box = wall_canvas(codebook).bounding_box()
+    rows = codebook.locator(".st-key-wall .rows")
+    rows.evaluate("rows => (rows.scrollTop = 0)")
+    box = wall_canvas(codebook).bounding_box()
+    codebook.mouse.click(box["x"] + 30 * 3 + 14, box["y"] + 14)
+    expect(codebook.get_by_label("Code", exact=True)).to_have_value("3")
+    expect(codebook).to_have_url(re.compile("code=3(&|$)"))
+
+
+def test_the_wall_shows_what_the_codes_decode_to(codebook):
+    wall = pixels_of(wall_canvas(codebook))
+    assert wall.std() > 30
+    assert wall.shape[1] > 400
+
+
+def test_previous_next_and_go_to_number(codebook):
+    codebook.get_by_test_id("stButton").filter(has_text="chevron_right").get_by_role("button").click()
+    expect(codebook.get_by_label("Code", exact=True)).to_have_value("418")
+    codebook.get_by_label("Code", exact=True).fill("12")
+    codebook.keyboard.press("Enter")
+    expect(codebook).to_have_url(re.compile("code=12(&|$)"))
+    codebook.get_by_role("button", name="Most used").click()
+    expect(codebook.get_by_text(re.compile(r"^1 of 1,024$"))).to_be_visible()
+
+
+def test_a_click_on_a_patch_shows_its_image_with_the_cells_marked(codebook):
+    codebook.get_by_role("button", name="Most used").click()
+    expect(codebook.get_by_text(re.compile(r"^1 of 1,024$"))).to_be_visible()
+    codebook.locator(".st-key-patches canvas").click(position={"x": 30, "y": 30})
+    dialog = codebook.get_by_role("dialog")
+    expect(dialog.get_by_text("cells have code")).to_be_visible()
+    expect(dialog.locator("img")).to_be_visible()
+
+
+def test_a_click_on_the_map_opens_that_code(codebook):
+    codebook.get_by_text("Map", exact=True).click()
+    plot = codebook.locator(".st-key-codebook-map .js-plotly-plot")
+    expect(plot).to_be_visible()
+    codebook.wait_for_timeout(3000)
+    place = plot.evaluate(
+        """(plot) => {
+            const box = plot.getBoundingClientRect();
+            const { xaxis, yaxis } = plot._fullLayout;
+            const { x, y } = plot._fullData[0];
+            let code = 0;  // the leftmost one: nothing lies on top of it
+            for (let i = 0; i < x.length; i += 1) if (x[i] < x[code]) code = i;
+            return [code, box.x + xaxis._offset + xaxis.l2p(x[code]), box.y + yaxis._offset + yaxis.l2p(y[code])];
+        }"""
+    )
+    code, x, y = place
+    codebook.mouse.move(x, y)
+    codebook.wait_for_timeout(300)
+    codebook.mouse.click(x, y)
+    expect(codebook.get_by_label("Code", exact=True)).to_have_value(str(code))
+
+
+def test_the_vector_that_is_downloaded_is_the_codes_own(codebook):
+    with codebook.expect_download() as waiting:
+        codebook.get_by_role("button", name="Vector (.npy)").click()
+    vector = np.load(io.BytesIO(waiting.value.path().read_bytes()), allow_pickle=False)
+    np.testing.assert_array_equal(vector, checkpoint.load(CHECKPOINTS / "photos").codebook[417].numpy())
+
+
+def test_a_star_and_a_note_are_kept(codebook, app_url):
+    codebook.get_by_test_id("stCheckbox").filter(has_text="Star").click()
+    codebook.get_by_label("Note").fill("wet <i>asphalt</i>")
+    codebook.keyboard.press("Control+Enter")
+    expect(codebook.get_by_text("Starred codes")).to_be_visible()
+    codebook.wait_for_timeout(500)
+    codebook.goto(f"{app_url}/codebook?code=417")
+    expect(codebook.get_by_label("Note")).to_have_value("wet <i>asphalt</i>")
+    expect(codebook.get_by_text("Starred codes")).to_be_visible()
+
+
+def test_a_code_that_is_not_there_is_said_and_another_is_shown(blank_page, app_url):
+    blank_page.goto(f"{app_url}/codebook?code=99999")
+    expect(blank_page.get_by_text("Code 99999 is not in this codebook, which ends at 1023.")).to_be_visible()
+    expect(blank_page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
