@@ -1,7 +1,6 @@
 """The explorer's commands: python -m explorer index DATA --checkpoint NAME"""
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -162,5 +161,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(main())

@@ -270,17 +270,20 @@ CellStream = Generator[ImageCells | BadInput, None, None]  # the cells of one im
 
 
 @torch.inference_mode()
-def measure(tokenizer: Tokenizer, pixels: np.ndarray) -> ImageCells:
-    """Encode one image, uint8 [H, W, 3]. Images go one by one: batches are no faster on a CPU, and would make the last
-    bits depend on the neighbours."""
-    encoding = tokenizer.encode(to_tensor(pixels))
+def measure(tokenizer: Tokenizer, image: Tensor) -> ImageCells:
+    """Encode one image, [1, 3, H, W] in [0, 1].
+
+    Images go one by one: batches are no faster on a CPU, and would make the last bits depend on the neighbours.
+    """
+    encoding = tokenizer.encode(image)
     shape = encoding.indices.shape[-2:]
     vectors, indices = rows_of(encoding.embedding).float(), encoding.indices.flatten()
     codebook = tokenizer.codebook.float()
     distances = (vectors - codebook[indices]).square_().sum(1).sqrt_()
     margins = (runners_up(vectors, codebook, indices)[1] - distances).clamp_(min=0)
     codes, away, spare = (part.view(shape).cpu().numpy() for part in (indices, distances, margins))
-    return ImageCells(codes, away, spare, size=pixels.shape[:2])
+    height, width = image.shape[-2:]
+    return ImageCells(codes, away, spare, size=(height, width))
 
 
 def runners_up(vectors: Tensor, codebook: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
@@ -306,20 +309,20 @@ def runners_up(vectors: Tensor, codebook: Tensor, own: Tensor) -> tuple[Tensor, 
 def _encoded(tokenizer: Tokenizer, images: ImageSet, working_size: int, first: int) -> CellStream:
     """The cells of each image from number `first` on, or why there are none; reading runs ahead in other threads."""
 
-    def pixels_of(name: str) -> np.ndarray | BadInput:
+    def opened(name: str) -> Tensor | BadInput:
         try:  # the pixels of `open_picture`, without the PNG that it makes to know its size
-            return np.asarray(fit_within(load_image(images.read(name), name), working_size))
+            return to_tensor(fit_within(load_image(images.read(name), name), working_size))
         except BadInput as refusal:
             return refusal
 
     pool = ThreadPoolExecutor(2, "reading")
     try:
-        submitted = (pool.submit(pixels_of, name) for name in images.names[first:])
-        waiting: deque[Future[np.ndarray | BadInput]] = deque(islice(submitted, 8))
+        submitted = (pool.submit(opened, name) for name in images.names[first:])
+        waiting: deque[Future[Tensor | BadInput]] = deque(islice(submitted, 8))
         while waiting:
-            pixels = waiting.popleft().result()
+            image = waiting.popleft().result()
             waiting.extend(islice(submitted, 1))
-            yield pixels if isinstance(pixels, BadInput) else measure(tokenizer, pixels)
+            yield image if isinstance(image, BadInput) else measure(tokenizer, image)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -508,7 +511,7 @@ def _encode_rest(
                     raise BadInput(f"The set has over {MOST_CELLS:,} cells; index a part of it, or at a smaller size.")
                 if waiting + number > shard_cells:
                     flush()
-                pending.append(result)
+                pending.append(result if isinstance(result, BadInput) else _compact(result, about.codes))
                 waiting += number
                 if progress(done, len(names)) is False:
                     return False
@@ -522,7 +525,7 @@ def _write_shard(
 ) -> _Shard:
     readable = [image for image in images if not isinstance(image, BadInput)]
     codes = _joined([image.codes for image in readable], _code_dtype(about.codes))
-    keys = _packed(codes, _halved([image.distances for image in readable]), before)
+    keys = _packed(codes, _joined([image.distances for image in readable], np.dtype(np.float16)), before)
     keys.sort()
     sample_every = max(1, min(_SAMPLE_EVERY, shard_cells // 64))
     unreadable = [(number, str(image)) for number, image in enumerate(images, first) if isinstance(image, BadInput)]
@@ -533,7 +536,7 @@ def _write_shard(
             "keys": keys,
             "samples": keys[::sample_every],
             "codes": codes,
-            "margins": _halved([image.margins for image in readable]),
+            "margins": _joined([image.margins for image in readable], np.dtype(np.float16)),
             "grids": np.array([image.codes.shape for image in readable], np.int32).reshape(-1, 2),
             "sizes": np.array([image.size for image in readable], np.int32).reshape(-1, 2),
         },
@@ -549,14 +552,14 @@ def _write_shard(
     return _open_shard(path)
 
 
+def _compact(image: ImageCells, codes: int) -> ImageCells:
+    """The same in the types of the file, and finite."""
+    distances, margins = (np.fmin(part, FARTHEST).astype(np.float16) for part in (image.distances, image.margins))
+    return ImageCells(image.codes.astype(_code_dtype(codes)), distances, margins, image.size)
+
+
 def _joined(parts: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
-    return np.concatenate([np.empty(0, dtype), *(part.ravel().astype(dtype) for part in parts)])
-
-
-def _halved(parts: list[np.ndarray]) -> np.ndarray:
-    """As float16 and finite."""
-    finite = [np.nan_to_num(np.minimum(part, FARTHEST), nan=FARTHEST) for part in parts]
-    return _joined(finite, np.dtype(np.float16))
+    return np.concatenate([np.empty(0, dtype), *(part.ravel() for part in parts)])
 
 
 def _packed(codes: np.ndarray, distances: np.ndarray, before: int) -> np.ndarray:
@@ -572,6 +575,16 @@ def _packed(codes: np.ndarray, distances: np.ndarray, before: int) -> np.ndarray
         block <<= np.uint64(POSITION_BITS)
         block |= np.arange(before + start, before + start + len(block), dtype=np.uint64)
     return keys
+
+
+def _unpacked(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions, uint32, and distances, float16."""
+    positions, bits = np.empty(len(keys), np.uint32), np.empty(len(keys), np.uint16)
+    for start in range(0, len(keys), _PACKED_AT_ONCE):
+        part = slice(start, start + _PACKED_AT_ONCE)
+        positions[part] = keys[part] & np.uint64((1 << POSITION_BITS) - 1)
+        bits[part] = (keys[part] >> np.uint64(POSITION_BITS)) & np.uint64((1 << DISTANCE_BITS) - 1)
+    return positions, bits.view(np.float16)
 
 
 def _merge(
@@ -606,11 +619,10 @@ def _merge(
                 arrays.put(file, slots[name], image, shard.take(name))
             cell, image = cell + len(codes), image + shard.slots["grids"].shape[0]
         arrays.put(file, slots["offsets"], 0, np.concatenate([[0], np.cumsum(counts)]))
-        for keys in _sorted_keys(shards, shard_cells):
-            positions = (keys & np.uint64(MOST_CELLS - 1)).astype(np.uint32)
-            keys >>= np.uint64(POSITION_BITS)
+        for keys in _sorted_keys(shards, max(1, shard_cells // 4)):
+            positions, distances = _unpacked(keys)
             arrays.put(file, slots["positions"], place, positions)
-            arrays.put(file, slots["distances"], place, keys.astype(np.uint16).view(np.float16))
+            arrays.put(file, slots["distances"], place, distances)
             place += len(keys)
 
 
@@ -632,7 +644,7 @@ def _sorted_keys(shards: list[_Shard], most: int) -> Iterator[np.ndarray]:
         parts = [shard.take("keys", *span) for shard, span in zip(shards, block, strict=True) if span[0] < span[1]]
         keys = np.concatenate(parts)
         if len(parts) > 1:
-            keys.sort()
+            keys.sort(kind="stable")  # Timsort, which merges sorted runs many times faster than others sort
         yield keys
 
 
