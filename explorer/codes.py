@@ -13,13 +13,17 @@ CODES_PER_BATCH = 256
 
 
 @torch.inference_mode()
-def code_tiles(tokenizer: Tokenizer) -> np.ndarray:
-    """What each code decodes to, alone: the middle cell of a 3 × 3 field of it; uint8 [K, f, f, 3]."""
-    codes, stride = len(tokenizer.codebook), tokenizer.stride
-    tiles = np.empty((codes, stride, stride, 3), np.uint8)
+def code_tiles(tokenizer: Tokenizer, codes: np.ndarray | None = None) -> np.ndarray:
+    """What codes decode to, alone: the middle cell of a 3 × 3 field of each; uint8 [N, f, f, 3].
+
+    codes: [N] int64, or None for all of them in order.
+    """
+    wanted = torch.arange(len(tokenizer.codebook)) if codes is None else torch.tensor(codes, dtype=torch.int64)
+    stride = tokenizer.stride
+    tiles = np.empty((len(wanted), stride, stride, 3), np.uint8)
     middle = slice(FIELD // 2 * stride, (FIELD // 2 + 1) * stride)
-    for start in range(0, codes, CODES_PER_BATCH):
-        part = torch.arange(start, min(start + CODES_PER_BATCH, codes))
+    for start in range(0, len(wanted), CODES_PER_BATCH):
+        part = wanted[start : start + CODES_PER_BATCH]
         field = tokenizer.lookup(part[:, None, None].expand(-1, FIELD, FIELD))
         tiles[start : start + len(part)] = to_pixels(tokenizer.decode(field)[..., middle, middle])
     return tiles
@@ -48,7 +52,7 @@ def _hue(red: float, green: float, blue: float) -> float:
     """Hue in 0…1; greys have none to speak of and come before all, by brightness."""
     hue, lightness, _ = colorsys.rgb_to_hls(red, green, blue)
     grey = max(red, green, blue) - min(red, green, blue) < 0.08
-    return lightness - 1 if grey else hue
+    return lightness - 2 if grey else hue  # −2…−1: white, too, comes before red, which is 0
 
 
 MOST_PAINTED = 4096  # codes whose tile is painted into the hover text: beyond, the texts outweigh the map

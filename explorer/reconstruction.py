@@ -142,10 +142,8 @@ def quality_figures(codes_only: Quality, now: Quality) -> list[Figure]:
 def time_figures(encode_ms: float, decode_ms: float, *, device: str) -> list[Figure]:
     """How long the model took."""
     return [
-        Figure(
-            "Encode", f"{encode_ms:.0f} ms", f"Time for picture to codes on the {device}, when this one was encoded."
-        ),
-        Figure("Decode", f"{decode_ms:.0f} ms", f"Time for codes to picture on the {device}, for the picture shown."),
+        Figure(f"Encode, {device}", f"{encode_ms:.0f} ms", "Time for picture to codes when this one was encoded."),
+        Figure(f"Decode, {device}", f"{decode_ms:.0f} ms", "Time for codes to picture for the picture shown."),
     ]
 
 

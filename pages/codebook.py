@@ -83,8 +83,10 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
     """Every code as a tile of what it decodes to; its controls go into the bar."""
     counts = used.index.counts
     with bar:
+        whole = page.info.config.codes <= cache.MOST_DECODED
+        orders = [order for order in ORDERS if whole or order not in ("hue", "brightness")]
         order_name = st.selectbox(
-            "Sorted by", ORDERS, width=190, format_func="Sorted by {}".format, label_visibility="collapsed"
+            "Sorted by", orders, width=190, format_func="Sorted by {}".format, label_visibility="collapsed"
         )
         order = cache.code_order(page.fingerprint, order_name, used.key, page.tokenizer, counts)
         pages = -(-len(order) // tiles.MOST_TILES)
@@ -96,7 +98,7 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
     at = np.flatnonzero(part == session.code)
     total = max(1, int(counts.sum()))
     picked = tiles.show(
-        cache.code_tiles(page.fingerprint, page.tokenizer)[part],
+        cache.tiles_of(page.fingerprint, page.tokenizer, part),
         key="wall",
         label="All codes",
         titles=[f"Code {code} · {counts[code]:,} cells · {counts[code] / total:.2%}" for code in part],
@@ -125,7 +127,7 @@ def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator)
         codes = np.argsort(-counts, kind="stable")[chosen][: tiles.MOST_TILES]
         st.caption(f"{len(codes):,} codes, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
         picked = tiles.show(
-            cache.code_tiles(page.fingerprint, page.tokenizer)[codes],
+            cache.tiles_of(page.fingerprint, page.tokenizer, codes),
             key="usage-tiles",
             label="Codes in the chosen range",
             titles=[f"Code {code} · {counts[code]:,} cells" for code in codes],

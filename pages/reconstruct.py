@@ -52,7 +52,8 @@ def show_reconstruction(page: Page, picture: Picture) -> None:
         original=picture.pixels,
         reconstruction=now.pixels,
         indices=encoded.indices,
-        colours=cache.code_colours(page.fingerprint, tokenizer),
+        colours=cache.colours_of(page.fingerprint, tokenizer, encoded.indices),
+        codes=config.codes,
         figures=[
             quality_figures(codes_only, now.quality),
             cache.size_figures(page.fingerprint, picture.key, config.codes, picture, encoded),

@@ -74,22 +74,40 @@ def size_figures(
 # --- the codebook
 
 
+MOST_DECODED = 16_384  # codes of a codebook that are all decoded at once; of a larger one, only those that are shown
+
+
+def tiles_of(fingerprint: str, tokenizer: Tokenizer, which: np.ndarray | list[int]) -> np.ndarray:
+    """What some codes decode to, alone: [N] -> uint8 [N, f, f, 3]."""
+    if len(tokenizer.codebook) <= MOST_DECODED:
+        return all_tiles(fingerprint, tokenizer)[which]
+    return _some_tiles(fingerprint, np.asarray(which, np.int64).tobytes(), tokenizer)
+
+
+def colours_of(fingerprint: str, tokenizer: Tokenizer, indices: np.ndarray) -> np.ndarray:
+    """The mean colour of what the code of each cell decodes to: [h, w] -> uint8 [h, w, 3]."""
+    distinct, place = np.unique(indices, return_inverse=True)
+    return codes.mean_colours(tiles_of(fingerprint, tokenizer, distinct))[place].reshape(*indices.shape, 3)
+
+
 @st.cache_data(max_entries=8, show_spinner="Decoding the codes")
-def code_tiles(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
-    """What each code decodes to, alone: uint8 [K, f, f, 3]."""
+def all_tiles(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
+    """What every code decodes to, alone: uint8 [K, f, f, 3]; for codebooks of up to MOST_DECODED codes."""
     return codes.code_tiles(_tokenizer)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def code_colours(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
-    """The mean colour that each code decodes to: uint8 [K, 3]."""
-    return codes.mean_colours(code_tiles(fingerprint, _tokenizer))
+@st.cache_data(max_entries=32, show_spinner="Decoding the codes")
+def _some_tiles(fingerprint: str, which: bytes, _tokenizer: Tokenizer) -> np.ndarray:
+    return codes.code_tiles(_tokenizer, np.frombuffer(which, np.int64))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def css_colours(fingerprint: str, _tokenizer: Tokenizer) -> list[str]:
-    """The mean colour that each code decodes to, as CSS."""
-    return [f"rgb({red},{green},{blue})" for red, green, blue in code_colours(fingerprint, _tokenizer).tolist()]
+    """The mean colour that each code decodes to, as CSS; grey where the codebook is too large to decode as a whole."""
+    if len(_tokenizer.codebook) > MOST_DECODED:
+        return ["#8a9093"] * len(_tokenizer.codebook)
+    colours = codes.mean_colours(all_tiles(fingerprint, _tokenizer))
+    return [f"rgb({red},{green},{blue})" for red, green, blue in colours.tolist()]
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -99,7 +117,9 @@ def code_order(fingerprint: str, by: str, set_key: str, _tokenizer: Tokenizer, _
         return np.argsort(-_counts, kind="stable")
     if by == "similarity":
         return np.argsort(pca(fingerprint, _tokenizer).points[:, 0], kind="stable")
-    return codes.order_by(by, _tokenizer.codebook.numpy(), code_colours(fingerprint, _tokenizer))
+    coloured = by in ("hue", "brightness")
+    colours = codes.mean_colours(all_tiles(fingerprint, _tokenizer)) if coloured else np.empty((0, 3), np.uint8)
+    return codes.order_by(by, _tokenizer.codebook.numpy(), colours)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -122,7 +142,9 @@ def nearest_distances(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
 @st.cache_data(max_entries=8, show_spinner=False)
 def hover_texts(fingerprint: str, set_key: str, _tokenizer: Tokenizer, _counts: np.ndarray) -> list[str] | None:
     """What the map says of each code, its tile painted in characters; None where there are too many."""
-    return codes.hover_texts(code_tiles(fingerprint, _tokenizer), _counts)
+    if len(_tokenizer.codebook) > codes.MOST_PAINTED:
+        return None
+    return codes.hover_texts(all_tiles(fingerprint, _tokenizer), _counts)
 
 
 def training_usage(folder: Path, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:

@@ -145,7 +145,7 @@ def _show_gathered(page: Page, counts: np.ndarray, codes: np.ndarray) -> None:
     st.markdown(f"**{len(codes):,} codes**, {counts[codes].sum():,} cells, {share:.1%} of all")
     part = codes[: tiles.MOST_TILES]
     picked = tiles.show(
-        cache.code_tiles(page.fingerprint, page.tokenizer)[part],
+        cache.tiles_of(page.fingerprint, page.tokenizer, part),
         key="gathered",
         label="Gathered codes",
         titles=[f"Code {code} · {counts[code]:,} cells" for code in part],

@@ -23,18 +23,17 @@ ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 def show(page: Page, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
     code = session.code or 0
-    tile_of = cache.code_tiles(page.fingerprint, page.tokenizer)
     _navigate(page, used, code)
-    _appearance(page, session, tile_of, code)
+    _appearance(page, session, code)
     widgets.figure_row(_figures(page, used, code))
     if used.index.counts[code] == 0:
-        _explain_dead(page, used, tile_of, code)
+        _explain_dead(page, used, code)
     else:
         _patches(page, used, code)
         _places(used, code)
-    _relatives(page, used, tile_of, code)
+    _relatives(page, used, code)
     _my_picture(page, session, code)
-    _notes_and_export(page, used, tile_of, code)
+    _notes_and_export(page, used, code)
 
 
 def _open(code: int) -> None:
@@ -65,7 +64,7 @@ def _navigate(page: Page, used: UsedSet, code: int) -> None:
             st.button(label, help=meaning, type="tertiary", on_click=_open, args=(target,))
 
 
-def _appearance(page: Page, session: Session, tile_of: np.ndarray, code: int) -> None:
+def _appearance(page: Page, session: Session, code: int) -> None:
     """The code as a field of itself, and put into the middle of the current picture."""
     picture = picture_choice.open_chosen(session)
     encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
@@ -73,7 +72,7 @@ def _appearance(page: Page, session: Session, tile_of: np.ndarray, code: int) ->
     side = 132
     with st.container(horizontal=True, gap="small"):
         for pixels, caption in (
-            (tile_of[code], "A field of it"),
+            (cache.tiles_of(page.fingerprint, page.tokenizer, [code])[0], "A field of it"),
             (context.before, f"In a picture: {context.code_before}"),
             (context.after, f"The same: {code}"),
         ):
@@ -98,7 +97,7 @@ def _figures(page: Page, used: UsedSet, code: int) -> list[Figure]:
     return shown
 
 
-def _explain_dead(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> None:
+def _explain_dead(page: Page, used: UsedSet, code: int) -> None:
     counts = used.index.counts
     alive = np.flatnonzero(counts)
     if not len(alive):
@@ -109,7 +108,7 @@ def _explain_dead(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> 
     nearest = int(alive[distance.argmin()])
     st.info(f"No cell of {widgets.plain(used.label)} uses code {code}. The nearest code in use is {nearest}.")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(tile_of[nearest], width=56, output_format="PNG")
+        st.image(cache.tiles_of(page.fingerprint, page.tokenizer, [nearest])[0], width=56, output_format="PNG")
         st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
 
 
@@ -179,7 +178,7 @@ def _places(used: UsedSet, code: int) -> None:
         st.caption("By label: " + widgets.plain(", ".join(f"{name or 'none'} {count:,}" for count, name in by_label)))
 
 
-def _relatives(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> None:
+def _relatives(page: Page, used: UsedSet, code: int) -> None:
     """Codes that lie near it in the codebook, and codes that stand next to it in pictures."""
     codebook = page.tokenizer.codebook.numpy()
     if len(codebook) < 2:
@@ -187,7 +186,7 @@ def _relatives(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> Non
     by_distance = usage.nearest_codes(codebook, code, measure="distance")
     by_cosine = usage.nearest_codes(codebook, code, measure="cosine")
     for near, title in ((by_distance, "Nearest codes, by distance"), (by_cosine, "Nearest codes, by cosine")):
-        _strip(tile_of, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
+        _strip(page, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
     around = [
         (ARROWS[direction], neighbour)
         for direction, found in usage.neighbours(used.index, code, most=4).items()
@@ -195,7 +194,7 @@ def _relatives(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> Non
         if neighbour.lift > 1
     ]
     _strip(
-        tile_of,
+        page,
         [neighbour.code for _, neighbour in around],
         [f"{arrow} {neighbour.lift:.0f}×" for arrow, neighbour in around],
         "Stands beside it more often than chance",
@@ -203,12 +202,19 @@ def _relatives(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> Non
     )
 
 
-def _strip(tile_of: np.ndarray, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
+def _strip(page: Page, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
     if not codes:
         return
     st.html(f"<p class='label'>{title}</p>")
     titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
-    picked = tiles.show(tile_of[codes], key=key, label=title, titles=titles, captions=captions, side=40)
+    picked = tiles.show(
+        cache.tiles_of(page.fingerprint, page.tokenizer, codes),
+        key=key,
+        label=title,
+        titles=titles,
+        captions=captions,
+        side=40,
+    )
     if picked is not None:
         _open(codes[picked])
         st.rerun()
@@ -239,7 +245,7 @@ def _my_picture(page: Page, session: Session, code: int) -> None:
     )
 
 
-def _notes_and_export(page: Page, used: UsedSet, tile_of: np.ndarray, code: int) -> None:
+def _notes_and_export(page: Page, used: UsedSet, code: int) -> None:
     kept = notes.load(user_data_folder(), page.fingerprint)
     starred = st.toggle("Star", value=code in kept.starred, key=f"star-{code}", help="Starred codes are kept together.")
     text = st.text_area("Note", kept.texts.get(code, ""), key=f"note-{code}", max_chars=notes.LONGEST_NOTE, height=68)
@@ -249,7 +255,7 @@ def _notes_and_export(page: Page, used: UsedSet, tile_of: np.ndarray, code: int)
     with st.container(horizontal=True):
         st.download_button(
             "Dossier (HTML)",
-            lambda: _html(page, used, tile_of, code, text),
+            lambda: _html(page, used, code, text),
             file_name=f"{page.info.name}-code-{code}.html",
             mime="text/html",
             on_click="ignore",
@@ -264,13 +270,13 @@ def _notes_and_export(page: Page, used: UsedSet, tile_of: np.ndarray, code: int)
             icon=":material/download:",
         )
     if changed.starred:
-        stars = sorted(changed.starred & set(range(len(tile_of))))
-        _strip(tile_of, stars, [str(star) for star in stars], "Starred codes", key="starred")
+        stars = sorted(changed.starred & set(range(page.info.config.codes)))
+        _strip(page, stars, [str(star) for star in stars], "Starred codes", key="starred")
 
 
-def _html(page: Page, used: UsedSet, tile_of: np.ndarray, code: int, note: str) -> str:
+def _html(page: Page, used: UsedSet, code: int, note: str) -> str:
     index, stride = used.index, page.tokenizer.stride
-    strips = [("A field of it", tile_of[[code]], 128)]
+    strips = [("A field of it", cache.tiles_of(page.fingerprint, page.tokenizer, [code]), 128)]
     for title, found, kind in (
         ("Nearest patches", index.top(code, MOST_PATCHES), "nearest"),
         ("Patches across all distances", index.spread(code, MOST_PATCHES), "spread"),

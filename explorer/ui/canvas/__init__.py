@@ -42,12 +42,14 @@ def show(
     reconstruction: np.ndarray,
     indices: np.ndarray,
     colours: np.ndarray,
+    codes: int,
     figures: list[list[Figure]],
     sentence: str,
 ) -> None:
     """Draw the canvas.
 
-    original, reconstruction: uint8 [H, W, 3]; indices: [h, w]; colours: uint8 [K, 3], what each code looks like.
+    original, reconstruction: uint8 [H, W, 3]; indices: [h, w] below `codes`; colours: uint8 [h, w, 3], what the
+    code of each cell looks like.
     `content` names checkpoint and picture: while the browser holds them already, only the reconstruction is sent.
     """
     header = {
@@ -65,6 +67,6 @@ def show(
     }
     arrays = {"reconstruction": reconstruction}
     if not (request and request.complete and request.content == content):
-        index_type = np.uint16 if len(colours) <= 1 << 16 else np.uint32
-        arrays |= {"original": original, "indices": indices.astype(index_type), "colours": colours[indices]}
+        index_type = np.uint16 if codes <= 1 << 16 else np.uint32
+        arrays |= {"original": original, "indices": indices.astype(index_type), "colours": colours}
     _mount(key=key, data=pack(header, arrays), on_request_change=lambda: None)
