@@ -163,24 +163,43 @@ def index_path(folder: Path, checkpoint: str, identity: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a set of images lies, for `open_set`."""
+class KnownIndex:
+    """An index on disk, as its header tells; the images that it is of may have changed, or be gone, by now."""
 
-    path: str
+    path: Path
+    source: str  # with `under`, what `open_set` takes; SAMPLES for the bundled photos
     under: str
+    label: str
+    identity: str
+    images: int  # that could be read
+    cells: int
 
 
-def indexed_sources(folder: Path, checkpoint: str) -> list[Source]:
-    """The folders, tars and zips that a folder has indices of, made with a checkpoint; they may be gone by now."""
-    found = set()
+def list_indexes(folder: Path, *, checkpoint: str) -> list[KnownIndex]:
+    """The indexes in a folder that were made with a checkpoint, by label; of the same label, the newest first.
+
+    Reads headers only. What is damaged, of another version, or none of ours is left out.
+    """
+    dated: list[tuple[int, KnownIndex]] = []
     for path in folder.glob(f"{checkpoint[:16]}-*{SUFFIX}"):
         try:
-            metadata = arrays.read_layout(path).metadata
-        except (ValueError, OSError):
-            continue  # damaged or being replaced: whoever opens it is told
-        if metadata.get("source", SAMPLES) != SAMPLES:
-            found.add(Source(metadata["source"], metadata.get("under", "")))
-    return sorted(found, key=lambda source: (source.path, source.under))
+            layout = arrays.read_layout(path)
+            about, slots = layout.metadata, layout.slots
+            if (about["version"], about["checkpoint"]) != (str(VERSION), checkpoint):
+                continue
+            known = KnownIndex(
+                path=path,
+                source=about["source"],
+                under=about["under"],
+                label=about["label"],
+                identity=about["identity"],
+                images=slots["grids"].shape[0],
+                cells=slots["codes"].shape[0],
+            )
+            dated.append((path.stat().st_mtime_ns, known))
+        except (ValueError, KeyError, IndexError, OSError):
+            continue  # whoever opens it by name is told
+    return [known for _, known in sorted(dated, key=lambda one: (one[1].label, -one[0], one[1].path))]
 
 
 def open_index(path: Path, *, checkpoint: str, identity: str, codes: int, working_size: int | None = None) -> Index:

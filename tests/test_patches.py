@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -560,11 +561,62 @@ def test_the_file_is_read_after_it_was_replaced(index: Index, path: Path) -> Non
     assert opened(path).positions.tolist() != before
 
 
-def test_sources_that_have_an_index_are_known(index: Index, path: Path) -> None:
-    write(toy_cells(), path.with_name(f"{CHECKPOINT[:16]}-x{patches.SUFFIX}"), about=ABOUT)
-    sampled = About(CHECKPOINT, IDENTITY, "", patches.SAMPLES, "", 64, 20)
-    write(toy_cells(), path.with_name(f"{CHECKPOINT[:16]}-y{patches.SUFFIX}"), about=sampled)
-    path.with_name(f"{CHECKPOINT[:16]}-z{patches.SUFFIX}").write_bytes(b"damaged")
-    assert patches.indexed_sources(path.parent, CHECKPOINT) == [patches.Source("/toys", "")]
-    assert patches.indexed_sources(path.parent, "d" * 64) == []
-    assert patches.indexed_sources(path.parent / "nowhere", CHECKPOINT) == []
+# --- which there are --------------------------------------------------------------------------------------------------
+
+
+def test_the_indexes_of_a_folder_are_known_by_their_headers(
+    photos: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, folder = toy_model(), tmp_path / "cache"
+    sets = [photos, open_set(Path(photos.source), under="tall")]
+    for images in sets:
+        path = patches.index_path(folder, CHECKPOINT, images.identity)
+        index = build(model, images, path)
+        assert index is not None
+        assert (index.source, index.under, index.label) == (images.source, images.under, images.label)
+    monkeypatch.setattr(arrays, "mapped", None)  # so the arrays are not looked at
+    whole, part = patches.list_indexes(folder, checkpoint=CHECKPOINT)
+    assert (whole.label, whole.under, whole.images) == ("photos", "", 5)
+    assert (part.label, part.under, part.images, part.cells) == ("photos, tall", "tall", 2, 2 * 8 * 4)
+    for images, known in zip(sets, (whole, part), strict=True):
+        assert known.path == patches.index_path(folder, CHECKPOINT, known.identity)
+        assert open_set(Path(known.source), under=known.under) == images
+
+
+def test_the_indexes_of_a_folder_are_sorted_and_what_is_none_is_left_out(path: Path) -> None:
+    folder = path.parent
+
+    def put(name: str, **changes: str) -> Path:
+        own = folder / f"{CHECKPOINT[:16]}-{name}{patches.SUFFIX}"
+        write(toy_cells(), own, about=replace(ABOUT, **changes))
+        return own
+
+    data = put("a", label="b").read_bytes()
+    for second, (name, label) in enumerate([("z", "a"), ("p", "c"), ("q", "c"), ("s", "B")]):
+        os.utime(put(name, label=label, source=patches.SAMPLES), ns=(second, second))
+    whole = patches.list_indexes(folder, checkpoint=CHECKPOINT)
+    assert [(known.label, known.path.name[17]) for known in whole] == [
+        *(("B", "s"), ("a", "z"), ("b", "a")),
+        *(("c", "q"), ("c", "p")),  # the newer first
+    ]
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    del header["__metadata__"]["under"]
+    text = json.dumps(header).encode().ljust(length)
+    damaged = {
+        "cut": data[:-1],
+        "empty": b"",
+        "text": b"no index at all",
+        "version": data.replace(b'"version": "1"', b'"version": "0"'),
+        "other": data.replace(CHECKPOINT.encode(), CHECKPOINT[:-1].encode() + b"d"),
+        "fields": data[:8] + text + data[8 + length :],
+    }
+    for name, content in damaged.items():
+        assert content != data
+        (folder / f"{CHECKPOINT[:16]}-{name}{patches.SUFFIX}").write_bytes(content)
+    (folder / f"{CHECKPOINT[:16]}-folder{patches.SUFFIX}").mkdir()
+    (folder / "a.partial").mkdir()
+    safetensors.numpy.save_file({"codes": np.arange(3)}, folder / f"{CHECKPOINT[:16]}-foreign{patches.SUFFIX}")
+    assert patches.list_indexes(folder, checkpoint=CHECKPOINT) == whole
+    assert patches.list_indexes(folder, checkpoint="d" * 64) == []
+    assert patches.list_indexes(folder / "nowhere", checkpoint=CHECKPOINT) == []
