@@ -1,32 +1,64 @@
-"""The explorer's commands: python -m explorer index DATA --checkpoint NAME"""
+"""The explorer's commands: python -m explorer index|usage DATA --checkpoint NAME"""
 
 import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tqdm import tqdm
 
-from explorer import patches, tables
+from explorer import patches, tables, training_usage
 from explorer.folders import cache_folder, checkpoints_folder
 from explorer.patches import Index
 from explorer.sets import SAMPLES, ImageSet, open_set, sample_set
+from explorer.training_usage import TrainingUsage, save_training_usage
 from explorer.usage import summarise
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
 
 
+class Stopped(Exception):
+    """A signal stopped the work; what was done is kept."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("Stopped; what was done is kept. Go on with the same command.")
+        self.number = number
+
+
 def index_command(options: argparse.Namespace) -> int:
     """Encode a set of images, or go on where that was stopped, and keep the index of its codes."""
-    images = _find_set(options.data, options.under)
+    index = _make_index(options, _find_checkpoint(options.checkpoint), options.out or cache_folder())
+    if options.export:
+        form, where = options.export
+        for written in tables.export(index, form, Path(where)):
+            print(f"written: {written}")
+    return 0
+
+
+def usage_command(options: argparse.Namespace) -> int:
+    """Count how often each code is used over a set of images, and put the counts beside the model.
+
+    Meant for the photos that the model was trained on: the Codebook page shows them as "in training".
+    """
     folder = _find_checkpoint(options.checkpoint)
+    index = _make_index(options, folder, cache_folder())
+    save_training_usage(folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
+    print(f"written: {folder / training_usage.FILE}")
+    return 0
+
+
+def _make_index(options: argparse.Namespace, folder: Path, into: Path) -> Index:
+    """The index of a set with the checkpoint in a folder, opened or built, and described; raises Stopped, BadInput."""
+    images = _find_set(options.data, options.under)
     tokenizer = checkpoint.load(folder)
     fingerprint = checkpoint.content_hash(folder)
-    path = patches.index_path(options.out or cache_folder(), fingerprint, images.identity)
+    path = patches.index_path(into, fingerprint, images.identity)
     try:
         index = patches.open_index(
             path,
@@ -45,16 +77,11 @@ def index_command(options: argparse.Namespace) -> int:
                 tokenizer, images, checkpoint=fingerprint, working_size=options.size, path=path, progress=pace.report
             )
         if built is None:
-            print("Stopped; what was done is kept. Go on with the same command.", file=sys.stderr)
-            return 128 + pace.stopped_by
+            raise Stopped(pace.stopped_by) from None
         index = built
         print(f"{pace.images_per_second:.1f} images per second")
     _describe(index, path)
-    if options.export:
-        form, where = options.export
-        for written in tables.export(index, form, Path(where)):
-            print(f"written: {written}")
-    return 0
+    return index
 
 
 def _find_set(data: str, under: str) -> ImageSet:
@@ -124,28 +151,32 @@ def _working_size(text: str) -> int:
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m explorer")
+    parser = ArgumentParser(prog="python -m explorer")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    index = commands.add_parser(
-        "index", help="encode a set of images, for the Codebook page", description=_index_help()
-    )
-    index.set_defaults(run=index_command)
-    index.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
-    index.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")
-    index.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
-    index.add_argument("--size", type=_working_size, default=256, help="pixels on the long side (default: 256)")
+    index = _add_command(commands, "index", index_command, "encode a set of images, for the Codebook page")
     index.add_argument("--out", type=Path, help="where to put the index (default: where the app looks for it)")
     index.add_argument(
         "--export", nargs=2, metavar=("csv|parquet", "FOLDER"), help="also write its tables into a folder"
     )
+    _add_command(
+        commands, "usage", usage_command, "count the codes of the training photos, and keep that with the model"
+    )
     options = parser.parse_args(arguments)
-    if options.export and options.export[0] not in ("csv", "parquet"):
+    if options.run is index_command and options.export and options.export[0] not in ("csv", "parquet"):
         index.error(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
     return options
 
 
-def _index_help() -> str:
-    return (index_command.__doc__ or "") + " Stop it with Ctrl-C; the same command goes on."
+def _add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str) -> ArgumentParser:
+    """A command that encodes a set of images: what to encode with what is said in the same way to each."""
+    description = f"{run.__doc__} Stop it with Ctrl-C; the same command goes on."
+    parser: ArgumentParser = commands.add_parser(name, help=summary, description=description)
+    parser.set_defaults(run=run)
+    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")
+    parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
+    parser.add_argument("--size", type=_working_size, default=256, help="pixels on the long side (default: 256)")
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -155,6 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (BadInput, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return 128 + stop.number
     except KeyboardInterrupt:
         print("\nStopped; go on with the same command.", file=sys.stderr)
         return 130

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from explorer import arrays
-from explorer.sets import SAMPLES, ImageSet
+from explorer.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_within, load_image, to_tensor
 from vqvae.quantizer import cells as rows_of
@@ -167,7 +167,7 @@ class KnownIndex:
     """An index on disk, as its header tells; the images that it is of may have changed, or be gone, by now."""
 
     path: Path
-    source: str  # with `under`, what `open_set` takes; SAMPLES for the bundled photos
+    source: str  # see ImageSet; with `under`, what `open_set` takes
     under: str
     label: str
     identity: str

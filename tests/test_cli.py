@@ -1,4 +1,4 @@
-"""python -m explorer index"""
+"""python -m explorer index, and usage"""
 
 import csv
 import os
@@ -15,7 +15,9 @@ from pyarrow import parquet
 from explorer import __main__ as cli
 from explorer import patches
 from explorer.patches import Index
+from explorer.pictures import open_picture
 from explorer.sets import open_set
+from explorer.training_usage import FILE, load_training_usage
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint
@@ -223,3 +225,93 @@ def test_a_killed_run_leaves_the_old_index_and_goes_on(where: Path, monkeypatch:
     assert cli.main(command(where, "--out", str(where / "straight"))) == 0
     assert path.read_bytes() == next((where / "straight").iterdir()).read_bytes()
     assert the_index(where).images == 305
+
+
+# --- usage ------------------------------------------------------------------------------------------------------------
+
+
+def usage_arguments(where: Path, *more: str) -> list[str]:
+    return ["usage", *command(where, *more)[1:]]
+
+
+def stored_usage(where: Path) -> tuple[list[int], int] | None:
+    folder = where / "checkpoints" / "toy"
+    usage = load_training_usage(folder, checkpoint=checkpoint.content_hash(folder), codes=8)
+    return usage and (usage.counts.tolist(), usage.images)
+
+
+def counted(photos: Path, *, size: int) -> list[int]:
+    """Without an index: encode each readable photo and count."""
+    model = toy_model(codes=8, decoder_inputs="both")
+    counts = [0] * 8
+    for path in photos.rglob("[0-9].png"):
+        picture = open_picture(path.read_bytes(), path.name, working_size=size)
+        for code in model.encode(picture.image).indices.flatten().tolist():
+            counts[code] += 1
+    return counts
+
+
+def test_usage_is_counted_and_put_beside_the_model(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = checkpoint.content_hash(where / "checkpoints" / "toy")
+    assert cli.main(usage_arguments(where)) == 0
+    counts = counted(where / "photos", size=64)
+    assert stored_usage(where) == (counts, 5)
+    assert checkpoint.content_hash(where / "checkpoints" / "toy") == before
+    assert the_index(where).counts.tolist() == counts  # the app finds it, too
+    printed = capsys.readouterr()
+    shares = np.array([count for count in counts if count]) / sum(counts)
+    perplexity = round(float(np.prod(shares**-shares)))
+    assert f"{len(shares)} of 8 codes used, perplexity {perplexity}\n" in printed.out
+    assert f"5 images, {sum(counts)} cells, 1 files skipped" in printed.out
+    assert f"written: {where / 'checkpoints' / 'toy' / FILE}" in printed.out
+
+
+def test_usage_of_a_part_at_another_size_takes_the_place_of_the_former(where: Path) -> None:
+    assert cli.main(usage_arguments(where)) == 0
+    assert cli.main([*usage_arguments(where, "--under", "dogs"), "--size", "32"]) == 0  # the last --size counts
+    assert stored_usage(where) == (counted(where / "photos" / "dogs", size=32), 2)
+
+
+def test_usage_needs_no_second_encoding(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(command(where)) == 0
+    monkeypatch.setattr(patches, "measure", None)
+    assert cli.main(usage_arguments(where)) == 0
+    assert stored_usage(where) == (the_index(where).counts.tolist(), 5)
+
+
+def test_usage_that_was_stopped_leaves_the_former_and_goes_on(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(usage_arguments(where, "--under", "cats")) == 0
+    former = stored_usage(where)
+    measured, calls = patches.measure, 0
+
+    def measure(*arguments: object) -> patches.ImageCells:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return measured(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(patches, "measure", measure)
+    assert cli.main(usage_arguments(where)) == 128 + signal.SIGTERM
+    assert stored_usage(where) == former
+    assert cli.main(usage_arguments(where)) == 0
+    assert calls == 5
+    assert stored_usage(where) == (counted(where / "photos", size=64), 5)
+
+
+def test_usage_of_nothing_leaves_the_checkpoint_as_it_is(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["usage", "/nowhere", "--checkpoint", "toy"]) == 2
+    assert cli.main(["usage", str(where / "photos"), "--checkpoint", "unknown"]) == 2
+    printed = capsys.readouterr()
+    assert [line[:7] for line in printed.err.splitlines()] == ["error: ", "error: "]
+    assert not (where / "checkpoints" / "toy" / FILE).exists()
+
+
+@pytest.mark.parametrize("name", ["index", "usage"])
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([name, "--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out
+    assert "the same command goes on" in " ".join(text.split())
+    assert ("--export" in text) == (name == "index")

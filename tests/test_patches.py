@@ -19,7 +19,7 @@ from PIL import Image
 from explorer import arrays, patches
 from explorer.patches import About, ImageCells, Index, Progress
 from explorer.pictures import open_picture
-from explorer.sets import ImageSet, open_set
+from explorer.sets import SAMPLES, ImageSet, open_set
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
@@ -593,7 +593,7 @@ def test_the_indexes_of_a_folder_are_sorted_and_what_is_none_is_left_out(path: P
 
     data = put("a", label="b").read_bytes()
     for second, (name, label) in enumerate([("z", "a"), ("p", "c"), ("q", "c"), ("s", "B")]):
-        os.utime(put(name, label=label, source=patches.SAMPLES), ns=(second, second))
+        os.utime(put(name, label=label, source=SAMPLES), ns=(second, second))
     whole = patches.list_indexes(folder, checkpoint=CHECKPOINT)
     assert [(known.label, known.path.name[17]) for known in whole] == [
         *(("B", "s"), ("a", "z"), ("b", "a")),
