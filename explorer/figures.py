@@ -1,10 +1,13 @@
 """Data to plotly figures. Colours of text and background are left to the theme of the app."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
 ACCENT, QUIET = "#1a9e95", "#9aa0a3"
 SCALE = "Viridis"
+CIRCLE, OPEN_CIRCLE = 0, 100  # plotly's numbers for its symbols: arrays of numbers travel packed, texts do not
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 
@@ -85,11 +88,11 @@ def codebook_map(
         text=hover,
         hovertemplate="%{text}<extra></extra>" if hover else "code %{pointNumber}<extra></extra>",
         marker={
-            "size": 5 + 11 * relative,
+            "size": (5 + 11 * relative).astype(np.float32),
             "color": colours,
             "colorscale": SCALE,
-            "symbol": np.where(used, "circle", "circle-open"),
-            "line": {"width": np.where(used, 0.5, 1.5), "color": "rgba(90,90,90,.6)"},
+            "symbol": np.where(used, CIRCLE, OPEN_CIRCLE).astype(np.uint8),
+            "line": {"width": np.where(used, 0.5, 1.5).astype(np.float32), "color": "rgba(90,90,90,.6)"},
             "showscale": colour_title is not None,
             "colorbar": {"title": {"text": colour_title or "", "side": "right"}, "thickness": 8, "len": 0.7},
         },
@@ -115,6 +118,23 @@ def codebook_map(
     figure.update_yaxes(visible=False, scaleanchor="x")
     figure.update_layout(uirevision="map", dragmode="pan")  # zoom and pan stay as they are across reruns
     return _plain(figure, height=560)
+
+
+def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
+    """How many distinct codes each image uses, [n_images], most first."""
+    order = np.argsort(-distinct, kind="stable")
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=np.arange(1, len(distinct) + 1),
+        y=distinct[order],
+        text=[names[image] for image in order],
+        mode="markers",
+        marker={"size": 5, "color": ACCENT},
+        hovertemplate="%{text}: %{y} codes<extra></extra>",
+    )
+    figure.update_xaxes(title="images, most varied first")
+    figure.update_yaxes(title="distinct codes", rangemode="tozero")
+    return _plain(figure, height=220)
 
 
 def histogram(values: np.ndarray, *, title: str) -> go.Figure:

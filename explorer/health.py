@@ -73,13 +73,13 @@ def usage_figures(usage: UsageSummary, *, sample: str) -> list[Figure]:
     ]
 
 
-def geometry_figures(codebook: np.ndarray, near_duplicates: int) -> list[Figure]:
-    """Near-duplicates and norms of the codes [K, D]."""
+def geometry_figures(codebook: np.ndarray, near_duplicates: int | None) -> list[Figure]:
+    """Near-duplicates (None where they were not counted) and norms of the codes [K, D]."""
     low, middle, high = np.quantile(np.linalg.norm(codebook, axis=1), [0.05, 0.5, 0.95])
     return [
         Figure(
             "Near-duplicates",
-            f"{near_duplicates:,}",
+            "not counted" if near_duplicates is None else f"{near_duplicates:,}",
             "Pairs of codes that are closer than a tenth of the median distance between neighbours. Good: none.",
         ),
         Figure(

@@ -128,7 +128,8 @@ def size_figures(picture: Picture, encoded: EncodedPicture, *, codes: int) -> li
 def quality_figures(codes_only: Quality, now: Quality) -> list[Figure]:
     """What the second input buys: each measure for the codes alone, and for the picture on the screen."""
     what = "Against the original: first for the codes alone, then for the picture shown."
-    ssim_values = f"{similarity(codes_only.ssim)} → {similarity(now.ssim)}"
+    measurable = codes_only.ssim is not None and now.ssim is not None
+    ssim_values = f"{codes_only.ssim:.3f} → {now.ssim:.3f}" if measurable else "–"
     return [
         Figure(
             "PSNR, codes only → now",
@@ -168,14 +169,10 @@ def decibels(value: float) -> str:
     return "∞" if value == float("inf") else f"{value:.2f}"
 
 
-def similarity(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def amount(number_of_bytes: float) -> str:
     """Bytes for reading: 850 bytes, 1.25 KiB, 3.1 MiB."""
     if number_of_bytes < 1024:
-        return f"{number_of_bytes:.0f} bytes"
+        return f"{number_of_bytes:.0f} byte{'' if round(number_of_bytes) == 1 else 's'}"
     if number_of_bytes < 1 << 20:
         return f"{number_of_bytes / 1024:.2f} KiB"
     return f"{number_of_bytes / (1 << 20):.1f} MiB"

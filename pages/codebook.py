@@ -141,6 +141,12 @@ def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator)
     st.plotly_chart(
         figures.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)), key="distinct", config=widgets.PLOT
     )
+    st.html("<p class='label'>Distinct codes of each image</p>")
+    st.plotly_chart(
+        figures.codes_per_image(usage.distinct_by_image(used.index), used.index.names),
+        key="codes-per-image",
+        config=widgets.PLOT,
+    )
     return session
 
 

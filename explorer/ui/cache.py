@@ -75,6 +75,7 @@ def size_figures(
 
 
 MOST_DECODED = 16_384  # codes of a codebook that are all decoded at once; of a larger one, only those that are shown
+MOST_COMPARED = 16_384  # codes of a codebook that are all compared with all
 
 
 def tiles_of(fingerprint: str, tokenizer: Tokenizer, which: np.ndarray | list[int]) -> np.ndarray:
@@ -103,9 +104,7 @@ def _some_tiles(fingerprint: str, which: bytes, _tokenizer: Tokenizer) -> np.nda
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def css_colours(fingerprint: str, _tokenizer: Tokenizer) -> list[str]:
-    """The mean colour that each code decodes to, as CSS; grey where the codebook is too large to decode as a whole."""
-    if len(_tokenizer.codebook) > MOST_DECODED:
-        return ["#8a9093"] * len(_tokenizer.codebook)
+    """The mean colour that each code decodes to, as CSS; for codebooks of up to MOST_DECODED codes."""
     colours = codes.mean_colours(all_tiles(fingerprint, _tokenizer))
     return [f"rgb({red},{green},{blue})" for red, green, blue in colours.tolist()]
 
@@ -128,8 +127,10 @@ def pca(fingerprint: str, _tokenizer: Tokenizer) -> Projection:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def near_duplicates(fingerprint: str, _tokenizer: Tokenizer) -> int:
-    """How many pairs of codes are almost the same."""
+def near_duplicates(fingerprint: str, _tokenizer: Tokenizer) -> int | None:
+    """How many pairs of codes are almost the same; None where there are too many codes to compare all with all."""
+    if len(_tokenizer.codebook) > MOST_COMPARED:
+        return None
     return len(usage.near_duplicates(_tokenizer.codebook.numpy()))
 
 

@@ -18,6 +18,7 @@ from explorer.ui.store import Session
 
 CHART = "codebook-map"
 COLOURS = ("decoded colour", "log usage", "isolation", "label")
+COLOURS_OF_MANY = ("log usage", "label")  # what a very large codebook can be coloured by at once
 MOST_PATCHES = 50_000
 LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#ff9da6", "#9d755d", "#eeca3b")
 
@@ -25,16 +26,16 @@ LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2
 def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
     """Draw the map and what is selected on it; its controls go into the bar."""
     with bar:
-        colour_by, settings, with_patches = _controls()
+        colour_by, settings, with_patches = _controls(page)
     placed = _projection(page, settings)
     codebook, counts = page.tokenizer.codebook.numpy(), used.index.counts
     colours, title = _colours(page, used, colour_by)
     background = None
     if with_patches:
         sample = cache.patch_sample(used.key, page.tokenizer, used.images, used.index, MOST_PATCHES)
-        tints = cache.css_colours(page.fingerprint, page.tokenizer)
         places = projection.embed_patches(codebook, placed, sample.vectors)
-        background = (places, [tints[code] for code in sample.codes])
+        tints = cache.colours_of(page.fingerprint, page.tokenizer, sample.codes[None])[0]
+        background = (places, [f"rgb({red},{green},{blue})" for red, green, blue in tints.tolist()])
     st.plotly_chart(
         figures.codebook_map(
             placed.points,
@@ -59,12 +60,17 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
         _show_gathered(page, counts, gathered)
 
 
-def _controls() -> tuple[str, ProjectionSettings, bool]:
+def _controls(page: Page) -> tuple[str, ProjectionSettings, bool]:
+    small = page.info.config.codes <= min(cache.MOST_DECODED, cache.MOST_COMPARED)
     colour_by = st.selectbox(
-        "Coloured by", COLOURS, width=165, format_func="By {}".format, label_visibility="collapsed"
+        "Coloured by",
+        COLOURS if small else COLOURS_OF_MANY,
+        width=165,
+        format_func="By {}".format,
+        label_visibility="collapsed",
     )
     with_patches = st.toggle("Patches", help="Also place a sample of real patches, each in its code's colour.")
-    with st.popover("Layout", icon=":material/tune:"):
+    with st.popover("", icon=":material/tune:", help="Layout: UMAP or PCA, neighbours, distance, metric, seed"):
         pca = st.segmented_control("Method", ["UMAP", "PCA"], default="UMAP") == "PCA"
         neighbours = st.slider("Neighbours", 2, 100, 15, help="Few show fine structure, many the whole.")
         distance = st.slider("Minimum distance", 0.0, 0.99, 0.1, help="How tightly UMAP may pack.")

@@ -163,10 +163,10 @@ def _places(used: UsedSet, code: int) -> None:
     left, right = st.columns([1.4, 1])
     distances = np.asarray(index.distances[index.offsets[code] : index.offsets[code + 1]], np.float32)
     with left:
-        st.html("<p class='label'>Distance of its cells <span>· from embedding to code</span></p>")
+        st.html("<p class='label'>Distance of its cells to it</p>")
         st.plotly_chart(figures.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
     with right:
-        st.html("<p class='label'>Where in the image <span>· 1 is chance</span></p>")
+        st.html("<p class='label'>Where in the image</p>")
         st.plotly_chart(figures.position_heat(usage.position_map(index, code)), key="places", config=widgets.PLOT)
     images, cells = index.images_with(code)
     listed = ", ".join(f"{index.names[image]} ({count:,})" for image, count in zip(images[:6], cells, strict=False))
