@@ -189,6 +189,24 @@ def test_a_signal_stops_it_and_it_goes_on(
     assert next((where / "straight").iterdir()).read_bytes() == resumed
 
 
+def test_a_second_signal_stops_it_at_once(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = False
+
+    def measure(*arguments: object) -> patches.ImageCells:
+        nonlocal interrupted
+        try:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
+        raise AssertionError("It went on.")
+
+    monkeypatch.setattr(patches, "measure", measure)
+    assert cli.main(command(where)) == 130
+    assert interrupted
+
+
 def test_a_killed_run_leaves_the_old_index_and_goes_on(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real thing: kill −9 in the middle of encoding."""
     write_toy_photos(where / "photos" / "many", count=300)

@@ -20,9 +20,10 @@ from explorer import arrays, patches
 from explorer.patches import About, ImageCells, Index, Progress
 from explorer.pictures import open_picture
 from explorer.sets import SAMPLES, ImageSet, open_set
-from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
+from tests.toys import assert_one_sentence, encoded, toy_images, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
+from vqvae.quantizer import cells as rows_of
 
 CHECKPOINT = "c" * 64
 IDENTITY = "1" * 64
@@ -260,6 +261,17 @@ def test_equal_codes_have_no_margin(photos: ImageSet, path: Path) -> None:
     assert (index.margins == 0).all()
 
 
+def test_a_tokenizer_that_does_not_take_the_nearest_code_has_no_margin() -> None:
+    model = toy_model(codes=8)
+    image = toy_images(1, 16, 16)
+    encoding = model.encode(image)
+    second, _ = patches.runners_up(rows_of(encoding.embedding), model.codebook, encoding.indices.flatten())
+    model.quantizer.nearest = lambda embedding: second.view(encoding.indices.shape)  # type: ignore[method-assign]
+    measured = patches.measure(model, image)
+    assert np.array_equal(measured.codes.ravel(), second.numpy())
+    assert (measured.margins == 0).all()
+
+
 def test_one_image_of_one_cell(tmp_path: Path, path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
@@ -438,7 +450,8 @@ def test_damaged_and_foreign_shards_are_made_again(whole: bytes, path: Path) -> 
         elif number == 1:
             shards[0].unlink()
         else:
-            write(made, path, about=About(CHECKPOINT, IDENTITY, "", "", "", 128, codes=20), progress=lambda d, t: d < 4)
+            other = About(CHECKPOINT, IDENTITY, "", "", "", 128, codes=20)
+            assert not write(toy_cells(seed=9), path, about=other, progress=lambda done, total: done < 4)
         assert write(made, path, shard_cells=30)
         assert path.read_bytes() == whole
 

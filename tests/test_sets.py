@@ -167,19 +167,23 @@ def test_gzip_is_read_from_anywhere_with_little_unpacking(
     path = tmp_path / "content.gz"
     cuts = [0, *sorted(chance.sample(range(len(content)), members - 1)), len(content)]
     path.write_bytes(b"\0\0\0".join(gzip.compress(content[start:stop]) for start, stop in pairwise(cuts)) + bytes(99))
-    with io.BufferedReader(GzipReader(path, step=1 << 16, most_marks=20)) as reader:
+    unpacked = 0
+    advance = GzipReader._advance
+
+    def counting(self: GzipReader, most: int) -> bytes:
+        nonlocal unpacked
+        data = advance(self, most)
+        unpacked += len(data)
+        return data
+
+    monkeypatch.setattr(GzipReader, "_advance", counting)
+    packed = GzipReader(path, step=1 << 16, most_marks=20)
+    with io.BufferedReader(packed) as reader:
         assert reader.read() == content
         assert reader.read() == b""
+        assert unpacked == len(content)
+        assert 10 <= len(packed._marks) < 20
         unpacked = 0
-        advance = GzipReader._advance
-
-        def counting(self: GzipReader, most: int) -> bytes:
-            nonlocal unpacked
-            data = advance(self, most)
-            unpacked += len(data)
-            return data
-
-        monkeypatch.setattr(GzipReader, "_advance", counting)
         for _ in range(100):
             start = chance.randrange(len(content))
             reader.seek(start)

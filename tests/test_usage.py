@@ -212,6 +212,15 @@ def test_nearest_codes_against_all_pairs() -> None:
         assert [near.value for near in found] == pytest.approx([cosines[other] for other in by_cosine[:4]])
 
 
+def test_what_all_codes_have_in_common_costs_no_digits() -> None:
+    codebook = (toy_codebook(60, 3).double().numpy() + 2000).astype(np.float32)
+    distances = np.linalg.norm(codebook[:, None].astype(float) - codebook.astype(float), axis=2)
+    np.fill_diagonal(distances, np.inf)
+    others = usage.nearest_others(codebook)
+    assert np.array_equal(others.codes, distances.argmin(1))
+    assert others.distances == pytest.approx(distances.min(1), rel=1e-3)
+
+
 def test_near_duplicates_are_found_and_nothing_else() -> None:
     codebook = toy_codebook(20, 5).double().numpy()
     assert usage.near_duplicates(codebook) == []
