@@ -21,6 +21,7 @@ lint: $(VENV)/.test-ready
 bench: $(VENV)/.app-ready
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.nearest
+	$(BIN)/python -m benchmarks.index
 
 $(VENV)/.app-ready: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,14 +1,60 @@
-"""Small steps that the browser tests share."""
+"""What browser tests and benchmarks share: the app in a server of its own, Chromium, and small steps in it."""
 
 import base64
 import io
-from collections.abc import Callable
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
+ROOT = Path(__file__).parents[1]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first
+
+
+@contextmanager
+def serve_app(checkpoints: Path, log: Path) -> Iterator[str]:
+    """Run the app over a folder of checkpoints, and give its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    environment = {**os.environ, "VQVAE_EXPLORER_CHECKPOINTS": str(checkpoints)}
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*command, "--server.fileWatcherType=none"], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).close()
+                break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.25)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Debian's Chromium; Playwright's own cannot be downloaded everywhere."""
+    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
 
 
 def drawn(page: Page) -> None:

@@ -2,27 +2,14 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser import DEEP_LINK_NOISE, drawn
+from tests.browser import DEEP_LINK_NOISE, ROOT, drawn, launch, serve_app
 
-ROOT = Path(__file__).parents[1]
 CHECKPOINTS = ROOT / "checkpoints"
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 PATIENCE = 60_000  # ms; the machines that run this are small and shared
 
 
@@ -31,32 +18,6 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that a test computes or notes goes into the folders of whoever runs it."""
     os.environ["VQVAE_EXPLORER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["VQVAE_EXPLORER_DATA"] = str(tmp_path_factory.mktemp("data"))
-
-
-@contextmanager
-def serve_app(checkpoints: Path, log: Path) -> Iterator[str]:
-    """Run the app over a folder of checkpoints, and give its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    environment = {**os.environ, "VQVAE_EXPLORER_CHECKPOINTS": str(checkpoints)}
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [*command, "--server.fileWatcherType=none"], cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.25)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +37,7 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 

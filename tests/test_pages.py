@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.ui import cache
 from explorer.ui.store import SESSION_KEY, Session
-from tests.conftest import ROOT
+from tests.browser import ROOT
 from tests.toys import toy_model
 from vqvae import checkpoint
 from vqvae.images import to_png
