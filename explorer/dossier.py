@@ -95,11 +95,17 @@ class PatchSample:
 
 @torch.inference_mode()
 def sample_embeddings(tokenizer: Tokenizer, pictures: Iterable[Tensor], *, images: int, most: int) -> PatchSample:
-    """Embeddings of at most so many cells: the same number from each of `images` pictures [1, 3, H, W] in [0, 1]."""
+    """Embeddings of at most so many cells: the same number from each of `images` pictures [1, 3, H, W] in [0, 1].
+
+    Where there are more pictures than cells wanted, one of each of so many, evenly over all.
+    """
     share = max(1, most // max(1, images))
+    chosen = set(np.linspace(0, images - 1, min(images, most)).round().astype(int).tolist())
     random = np.random.default_rng(0)
     vectors, codes, total = [], [], 0
-    for image in pictures:
+    for number, image in enumerate(pictures):
+        if number not in chosen:
+            continue
         encoding = tokenizer.encode(image)
         embedding, indices = cells(encoding.embedding).numpy(), encoding.indices.flatten().numpy()
         drawn = random.permutation(len(indices))[: min(share, most - total)]

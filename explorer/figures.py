@@ -1,5 +1,6 @@
 """Data to plotly figures. Colours of text and background are left to the theme of the app."""
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,18 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
     The points of the first trace carry their code, so that a click or a box selects codes.
     """
     figure = go.Figure()
+    order = np.argsort(-counts, kind="stable")
+    shares = counts[order] / max(1, counts.sum())
+    figure.add_scattergl(
+        x=np.arange(1, len(counts) + 1),
+        y=_positive(shares, log),
+        customdata=order,
+        mode="lines+markers",
+        name=f"in {html.escape(sample)}",  # plotly reads some markup
+        line={"color": ACCENT, "width": 1.5},
+        marker={"size": 4, "color": ACCENT},
+        hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
+    )
     if training is not None and training.sum():
         ordered = np.sort(training)[::-1] / training.sum()
         figure.add_scattergl(
@@ -27,18 +40,6 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
             line={"color": QUIET, "width": 1.5},
             hoverinfo="skip",
         )
-    order = np.argsort(-counts, kind="stable")
-    shares = counts[order] / max(1, counts.sum())
-    figure.add_scattergl(
-        x=np.arange(1, len(counts) + 1),
-        y=_positive(shares, log),
-        customdata=order,
-        mode="lines+markers",
-        name=f"in {sample}",
-        line={"color": ACCENT, "width": 1.5},
-        marker={"size": 4, "color": ACCENT},
-        hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
-    )
     kind = "log" if log else "linear"
     figure.update_xaxes(title="rank of the code", type=kind)
     figure.update_yaxes(title="share of the cells", type=kind, tickformat=".3~%", dtick=1 if log else None)
@@ -127,7 +128,7 @@ def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
     figure.add_scattergl(
         x=np.arange(1, len(distinct) + 1),
         y=distinct[order],
-        text=[names[image] for image in order],
+        text=[html.escape(names[image]) for image in order],
         mode="markers",
         marker={"size": 5, "color": ACCENT},
         hovertemplate="%{text}: %{y} codes<extra></extra>",

@@ -33,7 +33,7 @@ def load(folder: Path, checkpoint: str) -> Notes:
         kept = json.loads(_file(folder, checkpoint).read_bytes())
         texts = {int(code): str(text)[:LONGEST_NOTE] for code, text in kept["texts"].items()}
         return Notes(frozenset(int(code) for code in kept["starred"]), texts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Notes()
 
 

@@ -30,10 +30,13 @@ def load_training_usage(folder: Path, *, checkpoint: str, codes: int) -> Trainin
     """The counts in a checkpoint's folder; None where there are none, or they are damaged or of another model."""
     try:
         with safe_open(folder / FILE, "np") as file:
-            about, counts = file.metadata() or {}, file.get_tensor("counts")
+            about, stored = file.metadata() or {}, file.get_slice("counts")
+            if (stored.get_dtype(), stored.get_shape()) != ("I64", [codes]):  # NumPy has not every type of the format
+                return None
+            counts = file.get_tensor("counts")
     except (OSError, SafetensorError):
         return None
-    sound = counts.shape == (codes,) and counts.dtype == np.int64 and (counts >= 0).all()
-    if about.get("checkpoint") != checkpoint or not sound:
+    images = about.get("images", "")
+    if about.get("checkpoint") != checkpoint or not images.isdecimal() or (counts < 0).any():
         return None
-    return TrainingUsage(counts, int(about.get("images", "0")))
+    return TrainingUsage(counts, int(images))
