@@ -40,7 +40,7 @@ def choose(page: Page) -> UsedSet:
     """The set that the person chose, indexed; the bundled samples where theirs cannot be had."""
     with st.popover("Images counted", icon=":material/photo_library:"):
         st.caption("Usage is counted over a set of images. Each set is encoded once and kept.")
-        known = _known_sets()
+        known = _known_sets(page)
         identities = list(known)
         current = store.read().image_set
         chosen = st.selectbox(
@@ -61,10 +61,19 @@ def choose(page: Page) -> UsedSet:
         return UsedSet(samples, _indexed(page, samples))
 
 
-def _known_sets() -> dict[str, ImageSet]:
-    """The samples, and the sets that this visitor named, by identity."""
+def _known_sets(page: Page) -> dict[str, ImageSet]:
+    """The samples, the sets that were indexed on this machine and are still there, and those that this visitor named."""
     samples = cache.sample_set()
-    return {samples.identity: samples} | st.session_state.setdefault(NAMED, {})
+    known = {samples.identity: samples}
+    for index in patches.list_indexes(cache_folder(), checkpoint=page.fingerprint):
+        if index.source == sets.SAMPLES:
+            continue
+        try:
+            images = sets.open_set(Path(index.source), under=index.under)
+        except BadInput:
+            continue  # it has gone since
+        known[images.identity] = images
+    return known | st.session_state.setdefault(NAMED, {})
 
 
 def _add(path: str, known: set[str]) -> ImageSet | None:
