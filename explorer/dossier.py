@@ -102,18 +102,15 @@ def sample_embeddings(tokenizer: Tokenizer, pictures: Iterable[Tensor], *, image
     share = max(1, most // max(1, images))
     chosen = set(np.linspace(0, images - 1, min(images, most)).round().astype(int).tolist())
     random = np.random.default_rng(0)
-    vectors, codes, total = [], [], 0
+    vectors, codes = [], []
     for number, image in enumerate(pictures):
         if number not in chosen:
             continue
         encoding = tokenizer.encode(image)
         embedding, indices = cells(encoding.embedding).numpy(), encoding.indices.flatten().numpy()
-        drawn = random.permutation(len(indices))[: min(share, most - total)]
+        drawn = random.permutation(len(indices))[:share]
         vectors.append(embedding[drawn])
         codes.append(indices[drawn])
-        total += len(drawn)
-        if total >= most:
-            break
     return PatchSample(np.concatenate(vectors), np.concatenate(codes))
 
 

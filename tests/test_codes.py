@@ -100,6 +100,14 @@ def test_the_blocks_have_the_colours_of_the_tile(scale: int) -> None:
     assert [painted(text) for text in texts] == small.tolist()
 
 
+@pytest.mark.parametrize("side", [8, 16, 32])
+def test_a_block_is_the_pixel_in_the_middle_of_its_part(side: int) -> None:
+    tiles = blocks(1, side)
+    texts = hover_texts(tiles, np.array([1]))
+    assert texts is not None
+    assert painted(texts[0]) == tiles[0, side // 8 :: side // 4, side // 8 :: side // 4].tolist()
+
+
 @pytest.mark.parametrize("side", [1, 2])
 def test_a_tile_of_few_pixels_is_enlarged(side: int) -> None:
     small = blocks(2, side)
