@@ -86,8 +86,14 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
         whole = page.info.config.codes <= cache.MOST_DECODED
         orders = [order for order in ORDERS if whole or order not in ("hue", "brightness")]
         order_name = st.selectbox(
-            "Sorted by", orders, width=190, format_func="Sorted by {}".format, label_visibility="collapsed"
+            "Sorted by",
+            orders,
+            index=orders.index(session.wall_order) if session.wall_order in orders else 0,
+            width=190,
+            format_func="Sorted by {}".format,
+            label_visibility="collapsed",
         )
+        session = store.write(session.with_wall_order(order_name))
         order = cache.code_order(page.fingerprint, order_name, used.key, page.tokenizer, counts)
         pages = -(-len(order) // tiles.MOST_TILES)
         number = st.number_input(f"Page of {pages}", 1, pages, width=140) if pages > 1 else 1

@@ -167,9 +167,13 @@ def sample_set() -> ImageSet:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def open_index(path: str, changed: int, checkpoint: str, identity: str, number_of_codes: int) -> Index:
+def open_index(
+    path: str, changed: int, checkpoint: str, identity: str, number_of_codes: int, working_size: int
+) -> Index:
     """An index, mapped into memory; raises BadInput."""
-    return patches.open_index(Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes)
+    return patches.open_index(
+        Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes, working_size=working_size
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

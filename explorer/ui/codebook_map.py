@@ -14,7 +14,7 @@ from explorer.projection import Projection, ProjectionSettings
 from explorer.ui import cache, store, tiles, widgets
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page
-from explorer.ui.store import Session
+from explorer.ui.store import DEFAULT_LAYOUT, Session
 
 CHART = "codebook-map"
 COLOURS = ("decoded colour", "log usage", "isolation", "label")
@@ -26,12 +26,12 @@ LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2
 def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
     """Draw the map and what is selected on it; its controls go into the bar."""
     with bar:
-        colour_by, settings, with_patches = _controls(page)
-    placed = _projection(page, settings)
+        session = _controls(page, session)
+    placed = _projection(page, session.map_layout)
     codebook, counts = page.tokenizer.codebook.numpy(), used.index.counts
-    colours, title = _colours(page, used, colour_by)
+    colours, title = _colours(page, used, session.map_colour)
     background = None
-    if with_patches:
+    if session.map_patches:
         sample = cache.patch_sample(used.key, page.tokenizer, used.images, used.index, MOST_PATCHES)
         places = projection.embed_patches(codebook, placed, sample.vectors)
         tints = cache.colours_of(page.fingerprint, page.tokenizer, sample.codes[None])[0]
@@ -60,30 +60,42 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
         _show_gathered(page, counts, gathered)
 
 
-def _controls(page: Page) -> tuple[str, ProjectionSettings, bool]:
+def _controls(page: Page, session: Session) -> Session:
+    """Colour, patches and layout; returns the session with what the person chose."""
     small = page.info.config.codes <= min(cache.MOST_DECODED, cache.MOST_COMPARED)
-    colour_by = st.selectbox(
+    colours = COLOURS if small else COLOURS_OF_MANY
+    colour = st.selectbox(
         "Coloured by",
-        COLOURS if small else COLOURS_OF_MANY,
+        colours,
+        index=colours.index(session.map_colour) if session.map_colour in colours else 0,
         width=165,
         format_func="By {}".format,
         label_visibility="collapsed",
     )
-    with_patches = st.toggle("Patches", help="Also place a sample of real patches, each in its code's colour.")
+    patches = st.toggle(
+        "Patches", value=session.map_patches, help="Also place a sample of real patches, each in its code's colour."
+    )
     with st.popover("", icon=":material/tune:", help="Layout: UMAP or PCA, neighbours, distance, metric, seed"):
-        pca = st.segmented_control("Method", ["UMAP", "PCA"], default="UMAP") == "PCA"
-        neighbours = st.slider("Neighbours", 2, 100, 15, help="Few show fine structure, many the whole.")
-        distance = st.slider("Minimum distance", 0.0, 0.99, 0.1, help="How tightly UMAP may pack.")
-        cosine = st.segmented_control("Metric", ["Euclidean", "Cosine"], default="Euclidean") == "Cosine"
-        seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="The same seed gives the same map on one machine.")
-    settings = ProjectionSettings(
-        method="pca" if pca else "umap",
+        layout = _layout(session.map_layout)
+        if st.button("Reset", disabled=layout == DEFAULT_LAYOUT):
+            store.write(session.with_map(colour=colour, patches=patches, layout=DEFAULT_LAYOUT))
+            st.rerun()
+    return store.write(session.with_map(colour=colour, patches=patches, layout=layout))
+
+
+def _layout(now: ProjectionSettings) -> ProjectionSettings:
+    method = st.segmented_control("Method", ["UMAP", "PCA"], default=now.method.upper())
+    neighbours = st.slider("Neighbours", 2, 100, now.neighbours, help="Few show fine structure, many the whole.")
+    distance = st.slider("Minimum distance", 0.0, 0.99, now.minimum_distance, help="How tightly UMAP may pack.")
+    metric = st.segmented_control("Metric", ["Euclidean", "Cosine"], default=now.metric.capitalize())
+    seed = st.number_input("Seed", 0, 2**31 - 1, now.seed, help="The same seed gives the same map on one machine.")
+    return ProjectionSettings(
+        method="pca" if method == "PCA" else "umap",
         neighbours=neighbours,
         minimum_distance=distance,
-        metric="cosine" if cosine else "euclidean",
+        metric="cosine" if metric == "Cosine" else "euclidean",
         seed=int(seed),
     )
-    return colour_by, settings, with_patches
 
 
 def _projection(page: Page, settings: ProjectionSettings) -> Projection:

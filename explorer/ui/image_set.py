@@ -62,7 +62,7 @@ def choose(page: Page) -> UsedSet:
 
 
 def _known_sets(page: Page) -> dict[str, ImageSet]:
-    """The samples, the sets that were indexed on this machine and are still there, and those that this visitor named."""
+    """The samples, the sets indexed on this machine that are still there, and those that this visitor named."""
     samples = cache.sample_set()
     known = {samples.identity: samples}
     for index in patches.list_indexes(cache_folder(), checkpoint=page.fingerprint):
@@ -93,9 +93,10 @@ def _indexed(page: Page, images: ImageSet) -> Index:
     path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
     codes = page.info.config.codes
     try:
-        return cache.open_index(str(path), path.stat().st_mtime_ns, page.fingerprint, images.identity, codes)
+        changed = path.stat().st_mtime_ns
+        return cache.open_index(str(path), changed, page.fingerprint, images.identity, codes, WORKING_SIZE)
     except (OSError, BadInput):
-        pass  # none yet, or of another version, or damaged: made again
+        pass  # none yet, or damaged, or of another version or size: made again
     if st.session_state.get(STOPPED) == images.identity:
         st.info("Indexing was stopped. What was done is kept.")
         if not st.button("Go on"):

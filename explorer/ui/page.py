@@ -44,6 +44,8 @@ def open_page(title: str, subtitle: str) -> Page:
             opened, failed = _open(session, sound)
             broken += failed
             if opened:
+                if opened.info.name != session.checkpoint:
+                    st.caption(f"Shown in its place: {widgets.plain(opened.info.name)}")
                 _describe(opened.info)
         _list_broken(broken)
     st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")

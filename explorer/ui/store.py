@@ -9,6 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from explorer.pictures import WORKING_SIZES
+from explorer.projection import ProjectionSettings
 
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
@@ -16,6 +17,7 @@ CodebookView = Literal["wall", "map", "usage"]
 Cell = tuple[int, int]  # row, column
 
 SESSION_KEY = "session"
+DEFAULT_LAYOUT = ProjectionSettings()
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Session:
     code: int | None = None  # whose dossier is open; None is the most used one
     codebook_view: CodebookView = "wall"
     image_set: str = ""  # identity of the set of images whose usage is shown; empty is the bundled samples
+    wall_order: str = "usage"
+    map_colour: str = "decoded colour"
+    map_patches: bool = False
+    map_layout: ProjectionSettings = DEFAULT_LAYOUT
 
     @property
     def weight(self) -> float:
@@ -69,6 +75,12 @@ class Session:
 
     def with_codebook_view(self, view: CodebookView) -> Session:
         return replace(self, codebook_view=view)
+
+    def with_wall_order(self, order: str) -> Session:
+        return replace(self, wall_order=order)
+
+    def with_map(self, *, colour: str, patches: bool, layout: ProjectionSettings) -> Session:
+        return replace(self, map_colour=colour, map_patches=patches, map_layout=layout)
 
     def with_image_set(self, identity: str) -> Session:
         return replace(self, image_set=identity)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+MOST_BYTES = 20 << 20  # of a pasted picture, as of an upload
+
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_gallery",
@@ -54,7 +56,7 @@ def show(thumbnails: list[Thumbnail], *, chosen: str, key: str) -> Choice:
 
 def _decoded(pasted: object) -> bytes | None:
     """Base64 text from the browser -> bytes; anything else is nothing."""
-    if not isinstance(pasted, str):
+    if not isinstance(pasted, str) or len(pasted) > MOST_BYTES * 4 // 3 + 4:
         return None
     try:
         return base64.b64decode(pasted, validate=True)
