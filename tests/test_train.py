@@ -399,3 +399,38 @@ def test_a_broken_state_is_not_resumed(
     out.mkdir()
     (out / train.STATE_FILE).write_bytes(content)
     assert train.STATE_FILE in refused(capsys, photos, "--out", out, "--config", settings, "--resume")
+
+
+def test_a_run_can_start_from_a_trained_model(photos: Path, settings: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(photos, "--config", settings, "--out", first) == 0
+    still = tmp_path / "still.json"
+    still.write_text(json.dumps(training_settings(replace(TOY, learning_rate=0.0, restart_until=0.0, steps=1))))
+    assert run(photos, "--config", still, "--start-from", first, "--out", second) == 0
+    before, after = checkpoint.load(first), checkpoint.load(second)
+    images = toy_images(2, 20, 30)
+    torch.testing.assert_close(after.encode(images).embedding, before.encode(images).embedding)  # nothing was learned
+    assert (after.codebook - before.codebook).abs().max() < 0.5  # the codes moved on from where they were
+
+
+def test_a_model_of_another_shape_is_no_start(
+    photos: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(photos, "--config", settings, "--out", tmp_path / "first") == 0
+    capsys.readouterr()
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(training_settings(replace(TOY, model=toy_config(codes=9)))))
+    message = refused(capsys, photos, "--config", other, "--start-from", tmp_path / "first", "--out", tmp_path / "no")
+    assert "another shape" in message
+    assert not (tmp_path / "no").exists()
+
+
+def test_dead_codes_are_left_alone_once_restarts_have_ended() -> None:
+    trainer = Trainer(replace(TOY, restart_until=0.5), torch.device("cpu"))
+    trainer.start_codebook_([toy_images(4, 16, 16)])
+    restarts: list[int] = []
+    real = trainer.learner.restart_dead_
+    trainer.learner.restart_dead_ = lambda vectors: restarts.append(trainer.step) or real(vectors)  # type: ignore
+    for _ in range(TOY.steps):
+        trainer.train_step_(toy_images(4, 16, 16))
+    assert restarts == [0, 1, 2]

@@ -51,7 +51,8 @@ class TrainingConfig:
     commitment: float = 0.01
     embedding_dropout: bool = True  # off: the decoder always gets the whole embedding, and learns to bypass the codes
     dead_below: float = 0.35  # a code with less than this fraction of an equal share of the cells is dead
-    restart_every: int = 20  # steps between restarts of dead codes; none in the last tenth
+    restart_every: int = 20  # steps between restarts of dead codes
+    restart_until: float = 0.98  # of the steps; codes crowd together again as soon as nothing restarts the rare ones
     seed: int = 0
 
     @classmethod
@@ -85,6 +86,7 @@ _BOUNDS = {
     "commitment": (0.0, 100.0),
     "dead_below": (0.0, 1.0),
     "restart_every": (1, 10**9),
+    "restart_until": (0.0, 1.0),
     "seed": (0, 10**9),
 }
 
@@ -201,6 +203,14 @@ class Trainer:
         with torch.no_grad():
             self.learner.start_(torch.cat([cells(self.model.encoder(batch.to(self.device))) for batch in batches]))
 
+    def start_from_(self, model: VQVAE) -> None:
+        """Take over the weights and the codebook of a trained model of the same shape; raises BadInput otherwise."""
+        if model.config != self.config.model:
+            raise BadInput("The model to start from has another shape than the config's; make the two equal.")
+        self.model.load_state_dict(model.state_dict())
+        self.average.module.load_state_dict(model.state_dict())
+        self.learner.sums = self.model.codebook * self.learner.counts[:, None]
+
     def train_step_(self, images: Tensor) -> dict[str, float]:
         """One step on [B, 3, H, W] in [0, 1]; returns loss, PSNR in dB with the embedding off and blended in, usage."""
         config, images = self.config, images.to(self.device)
@@ -227,7 +237,7 @@ class Trainer:
 
         vectors, indices = cells(encoding.embedding.detach()), encoding.indices.flatten()
         self.learner.update_(vectors, indices)
-        if self.step % config.restart_every == 0 and self.step < 0.9 * config.steps:
+        if self.step % config.restart_every == 0 and self.step < config.restart_until * config.steps:
             self.learner.restart_dead_(vectors)
         self.average.update_parameters(self.model)
         self.step += 1
@@ -305,13 +315,26 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def train(photos: list[Image.Image], config: TrainingConfig, out: Path, *, resume: bool, save_minutes: float) -> None:
-    """Train to the last step, saving into `out` every few minutes, at the end, and when stopped with Ctrl-C."""
+def train(
+    photos: list[Image.Image],
+    config: TrainingConfig,
+    out: Path,
+    *,
+    resume: bool,
+    save_minutes: float,
+    start_from: VQVAE | None = None,
+) -> None:
+    """Train to the last step, saving into `out` every few minutes, at the end, and when stopped with Ctrl-C.
+
+    A new run starts from random weights, or from those of `start_from`, to tune a model further.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(config, device)
     crops = Crops(photos, config)
     if resume:
         trainer.resume_(out)
+    elif start_from is not None:
+        trainer.start_from_(start_from)
     else:
         enough = -(-8 * config.model.codes // (config.batch * (config.crop // config.model.stride) ** 2))
         trainer.start_codebook_([crops.batch(-number - 1 + (1 << 40)) for number in range(enough)])
@@ -366,6 +389,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--config", type=Path, help="a JSON file of settings (see TrainingConfig), or a checkpoint's config.json"
     )
     parser.add_argument("--steps", type=int, help="how long to train; overrides the config")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint's folder, to tune its model further")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--save-minutes", type=float, default=3, help="time between two saves (default: 3)")
     return parser.parse_args(arguments)
@@ -379,7 +403,17 @@ def main(arguments: list[str] | None = None) -> int:
             settings["steps"] = options.steps
         config = TrainingConfig.from_dict(settings)
         photos = read_photos(options.data, under=options.under)
-        train(photos, config, options.out, resume=options.resume, save_minutes=options.save_minutes)
+        trained = checkpoint.load(options.start_from) if options.start_from else None
+        if trained is not None and not isinstance(trained, VQVAE):
+            raise BadInput(f"{options.start_from} is no model of this family; start from another.")
+        train(
+            photos,
+            config,
+            options.out,
+            resume=options.resume,
+            save_minutes=options.save_minutes,
+            start_from=trained,
+        )
     except (BadInput, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 2
