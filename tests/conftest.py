@@ -27,7 +27,7 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for shipped in sorted(CHECKPOINTS.iterdir()):
         if (shipped / "config.json").exists():
             shutil.copytree(shipped, folder / shipped.name, ignore=shutil.ignore_patterns("training.safetensors"))
-    broken = folder / "broken <b>one</b>"
+    broken = folder / "broken <b>one"
     broken.mkdir()
     (broken / "config.json").write_text("{}")
     with serve_app(folder, tmp_path_factory.mktemp("log") / "streamlit.log") as url:

@@ -17,6 +17,7 @@ from explorer.ui.store import Session
 
 MOST_PATCHES = 24
 PATCH_SIDE = 64  # CSS pixels
+NUMBER = "code-number"
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
@@ -47,10 +48,16 @@ def _navigate(page: Page, used: UsedSet, code: int) -> None:
     rarest = int(alive[counts[alive].argmin()]) if len(alive) else code
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.html("<h2 class='code'>Code</h2>")
-        number = st.number_input("Code", 0, last, code, width=120, label_visibility="collapsed")
-        if number != code:
-            _open(int(number))
-            st.rerun()
+        st.session_state[NUMBER] = code
+        st.number_input(
+            "Code",
+            0,
+            last,
+            width=105,
+            label_visibility="collapsed",
+            key=NUMBER,
+            on_change=lambda: _open(int(st.session_state[NUMBER])),
+        )
         for label, target, icon in (
             ("Previous", max(0, code - 1), ":material/chevron_left:"),
             ("Next", min(last, code + 1), ":material/chevron_right:"),
@@ -69,7 +76,7 @@ def _appearance(page: Page, session: Session, code: int) -> None:
     picture = picture_choice.open_chosen(session)
     encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
     context = dossier.in_context(page.tokenizer, encoded, code)
-    side = 132
+    side = 118
     with st.container(horizontal=True, gap="small"):
         for pixels, caption in (
             (cache.tiles_of(page.fingerprint, page.tokenizer, [code])[0], "A field of it"),
