@@ -13,6 +13,7 @@ from vqvae.dataset import SUFFIXES
 from vqvae.errors import BadInput
 
 MOST_UPLOADS = 24
+GALLERY = "gallery"
 
 
 def choose_picture(session: Session) -> Session:
@@ -32,11 +33,14 @@ def choose_picture(session: Session) -> Session:
         session = session.with_working_size(size)
     with thumbnails_place:
         st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
-        choice = gallery.show(thumbnails(), chosen=session.picture, key="gallery")
-        if choice.picked:
+        choice = gallery.read_choice(GALLERY)
+        shown = thumbnails()
+        if choice.picked in {entry.name for entry in shown}:
             session = session.with_picture(choice.picked)
         if choice.pasted:
             session = take_file(session, Upload("pasted picture", choice.pasted))
+            shown = thumbnails()
+        gallery.show(shown, chosen=session.picture, key=GALLERY)
     return session
 
 

@@ -34,8 +34,15 @@ class Choice:
     pasted: bytes | None = None
 
 
-def show(thumbnails: list[Thumbnail], *, chosen: str, key: str) -> Choice:
-    """Draw the gallery with one thumbnail marked as chosen; returns what the person did since the last run."""
+def read_choice(key: str) -> Choice:
+    """What the person did since the last run, known before the gallery is drawn again."""
+    state = st.session_state.get(key) or {}
+    picked = state.get("picked")
+    return Choice(picked if isinstance(picked, str) else None, _decoded(state.get("pasted")))
+
+
+def show(thumbnails: list[Thumbnail], *, chosen: str, key: str) -> None:
+    """Draw the gallery with one thumbnail marked as chosen."""
     entries = [
         {
             "name": entry.name,
@@ -44,14 +51,12 @@ def show(thumbnails: list[Thumbnail], *, chosen: str, key: str) -> Choice:
         }
         for entry in thumbnails
     ]
-    result = _mount(
+    _mount(
         key=key,
         data={"entries": entries, "chosen": chosen},
         on_picked_change=lambda: None,
         on_pasted_change=lambda: None,
     )
-    picked = result.picked if result.picked in {entry.name for entry in thumbnails} else None
-    return Choice(picked, _decoded(result.pasted))
 
 
 def _decoded(pasted: object) -> bytes | None:
