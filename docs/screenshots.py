@@ -24,7 +24,7 @@ def main() -> None:
         page.wait_for_timeout(2000)
         page.screenshot(path=FOLDER / "reconstruct.png")
         page.emulate_media(color_scheme="light")
-        page.goto(f"{url}/codebook?checkpoint=photos&code=926")
+        page.goto(f"{url}/codebook?checkpoint=photos&code=663")
         expect(page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
         page.wait_for_timeout(4000)
         page.screenshot(path=FOLDER / "codebook.png")

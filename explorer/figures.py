@@ -25,7 +25,7 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
         y=_positive(shares, log),
         customdata=order,
         mode="lines+markers",
-        name=f"in {html.escape(sample)}",  # plotly reads some markup
+        name=f"in {_plain_text(sample)}",
         line={"color": ACCENT, "width": 1.5},
         marker={"size": 4, "color": ACCENT},
         hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
@@ -41,6 +41,7 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
             hoverinfo="skip",
         )
     kind = "log" if log else "linear"
+    figure.update_layout(dragmode="select")
     figure.update_xaxes(title="rank of the code", type=kind)
     figure.update_yaxes(title="share of the cells", type=kind, tickformat=".3~%", dtick=1 if log else None)
     figure.update_xaxes(dtick=1 if log else None)
@@ -71,13 +72,13 @@ def codebook_map(
     colours: np.ndarray | list[str],
     colour_title: str | None,
     hover: list[str] | None,
-    selected: int | None,
     background: tuple[np.ndarray, list[str]] | None = None,
 ) -> go.Figure:
     """The codes in a plane: points [K, 2], counts [K]; dead codes are hollow, the area of a dot grows with its usage.
 
     colours: a number for each code (with `colour_title` a scale is shown) or a CSS colour each. background: points and
-    colours of patches, drawn small behind the codes. Trace 0 is always the codes, in their order.
+    colours of patches, drawn small behind the codes. Trace 0 is always the codes, in their order. Which code is open is
+    not drawn: Streamlit would take it for another figure, and the person's zoom would be lost.
     """
     used = counts > 0
     relative = np.sqrt(counts / max(1, counts.max()))
@@ -88,6 +89,7 @@ def codebook_map(
         mode="markers",
         text=hover,
         hovertemplate="%{text}<extra></extra>" if hover else "code %{pointNumber}<extra></extra>",
+        unselected={"marker": {"opacity": 0.35}},
         marker={
             "size": (5 + 11 * relative).astype(np.float32),
             "color": colours,
@@ -107,14 +109,6 @@ def codebook_map(
             hoverinfo="skip",
             marker={"size": 3, "color": tints, "opacity": 0.45},
         )
-    if selected is not None:
-        figure.add_scatter(
-            x=[points[selected, 0]],
-            y=[points[selected, 1]],
-            mode="markers",
-            hoverinfo="skip",
-            marker={"size": 20, "symbol": "circle-open", "color": ACCENT, "line": {"width": 3}},
-        )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
     figure.update_layout(uirevision="map", dragmode="pan")  # zoom and pan stay as they are across reruns
@@ -128,7 +122,7 @@ def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
     figure.add_scattergl(
         x=np.arange(1, len(distinct) + 1),
         y=distinct[order],
-        text=[html.escape(names[image]) for image in order],
+        text=[_plain_text(names[image]) for image in order],
         mode="markers",
         marker={"size": 5, "color": ACCENT},
         hovertemplate="%{text}: %{y} codes<extra></extra>",
@@ -188,3 +182,8 @@ def _plain(figure: go.Figure, *, height: int, legend: bool = False) -> go.Figure
 def _positive(shares: np.ndarray, log: bool) -> np.ndarray:
     """On a logarithmic axis, codes that were never used have no place."""
     return np.where(shares > 0, shares, np.nan) if log else shares
+
+
+def _plain_text(text: str) -> str:
+    """Text to show as it is: plotly reads some markup, and a file's name need not even be Unicode."""
+    return html.escape(text.encode(errors="backslashreplace").decode())

@@ -67,7 +67,7 @@ def usage_figures(usage: UsageSummary, *, sample: str) -> list[Figure]:
         Figure(
             f"Top {most:,}",
             f"{usage.top_share:.0%}",
-            f"Share of the cells that the most used 1 % of the codes take. Good: a few times 1 %. {over}",
+            f"Share of the cells that the {most:,} most used codes take. Good: a few times {most / codes:.0%}. {over}",
         ),
         Figure("Dead", f"{usage.dead:,}", f"Codes that no cell took. Good: none. {over}"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,12 +38,30 @@ def load(folder: Path, checkpoint: str) -> Notes:
         return Notes()
 
 
+def update(folder: Path, checkpoint: str, change: Callable[[Notes], Notes]) -> Notes:
+    """Change the notes on a checkpoint as they are on disk now, so that two open pages do not undo each other.
+
+    A file that cannot be read is put aside as `.bad` and not overwritten. Raises OSError where the folder cannot be
+    written.
+    """
+    path = _file(folder, checkpoint)
+    if path.exists() and load(folder, checkpoint) == Notes() and path.read_bytes() != _content(Notes()):
+        path.replace(path.with_suffix(".bad"))
+    changed = change(load(folder, checkpoint))
+    save(folder, checkpoint, changed)
+    return changed
+
+
 def save(folder: Path, checkpoint: str, notes: Notes) -> None:
     """Keep the notes on a checkpoint; the file appears whole or not at all."""
     path = _file(folder, checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, _content(notes))
+
+
+def _content(notes: Notes) -> bytes:
     kept = {"starred": sorted(notes.starred), "texts": {str(code): text for code, text in sorted(notes.texts.items())}}
-    write_atomically(path, json.dumps(kept, ensure_ascii=False, indent=1).encode())
+    return json.dumps(kept, ensure_ascii=False, indent=1).encode(errors="replace")
 
 
 def _file(folder: Path, checkpoint: str) -> Path:

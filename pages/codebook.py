@@ -46,7 +46,7 @@ def open_code(page: Page, used: UsedSet) -> Session:
 def show_health(page: Page, used: UsedSet) -> None:
     """The verdict in words and figures, over the training photos where their counts are known."""
     here = usage.summarise(used.index.counts, images=used.index.images)
-    here_in_words = f"{used.label.lower()} ({here.images:,} images)"
+    here_in_words = f"{used.label} ({here.images:,} images)"
     training = cache.training_usage(page.info.folder, page.fingerprint, here.codes)
     if training is None:
         counted, sample = here, here_in_words
@@ -60,17 +60,27 @@ def show_health(page: Page, used: UsedSet) -> None:
     if training is not None:
         meaning = f"Codes that at least one cell of {here_in_words} took: {here.cells:,} cells."
         shown.append(Figure("Used here", f"{here.active:,}", meaning))
+        meaning = f"How varied the codes of {here_in_words} are: {here.cells:,} cells."
+        shown.append(Figure("Perplexity here", f"{here.perplexity:,.0f}", meaning))
     widgets.verdict(verdict.level, verdict.sentence)
+    if training is not None and not used.is_sample:
+        chosen = judge(here, sample=here_in_words)
+        widgets.verdict(chosen.level, chosen.sentence)
     widgets.figure_row(shown)
 
 
 def browse_codes(page: Page, used: UsedSet, session: Session) -> Session:
     """Wall, map or usage curve; what is clicked there becomes the open code."""
     bar = st.container(horizontal=True, vertical_alignment="center")
-    view = bar.segmented_control(
-        "View", list(VIEWS), default=session.codebook_view, format_func=VIEWS.__getitem__, label_visibility="collapsed"
+    bar.segmented_control(
+        "View",
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
+        label_visibility="collapsed",
+        **widgets.bound(
+            "codebook-view", session.codebook_view, lambda view: store.read().with_codebook_view(view or "wall")
+        ),
     )
-    session = store.write(session.with_codebook_view(view or session.codebook_view))
     if session.codebook_view == "wall":
         return show_wall(page, used, session, bar)
     if session.codebook_view == "map":
@@ -85,15 +95,15 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
     with bar:
         whole = page.info.config.codes <= cache.MOST_DECODED
         orders = [order for order in ORDERS if whole or order not in ("hue", "brightness")]
-        order_name = st.selectbox(
+        order_name = session.wall_order if session.wall_order in orders else "usage"
+        st.selectbox(
             "Sorted by",
             orders,
-            index=orders.index(session.wall_order) if session.wall_order in orders else 0,
             width=190,
             format_func="Sorted by {}".format,
             label_visibility="collapsed",
+            **widgets.bound("wall-order", order_name, lambda order: store.read().with_wall_order(order)),
         )
-        session = store.write(session.with_wall_order(order_name))
         order = cache.code_order(page.fingerprint, order_name, used.key, page.tokenizer, counts)
         pages = -(-len(order) // tiles.MOST_TILES)
         number = st.number_input(f"Page of {pages}", 1, pages, width=140) if pages > 1 else 1
@@ -101,19 +111,24 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
         if dead:
             st.caption(f"Struck through: {dead:,} codes unused in these images.")
     part = order[(number - 1) * tiles.MOST_TILES : number * tiles.MOST_TILES]
-    at = np.flatnonzero(part == session.code)
     total = max(1, int(counts.sum()))
     picked = tiles.show(
         cache.tiles_of(page.fingerprint, page.tokenizer, part),
+        ids=part.tolist(),
         key="wall",
         label="All codes",
         titles=[f"Code {code} · {counts[code]:,} cells · {counts[code] / total:.2%}" for code in part],
-        selected=int(at[0]) if len(at) else None,
+        selected=session.code,
         faint=counts[part] == 0,
         side=28,
         height=560,
     )
-    return session if picked is None else store.write(session.with_code(int(part[picked])))
+    return open_picked(session, picked)
+
+
+def open_picked(session: Session, code: int | None) -> Session:
+    """The session with the code whose tile was clicked, if one was."""
+    return session if code is None else store.write(session.with_code(code))
 
 
 def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
@@ -134,16 +149,16 @@ def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator)
         st.caption(f"{len(codes):,} codes, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
         picked = tiles.show(
             cache.tiles_of(page.fingerprint, page.tokenizer, codes),
+            ids=codes.tolist(),
             key="usage-tiles",
             label="Codes in the chosen range",
             titles=[f"Code {code} · {counts[code]:,} cells" for code in codes],
             height=160,
         )
-        if picked is not None:
-            session = store.write(session.with_code(int(codes[picked])))
+        session = open_picked(session, picked)
     else:
         st.caption("Click a point, or draw a box, to see the codes there.")
-    st.html("<p class='label'>Distinct codes against images seen <span>· still rising: look at more images</span></p>")
+    st.html("<p class='label'>Distinct codes against images seen <span>· while it rises, look at more</span></p>")
     st.plotly_chart(
         figures.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)), key="distinct", config=widgets.PLOT
     )

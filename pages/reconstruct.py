@@ -1,6 +1,5 @@
 """Reconstruct: a picture, what its codes say of it, and what the decoder's second input adds."""
 
-import io
 import json
 
 import numpy as np
@@ -34,14 +33,15 @@ def show_reconstruction(page: Page, picture: Picture) -> None:
     request = canvas.read_request(CANVAS)
     session = store.read()
     if request and request.content == content:
-        session = session.with_blend(request.blend, uses_embedding=request.uses_embedding)
+        session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=page.inputs)
         session = session.with_layout(view=request.view, panel=request.panel)
         inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
         session = session.with_cell(request.cell if inside else None)
         session = store.write(session) if request.settled else store.keep(session)
 
+    weight = session.weight_for(page.inputs)
     codes_only = cache.codes_only(page.fingerprint, picture.key, tokenizer, encoded, picture)
-    now = render(tokenizer, encoded, picture, weight=session.weight)
+    now = render(tokenizer, encoded, picture, weight=weight)
     canvas.show(
         session,
         request,
@@ -59,7 +59,7 @@ def show_reconstruction(page: Page, picture: Picture) -> None:
             cache.size_figures(page.fingerprint, picture.key, config.codes, picture, encoded),
             time_figures(encoded.milliseconds, now.milliseconds, device=str(tokenizer.codebook.device).upper()),
         ],
-        sentence=explain(codes_only, now.quality, weight=session.weight, inputs=page.inputs),
+        sentence=explain(codes_only, now.quality, weight=weight, inputs=page.inputs),
     )
     offer_downloads(page, encoded.indices, now.pixels, picture)
 
@@ -78,7 +78,7 @@ def offer_downloads(page: Page, indices: np.ndarray, reconstruction: np.ndarray,
         )
         st.download_button(
             "Codes (.npy)",
-            lambda: to_npy(indices),
+            lambda: widgets.npy(indices),
             file_name=f"{name}-codes.npy",
             mime="application/octet-stream",
             on_click="ignore",
@@ -94,13 +94,6 @@ def offer_downloads(page: Page, indices: np.ndarray, reconstruction: np.ndarray,
         )
         if picture.notes:
             st.caption(widgets.plain(" ".join(picture.notes)))
-
-
-def to_npy(indices: np.ndarray) -> bytes:
-    """[h, w] int64 -> the bytes of a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, indices, allow_pickle=False)
-    return buffer.getvalue()
 
 
 def to_json(page: Page, indices: np.ndarray) -> str:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import pixels_of
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint
+from vqvae.images import to_png
 
 
 @pytest.fixture
@@ -117,3 +118,48 @@ def test_a_code_that_is_not_there_is_said_and_another_is_shown(blank_page, app_u
     blank_page.goto(f"{app_url}/codebook?code=99999")
     expect(blank_page.get_by_text("Code 99999 is not in this codebook, which ends at 1023.")).to_be_visible()
     expect(blank_page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
+
+
+def test_each_of_several_choices_in_a_row_is_taken(codebook):
+    for order in ("hue", "norm", "brightness", "number"):
+        codebook.get_by_role("combobox", name="Sorted by").click()
+        codebook.get_by_role("option", name=f"Sorted by {order}").click()
+        expect(codebook.get_by_role("combobox", name="Sorted by")).to_have_value(f"Sorted by {order}")
+        codebook.wait_for_timeout(1500)
+        expect(codebook.get_by_role("combobox", name="Sorted by")).to_have_value(f"Sorted by {order}")
+
+
+def test_the_map_stays_where_it_was_when_another_code_is_opened(codebook):
+    codebook.get_by_text("Map", exact=True).click()
+    plot = codebook.locator(".st-key-codebook-map .js-plotly-plot")
+    expect(plot).to_be_visible()
+    codebook.wait_for_timeout(3000)
+    extent = "plot => plot._fullLayout.xaxis.range[1] - plot._fullLayout.xaxis.range[0]"
+    whole = plot.evaluate(extent)
+    box = plot.bounding_box()
+    codebook.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for _ in range(4):
+        codebook.mouse.wheel(0, -200)
+        codebook.wait_for_timeout(200)
+    zoomed = plot.evaluate(extent)
+    assert zoomed < 0.9 * whole
+    codebook.get_by_test_id("stButton").filter(has_text="chevron_right").get_by_role("button").click()
+    expect(codebook.get_by_label("Code", exact=True)).to_have_value("418")
+    codebook.wait_for_timeout(2000)
+    assert plot.evaluate(extent) == pytest.approx(zoomed)
+
+
+def test_a_folder_that_is_named_is_counted_and_a_bad_path_is_refused(codebook, tmp_path):
+    for number in range(2):
+        folder = tmp_path / f"label {number}"
+        folder.mkdir()
+        noise = np.random.default_rng(number).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+        (folder / "one.png").write_bytes(to_png(noise))
+    codebook.get_by_role("button", name="Sample photos").click()
+    codebook.get_by_label("Add a folder, tar or zip").fill(str(tmp_path / "nothing"))
+    codebook.keyboard.press("Enter")
+    expect(codebook.get_by_text("is not there; check the path.")).to_be_visible()
+    codebook.get_by_label("Add a folder, tar or zip").fill(str(tmp_path))
+    codebook.keyboard.press("Enter")
+    expect(codebook.get_by_text(re.compile(r"with 0 cells for each code|Too small a sample"))).to_be_visible()
+    expect(codebook.get_by_text("(2 images)")).to_be_visible()

@@ -103,7 +103,6 @@ def codebook_map(counts: list[int], **changes: object) -> go.Figure:
         "colours": np.arange(len(counts), dtype=np.float32),
         "colour_title": "cells",
         "hover": None,
-        "selected": None,
     }
     return drawn(figures.codebook_map(points, np.array(counts), **(settings | changes)))  # type: ignore[arg-type]
 
@@ -112,21 +111,18 @@ BACKGROUND = (np.zeros((5, 2)), ["rgb(1,2,3)"] * 5)
 
 
 @pytest.mark.parametrize("background", [None, BACKGROUND])
-@pytest.mark.parametrize("selected", [None, 0, 3])
-def test_the_first_trace_is_the_codes_in_their_order(selected: int | None, background: tuple | None) -> None:
+def test_the_first_trace_is_the_codes_in_their_order(background: tuple | None) -> None:
     counts = [5, 0, 1, 100, 0]
     points = np.random.default_rng(0).normal(size=(5, 2))
     texts = [f"code {code}" for code in range(5)]
-    figure = codebook_map(counts, selected=selected, background=background, hover=texts)
+    figure = codebook_map(counts, background=background, hover=texts)
     codes = figure.data[0]
     np.testing.assert_allclose(np.stack([codes.x, codes.y], axis=1), points, rtol=1e-6)
     assert list(codes.text) == texts
     assert list(codes.marker.color) == [0, 1, 2, 3, 4]
-    assert len(figure.data) == 1 + (selected is not None) + (background is not None)
+    assert len(figure.data) == 1 + (background is not None)
     for other in figure.data[1:]:
         assert other.hoverinfo == "skip"
-    if selected is not None:
-        np.testing.assert_allclose([figure.data[-1].x[0], figure.data[-1].y[0]], points[selected])
     if background is not None:
         assert len(figure.data[1].x) == 5
 
@@ -155,11 +151,11 @@ def test_a_scale_is_shown_for_what_has_a_title() -> None:
 
 
 def test_the_only_code_has_no_neighbour_and_a_map() -> None:
-    assert len(codebook_map([3], colours=np.array([np.inf], np.float32), selected=0).data[0].x) == 1
+    assert len(codebook_map([3], colours=np.array([np.inf], np.float32)).data[0].x) == 1
 
 
 def test_the_map_stays_where_it_was_moved_to() -> None:
-    assert codebook_map([1, 2]).layout.uirevision == codebook_map([3, 0, 1], selected=1).layout.uirevision is not None
+    assert codebook_map([1, 2]).layout.uirevision == codebook_map([3, 0, 1]).layout.uirevision is not None
 
 
 # --- small ones -------------------------------------------------------------------------------------------------------

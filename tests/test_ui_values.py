@@ -29,8 +29,8 @@ def test_transitions_return_a_new_session_and_leave_the_old_one():
     new = old.with_blend(0.3, uses_embedding=False).with_cell((1, 2))
     assert (old.blend, old.cell) == (1.0, None)
     assert (new.blend, new.uses_embedding, new.cell) == (0.3, False, (1, 2))
-    assert new.weight == 0
-    assert new.with_blend(0.3, uses_embedding=True).weight == 0.3
+    assert new.weight_for(2) == 0
+    assert new.with_blend(0.3, uses_embedding=True).weight_for(2) == 0.3
 
 
 def test_the_blend_stays_within_its_bounds():
@@ -62,12 +62,22 @@ def test_a_link_brings_back_what_matters(blend, uses_embedding):
     session = Session().with_checkpoint("photos-fine").with_picture("coffee").with_working_size(384)
     session = session.with_blend(blend, uses_embedding=uses_embedding)
     again = Session.from_query(session.to_query())
-    assert again.weight == session.weight
+    assert again.weight_for(2) == session.weight_for(2)
     assert (again.checkpoint, again.picture, again.working_size) == ("photos-fine", "coffee", 384)
 
 
 @pytest.mark.parametrize(
-    "query", [{"blend": "nan"}, {"blend": "2"}, {"blend": "x"}, {"size": "257"}, {"size": "-1"}, {}]
+    "query",
+    [
+        {"blend": "nan"},
+        {"blend": "2"},
+        {"blend": "x"},
+        {"size": "257"},
+        {"size": "-1"},
+        {"size": "1" * 5000},
+        {"code": "9" * 5000},
+        {},
+    ],
 )
 def test_a_link_that_makes_no_sense_leaves_the_default(query):
     assert Session.from_query(query) == Session()
@@ -138,3 +148,12 @@ def test_a_packed_message_reads_back():
 
 def test_plain_text_has_no_markdown_left_in_it():
     assert plain("a_b*c* [x](y) `z` <b> $1$ :red[x]") == r"a\_b\*c\* \[x\]\(y\) \`z\` \<b\> \$1\$ \:red\[x\]"
+
+
+def test_a_one_input_decoder_is_fed_the_embedding_only_when_asked():
+    session = Session()
+    assert (session.weight_for(2), session.weight_for(1)) == (1, 0)
+    fed = session.with_blend(0.4, uses_embedding=True, inputs=1)
+    assert (fed.weight_for(2), fed.weight_for(1)) == (0.4, 0.4)
+    off = fed.with_blend(0.4, uses_embedding=False, inputs=2)
+    assert (off.weight_for(2), off.weight_for(1)) == (0, 0.4)

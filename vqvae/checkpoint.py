@@ -23,7 +23,7 @@ from vqvae.tokenizer import Tokenizer
 
 SCHEMA_VERSION = 1
 FAMILY = "vqvae-two-input"
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 MOST_PARAMETERS = 500_000_000
 _MOST_CONFIG_BYTES = 1 << 20
 _MISSING_WEIGHTS = f"The file {WEIGHTS_FILE} is missing or unreadable; put it beside {CONFIG_FILE}."

@@ -12,9 +12,10 @@ from explorer import codes, dossier, patches, pictures, projection, reconstructi
 from explorer.folders import checkpoints_folder
 from explorer.patches import Index, Occurrences
 from explorer.pictures import Picture
-from explorer.projection import Projection
+from explorer.projection import Projection, ProjectionSettings
 from explorer.reconstruction import EncodedPicture, Figure, Quality
 from explorer.sets import ImageSet
+from explorer.training_usage import FILE as USAGE_FILE
 from explorer.training_usage import TrainingUsage, load_training_usage
 from vqvae import checkpoint
 from vqvae.images import fit_within, load_image, to_png
@@ -102,6 +103,19 @@ def _some_tiles(fingerprint: str, which: bytes, _tokenizer: Tokenizer) -> np.nda
     return codes.code_tiles(_tokenizer, np.frombuffer(which, np.int64))
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def in_context(
+    fingerprint: str, picture_key: str, code: int, _tokenizer: Tokenizer, _encoded: EncodedPicture
+) -> dossier.InContext:
+    """A picture around its middle, before and after a code is put there."""
+    return dossier.in_context(_tokenizer, _encoded, code)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def counts_by_label(set_key: str, _index: Index) -> dict[str, np.ndarray]:
+    return usage.counts_by_label(_index)
+
+
 @st.cache_data(max_entries=8, show_spinner=False)
 def css_colours(fingerprint: str, _tokenizer: Tokenizer) -> list[str]:
     """The mean colour that each code decodes to, as CSS; for codebooks of up to MOST_DECODED codes."""
@@ -124,6 +138,11 @@ def code_order(fingerprint: str, by: str, set_key: str, _tokenizer: Tokenizer, _
 @st.cache_data(max_entries=8, show_spinner=False)
 def pca(fingerprint: str, _tokenizer: Tokenizer) -> Projection:
     return projection.pca(_tokenizer.codebook.numpy())
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def projection_key(fingerprint: str, settings: ProjectionSettings, _tokenizer: Tokenizer) -> str:
+    return projection.projection_key(_tokenizer.codebook.numpy(), settings)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -150,11 +169,13 @@ def hover_texts(fingerprint: str, set_key: str, _tokenizer: Tokenizer, _counts: 
 
 def training_usage(folder: Path, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:
     """The usage of the training photos that a checkpoint carries, if it does."""
-    return _training_usage(str(folder), fingerprint, number_of_codes)
+    file = folder / USAGE_FILE
+    changed = file.stat().st_mtime_ns if file.exists() else 0
+    return _training_usage(str(folder), changed, fingerprint, number_of_codes)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _training_usage(folder: str, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:
+def _training_usage(folder: str, changed: int, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:
     return load_training_usage(Path(folder), checkpoint=fingerprint, codes=number_of_codes)
 
 
@@ -167,13 +188,15 @@ def sample_set() -> ImageSet:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def open_index(
-    path: str, changed: int, checkpoint: str, identity: str, number_of_codes: int, working_size: int
-) -> Index:
+def open_index(path: str, changed: int, checkpoint: str, identity: str, number_of_codes: int) -> Index:
     """An index, mapped into memory; raises BadInput."""
-    return patches.open_index(
-        Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes, working_size=working_size
-    )
+    return patches.open_index(Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes)
+
+
+@st.cache_resource(max_entries=16, ttl=60, show_spinner="Listing the images")
+def open_set(source: str, under: str) -> ImageSet:
+    """A set by where it lies, listed again after a minute; raises BadInput."""
+    return sample_set() if source == sets.SAMPLES else sets.open_set(Path(source), under=under)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer import figures, projection, usage
+from explorer import figures, projection
 from explorer.folders import cache_folder
 from explorer.projection import Projection, ProjectionSettings
 from explorer.ui import cache, store, tiles, widgets
@@ -17,16 +20,17 @@ from explorer.ui.page import Page
 from explorer.ui.store import DEFAULT_LAYOUT, Session
 
 CHART = "codebook-map"
-COLOURS = ("decoded colour", "log usage", "isolation", "label")
-COLOURS_OF_MANY = ("log usage", "label")  # what a very large codebook can be coloured by at once
+COLOURS = ("decoded colour", "log usage", "isolation")
+COLOURS_OF_MANY = ("log usage",)  # what a very large codebook can be coloured by at once
 MOST_PATCHES = 50_000
+OTHER = "#9aa0a3"  # labels beyond the palette, and codes that no image uses
 LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#ff9da6", "#9d755d", "#eeca3b")
 
 
 def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
     """Draw the map and what is selected on it; its controls go into the bar."""
     with bar:
-        session = _controls(page, session)
+        session = _controls(page, used, session)
     placed = _projection(page, session.map_layout)
     codebook, counts = page.tokenizer.codebook.numpy(), used.index.counts
     colours, title = _colours(page, used, session.map_colour)
@@ -43,7 +47,6 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
             colours=colours,
             colour_title=title,
             hover=cache.hover_texts(page.fingerprint, used.key, page.tokenizer, counts),
-            selected=session.code,
             background=background,
         ),
         key=CHART,
@@ -60,41 +63,62 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
         _show_gathered(page, counts, gathered)
 
 
-def _controls(page: Page, session: Session) -> Session:
+def _controls(page: Page, used: UsedSet, session: Session) -> Session:
     """Colour, patches and layout; returns the session with what the person chose."""
     small = page.info.config.codes <= min(cache.MOST_DECODED, cache.MOST_COMPARED)
-    colours = COLOURS if small else COLOURS_OF_MANY
-    colour = st.selectbox(
+    colours = list(COLOURS if small else COLOURS_OF_MANY)
+    if len(cache.counts_by_label(used.key, used.index)) > 1:
+        colours.append("label")
+    colour = session.map_colour if session.map_colour in colours else colours[0]
+
+    def change(**changes: Any) -> Session:
+        now = store.read()
+        kept = {"colour": now.map_colour, "patches": now.map_patches, "layout": now.map_layout}
+        return now.with_map(**{**kept, **changes})
+
+    def reset() -> None:
+        store.write(change(layout=DEFAULT_LAYOUT))
+
+    st.selectbox(
         "Coloured by",
         colours,
-        index=colours.index(session.map_colour) if session.map_colour in colours else 0,
         width=165,
         format_func="By {}".format,
         label_visibility="collapsed",
+        **widgets.bound("map-colour", colour, lambda chosen: change(colour=chosen)),
     )
-    patches = st.toggle(
-        "Patches", value=session.map_patches, help="Also place a sample of real patches, each in its code's colour."
+    st.toggle(
+        "Patches",
+        help="Also place a sample of real patches, each in its code's colour.",
+        **widgets.bound("map-patches", session.map_patches, lambda on: change(patches=on)),
     )
     with st.popover("", icon=":material/tune:", help="Layout: UMAP or PCA, neighbours, distance, metric, seed"):
-        layout = _layout(session.map_layout)
-        if st.button("Reset", disabled=layout == DEFAULT_LAYOUT):
-            store.write(session.with_map(colour=colour, patches=patches, layout=DEFAULT_LAYOUT))
-            st.rerun()
-    return store.write(session.with_map(colour=colour, patches=patches, layout=layout))
+        _layout(session.map_layout, lambda layout: change(layout=layout))
+        st.button("Reset", on_click=reset)
+    return replace(session, map_colour=colour)
 
 
-def _layout(now: ProjectionSettings) -> ProjectionSettings:
-    method = st.segmented_control("Method", ["UMAP", "PCA"], default=now.method.upper())
-    neighbours = st.slider("Neighbours", 2, 100, now.neighbours, help="Few show fine structure, many the whole.")
-    distance = st.slider("Minimum distance", 0.0, 0.99, now.minimum_distance, help="How tightly UMAP may pack.")
-    metric = st.segmented_control("Metric", ["Euclidean", "Cosine"], default=now.metric.capitalize())
-    seed = st.number_input("Seed", 0, 2**31 - 1, now.seed, help="The same seed gives the same map on one machine.")
-    return ProjectionSettings(
-        method="pca" if method == "PCA" else "umap",
-        neighbours=neighbours,
-        minimum_distance=distance,
-        metric="cosine" if metric == "Cosine" else "euclidean",
-        seed=int(seed),
+def _layout(now: ProjectionSettings, apply: Callable[[ProjectionSettings], Session]) -> None:
+    def setting(name: str, value: Any, parse: Callable[[Any], Any] = lambda chosen: chosen) -> dict[str, Any]:
+        """A widget that changes one setting; one that was switched off, which is None, changes nothing."""
+        return widgets.bound(
+            f"map-{name}",
+            value,
+            lambda chosen: apply(now if chosen is None else replace(now, **{name: parse(chosen)})),
+        )
+
+    st.segmented_control("Method", ["UMAP", "PCA"], **setting("method", now.method.upper(), str.lower))
+    st.slider("Neighbours", 2, 100, help="Few show fine structure.", **setting("neighbours", now.neighbours))
+    st.slider(
+        "Minimum distance",
+        0.0,
+        0.99,
+        help="How tightly UMAP packs.",
+        **setting("minimum_distance", now.minimum_distance),
+    )
+    st.segmented_control("Metric", ["Euclidean", "Cosine"], **setting("metric", now.metric.capitalize(), str.lower))
+    st.number_input(
+        "Seed", 0, 2**31 - 1, help="The same seed gives the same map on one machine.", **setting("seed", now.seed, int)
     )
 
 
@@ -103,7 +127,7 @@ def _projection(page: Page, settings: ProjectionSettings) -> Projection:
     codebook = page.tokenizer.codebook.numpy()
     if settings.method == "pca":
         return cache.pca(page.fingerprint, page.tokenizer)
-    key = projection.projection_key(codebook, settings)
+    key = cache.projection_key(page.fingerprint, settings, page.tokenizer)
     stored = projection.load_projection([page.info.folder, cache_folder()], key, codes=len(codebook))
     if stored is not None:
         return stored
@@ -111,11 +135,10 @@ def _projection(page: Page, settings: ProjectionSettings) -> Projection:
     if job.projection is not None:  # it could not be kept on disk, and says so
         st.caption(widgets.plain(job.message))
         return job.projection
-    _follow(page, settings)
+    st.fragment(_follow, run_every=1.0 if job.state == "running" else None)(page, settings)
     return cache.pca(page.fingerprint, page.tokenizer)
 
 
-@st.fragment(run_every=1.0)
 def _follow(page: Page, settings: ProjectionSettings) -> None:
     """Progress of the worker; when it is done the page runs again and finds the result."""
     codebook = page.tokenizer.codebook.numpy()
@@ -126,13 +149,15 @@ def _follow(page: Page, settings: ProjectionSettings) -> None:
         if job.state == "running":
             progress = job.progress
             st.progress(progress.fraction, f"PCA for now. UMAP: {progress.stage}")
-            st.button("Cancel", on_click=job.cancel)
+            if st.button("Cancel"):
+                job.cancel()
+                st.rerun()
         else:
             reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
             st.caption(widgets.plain(f"{reason} This is PCA."))
             if st.button("Try again"):
                 projection.start_job(codebook, settings, cache_folder(), again=True)
-                st.rerun(scope="fragment")
+                st.rerun()
 
 
 def _open_clicked() -> None:
@@ -149,12 +174,25 @@ def _colours(page: Page, used: UsedSet, by: str) -> tuple[np.ndarray | list[str]
     if by == "isolation":
         return cache.nearest_distances(page.fingerprint, page.tokenizer), "distance to the nearest code"
     if by == "label":
-        labelled = usage.counts_by_label(used.index)
-        names = list(labelled)
-        table = np.stack([labelled[name] for name in names])
-        share = table / np.maximum(1, table.sum(1, keepdims=True))
-        return [LABEL_COLOURS[number % len(LABEL_COLOURS)] for number in share.argmax(0)], None
+        return _label_colours(used), None
     return cache.css_colours(page.fingerprint, page.tokenizer), None
+
+
+def _label_colours(used: UsedSet) -> list[str]:
+    """The colour of the label in whose images each code is used most, by share; a legend is drawn above the map."""
+    labelled = cache.counts_by_label(used.key, used.index)
+    names = sorted(labelled, key=lambda name: -int(labelled[name].sum()))
+    table = np.stack([labelled[name] for name in names])
+    share = table / np.maximum(1, table.sum(1, keepdims=True))
+    palette = [*LABEL_COLOURS[: len(names)], *[OTHER] * (len(names) - len(LABEL_COLOURS))]
+    others = [f"{len(names) - len(LABEL_COLOURS)} others"] if len(names) > len(LABEL_COLOURS) else []
+    widgets.legend(
+        list(zip([*(name or "no label" for name in names[: len(LABEL_COLOURS)]), *others], palette, strict=False))
+    )
+    return [
+        palette[number] if used_at_all else OTHER
+        for number, used_at_all in zip(share.argmax(0), share.any(0), strict=True)
+    ]
 
 
 def _show_gathered(page: Page, counts: np.ndarray, codes: np.ndarray) -> None:
@@ -164,13 +202,14 @@ def _show_gathered(page: Page, counts: np.ndarray, codes: np.ndarray) -> None:
     part = codes[: tiles.MOST_TILES]
     picked = tiles.show(
         cache.tiles_of(page.fingerprint, page.tokenizer, part),
+        ids=part.tolist(),
         key="gathered",
         label="Gathered codes",
         titles=[f"Code {code} · {counts[code]:,} cells" for code in part],
         height=130,
     )
     if picked is not None:
-        store.write(store.read().with_code(int(part[picked])))
+        store.write(store.read().with_code(picked))
         st.rerun()
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):

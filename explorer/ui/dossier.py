@@ -1,6 +1,5 @@
 """A code's dossier on the screen: what it decodes to, and the real patches that use it."""
 
-import io
 import random
 
 import numpy as np
@@ -8,16 +7,20 @@ import streamlit as st
 
 from explorer import dossier, figures, notes, usage
 from explorer.folders import user_data_folder
+from explorer.notes import Notes
 from explorer.patches import Occurrences
+from explorer.pictures import Picture
 from explorer.reconstruction import Figure
 from explorer.ui import cache, picture_choice, store, tiles, widgets
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page
 from explorer.ui.store import Session
+from vqvae.errors import BadInput
 
 MOST_PATCHES = 24
 PATCH_SIDE = 64  # CSS pixels
 NUMBER = "code-number"
+FAULT = "note-fault"
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
@@ -25,7 +28,8 @@ def show(page: Page, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
     code = session.code or 0
     _navigate(page, used, code)
-    _appearance(page, session, code)
+    picture = picture_choice.open_chosen(session)
+    _appearance(page, picture, code)
     widgets.figure_row(_figures(page, used, code))
     if used.index.counts[code] == 0:
         _explain_dead(page, used, code)
@@ -33,7 +37,7 @@ def show(page: Page, used: UsedSet, session: Session) -> None:
         _patches(page, used, code)
         _places(used, code)
     _relatives(page, used, code)
-    _my_picture(page, session, code)
+    _my_picture(page, picture, code)
     _notes_and_export(page, used, code)
 
 
@@ -71,11 +75,10 @@ def _navigate(page: Page, used: UsedSet, code: int) -> None:
             st.button(label, help=meaning, type="tertiary", on_click=_open, args=(target,))
 
 
-def _appearance(page: Page, session: Session, code: int) -> None:
+def _appearance(page: Page, picture: Picture, code: int) -> None:
     """The code as a field of itself, and put into the middle of the current picture."""
-    picture = picture_choice.open_chosen(session)
     encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
-    context = dossier.in_context(page.tokenizer, encoded, code)
+    context = cache.in_context(page.fingerprint, picture.key, code, page.tokenizer, encoded)
     side = 118
     with st.container(horizontal=True, gap="small"):
         for pixels, caption in (
@@ -130,11 +133,16 @@ def _patches(page: Page, used: UsedSet, code: int) -> None:
         help="The nearest alone flatter a code; across all distances shows what it has to stand for.",
     )
     found = index.spread(code, MOST_PATCHES) if choice == "spread" else index.top(code, MOST_PATCHES)
-    pictures = cache.patch_pictures(
-        used.key, code, choice or "nearest", page.tokenizer.stride, used.images, index, found
-    )
+    try:
+        pictures = cache.patch_pictures(
+            used.key, code, choice or "nearest", page.tokenizer.stride, used.images, index, found
+        )
+    except BadInput as refusal:
+        widgets.refuse(f"The patches cannot be shown. {refusal}")
+        return
     picked = tiles.show(
         pictures,
+        ids=found.image.tolist(),
         key="patches",
         label="Patches that use this code",
         titles=_patch_titles(used, found),
@@ -142,8 +150,8 @@ def _patches(page: Page, used: UsedSet, code: int) -> None:
         side=PATCH_SIDE,
         scaling="smooth",
     )
-    if picked is not None:
-        _show_image(page, used, code, int(found.image[picked]))
+    if picked is not None and picked < used.index.images:
+        _show_image(page, used, code, picked)
 
 
 def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
@@ -157,7 +165,11 @@ def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
 def _show_image(page: Page, used: UsedSet, code: int, image: int) -> None:
     grid = used.index.grid(image)
     cells = grid == code
-    pixels = cache.set_picture(used.key, image, used.images, used.index).pixels
+    try:
+        pixels = cache.set_picture(used.key, image, used.images, used.index).pixels
+    except BadInput as refusal:
+        widgets.refuse(str(refusal))
+        return
     marked = dossier.mark_cells(pixels, cells, stride=page.tokenizer.stride)
     st.image(marked, output_format="PNG")
     name = widgets.plain(used.index.names[image])
@@ -168,7 +180,7 @@ def _places(used: UsedSet, code: int) -> None:
     """How far its cells are from it, where in the image they sit, and in which images."""
     index = used.index
     left, right = st.columns([1.4, 1])
-    distances = np.asarray(index.distances[index.offsets[code] : index.offsets[code + 1]], np.float32)
+    distances = np.asarray(index.distances[index.span(code)], np.float32)
     with left:
         st.html("<p class='label'>Distance of its cells to it</p>")
         st.plotly_chart(figures.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
@@ -179,7 +191,7 @@ def _places(used: UsedSet, code: int) -> None:
     listed = ", ".join(f"{index.names[image]} ({count:,})" for image, count in zip(images[:6], cells, strict=False))
     more = " …" if len(images) > 6 else ""
     st.caption(f"In {len(images):,} of {index.images:,} images: {widgets.plain(listed)}{more}")
-    labels = usage.counts_by_label(index)
+    labels = cache.counts_by_label(used.key, index)
     if len(labels) > 1:
         by_label = sorted(((int(counts[code]), name) for name, counts in labels.items()), reverse=True)[:6]
         st.caption("By label: " + widgets.plain(", ".join(f"{name or 'none'} {count:,}" for count, name in by_label)))
@@ -216,6 +228,7 @@ def _strip(page: Page, codes: list[int], captions: list[str], title: str, *, key
     titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
     picked = tiles.show(
         cache.tiles_of(page.fingerprint, page.tokenizer, codes),
+        ids=codes,
         key=key,
         label=title,
         titles=titles,
@@ -223,13 +236,12 @@ def _strip(page: Page, codes: list[int], captions: list[str], title: str, *, key
         side=40,
     )
     if picked is not None:
-        _open(codes[picked])
+        _open(picked)
         st.rerun()
 
 
-def _my_picture(page: Page, session: Session, code: int) -> None:
+def _my_picture(page: Page, picture: Picture, code: int) -> None:
     """The cells of the current picture that come closest to the code."""
-    picture = picture_choice.open_chosen(session)
     encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
     close = dossier.closeness(page.tokenizer, encoded, code, most=12)
     number = int((encoded.indices == code).sum())
@@ -237,6 +249,7 @@ def _my_picture(page: Page, session: Session, code: int) -> None:
     cells = list(zip(close.row.tolist(), close.column.tolist(), strict=True))
     tiles.show(
         dossier.patch_pictures([picture.pixels] * len(cells), cells, stride=page.tokenizer.stride),
+        ids=range(len(cells)),
         key="mine",
         label="Closest cells of my picture",
         titles=[
@@ -254,11 +267,16 @@ def _my_picture(page: Page, session: Session, code: int) -> None:
 
 def _notes_and_export(page: Page, used: UsedSet, code: int) -> None:
     kept = notes.load(user_data_folder(), page.fingerprint)
-    starred = st.toggle("Star", value=code in kept.starred, key=f"star-{code}", help="Starred codes are kept together.")
-    text = st.text_area("Note", kept.texts.get(code, ""), key=f"note-{code}", max_chars=notes.LONGEST_NOTE, height=68)
-    changed = kept.with_star(code, starred).with_text(code, text)
-    if changed != kept:
-        notes.save(user_data_folder(), page.fingerprint, changed)
+    star, note = (f"{kind}-{page.fingerprint[:16]}-{code}" for kind in ("star", "note"))
+    st.session_state[star], st.session_state[note] = code in kept.starred, kept.texts.get(code, "")
+    st.toggle(
+        "Star", key=star, help="Starred codes are kept together.", on_change=lambda: _keep(page, code, star, None)
+    )
+    text = st.text_area(
+        "Note", key=note, max_chars=notes.LONGEST_NOTE, height=68, on_change=lambda: _keep(page, code, None, note)
+    )
+    if fault := st.session_state.pop(FAULT, None):
+        widgets.refuse(fault)
     with st.container(horizontal=True):
         st.download_button(
             "Dossier (HTML)",
@@ -270,15 +288,31 @@ def _notes_and_export(page: Page, used: UsedSet, code: int) -> None:
         )
         st.download_button(
             "Vector (.npy)",
-            lambda: _vector(page, code),
+            lambda: widgets.npy(page.tokenizer.codebook[code].numpy()),
             file_name=f"{page.info.name}-code-{code}.npy",
             mime="application/octet-stream",
             on_click="ignore",
             icon=":material/download:",
         )
-    if changed.starred:
-        stars = sorted(changed.starred & set(range(page.info.config.codes)))
+    if kept.starred:
+        stars = sorted(kept.starred & set(range(page.info.config.codes)))
         _strip(page, stars, [str(star) for star in stars], "Starred codes", key="starred")
+
+
+def _keep(page: Page, code: int, star: str | None, note: str | None) -> None:
+    """Write down what was changed, the star or the note under these keys, and nothing else."""
+
+    def change(kept: Notes) -> Notes:
+        if star is not None:
+            kept = kept.with_star(code, st.session_state[star])
+        return kept if note is None else kept.with_text(code, st.session_state[note])
+
+    try:
+        notes.update(user_data_folder(), page.fingerprint, change)
+    except OSError as fault:
+        st.session_state[FAULT] = (
+            f"The note could not be kept in {user_data_folder()} ({fault.strerror}); free the folder."
+        )
 
 
 def _html(page: Page, used: UsedSet, code: int, note: str) -> str:
@@ -291,9 +325,3 @@ def _html(page: Page, used: UsedSet, code: int, note: str) -> str:
         strips.append((title, cache.patch_pictures(used.key, code, kind, stride, used.images, index, found), 80))
     title = f"Code {code} of {page.info.name}"
     return dossier.as_html(title, _figures(page, used, code), strips, note)
-
-
-def _vector(page: Page, code: int) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, page.tokenizer.codebook[code].numpy(), allow_pickle=False)
-    return buffer.getvalue()

@@ -17,6 +17,8 @@ from vqvae.errors import BadInput
 WORKING_SIZE = 256  # pixels on the long side, at which sets are indexed
 STOPPED = "indexing-stopped"
 NAMED = "named-sets"
+PATH = "image-set-path"
+REFUSAL = "image-set-refusal"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,79 +33,126 @@ class UsedSet:
         return self.images.label
 
     @property
+    def is_sample(self) -> bool:
+        """Whether these are the bundled photos."""
+        return self.images.source == sets.SAMPLES
+
+    @property
     def key(self) -> str:
         """Names the set's index for caches."""
         return f"{self.index.checkpoint[:16]}-{self.images.identity[:16]}"
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A set that can be chosen: where it lies, and what to call it."""
+
+    source: str
+    under: str
+    label: str
+
+
+SAMPLE_PHOTOS = _Source(sets.SAMPLES, "", "Sample photos")
+
+
 def choose(page: Page) -> UsedSet:
     """The set that the person chose, indexed; the bundled samples where theirs cannot be had."""
-    with st.popover("Images counted", icon=":material/photo_library:"):
+    known = _known_sets(page)
+    current = next(
+        (source for source in known if source.source + source.under == store.read().image_set), SAMPLE_PHOTOS
+    )
+    with st.popover(widgets.plain(current.label), icon=":material/photo_library:"):
         st.caption("Usage is counted over a set of images. Each set is encoded once and kept.")
-        known = _known_sets(page)
-        identities = list(known)
-        current = store.read().image_set
-        chosen = st.selectbox(
+        st.selectbox(
             "Set",
-            identities,
-            index=identities.index(current) if current in known else 0,
-            format_func=lambda identity: known[identity].label,
+            known,
+            format_func=lambda source: source.label,
+            **widgets.bound(
+                "image-set", current, lambda source: store.read().with_image_set(source.source + source.under)
+            ),
         )
-        store.write(store.read().with_image_set(chosen))
-        path = st.text_input("Add a folder, tar or zip", placeholder="/path/to/images", help="A path on this computer.")
-        added = _add(path, set(known)) if path else None
-    images = added or known[chosen]
+        st.text_input(
+            "Add a folder, tar or zip",
+            placeholder="/path/to/images",
+            help="A path on this computer.",
+            key=PATH,
+            on_change=_add,
+        )
+        unreadable = st.container()
+    if refusal := st.session_state.pop(REFUSAL, None):
+        widgets.refuse(refusal)
     try:
-        return UsedSet(images, _indexed(page, images))
-    except BadInput as refusal:
-        widgets.refuse(str(refusal))
-        samples = sets.sample_set()
-        return UsedSet(samples, _indexed(page, samples))
-
-
-def _known_sets(page: Page) -> dict[str, ImageSet]:
-    """The samples, the sets indexed on this machine that are still there, and those that this visitor named."""
-    samples = cache.sample_set()
-    known = {samples.identity: samples}
-    for index in patches.list_indexes(cache_folder(), checkpoint=page.fingerprint):
-        if index.source == sets.SAMPLES:
-            continue
+        used = _used(page, current)
+    except (BadInput, OSError) as fault:
+        widgets.refuse(str(fault))
         try:
-            images = sets.open_set(Path(index.source), under=index.under)
-        except BadInput:
-            continue  # it has gone since
-        known[images.identity] = images
-    return known | st.session_state.setdefault(NAMED, {})
+            used = _used(page, SAMPLE_PHOTOS)
+        except (BadInput, OSError) as second:
+            widgets.refuse(f"The sample photos could not be indexed either. {second}")
+            st.stop()
+    with unreadable:
+        if used.index.unreadable:
+            st.caption(f"{len(used.index.unreadable):,} files could not be read:")
+        for name, reason in used.index.unreadable[:20]:
+            st.caption(widgets.plain(f"{name}: {reason}"))
+    return used
 
 
-def _add(path: str, known: set[str]) -> ImageSet | None:
+def _used(page: Page, source: _Source) -> UsedSet:
+    images = cache.open_set(source.source, source.under)
+    return UsedSet(images, _indexed(page, images))
+
+
+def _known_sets(page: Page) -> list[_Source]:
+    """The samples, the sets indexed on this machine, and those that this visitor named; from headers alone."""
+    indexed = patches.list_indexes(cache_folder(), checkpoint=page.fingerprint)
+    found = [SAMPLE_PHOTOS, *(_Source(index.source, index.under, index.label) for index in indexed)]
+    by_place = {(source.source, source.under): source for source in [*found, *st.session_state.get(NAMED, [])]}
+    return [source for source in by_place.values() if source.source == sets.SAMPLES or Path(source.source).exists()]
+
+
+def _add() -> None:
+    """Open the path that was typed and choose it; what is wrong with it is said in place."""
+    path = st.session_state[PATH].strip()
+    st.session_state[PATH] = ""
+    if not path:
+        return
     try:
         images = sets.open_set(Path(path).expanduser())
-    except BadInput as refusal:
-        widgets.refuse(str(refusal))
-        return None
-    st.session_state[NAMED][images.identity] = images
-    if images.identity not in known:
-        store.write(store.read().with_image_set(images.identity))
-    return images
+    except (BadInput, OSError, ValueError) as fault:
+        st.session_state[REFUSAL] = str(fault)
+        return
+    st.session_state.setdefault(NAMED, []).append(_Source(images.source, images.under, images.label))
+    store.write(store.read().with_image_set(images.source + images.under))
+
+
+def _opened(page: Page, images: ImageSet) -> Index | str:
+    """The index on disk, or why there is none that can be used; empty when none was made yet."""
+    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
+    try:
+        changed = path.stat().st_mtime_ns
+        return cache.open_index(str(path), changed, page.fingerprint, images.identity, page.info.config.codes)
+    except OSError:
+        return ""
+    except BadInput as fault:
+        return str(fault)
 
 
 def _indexed(page: Page, images: ImageSet) -> Index:
     """The index of a set, from disk or made now, with progress and a way to stop."""
-    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
-    codes = page.info.config.codes
-    try:
-        changed = path.stat().st_mtime_ns
-        return cache.open_index(str(path), changed, page.fingerprint, images.identity, codes, WORKING_SIZE)
-    except (OSError, BadInput):
-        pass  # none yet, or damaged, or of another version or size: made again
+    opened = _opened(page, images)
+    if isinstance(opened, Index):
+        return opened
     if st.session_state.get(STOPPED) == images.identity:
         st.info("Indexing was stopped. What was done is kept.")
         if not st.button("Go on"):
             st.stop()
         del st.session_state[STOPPED]
+    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
     place = st.empty()
-    with place.container(), _lock(str(path)):
+    with place.container():
+        if opened:
+            st.caption(widgets.plain(f"{opened} It is made again."))
         bar = st.progress(0.0, f"Encoding {widgets.plain(images.label)}")
         st.button("Stop", on_click=lambda: st.session_state.update({STOPPED: images.identity}))
 
@@ -111,20 +160,21 @@ def _indexed(page: Page, images: ImageSet) -> Index:
             bar.progress(done / total, f"Encoding {widgets.plain(images.label)}: {done:,} of {total:,} images")
             return True  # a click on Stop ends this run at the next report
 
-        index = patches.build(
-            page.tokenizer,
-            images,
-            checkpoint=page.fingerprint,
-            working_size=WORKING_SIZE,
-            path=path,
-            progress=report,
-        )
+        with _lock(str(path)):  # whoever waited for another session's work finds it done
+            again = _opened(page, images)
+            if isinstance(again, Index):
+                index: Index | None = again
+            else:
+                index = patches.build(
+                    page.tokenizer,
+                    images,
+                    checkpoint=page.fingerprint,
+                    working_size=WORKING_SIZE,
+                    path=path,
+                    progress=report,
+                )
     place.empty()
-    assert index is not None
-    if index.unreadable:
-        with st.expander(f"{len(index.unreadable):,} files could not be read"):
-            for name, reason in index.unreadable[:100]:
-                st.caption(widgets.plain(f"{name}: {reason}"))
+    assert index is not None  # `report` never says stop
     return index
 
 

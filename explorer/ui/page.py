@@ -63,8 +63,12 @@ def _pick(session: Session, sound: list[CheckpointInfo]) -> Session:
     if session.checkpoint not in names:
         st.warning(f"There is no checkpoint named {widgets.plain(session.checkpoint[:60])} here.")
         session = session.with_checkpoint("photos" if "photos" in names else names[0])
-    chosen = st.selectbox("Checkpoint", names, index=names.index(session.checkpoint))
-    return session.with_checkpoint(chosen)
+    st.selectbox(
+        "Checkpoint",
+        names,
+        **widgets.bound("checkpoint-choice", session.checkpoint, lambda name: store.read().with_checkpoint(name)),
+    )
+    return session
 
 
 def _open(session: Session, sound: list[CheckpointInfo]) -> tuple[Page | None, list[BrokenCheckpoint]]:

@@ -23,14 +23,13 @@ def choose_picture(session: Session) -> Session:
     with row.container(width=270):
         session = take_uploads(session)
     with row.container(width=130):
-        size = st.selectbox(
+        st.selectbox(
             "Working size",
             WORKING_SIZES,
-            index=WORKING_SIZES.index(session.working_size),
             format_func=lambda pixels: f"{pixels} px",
             help="Pictures are shrunk until their longer side has this many pixels. Larger takes longer.",
+            **widgets.bound("working-size", session.working_size, lambda size: store.read().with_working_size(size)),
         )
-        session = session.with_working_size(size)
     with thumbnails_place:
         st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
         choice = gallery.read_choice(GALLERY)
@@ -104,5 +103,5 @@ def open_chosen(session: Session) -> Picture:
     if sample is None:
         st.warning("The picture of this link is not here; a sample is shown in its place.")
         sample = samples.SAMPLES[0]
-        store.write(session.with_picture(sample.name))
+        store.write(store.read().with_picture(sample.name))
     return cache.open_picture(sample.name, session.working_size, sample.read(), sample.file)

@@ -17,6 +17,7 @@ CodebookView = Literal["wall", "map", "usage"]
 Cell = tuple[int, int]  # row, column
 
 SESSION_KEY = "session"
+QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the address is ours
 DEFAULT_LAYOUT = ProjectionSettings()
 
 
@@ -35,23 +36,27 @@ class Session:
     checkpoint: str = "photos"
     picture: str = "chelsea"  # a sample's name, or the SHA-256 of an upload
     working_size: int = 256  # pixels on the long side
-    uses_embedding: bool = True
+    uses_embedding: bool = True  # of a decoder with two inputs
+    feeds_embedding: bool = False  # to a decoder with one input, in place of the codes: not what it was trained on
     blend: float = 1.0  # how much of the residual the decoder gets while the embedding is on, in [0, 1]
     cell: Cell | None = None
     view: View = "side"
     panel: Panel = "error"
     code: int | None = None  # whose dossier is open; None is the most used one
     codebook_view: CodebookView = "wall"
-    image_set: str = ""  # identity of the set of images whose usage is shown; empty is the bundled samples
+    image_set: str = ""  # where the set of images lies whose usage is shown; empty is the bundled samples
     wall_order: str = "usage"
     map_colour: str = "decoded colour"
     map_patches: bool = False
     map_layout: ProjectionSettings = DEFAULT_LAYOUT
 
-    @property
-    def weight(self) -> float:
-        """The blend that the decoder gets: 0 with the embedding off."""
-        return self.blend if self.uses_embedding else 0.0
+    def embedding_on(self, inputs: int) -> bool:
+        """Whether a decoder with so many inputs is given the embedding."""
+        return self.uses_embedding if inputs == 2 else self.feeds_embedding
+
+    def weight_for(self, inputs: int) -> float:
+        """The blend that a decoder with so many inputs gets."""
+        return self.blend if self.embedding_on(inputs) else 0.0
 
     def with_checkpoint(self, name: str) -> Session:
         return self if name == self.checkpoint else replace(self, checkpoint=name, cell=None, code=None)
@@ -64,8 +69,11 @@ class Session:
             return self
         return replace(self, working_size=pixels, cell=None)
 
-    def with_blend(self, blend: float, *, uses_embedding: bool) -> Session:
-        return replace(self, blend=min(1.0, max(0.0, blend)), uses_embedding=uses_embedding)
+    def with_blend(self, blend: float, *, uses_embedding: bool, inputs: int = 2) -> Session:
+        blend = min(1.0, max(0.0, blend))
+        if inputs == 2:
+            return replace(self, blend=blend, uses_embedding=uses_embedding)
+        return replace(self, blend=blend, feeds_embedding=uses_embedding)
 
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
@@ -82,15 +90,15 @@ class Session:
     def with_map(self, *, colour: str, patches: bool, layout: ProjectionSettings) -> Session:
         return replace(self, map_colour=colour, map_patches=patches, map_layout=layout)
 
-    def with_image_set(self, identity: str) -> Session:
-        return replace(self, image_set=identity)
+    def with_image_set(self, source: str) -> Session:
+        return replace(self, image_set=source)
 
     def with_layout(self, *, view: View, panel: Panel) -> Session:
         return replace(self, view=view, panel=panel)
 
     def to_query(self) -> dict[str, str]:
         """What matters of it, for the address: an upload cannot be linked to."""
-        query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight:g}"}
+        query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight_for(2):g}"}
         if self.code is not None:
             query["code"] = str(self.code)
         return query if is_upload(self.picture) else query | {"picture": self.picture}
@@ -103,7 +111,7 @@ class Session:
             session = session.with_checkpoint(checkpoint)
         if picture := query.get("picture"):
             session = session.with_picture(picture)
-        if (size := query.get("size", "")).isdecimal():
+        if (size := query.get("size", "")).isdecimal() and len(size) < 7:
             session = session.with_working_size(int(size))
         if (code := query.get("code", "")).isdecimal() and len(code) < 7:
             session = session.with_code(int(code))
@@ -138,7 +146,10 @@ def write(session: Session) -> Session:
     """Keep a session and bring the address in line with it."""
     keep(session)
     query = session.to_query()
-    if {name: st.query_params.get(name) for name in query} != query:
+    ours = {name: st.query_params.get(name) for name in QUERY if name in st.query_params}
+    if ours != query:
+        for name in ours.keys() - query.keys():
+            del st.query_params[name]
         st.query_params.update(query)
     return session
 

@@ -1,17 +1,24 @@
 """Small pieces of screen that several pages use."""
 
 import html
+import io
 import re
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from explorer.reconstruction import Figure
+from explorer.ui import store
+from explorer.ui.store import Session
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$:<])")
 
 
 def plain(text: str) -> str:
-    """Text to show as it is where Streamlit would read Markdown in it."""
+    """Text to show as it is where Streamlit would read Markdown in it; file names need not even be Unicode."""
+    text = text.encode(errors="backslashreplace").decode()
     return _MARKDOWN.sub(r"\\\1", text)
 
 
@@ -32,6 +39,16 @@ def facts(pairs: list[tuple[str, str, str]]) -> None:
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["toImage"]}  # for st.plotly_chart
 
 
+def bound(key: str, value: Any, apply: Callable[[Any], Session]) -> dict[str, Any]:
+    """For a widget whose value lives in the session: its key, and what writes a change back before the next run.
+
+    The session is the truth: the widget shows `value` at every run. Without a key of its own a widget that is seeded
+    from the session would be another widget after each change, and the change after that would be lost.
+    """
+    st.session_state[key] = value
+    return {"key": key, "on_change": lambda: store.write(apply(st.session_state[key]))}
+
+
 def verdict(level: str, sentence: str) -> None:
     """A judgement with its reason; `level` is good, fair, poor or unsure."""
     st.html(f'<p class="verdict {html.escape(level)}"><i></i>{html.escape(sentence)}</p>')
@@ -45,6 +62,23 @@ def figure_row(figures: list[Figure]) -> None:
         for figure in figures
     )
     st.html(f'<dl class="figure-row">{entries}</dl>')
+
+
+def legend(entries: list[tuple[str, str]]) -> None:
+    """What colours stand for: (label, CSS colour) each; labels are shown as they are."""
+    chips = "".join(f'<span><i style="background:{colour}"></i>{_escaped(label)}</span>' for label, colour in entries)
+    st.html(f'<p class="legend">{chips}</p>')
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text.encode(errors="backslashreplace").decode())
 
 
 def selected_points(event: object, *, trace: int = 0) -> list[int]:

@@ -23,7 +23,9 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
         padding = -len(data) % 4
         parts += [data, bytes(padding)]
         offset += len(data) + padding
-    text = json.dumps({**header, "arrays": table}, ensure_ascii=False, allow_nan=False).encode()
+    text = json.dumps({**header, "arrays": table}, ensure_ascii=False, allow_nan=False).encode(
+        errors="backslashreplace"
+    )
     text += b" " * (-len(text) % 4)
     return b"".join([len(text).to_bytes(4, "little"), text, *parts])
 

@@ -58,7 +58,7 @@ def show(
         "stride": stride,
         "inputs": inputs,
         "blend": session.blend,
-        "uses_embedding": session.uses_embedding,
+        "uses_embedding": session.embedding_on(inputs),
         "cell": session.cell,
         "view": session.view,
         "panel": session.panel,

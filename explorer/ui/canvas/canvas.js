@@ -124,7 +124,7 @@ const MARKUP = `
     <div class="controls">
       <label class="switch"><input type="checkbox" role="switch"><span class="track"></span><span class="name"></span></label>
       <label class="amount"><span>How much</span><input type="range" min="0" max="1" step="0.01"><output></output></label>
-      <button class="reset" data-tip="Embedding on, all of it">Reset</button>
+      <button class="reset" data-tip="As it was at first">Reset</button>
       <p class="sentence"></p>
     </div>
     <div class="figures"></div>
@@ -243,7 +243,7 @@ class Canvas {
     on(".switch input", "change", (event) => this.change({ uses_embedding: event.target.checked }));
     on(".amount input", "input", (event) => this.drag(event.target, true));
     on(".amount input", "change", (event) => this.drag(event.target, false));
-    on(".reset", "click", () => this.change({ blend: 1, uses_embedding: true }));
+    on(".reset", "click", () => this.change({ blend: 1, uses_embedding: this.message.inputs === 2 }));
     for (const name of PANELS) this.listenTo(this.panels[name]);
   }
 
@@ -277,7 +277,7 @@ class Canvas {
     });
     viewport.addEventListener("pointercancel", () => (drag = null));
     viewport.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && !event.metaKey && this.zoom.scale === 1 && event.deltaY > 0) return; // scroll the page
+      if (!event.ctrlKey && !event.metaKey && this.zoom.scale === 1) return; // scroll the page
       event.preventDefault();
       const at = this.pointAt(viewport, event);
       const scale = clamp(this.zoom.scale * Math.exp(-event.deltaY / 300), 1, MOST_ZOOM);
@@ -460,7 +460,7 @@ class Canvas {
     const marked = this.hover ?? this.local.cell;
     if (marked) this.drawTwins(brush, at, marked);
     if (this.hover) outline(brush, at(this.hover), "#fff", 1.5);
-    if (this.local.cell) outline(brush, at(this.local.cell), accent(this.root), 2);
+    if (this.local.cell) outline(brush, at(this.local.cell), accent(this.root), 3);
   }
 
   /** A faint frame on every other cell that has the same code. */

@@ -1,5 +1,6 @@
 """Tiles: many small pictures in rows, to point at and to click: the codes on the wall, the patches of a code."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ MOST_TILES = 4096  # on one page; more are paged by the caller
 def show(
     tiles: np.ndarray,
     *,
+    ids: Sequence[int],
     key: str,
     label: str,
     titles: list[str],
@@ -32,14 +34,16 @@ def show(
     height: int | None = None,
     scaling: Literal["pixelated", "smooth"] = "pixelated",
 ) -> int | None:
-    """Draw tiles, uint8 [N, h, w, 3], in rows; returns the number of the tile that was just clicked, if one was.
+    """Draw tiles, uint8 [N, h, w, 3], in rows; returns the id of the tile that was just clicked, if one was.
 
-    titles: a line for each, shown while the person points at it. captions: a short text under each. selected: the tile
-    that is outlined. faint: bool [N], tiles that are struck through. frame: (top, left, height, width) in 0…1 of a box
-    to draw into every tile. side: CSS pixels along a tile. height: CSS pixels from which the rows scroll.
+    ids: what each tile stands for; a click says the id, so that one on tiles of a moment ago is not taken for another.
+    titles: a line for each, shown while the person points at it. captions: a short text under each. selected: the id of
+    the tile that is outlined. faint: bool [N], tiles that are struck through. frame: (top, left, height, width) in 0…1
+    of a box to draw into every tile. side: CSS pixels along a tile. height: CSS pixels from which the rows scroll.
     """
     header = {
         "label": label,
+        "ids": list(map(int, ids)),
         "titles": titles,
         "captions": captions,
         "selected": selected,
@@ -51,5 +55,4 @@ def show(
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)
     picked = result.picked
-    sound = isinstance(picked, int) and not isinstance(picked, bool) and 0 <= picked < len(tiles)
-    return picked if sound else None
+    return picked if isinstance(picked, int) and not isinstance(picked, bool) else None

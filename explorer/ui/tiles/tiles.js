@@ -35,7 +35,8 @@ class Wall {
   receive(message) {
     this.message = message;
     this.count = message.tiles.shape[0];
-    this.selected = message.selected;
+    const place = message.ids.indexOf(message.selected);
+    this.selected = place < 0 ? null : place;
     this.atlas = atlasOf(message.tiles);
     this.rows.setAttribute("aria-label", message.label);
     this.rows.style.maxHeight = message.height ? `${message.height}px` : "";
@@ -89,7 +90,7 @@ class Wall {
     if (number === null) return;
     this.selected = number;
     this.draw();
-    this.setTriggerValue("picked", number);
+    this.setTriggerValue("picked", this.message.ids[number]);
   }
 
   move(event) {
