@@ -13,11 +13,6 @@ CHECKPOINTS = ROOT / "checkpoints"
 PATIENCE = 60_000  # ms; the machines that run this are small and shared
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright keeps an event loop in this thread, and Streamlit's harness wants none."""
-    items.sort(key=lambda item: "browser" in item.path.stem)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that a test computes or notes goes into the folders of whoever runs it."""

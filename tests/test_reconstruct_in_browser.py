@@ -5,84 +5,20 @@ import io
 import json
 import math
 import re
-import shutil
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from explorer.pictures import open_picture
 from explorer.reconstruction import encode_picture, render
 from explorer.samples import SAMPLES
+from tests.browser import act_and_wait, drawn, pixels
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint
 from vqvae.images import to_png
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 60_000  # ms; the machines that run this are small and shared
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser, app_url: str) -> Iterator[Page]:
-    """The first page, drawn; whatever the browser complains of fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    opened.goto(app_url)
-    drawn(opened)
-    yield opened
-    context.close()
-    assert not faults
-
-
-def drawn(page: Page) -> None:
-    expect(page.locator(".canvas[data-sequence]")).to_be_visible()
-
-
-def pixels(page: Page, panel: str) -> np.ndarray:
-    """What a panel's picture holds, exactly: uint8 [H, W, 3]."""
-    url = page.locator(f'[data-panel="{panel}"] .pixels').evaluate("canvas => canvas.toDataURL('image/png')")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
-
-
-def act_and_wait(page: Page, action) -> None:
-    """Do something that asks the server for new pixels, and wait until they are there."""
-    before = int(page.locator(".canvas").get_attribute("data-sequence"))
-    action()
-    page.wait_for_function(
-        """before => {
-            for (const host of document.querySelectorAll('*')) {
-                const canvas = host.shadowRoot?.querySelector('.canvas');
-                if (canvas && Number(canvas.dataset.sequence) > before) return true;
-            }
-            return false;
-        }""",
-        arg=before,
-    )
 
 
 def figure(page: Page, label: str) -> str:
