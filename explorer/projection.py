@@ -540,8 +540,10 @@ def _serve(exchange: Path) -> None:
 def _end_with_parent(exchange: Path) -> None:
     """Standard input is a pipe that nobody writes to: it ends when the parent does, however that died."""
     os.read(0, 1)  # not sys.stdin, whose lock would be in the way of an orderly exit
-    while exchange.exists():  # the other thread may have put a file back in the middle of it
+    for _ in range(100):  # the other thread may put a file back in the middle of it
         shutil.rmtree(exchange, ignore_errors=True)
+        if not exchange.exists():
+            break
     os._exit(1)
 
 
