@@ -36,11 +36,13 @@ class Decoder(nn.Module):
     """quantized and embedding, each [B, D, h, w] -> [B, 3, h·f, w·f], not clamped; f = 2 ** len(channels).
 
     The mirror of `Encoder`: `channels` and `blocks` are listed from the pixels to the latent grid. Convolutions only,
-    so a cell changes the pixels within their reach and none beyond, exactly: 4.5 cells with the default settings.
+    so a cell changes the pixels within their reach and none beyond, exactly: 36 pixels with the default settings.
     """
 
     def __init__(self, *, channels: tuple[int, ...], blocks: tuple[int, ...], embedding_dim: int, inputs: int) -> None:
         super().__init__()
+        spread = sum(depth << level + 1 for level, depth in enumerate(blocks)) + 2  # pixels: each 3 × 3 reaches one place
+        self.reach = -(-spread >> len(channels))  # whole cells, on each side
         self.stem = (Stem if inputs == 2 else OneInputStem)(embedding_dim, channels[-1])
         levels: list[nn.Module] = []
         for level in reversed(range(len(channels))):

@@ -101,6 +101,10 @@ class VQVAE(nn.Module):
     def stride(self) -> int:
         return self.config.stride
 
+    @property
+    def reach(self) -> int:
+        return self.decoder.reach
+
     def encode(self, images: Tensor) -> Encoding:
         """[B, 3, H, W] in [0, 1], any H and W -> Encoding; padded by reflection to the next multiple of the stride."""
         embedding = self.encoder(pad_to_multiple(images, self.stride)).float()

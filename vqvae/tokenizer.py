@@ -31,6 +31,11 @@ class Tokenizer(Protocol):
         """f, pixels per cell along each side."""
         ...
 
+    @property
+    def reach(self) -> int | None:
+        """How many cells further, on each side, a changed cell can change the decoded picture; None: everywhere."""
+        ...
+
     def encode(self, images: Tensor) -> Encoding:
         """[B, 3, H, W] in [0, 1] -> Encoding with h = ⌈H / f⌉ and w = ⌈W / f⌉."""
         ...

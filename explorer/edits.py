@@ -1,0 +1,95 @@
+"""An edit: a grid of indices and how much of the embedding goes with each cell, and what the decoder makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqvae.tokenizer import Encoding, Tokenizer
+from vqvae.window import redecode
+
+Rule = Literal["follow", "carry", "keep"]
+
+RULES: dict[Rule, str] = {
+    "follow": "An edited cell's embedding becomes its new code: the picture shows what the code says and nothing else.",
+    "carry": "An edited cell keeps what quantization lost of the old one: old residual, new code.",
+    "keep": "An edited cell's embedding stays the encoder's own: watch how far the decoder ignores the new code.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What a person made of a grid; the whole of it, not the steps."""
+
+    indices: np.ndarray  # [h, w] int64 in 0…K−1
+    weight: np.ndarray  # [h, w] float32, the blend of each cell: 0 the code alone, 1 its whole embedding
+    rule: Rule = "follow"
+
+    def with_weight(self, weight: float) -> Edit:
+        """The same with one blend for all cells."""
+        return replace(self, weight=np.full_like(self.weight, weight))
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """The decoder's two inputs, each [1, D, h, w]."""
+
+    quantized: Tensor
+    embedding: Tensor
+
+
+def unedited(base: Encoding, *, weight: float = 0.0, rule: Rule = "follow") -> Edit:
+    """The encoder's own grid, at one blend."""
+    indices = base.indices[0].numpy()
+    return Edit(indices, np.full(indices.shape, weight, np.float32), rule)
+
+
+def edited_cells(base: Encoding, edit: Edit) -> np.ndarray:
+    """Which cells have another code than the encoder gave them: [h, w] bool."""
+    return edit.indices != base.indices[0].numpy()
+
+
+def feed(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> Fed:
+    """What the decoder is given for an edit of a base [1, D, h, w].
+
+    At a cell with a new code q in place of q₀, with the embedding z, the second input is lerp(q, z′, blend), where the
+    rule says what z′ is: follow q, carry q + (z − q₀), keep z. At all other cells z′ = z.
+    """
+    indices = torch.from_numpy(edit.indices)[None]
+    quantized = tokenizer.lookup(indices)
+    embedding = base.embedding
+    edited = (indices != base.indices)[:, None]
+    if edit.rule == "follow":
+        embedding = torch.where(edited, quantized, embedding)
+    elif edit.rule == "carry":
+        embedding = torch.where(edited, quantized + (embedding - base.quantized), embedding)
+    weight = torch.from_numpy(edit.weight)[None, None]
+    return Fed(quantized, quantized.lerp(embedding, weight))
+
+
+class LiveDecoder:
+    """Decodes one edit after another of the same base, and of each only what it can have changed since the last."""
+
+    def __init__(self, tokenizer: Tokenizer, base: Encoding) -> None:
+        self.tokenizer = tokenizer
+        self.base = base
+        self._fed: Fed | None = None
+        self._decoded = torch.empty(0)
+
+    @torch.inference_mode()
+    def decode(self, edit: Edit) -> Tensor:
+        """[1, 3, h·f, w·f] in [0, 1], equal to decoding the whole edit; not to be written to."""
+        fed = feed(self.tokenizer, self.base, edit)
+        if self._fed is None:
+            decoded = self.tokenizer.decode(fed.quantized, fed.embedding)
+        else:
+            changed = (fed.quantized != self._fed.quantized) | (fed.embedding != self._fed.embedding)
+            decoded = redecode(
+                self.tokenizer, fed.quantized, fed.embedding, before=self._decoded, changed=changed[0].any(0)
+            )
+        self._fed, self._decoded = fed, decoded
+        return decoded

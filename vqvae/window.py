@@ -1,0 +1,88 @@
+"""Decoding a part of the grid: after a small change only the pixels that it can reach are decoded again.
+
+A decoder of convolutions is local: a cell changes pixels no further than `reach` cells away. So pixels are right when
+all cells within the reach are there, and those of a crop's rim, where its zero padding stands for cells that exist,
+are thrown away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vqvae.tokenizer import Tokenizer
+
+WHOLE_FROM = 0.75  # of the grid: a crop this large saves nothing over decoding it all
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of cells, the last row and column not included."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @classmethod
+    def around(cls, cells: Tensor) -> Window | None:
+        """The smallest window that holds all true cells of a mask [h, w]; None where none is."""
+        rows, columns = cells.any(1).nonzero(), cells.any(0).nonzero()
+        if not len(rows):
+            return None
+        return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+
+    def grown(self, by: int, *, rows: int, columns: int) -> Window:
+        """The same with so many more cells on each side, as far as there are any."""
+        return Window(
+            max(0, self.top - by), max(0, self.left - by), min(rows, self.bottom + by), min(columns, self.right + by)
+        )
+
+    @property
+    def cells(self) -> int:
+        return (self.bottom - self.top) * (self.right - self.left)
+
+    def of(self, grid: Tensor, *, scale: int = 1) -> Tensor:
+        """This part of [..., h·scale, w·scale], as a view."""
+        return grid[..., self.top * scale : self.bottom * scale, self.left * scale : self.right * scale]
+
+    def relative_to(self, outer: Window) -> Window:
+        """The same cells, counted from the corner of a window that holds them."""
+        return Window(
+            self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left
+        )
+
+
+def decode_window(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, window: Window) -> Tensor:
+    """The pixels of a window, [B, 3, rows·f, columns·f] in [0, 1], equal to those of the whole picture decoded.
+
+    quantized, embedding: [B, D, h, w], the whole grid. Costs a decode of the window with its surroundings.
+    """
+    rows, columns = quantized.shape[-2:]
+    crop = Window(0, 0, rows, columns)
+    if tokenizer.reach is not None:
+        crop = window.grown(tokenizer.reach, rows=rows, columns=columns)
+    decoded = tokenizer.decode(
+        *(crop.of(part).contiguous(memory_format=torch.channels_last) for part in (quantized, embedding))
+    )
+    return window.relative_to(crop).of(decoded, scale=tokenizer.stride)
+
+
+def redecode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, before: Tensor, changed: Tensor) -> Tensor:
+    """The whole picture after a change, [1, 3, h·f, w·f] in [0, 1], with only what the change can reach decoded again.
+
+    before: the picture before it; changed: [h, w] bool, the cells of which either input differs from then.
+    """
+    box = Window.around(changed)
+    if box is None:
+        return before
+    rows, columns = changed.shape
+    reach = tokenizer.reach
+    if reach is None or box.grown(2 * reach, rows=rows, columns=columns).cells > WHOLE_FROM * rows * columns:
+        return tokenizer.decode(quantized, embedding)
+    window = box.grown(reach, rows=rows, columns=columns)
+    after = before.clone()
+    window.of(after, scale=tokenizer.stride).copy_(decode_window(tokenizer, quantized, embedding, window))
+    return after
