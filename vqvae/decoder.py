@@ -41,7 +41,7 @@ class Decoder(nn.Module):
 
     def __init__(self, *, channels: tuple[int, ...], blocks: tuple[int, ...], embedding_dim: int, inputs: int) -> None:
         super().__init__()
-        spread = sum(depth << level + 1 for level, depth in enumerate(blocks)) + 2  # pixels: each 3 × 3 reaches one place
+        spread = sum(depth << level + 1 for level, depth in enumerate(blocks)) + 2  # pixels, by the 3 × 3 convolutions
         self.reach = -(-spread >> len(channels))  # whole cells, on each side
         self.stem = (Stem if inputs == 2 else OneInputStem)(embedding_dim, channels[-1])
         levels: list[nn.Module] = []
