@@ -78,3 +78,8 @@ def act_and_wait(page: Page, action: Callable[[], object]) -> None:
     before = page.locator(".canvas").get_attribute("data-sequence")
     action()
     expect(page.locator(".canvas")).not_to_have_attribute("data-sequence", before or "")
+
+
+def at_rest(page: Page) -> None:
+    """The server has run the page to its end: what a click asks for now is not replaced under it."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import pixels_of
+from tests.browser import at_rest, pixels_of
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint
 from vqvae.images import to_png
@@ -97,6 +97,7 @@ def test_a_click_on_the_map_opens_that_code(codebook):
 
 
 def test_the_vector_that_is_downloaded_is_the_codes_own(codebook):
+    at_rest(codebook)
     with codebook.expect_download() as waiting:
         codebook.get_by_role("button", name="Vector (.npy)").click()
     vector = np.load(io.BytesIO(waiting.value.path().read_bytes()), allow_pickle=False)

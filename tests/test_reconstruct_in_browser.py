@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from explorer.pictures import open_picture
 from explorer.reconstruction import encode_picture, render
 from explorer.samples import SAMPLES
-from tests.browser import act_and_wait, drawn, pixels
+from tests.browser import act_and_wait, at_rest, drawn, pixels
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint
 from vqvae.images import to_png
@@ -203,6 +203,7 @@ def test_downloads_hold_exactly_what_is_on_the_screen(page):
     act_and_wait(page, lambda: page.locator(".switch").click())
 
     def download(name: str) -> bytes:
+        at_rest(page)
         with page.expect_download() as waiting:
             page.get_by_role("button", name=name).click()
         return waiting.value.path().read_bytes()

@@ -30,6 +30,6 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     return b"".join([len(text).to_bytes(4, "little"), text, *parts])
 
 
-def script(path: Path) -> str:
-    """A component's JavaScript with `unpack` beside it; Streamlit takes one module, so the two are joined here."""
-    return f"{path.read_text()}\n{_UNPACK.read_text()}"
+def script(*paths: Path) -> str:
+    """A component's JavaScript with `unpack` beside it; Streamlit takes one module, so the files are joined here."""
+    return "\n".join(path.read_text() for path in (*paths, _UNPACK))

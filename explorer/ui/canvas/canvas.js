@@ -16,85 +16,6 @@ export default function ({ parentElement, data, setStateValue }) {
   return () => canvas.unmount();
 }
 
-// --- the wire -------------------------------------------------------------------------------------------------------
-
-/** One request in flight; of those that wait, only the newest is sent. */
-class Transport {
-  constructor(compose) {
-    this.compose = compose; // () -> the whole request, as of now
-    this.sequence = 0;
-    this.answered = 0;
-    this.waiting = false;
-    this.setStateValue = null;
-  }
-
-  get pending() {
-    return this.waiting || this.answered < this.sequence;
-  }
-
-  request() {
-    const lost = this.answered < this.sequence && performance.now() - this.sentAt > 5000;
-    if (this.answered < this.sequence && !lost) {
-      this.waiting = true;
-      return;
-    }
-    this.waiting = false;
-    this.sequence += 1;
-    this.sentAt = performance.now();
-    this.setStateValue("request", { sequence: this.sequence, ...this.compose() });
-  }
-
-  /** Whether an answer is news: never draw one that is older than what is shown. */
-  accept(sequence) {
-    if (sequence < this.answered) return false;
-    this.sequence = Math.max(this.sequence, sequence);
-    this.answered = sequence;
-    if (this.waiting) this.request();
-    return true;
-  }
-}
-
-// --- pictures -------------------------------------------------------------------------------------------------------
-
-/** Piecewise linear dark-to-bright ramp for the error map: black, purple, orange, pale yellow. */
-const ERROR_STOPS = [[8, 6, 20], [92, 24, 110], [226, 82, 66], [253, 231, 160]];
-const ERROR_FULL = 64; // mean absolute difference, in levels of 255, that is drawn brightest
-
-function errorColour(difference) {
-  const place = Math.min(1, difference / ERROR_FULL) * (ERROR_STOPS.length - 1);
-  const low = Math.min(Math.floor(place), ERROR_STOPS.length - 2);
-  return ERROR_STOPS[low].map((value, i) => value + (place - low) * (ERROR_STOPS[low + 1][i] - value));
-}
-const ERROR_RAMP = Array.from({ length: 256 }, (_, i) => errorColour((i / 255) * ERROR_FULL));
-
-/** Fill a <canvas> from [height, width, 3] bytes. */
-function paint(element, { shape: [height, width], values }) {
-  element.width = width;
-  element.height = height;
-  const image = new ImageData(width, height);
-  for (let from = 0, to = 0; from < values.length; from += 3, to += 4) {
-    image.data[to] = values[from];
-    image.data[to + 1] = values[from + 1];
-    image.data[to + 2] = values[from + 2];
-    image.data[to + 3] = 255;
-  }
-  element.getContext("2d").putImageData(image, 0, 0);
-}
-
-/** Mean absolute difference over the channels, through the ramp: [H, W, 3] bytes. */
-function errorMap(original, reconstruction) {
-  const [a, b] = [original.values, reconstruction.values];
-  const values = new Uint8Array(a.length);
-  for (let i = 0; i < a.length; i += 3) {
-    const sum = Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]);
-    const colour = ERROR_RAMP[Math.min(255, Math.round((sum / 3 / ERROR_FULL) * 255))];
-    values[i] = colour[0];
-    values[i + 1] = colour[1];
-    values[i + 2] = colour[2];
-  }
-  return { shape: original.shape, values };
-}
-
 // --- the component --------------------------------------------------------------------------------------------------
 
 const MARKUP = `
@@ -141,7 +62,6 @@ function panelMarkup(name, title) {
 }
 
 const PANELS = ["original", "reconstruction", "error", "codes"];
-const MOST_ZOOM = 24;
 const NARROW = 640; // CSS pixels, as in canvas.css
 const TALLEST = "24rem"; // of a picture
 const READABLE_CELL = 26; // CSS pixels along a cell from which its index is written into it
@@ -157,7 +77,7 @@ class Canvas {
     this.layers = null; // what stays the same while the content does: original, indices, colours
     this.local = { blend: 1, uses_embedding: true, cell: null, view: "side", panel: "error" };
     this.hover = null;
-    this.zoom = { scale: 1, x: 0.5, y: 0.5 }; // the point of the picture that is in the middle of each viewport
+    this.zoom = new Zoom(); // the same in all panels
     this.divide = 0.5;
     this.dragging = false; // the blend slider is being moved
     this.transport = new Transport(() => ({
@@ -172,6 +92,7 @@ class Canvas {
   }
 
   unmount() {
+    this.transport.stop();
     this.resizes.disconnect();
   }
 
@@ -203,7 +124,7 @@ class Canvas {
     if (message.original) {
       const { content, original, indices, colours } = message;
       this.layers = { content, original, indices, colours, counts: countOf(indices.values) };
-      if (changed) Object.assign(this, { hover: null, zoom: { scale: 1, x: 0.5, y: 0.5 } });
+      if (changed) Object.assign(this, { hover: null, zoom: new Zoom() });
       paint(this.panels.original.pixels, original);
       paint(this.panels.reconstruction.before, original);
       paint(this.panels.codes.pixels, colours);
@@ -254,18 +175,14 @@ class Canvas {
         const box = viewport.getBoundingClientRect();
         if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 4) drag.moved = true;
         if (drag.divider) this.setDivide((event.clientX - box.left) / box.width);
-        else if (drag.moved && this.zoom.scale > 1) {
-          const { scale } = this.zoom;
-          this.setZoom(scale, drag.from.x - (event.clientX - drag.x) / box.width / scale,
-            drag.from.y - (event.clientY - drag.y) / box.height / scale);
-        }
+        else if (drag.moved) this.setZoom(drag.from.moved(box, event.clientX - drag.x, event.clientY - drag.y));
       }
       this.setHover(this.cellAt(viewport, event));
     });
     viewport.addEventListener("pointerleave", () => this.setHover(null));
     viewport.addEventListener("pointerdown", (event) => {
       if (event.button) return;
-      drag = { x: event.clientX, y: event.clientY, from: { ...this.zoom }, divider: event.target === divider };
+      drag = { x: event.clientX, y: event.clientY, from: this.zoom, divider: event.target === divider };
       viewport.setPointerCapture(event.pointerId);
     });
     viewport.addEventListener("pointerup", (event) => {
@@ -279,10 +196,7 @@ class Canvas {
     viewport.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && !event.metaKey && this.zoom.scale === 1) return; // scroll the page
       event.preventDefault();
-      const at = this.pointAt(viewport, event);
-      const scale = clamp(this.zoom.scale * Math.exp(-event.deltaY / 300), 1, MOST_ZOOM);
-      const kept = this.zoom.scale / scale; // the point under the pointer stays there
-      this.setZoom(scale, at.x + (this.zoom.x - at.x) * kept, at.y + (this.zoom.y - at.y) * kept);
+      this.setZoom(this.zoom.times(Math.exp(-event.deltaY / 300), this.pointAt(viewport, event)));
     }, { passive: false });
     viewport.addEventListener("keydown", (event) => {
       if (event.target === divider) this.moveDivider(event);
@@ -308,21 +222,21 @@ class Canvas {
   }
 
   zoomButton(which) {
-    if (which === "reset") this.setZoom(1, 0.5, 0.5);
-    else this.setZoom(clamp(this.zoom.scale * (which === "in" ? 1.6 : 1 / 1.6), 1, MOST_ZOOM), ...this.zoomCentre());
+    if (which === "reset") this.setZoom(new Zoom());
+    else this.setZoom(this.zoomedTo(this.local.cell).times(which === "in" ? 1.6 : 1 / 1.6));
   }
 
-  zoomCentre() {
-    const { cell } = this.local; // zooming in by button goes to the selected cell
-    if (!cell || !this.layers || this.zoom.scale > 1) return [this.zoom.x, this.zoom.y];
+  /** Zooming in by button goes to the selected cell. */
+  zoomedTo(cell) {
+    if (!cell || !this.layers || this.zoom.scale > 1) return this.zoom;
     const [height, width] = this.layers.original.shape;
     const { stride } = this.message;
-    return [((cell[1] + 0.5) * stride) / width, ((cell[0] + 0.5) * stride) / height];
+    const [y, x] = [((cell[0] + 0.5) * stride) / height, ((cell[1] + 0.5) * stride) / width];
+    return Object.assign(new Zoom(), { x, y });
   }
 
-  setZoom(scale, x, y) {
-    const margin = 0.5 / scale;
-    this.zoom = { scale, x: clamp(x, margin, 1 - margin), y: clamp(y, margin, 1 - margin) };
+  setZoom(zoom) {
+    this.zoom = zoom;
     this.draw();
   }
 
@@ -341,12 +255,7 @@ class Canvas {
 
   /** Where in the picture an event is: x and y in 0…1. */
   pointAt(viewport, event) {
-    const box = viewport.getBoundingClientRect();
-    const { scale, x, y } = this.zoom;
-    return {
-      x: x + ((event.clientX - box.left) / box.width - 0.5) / scale,
-      y: y + ((event.clientY - box.top) / box.height - 0.5) / scale,
-    };
+    return this.zoom.pointAt(viewport.getBoundingClientRect(), event);
   }
 
   cellAt(viewport, event) {
@@ -403,15 +312,12 @@ class Canvas {
   place({ viewport, pixels, before }) {
     const [height, width] = this.layers.original.shape;
     const [rows, columns] = this.layers.indices.shape;
-    const { scale, x, y } = this.zoom;
+    const { scale, x } = this.zoom;
     const { stride } = this.message;
     for (const element of [pixels, before]) {
       // The grid of codes covers the padding too: its last cells may reach beyond the picture.
       const codes = pixels === this.panels.codes.pixels;
-      element.style.width = `${100 * scale * (codes ? (columns * stride) / width : 1)}%`;
-      element.style.height = `${100 * scale * (codes ? (rows * stride) / height : 1)}%`;
-      element.style.left = `${100 * (0.5 - x * scale)}%`;
-      element.style.top = `${100 * (0.5 - y * scale)}%`;
+      this.zoom.place(element, codes ? (columns * stride) / width : 1, codes ? (rows * stride) / height : 1);
     }
     const left = 0.5 - x * scale; // of the picture, in viewports
     before.style.clipPath = `inset(0 ${100 * (1 - clamp((this.divide - left) / scale, 0, 1))}% 0 0)`;
@@ -513,40 +419,4 @@ class Canvas {
     const text = `in row ${cell[0]}, column ${cell[1]} · ${number === 1 ? "only here" : `${number} cells of this picture`}`;
     readout.replaceChildren(swatch, textElement("b", `Code ${code}`), textElement("span", text));
   }
-}
-
-// --- small things ---------------------------------------------------------------------------------------------------
-
-function clamp(value, low, high) {
-  return Math.min(high, Math.max(low, value));
-}
-
-function same(one, other) {
-  return one === other || (one && other && one[0] === other[0] && one[1] === other[1]) || false;
-}
-
-function countOf(values) {
-  const counts = new Map();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return counts;
-}
-
-function textElement(tag, text) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
-}
-
-function accent(element) {
-  return getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
-}
-
-/** A frame that shows on any picture: a line with a dark one on either side. */
-function outline(brush, [x, y, side], colour, width) {
-  brush.lineWidth = width + 2;
-  brush.strokeStyle = "rgba(0, 0, 0, 0.75)";
-  brush.strokeRect(x, y, side, side);
-  brush.lineWidth = width;
-  brush.strokeStyle = colour;
-  brush.strokeRect(x, y, side, side);
 }

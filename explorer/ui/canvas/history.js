@@ -1,0 +1,173 @@
+// The editor's history: a list of operations, each of which can be switched off, and how many of them are done.
+//
+// The state is what the operations make of the initial one. Some states on the way are kept, so that it costs little
+// to go anywhere among thousands of entries.
+
+const HISTORY_STEP = 32; // entries from one kept state to the next
+const HISTORY_STROKES = ["paint", "erase", "runner-up", "blend"]; // drawn place by place
+
+class History {
+  constructor(initialState, context) {
+    this.initial = initialState;
+    this.context = { ...context, initial: initialState };
+    this.entries = []; // { id, label, on, operation }, oldest first; ids are never used again
+    this.position = 0; // how many entries are done; those that follow are undone
+    this.state = initialState;
+    this.kept = [initialState]; // the state after every HISTORY_STEP entries, at least as far as the position
+    this.stroke = null; // the newest operation, and what was there before it, while it can be extended
+    this.lastId = 0;
+  }
+
+  /** A document that toJSON made -> History; null when any part of it does not fit this grid and so many codes. */
+  static fromJSON(document, initialState, context, codes) {
+    const { rows, columns } = initialState;
+    if (document?.version !== 1 || document.rows !== rows || document.columns !== columns) return null;
+    if (!Array.isArray(document.entries) || !toolWhole(document.position, 0, document.entries.length)) return null;
+    const history = new History(initialState, context);
+    for (const entry of document.entries) {
+      const operation = checkOperation(entry?.operation, { rows, columns, codes });
+      if (!operation || typeof entry.on !== "boolean") return null;
+      history.entries.push(historyEntry(history.freshId(), operation, entry.on));
+    }
+    history.goTo(document.position);
+    return history;
+  }
+
+  toJSON() {
+    const { rows, columns } = this.initial;
+    const entries = this.entries.map(({ operation, on }) => ({ operation, on }));
+    return { version: 1, rows, columns, entries, position: this.position };
+  }
+
+  // --- what the person does; each returns the state it leads to
+
+  /** Add an operation, and drop what was undone; one that changes nothing is not added. */
+  do(operation) {
+    return this.add(operation, this.freshId());
+  }
+
+  /**
+   * Go on with the operation that was done last: more places of a brush stroke, another place of a paste.
+   *
+   * It stays one entry, with one id. After anything else, and for another tool or colour, this is `do`.
+   */
+  extend(operation) {
+    const { stroke } = this;
+    if (!stroke || !historyGoesOn(stroke.operation, operation)) return this.do(operation);
+    if (this.position > stroke.position) {
+      this.entries.length = this.position = stroke.position;
+      this.forgetAfter(stroke.position);
+      this.state = stroke.before;
+    }
+    return this.add(historyJoined(stroke.operation, operation), stroke.id);
+  }
+
+  /** Back to the initial state; an entry like any other. */
+  clear() {
+    return this.do({ tool: "clear" });
+  }
+
+  /** Undo the newest entry that is on. */
+  undo() {
+    let last = this.position - 1;
+    while (last >= 0 && !this.entries[last].on) last -= 1;
+    return last < 0 ? this.state : this.goTo(last);
+  }
+
+  /** Redo the next entry that is on, and pass those that are off beside it. */
+  redo() {
+    if (!this.canRedo) return this.state;
+    let next = this.position;
+    while (!this.entries[next].on) next += 1;
+    do next += 1;
+    while (next < this.entries.length && !this.entries[next].on);
+    return this.goTo(next);
+  }
+
+  get canUndo() {
+    return this.entries.some(({ on }, number) => on && number < this.position);
+  }
+
+  get canRedo() {
+    return this.entries.some(({ on }, number) => on && number >= this.position);
+  }
+
+  /** Switch an entry off or on, and replay the rest. */
+  toggle(number) {
+    const entry = this.entries[number];
+    if (!entry) return this.state;
+    this.entries[number] = historyEntry(entry.id, entry.operation, !entry.on);
+    this.forgetAfter(number);
+    return this.goTo(this.position);
+  }
+
+  /** Have so many entries done. */
+  goTo(position) {
+    this.stroke = null;
+    this.position = Math.min(Math.max(0, position), this.entries.length);
+    this.state = this.stateAt(this.position);
+    return this.state;
+  }
+
+  /** The state after each entry that is done and on, oldest first. */
+  states() {
+    let state = this.initial;
+    const done = this.entries.slice(0, this.position).filter(({ on }) => on);
+    return done.map(({ operation }) => (state = applyOperation(state, operation, this.context)));
+  }
+
+  // --- how it is kept
+
+  freshId() {
+    this.lastId += 1;
+    return this.lastId;
+  }
+
+  add(operation, id) {
+    const plain = operation.places ? { ...operation, places: [...operation.places] } : operation;
+    this.stroke = { operation: plain, id, before: this.state, position: this.position };
+    const state = applyOperation(this.state, plain, this.context);
+    if (state === this.state) return state;
+    this.entries.length = this.position;
+    this.forgetAfter(this.position);
+    this.entries.push(historyEntry(id, plain, true));
+    this.position += 1;
+    this.state = state;
+    this.keep(this.position, state);
+    return state;
+  }
+
+  stateAt(position) {
+    let number = Math.min(Math.floor(position / HISTORY_STEP), this.kept.length - 1) * HISTORY_STEP;
+    let state = this.kept[number / HISTORY_STEP];
+    for (; number < position; number += 1) {
+      const { on, operation } = this.entries[number];
+      this.keep(number, state);
+      if (on) state = applyOperation(state, operation, this.context);
+    }
+    this.keep(position, state);
+    return state;
+  }
+
+  keep(position, state) {
+    if (position % HISTORY_STEP === 0) this.kept[position / HISTORY_STEP] = state;
+  }
+
+  forgetAfter(position) {
+    this.kept.length = Math.min(this.kept.length, Math.floor(position / HISTORY_STEP) + 1);
+  }
+}
+
+function historyEntry(id, operation, on) {
+  return Object.freeze({ id, label: describeOperation(operation), on, operation });
+}
+
+/** Whether two operations can be one stroke: alike in all but where they are. */
+function historyGoesOn(earlier, later) {
+  return earlier.tool === later.tool && earlier.code === later.code && earlier.percent === later.percent;
+}
+
+function historyJoined(earlier, later) {
+  if (!HISTORY_STROKES.includes(later.tool)) return later;
+  return { ...later, places: [...new Set([...earlier.places, ...later.places])] };
+}

@@ -1,0 +1,173 @@
+// What our pictures with a grid have in common: how they ask for new pixels, paint, zoom and mark. Joined before the
+// module of each component that uses it.
+
+// --- the wire -------------------------------------------------------------------------------------------------------
+
+const PATIENCE = 5000; // ms until a request without an answer is taken for lost
+
+/** One request in flight; of those that wait, only the newest is sent. */
+class Transport {
+  constructor(compose) {
+    this.compose = compose; // () -> the whole request, as of now
+    this.sequence = 0;
+    this.answered = 0;
+    this.waiting = false;
+    this.setStateValue = null; // of the newest message: Streamlit makes new setters for each
+    this.retry = 0;
+  }
+
+  get pending() {
+    return this.waiting || this.answered < this.sequence;
+  }
+
+  request() {
+    const lost = this.answered < this.sequence && performance.now() - this.sentAt > PATIENCE;
+    if (this.answered < this.sequence && !lost) {
+      this.waiting = true;
+      return;
+    }
+    this.waiting = false;
+    this.sequence += 1;
+    this.sentAt = performance.now();
+    this.send({ sequence: this.sequence, ...this.compose() });
+    clearTimeout(this.retry); // a dropped connection swallows requests: say it again until it is answered
+    this.retry = setTimeout(() => this.pending && this.request(), PATIENCE + 100);
+  }
+
+  /** The one place that knows how a request travels. */
+  send(request) {
+    this.setStateValue("request", request);
+  }
+
+  stop() {
+    clearTimeout(this.retry);
+  }
+
+  /** Whether an answer is news: never draw one that is older than what is shown. */
+  accept(sequence) {
+    if (sequence < this.answered) return false;
+    this.sequence = Math.max(this.sequence, sequence);
+    this.answered = sequence;
+    if (this.waiting) this.request();
+    return true;
+  }
+}
+
+// --- pictures -------------------------------------------------------------------------------------------------------
+
+/** Piecewise linear dark-to-bright ramp for the error map: black, purple, orange, pale yellow. */
+const ERROR_STOPS = [[8, 6, 20], [92, 24, 110], [226, 82, 66], [253, 231, 160]];
+const ERROR_FULL = 64; // mean absolute difference, in levels of 255, that is drawn brightest
+
+function errorColour(difference) {
+  const place = Math.min(1, difference / ERROR_FULL) * (ERROR_STOPS.length - 1);
+  const low = Math.min(Math.floor(place), ERROR_STOPS.length - 2);
+  return ERROR_STOPS[low].map((value, i) => value + (place - low) * (ERROR_STOPS[low + 1][i] - value));
+}
+const ERROR_RAMP = Array.from({ length: 256 }, (_, i) => errorColour((i / 255) * ERROR_FULL));
+
+/** Fill a <canvas> from [height, width, 3] bytes. */
+function paint(element, { shape: [height, width], values }) {
+  element.width = width;
+  element.height = height;
+  const image = new ImageData(width, height);
+  for (let from = 0, to = 0; from < values.length; from += 3, to += 4) {
+    image.data[to] = values[from];
+    image.data[to + 1] = values[from + 1];
+    image.data[to + 2] = values[from + 2];
+    image.data[to + 3] = 255;
+  }
+  element.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** Mean absolute difference over the channels, through the ramp: [H, W, 3] bytes. */
+function errorMap(original, reconstruction) {
+  const [a, b] = [original.values, reconstruction.values];
+  const values = new Uint8Array(a.length);
+  for (let i = 0; i < a.length; i += 3) {
+    const sum = Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]);
+    const colour = ERROR_RAMP[Math.min(255, Math.round((sum / 3 / ERROR_FULL) * 255))];
+    values[i] = colour[0];
+    values[i + 1] = colour[1];
+    values[i + 2] = colour[2];
+  }
+  return { shape: original.shape, values };
+}
+
+// --- zoom -----------------------------------------------------------------------------------------------------------
+
+const MOST_ZOOM = 24;
+
+/** How a picture lies in its viewport: `scale` times as large as fits, the point x, y (in 0…1) in the middle. */
+class Zoom {
+  constructor(scale = 1, x = 0.5, y = 0.5) {
+    this.scale = clamp(scale, 1, MOST_ZOOM);
+    const margin = 0.5 / this.scale;
+    this.x = clamp(x, margin, 1 - margin);
+    this.y = clamp(y, margin, 1 - margin);
+  }
+
+  /** Where in the picture a point of the screen is: x and y in 0…1 while it is over the picture. */
+  pointAt(box, event) {
+    return {
+      x: this.x + ((event.clientX - box.left) / box.width - 0.5) / this.scale,
+      y: this.y + ((event.clientY - box.top) / box.height - 0.5) / this.scale,
+    };
+  }
+
+  /** Larger or smaller, with the point `at` of the picture where it is on the screen. */
+  times(factor, at = this) {
+    const scale = clamp(this.scale * factor, 1, MOST_ZOOM);
+    const kept = this.scale / scale;
+    return new Zoom(scale, at.x + (this.x - at.x) * kept, at.y + (this.y - at.y) * kept);
+  }
+
+  /** Moved by so many CSS pixels of a viewport. */
+  moved(box, right, down) {
+    return new Zoom(this.scale, this.x - right / box.width / this.scale, this.y - down / box.height / this.scale);
+  }
+
+  /** Put an element that covers so many pictures (1 is the picture itself) behind its viewport. */
+  place(element, across = 1, down = 1) {
+    element.style.width = `${100 * this.scale * across}%`;
+    element.style.height = `${100 * this.scale * down}%`;
+    element.style.left = `${100 * (0.5 - this.x * this.scale)}%`;
+    element.style.top = `${100 * (0.5 - this.y * this.scale)}%`;
+  }
+}
+
+// --- small things ---------------------------------------------------------------------------------------------------
+
+function clamp(value, low, high) {
+  return Math.min(high, Math.max(low, value));
+}
+
+function same(one, other) {
+  return one === other || (one && other && one[0] === other[0] && one[1] === other[1]) || false;
+}
+
+function countOf(values) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
+}
+
+function textElement(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+function accent(element) {
+  return getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
+}
+
+/** A frame that shows on any picture: a line with a dark one on either side. */
+function outline(brush, [x, y, side], colour, width) {
+  brush.lineWidth = width + 2;
+  brush.strokeStyle = "rgba(0, 0, 0, 0.75)";
+  brush.strokeRect(x, y, side, side);
+  brush.lineWidth = width;
+  brush.strokeStyle = colour;
+  brush.strokeRect(x, y, side, side);
+}
