@@ -69,19 +69,16 @@ class History {
 
   /** Undo the newest entry that is on. */
   undo() {
-    let last = this.position - 1;
-    while (last >= 0 && !this.entries[last].on) last -= 1;
+    const last = this.entries.findLastIndex(({ on }, number) => on && number < this.position);
     return last < 0 ? this.state : this.goTo(last);
   }
 
   /** Redo the next entry that is on, and pass those that are off beside it. */
   redo() {
-    if (!this.canRedo) return this.state;
-    let next = this.position;
-    while (!this.entries[next].on) next += 1;
-    do next += 1;
-    while (next < this.entries.length && !this.entries[next].on);
-    return this.goTo(next);
+    const next = this.entries.findIndex(({ on }, number) => on && number >= this.position);
+    if (next < 0) return this.state;
+    const beyond = this.entries.findIndex(({ on }, number) => on && number > next);
+    return this.goTo(beyond < 0 ? this.entries.length : beyond);
   }
 
   get canUndo() {

@@ -1,10 +1,10 @@
 // The editor's tools: what each does to a grid of codes, as pure functions on plain data; no DOM.
 //
-// A state is { rows, columns, indices: Uint32Array, weights: Int16Array } and is never changed. A place is row * columns
-// + column, a cell [row, column]; a rectangle's bottom and right are not included, as in vqvae/window.py. A weight is
-// how much of the embedding is blended in at a cell, in percent, -50…150, or UNPAINTED: as much as the slider says.
-// A context is { base, runnerUp: Uint32Array } by place, what the encoder took first and second, and `initial`, the
-// state that "clear" goes back to; without it that is the encoder's grid.
+// A state is { rows, columns, indices: Uint32Array, weights: Int16Array } and is never changed. A place is
+// row * columns + column, a cell [row, column]; a rectangle's bottom and right are not included, as in vqvae/window.py.
+// A weight is how much of the embedding is blended in at a cell, in percent, −50…150, or UNPAINTED: as much as the
+// slider says. A context is { base, runnerUp: Uint32Array }, the codes that the encoder took first and second, by place,
+// and `initial`, the state that "clear" goes back to; without it that is the encoder's grid.
 
 const UNPAINTED = -32768;
 
@@ -149,12 +149,12 @@ function changedPlaces(state, base) {
 
 /** What lies in a rectangle, as far as it is on the grid: { rows, columns, indices, weights }, plain lists. */
 function copyClip(state, { top, left, bottom, right }) {
-  const [first, leftmost] = [Math.max(0, top), Math.max(0, left)];
-  const on = { top: first, left: leftmost, bottom: Math.min(state.rows, bottom), right: Math.min(state.columns, right) };
-  const places = rectanglePlaces(on, state.columns);
+  const [first, last] = [Math.max(0, top), Math.min(state.rows, bottom)];
+  const [from, to] = [Math.max(0, left), Math.min(state.columns, right)];
+  const places = rectanglePlaces({ top: first, left: from, bottom: last, right: to }, state.columns);
   return {
-    rows: Math.max(0, on.bottom - on.top),
-    columns: Math.max(0, on.right - on.left),
+    rows: Math.max(0, last - first),
+    columns: Math.max(0, to - from),
     indices: places.map((place) => state.indices[place]),
     weights: places.map((place) => state.weights[place]),
   };
@@ -231,10 +231,11 @@ function toolFlood({ rows, columns, indices }, start) {
   for (let next = 0; next < places.length; next += 1) {
     const place = places[next];
     const column = place % columns;
-    const beside = [place - columns, place + columns, column > 0 ? place - 1 : -1, column < columns - 1 ? place + 1 : -1];
+    const beside = [place - columns, place + columns];
+    if (column > 0) beside.push(place - 1);
+    if (column < columns - 1) beside.push(place + 1);
     for (const neighbour of beside) {
-      if (neighbour < 0 || neighbour >= seen.length || seen[neighbour]) continue;
-      if (indices[neighbour] !== indices[start]) continue;
+      if (seen[neighbour] || indices[neighbour] !== indices[start]) continue; // above and below the grid it is undefined
       seen[neighbour] = 1;
       places.push(neighbour);
     }
