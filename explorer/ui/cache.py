@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer import codes, dossier, patches, pictures, projection, reconstruction, sets, usage
+from explorer import codes, dossier, patches, pictures, projection, reconstruction, sets, usage, walkthrough
 from explorer.folders import checkpoints_folder
 from explorer.patches import Index, Occurrences
 from explorer.pictures import Picture
@@ -70,6 +70,20 @@ def size_figures(
     fingerprint: str, picture_key: str, codes: int, _picture: Picture, _encoded: EncodedPicture
 ) -> list[Figure]:
     return reconstruction.size_figures(_picture, _encoded, codes=codes)
+
+
+@st.cache_data(max_entries=128, show_spinner="Measuring what the decoder listens to")
+def listening(
+    fingerprint: str, picture_key: str, inputs: int, _tokenizer: Tokenizer, _encoded: EncodedPicture, _picture: Picture
+) -> walkthrough.Listening:
+    """What a picture comes out as with each of the decoder's inputs on, off and wrong."""
+    return walkthrough.listen(_tokenizer, _encoded, _picture, inputs=inputs)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def all_gaps(fingerprint: str, picture_key: str, _tokenizer: Tokenizer, _encoded: EncodedPicture) -> np.ndarray:
+    """How nearly each cell of a picture took another code: float64 [h, w]."""
+    return walkthrough.all_gaps(_tokenizer, _encoded)
 
 
 # --- the codebook

@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from explorer.edits import Rule
 from explorer.pictures import WORKING_SIZES
 from explorer.projection import ProjectionSettings
 
@@ -49,6 +50,9 @@ class Session:
     map_colour: str = "decoded colour"
     map_patches: bool = False
     map_layout: ProjectionSettings = DEFAULT_LAYOUT
+    step: str = "patch"  # of the walkthrough, which is open
+    tried: frozenset[str] = frozenset()  # tasks of the walkthrough that were done
+    tried_rule: Rule = "follow"  # of the edit that they ask for
 
     def embedding_on(self, inputs: int) -> bool:
         """Whether a decoder with so many inputs is given the embedding."""
@@ -89,6 +93,16 @@ class Session:
 
     def with_map(self, *, colour: str, patches: bool, layout: ProjectionSettings) -> Session:
         return replace(self, map_colour=colour, map_patches=patches, map_layout=layout)
+
+    def with_step(self, step: str) -> Session:
+        return replace(self, step=step)
+
+    def with_tried(self, *tasks: str) -> Session:
+        """The same with these tasks done, whatever is done already."""
+        return self if self.tried.issuperset(tasks) else replace(self, tried=self.tried.union(tasks))
+
+    def with_tried_rule(self, rule: Rule) -> Session:
+        return replace(self, tried_rule=rule)
 
     def with_image_set(self, source: str) -> Session:
         return replace(self, image_set=source)
