@@ -1,0 +1,460 @@
+"""What can be asked about an edit, each against a slow plain computation with whole pictures decoded."""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from explorer import probes
+from explorer.edits import Edit, Rule, feed, unedited
+from explorer.probes import Cell, cycle_check, decode_each, difference, edit_figures, influence, margins
+from tests.toys import assert_one_sentence, toy_images, toy_model
+from vqvae.errors import BadInput
+from vqvae.model import VQVAE
+from vqvae.tokenizer import Encoding, Tokenizer
+from vqvae.window import Window
+
+F, CODES, ROWS, COLUMNS = 4, 8, 10, 11
+CELLS: list[Cell] = [(0, 0), (0, 5), (ROWS - 1, COLUMNS - 1), (ROWS - 1, 3), (4, 0), (5, 5), (8, 9)]
+
+
+class ReachesEverywhere:
+    """A model of which nobody says how far a cell reaches."""
+
+    reach = None
+
+    def __init__(self, model: VQVAE) -> None:
+        self.codebook, self.stride = model.codebook, model.stride
+        self.encode, self.lookup, self.decode = model.encode, model.lookup, model.decode
+
+
+TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "both": toy_model,
+    "quantized": lambda: toy_model(decoder_inputs="quantized"),
+    "no limit": lambda: ReachesEverywhere(toy_model()),
+}
+
+
+@pytest.fixture(params=TOKENIZERS)
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    return TOKENIZERS[request.param]()
+
+
+def encoded(tokenizer: Tokenizer, rows: int = ROWS, columns: int = COLUMNS) -> Encoding:
+    with torch.inference_mode():
+        return tokenizer.encode(toy_images(1, F * rows, F * columns))
+
+
+def toy_edit(base: Encoding, rule: Rule = "follow", *, codes: int = CODES) -> Edit:
+    """A third of the cells edited, every cell with a blend of its own."""
+    random = np.random.default_rng(3)
+    indices = base.indices[0].numpy().copy()
+    edited = random.random(indices.shape) < 1 / 3
+    indices[edited] = random.integers(0, codes, edited.sum())
+    return Edit(indices, random.random(indices.shape, np.float32), rule)
+
+
+def decoded_whole(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> Tensor:
+    fed = feed(tokenizer, base, edit)
+    with torch.inference_mode():
+        return tokenizer.decode(fed.quantized, fed.embedding)
+
+
+def with_code(edit: Edit, cell: Cell, code: int) -> Edit:
+    indices = edit.indices.copy()
+    indices[cell] = code
+    return replace(edit, indices=indices)
+
+
+# --- other codes in one cell ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("cell", CELLS)
+def test_each_code_in_a_cell_gives_the_pixels_of_the_whole_picture_decoded(
+    tokenizer: Tokenizer, cell: Cell, rule: Rule
+) -> None:
+    base = encoded(tokenizer)
+    edit = toy_edit(base, rule)
+    codes = np.array([3, *range(CODES)])  # among them the encoder's own and the one that stands there
+    around = decode_each(tokenizer, base, edit, cell, codes, around=1)
+    top, bottom = max(0, cell[0] - 1) * F, min(ROWS, cell[0] + 2) * F
+    left, right = max(0, cell[1] - 1) * F, min(COLUMNS, cell[1] + 2) * F
+    for code, pixels in zip(codes, around, strict=True):
+        whole = decoded_whole(tokenizer, base, with_code(edit, cell, int(code)))[0]
+        torch.testing.assert_close(pixels, whole[:, top:bottom, left:right], atol=1e-6, rtol=0)
+
+
+def test_many_codes_are_decoded_in_parts(monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer) -> None:
+    base = encoded(tokenizer)
+    edit, codes = toy_edit(base), np.arange(CODES)
+    at_once = decode_each(tokenizer, base, edit, (4, 4), codes, around=1)
+    monkeypatch.setattr(probes, "CELLS_PER_BATCH", 3 * 7 * 7)
+    in_parts = decode_each(tokenizer, base, edit, (4, 4), codes, around=1)
+    torch.testing.assert_close(in_parts, at_once, atol=1e-6, rtol=0)
+
+
+def test_no_more_is_decoded_at_once_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = toy_model()
+    base = encoded(model)
+    sizes: list[int] = []
+    decode = model.decode
+
+    def watched(quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        sizes.append(quantized[:, 0].numel())
+        return decode(quantized, embedding)
+
+    monkeypatch.setattr(model, "decode", watched)
+    monkeypatch.setattr(probes, "CELLS_PER_BATCH", 3 * 7 * 7)
+    decode_each(model, base, unedited(base), (4, 4), np.arange(CODES), around=1)
+    assert sizes == [3 * 7 * 7, 3 * 7 * 7, 2 * 7 * 7]
+
+
+def test_no_code_at_all_is_no_picture() -> None:
+    model = toy_model()
+    base = encoded(model)
+    none = decode_each(model, base, unedited(base), (4, 4), np.empty(0, np.int64), around=1)
+    assert none.shape == (0, 3, 3 * F, 3 * F)
+
+
+@pytest.mark.parametrize("cell", [(-1, 0), (0, -1), (ROWS, 0), (0, COLUMNS)])
+def test_a_cell_outside_the_grid_is_refused(cell: Cell) -> None:
+    model = toy_model()
+    base = encoded(model)
+    with pytest.raises(BadInput) as refusal:
+        decode_each(model, base, unedited(base), cell, np.array([1]), around=1)
+    assert "10 rows and 11 columns" in assert_one_sentence(refusal)
+    with pytest.raises(BadInput):
+        influence(model, base, unedited(base), cell)
+
+
+@pytest.mark.parametrize("code", [-1, CODES])
+def test_a_code_that_is_not_there_is_refused(code: int) -> None:
+    model = toy_model()
+    base = encoded(model)
+    with pytest.raises(BadInput) as refusal:
+        decode_each(model, base, unedited(base), (0, 0), np.array([1, code]), around=1)
+    assert f"no code {code}; codes run from 0 to 7" in assert_one_sentence(refusal)
+
+
+# --- influence --------------------------------------------------------------------------------------------------------
+
+
+def plain_change(tokenizer: Tokenizer, base: Encoding, edit: Edit, cell: Cell, tried: np.ndarray) -> np.ndarray:
+    """The mean absolute change of each pixel of the whole picture, in levels: float64 [h·f, w·f]."""
+    before = decoded_whole(tokenizer, base, edit)
+    total = np.zeros((ROWS * F, COLUMNS * F))
+    for code in tried.tolist():
+        after = decoded_whole(tokenizer, base, with_code(edit, cell, code))
+        total += (after - before).abs().double().numpy()[0].mean(0)
+    return 255 * total / len(tried)
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("cell", CELLS)
+def test_influence_is_the_mean_change_and_nothing_changes_outside_its_window(
+    tokenizer: Tokenizer, cell: Cell, rule: Rule
+) -> None:
+    base = encoded(tokenizer)
+    edit = toy_edit(base, rule)
+    found = influence(tokenizer, base, edit, cell, tries=4)
+    plain = plain_change(tokenizer, base, edit, cell, found.tried)
+    inside = np.zeros((ROWS * F, COLUMNS * F), bool)
+    window = found.window
+    inside[window.top * F : window.bottom * F, window.left * F : window.right * F] = True
+    assert plain[inside].max() > 0
+    assert not plain[~inside].any()
+    assert found.change.dtype == np.float32
+    np.testing.assert_allclose(found.change.ravel(), plain[inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_window_is_what_the_cell_reaches(cell: Cell) -> None:
+    model = toy_model()
+    assert model.reach == 2
+    base = encoded(model)
+    found = influence(model, base, unedited(base), cell, tries=2)
+    row, column = cell
+    assert found.window == Window(max(0, row - 2), max(0, column - 2), min(ROWS, row + 3), min(COLUMNS, column + 3))
+    assert found.reach_pixels == 2 * F
+    everywhere = influence(ReachesEverywhere(model), base, unedited(base), cell, tries=2)
+    assert everywhere.window == Window(0, 0, ROWS, COLUMNS)
+    assert everywhere.reach_pixels is None
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_radius_and_the_outermost_pixel_by_looking_at_each_pixel(cell: Cell) -> None:
+    model = toy_model()
+    base = encoded(model)
+    found = influence(model, base, unedited(base), cell, tries=3)
+    middle_y, middle_x = cell[0] * F + F / 2, cell[1] * F + F / 2
+    pixels = [
+        (math.dist((found.window.top * F + y + 0.5, found.window.left * F + x + 0.5), (middle_y, middle_x)), change)
+        for (y, x), change in np.ndenumerate(found.change.astype(np.float64))
+    ]
+    total = sum(change for _, change in pixels)
+    distances = sorted({away for away, _ in pixels})
+    enough = [r for r in distances if sum(change for away, change in pixels if away <= r) >= 0.9 * total * (1 - 1e-9)]
+    assert found.radius == pytest.approx(enough[0])
+    assert found.outermost == pytest.approx(max(away for away, change in pixels if change >= 1))
+    assert 0 < found.radius < found.outermost
+
+
+def test_other_codes_are_tried_each_once_and_the_same_again() -> None:
+    model = toy_model()
+    base = encoded(model)
+    edit = toy_edit(base)
+    cell = (4, 4)
+    first, again = (influence(model, base, edit, cell, tries=5, seed=1).tried for _ in range(2))
+    assert first.tolist() == again.tolist()
+    assert len(set(first.tolist())) == 5
+    assert len({tuple(influence(model, base, edit, cell, tries=5, seed=seed).tried) for seed in range(9)}) > 1
+    every = influence(model, base, edit, cell, tries=100).tried
+    assert sorted(every.tolist()) == sorted(set(range(CODES)) - {int(edit.indices[cell])})
+
+
+def test_codes_are_tried_by_their_usage() -> None:
+    model = toy_model()
+    base = encoded(model)
+    edit = with_code(unedited(base), (4, 4), 2)
+    used = influence(model, base, edit, (4, 4), counts=np.array([5, 0, 90, 0, 0, 1, 0, 0])).tried
+    assert sorted(used.tolist()) == [0, 5]
+    draws = [
+        int(
+            influence(model, base, edit, (4, 4), counts=np.array([9, 0, 90, 0, 0, 1, 0, 0]), tries=1, seed=seed).tried[
+                0
+            ]
+        )
+        for seed in range(40)
+    ]
+    assert draws.count(0) > 25
+    only_itself = influence(model, base, edit, (4, 4), counts=np.array([0, 0, 90, 0, 0, 0, 0, 0]), tries=3).tried
+    assert len(only_itself) == 3
+    assert 2 not in only_itself
+
+
+def test_an_only_code_has_no_influence_to_measure() -> None:
+    model = toy_model(codes=1)
+    base = encoded(model)
+    found = influence(model, base, unedited(base), (4, 4))
+    assert len(found.tried) == 0
+    assert not found.change.any()
+    assert (found.radius, found.outermost) == (0, 0)
+    assert "no other code" in assert_one_sentence(found.sentence)
+
+
+def test_a_decoder_that_ignores_the_code_is_told() -> None:
+    model = toy_model(decoder_inputs="quantized")
+    base = encoded(model)
+    keeps = unedited(base, weight=1, rule="keep")  # its one input is then the embedding, whatever the code
+    found = influence(model, base, keeps, (4, 4), tries=4)
+    assert not found.change.any()
+    assert (found.radius, found.outermost) == (0, 0)
+    assert "ignores" in assert_one_sentence(found.sentence)
+    assert influence(model, base, replace(keeps, rule="follow"), (4, 4), tries=4).change.any()
+
+
+def test_what_is_said_of_the_influence() -> None:
+    window, tried = Window(0, 0, 1, 1), np.array([1, 2])
+    found = probes.Influence(window, np.ones((4, 4), np.float32), tried, 9.4, 23.6, 40)
+    said = assert_one_sentence(found.sentence)
+    for part in ("2 other codes", "within 9 px", "is 24 px away", "further than 40 px"):
+        assert part in said
+    faint = replace(found, outermost=0.0, reach_pixels=None, tried=np.array([1]))
+    said = assert_one_sentence(faint.sentence)
+    for part in ("1 other code in", "no pixel changes by as much as one level", "pixels anywhere"):
+        assert part in said
+
+
+# --- the cycle --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+def test_the_cycle_cell_by_cell(tokenizer: Tokenizer, rule: Rule) -> None:
+    base = encoded(tokenizer)
+    edit = toy_edit(base, rule)
+    decoded = decoded_whole(tokenizer, base, edit)
+    found = cycle_check(tokenizer, base, edit, decoded)
+    again = tokenizer.encode(decoded).indices[0]
+    for row in range(ROWS):
+        for column in range(COLUMNS):
+            cell = row, column
+            edited = int(base.indices[0, row, column]) != edit.indices[cell]
+            same = int(again[row, column]) == edit.indices[cell]
+            assert found.indices[cell] == again[row, column]
+            assert found.edited[cell] == edited
+            assert found.returned[cell] == (edited and same)
+            assert found.drifted[cell] == (not edited and not same)
+    assert found.edited.any() and found.drifted.any()
+
+
+class GreyLevels:
+    """Codes are grey levels and a cell is painted with its own: every edit comes back."""
+
+    codebook = torch.linspace(0, 1, CODES)[:, None]
+    stride = F
+    reach = 0
+
+    def encode(self, images: Tensor) -> Encoding:
+        embedding = images[:, :1, F // 2 :: F, F // 2 :: F]
+        indices = (embedding[:, 0] * (CODES - 1)).round().long()
+        return Encoding(embedding, indices, self.lookup(indices))
+
+    def lookup(self, indices: Tensor) -> Tensor:
+        return self.codebook[indices].movedim(-1, 1)
+
+    def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        return quantized.repeat_interleave(F, 2).repeat_interleave(F, 3).expand(-1, 3, -1, -1)
+
+
+def test_every_edit_comes_back_where_decoding_loses_nothing() -> None:
+    tokenizer = GreyLevels()
+    base = encoded(tokenizer)
+    edit = toy_edit(base)
+    found = cycle_check(tokenizer, base, edit, decoded_whole(tokenizer, base, edit))
+    assert found.edited.any()
+    assert (found.returned == found.edited).all()
+    assert not found.drifted.any()
+    outmost = influence(tokenizer, base, edit, (4, 4))
+    assert outmost.change.shape == (F, F)  # reach 0: the cell alone
+    assert outmost.change.min() > 0
+
+
+def test_what_is_said_of_the_cycle() -> None:
+    edited = np.array([[True, True, False, False]])
+    returned, drifted = np.array([[True, False, False, False]]), np.array([[False, False, True, False]])
+    found = probes.CycleCheck(np.zeros((1, 4), np.int64), edited, returned, drifted)
+    said = assert_one_sentence(found.sentence)
+    assert "1 of 2 edited cells came back" in said
+    assert "of the 2 cells that were not edited, 1 changed" in said
+    none = np.zeros((1, 4), bool)
+    assert "No cell is edited" in assert_one_sentence(replace(found, edited=none, returned=none).sentence)
+    every = assert_one_sentence(replace(found, edited=~none, drifted=none).sentence)
+    assert "1 of 4 edited cells" in every and "not edited" not in every
+
+
+def test_a_cropped_picture_is_not_taken_for_the_edited_one() -> None:
+    model = toy_model()
+    base = encoded(model)
+    decoded = decoded_whole(model, base, unedited(base))
+    with pytest.raises(ValueError, match="decodes to"):
+        cycle_check(model, base, unedited(base), decoded[..., :-1])
+
+
+# --- margins ----------------------------------------------------------------------------------------------------------
+
+
+def test_margins_by_all_distances_and_the_projection_onto_the_line_between_two_codes() -> None:
+    model = toy_model()
+    base = encoded(model)
+    found = margins(model, base)
+    codebook = model.codebook.double().numpy()
+    for row in range(ROWS):
+        for column in range(COLUMNS):
+            cell = row, column
+            vector = base.embedding[0, :, row, column].double().numpy()
+            own = int(base.indices[0, row, column])
+            distances = np.linalg.norm(codebook - vector, axis=1)
+            others = [code for code in range(CODES) if code != own]
+            second = min(others, key=lambda code: distances[code])
+            assert found.runner_up[cell] == second
+            assert found.distance[cell] == pytest.approx(distances[own], abs=1e-5)
+            assert found.runner_up_distance[cell] == pytest.approx(distances[second], abs=1e-5)
+            assert found.gap[cell] == pytest.approx(distances[second] - distances[own], abs=1e-5)
+            line = codebook[second] - codebook[own]
+            along = (vector - codebook[own]) @ line / (line @ line)
+            assert found.fragility[cell] == pytest.approx(np.clip(2 * along, 0, 1), abs=1e-4)
+    assert found.gap.min() >= 0
+    assert 0 < np.median(found.fragility) < 1
+
+
+def of_vectors(model: VQVAE, vectors: Tensor) -> Encoding:
+    """A grid of one row with given embeddings, [N, D]."""
+    embedding = vectors.T[None, :, None]
+    indices = model.quantizer.nearest(embedding)
+    return Encoding(embedding, indices, model.lookup(indices))
+
+
+def test_an_embedding_on_its_code_is_not_fragile_and_one_on_the_border_is() -> None:
+    model = toy_model()
+    on_codes = margins(model, of_vectors(model, model.codebook))
+    assert on_codes.distance.max() == pytest.approx(0, abs=1e-6)
+    assert on_codes.fragility.max() == pytest.approx(0, abs=1e-5)
+    nearest = on_codes.runner_up[0]
+    halfway = margins(model, of_vectors(model, (model.codebook + model.codebook[nearest]) / 2))
+    assert halfway.fragility.min() == pytest.approx(1, abs=1e-5)
+    assert halfway.gap.max() == pytest.approx(0, abs=1e-5)
+
+
+def test_an_only_code_has_no_runner_up_and_equal_codes_are_a_tie() -> None:
+    alone = toy_model(codes=1)
+    found = margins(alone, encoded(alone))
+    assert not found.runner_up.any()
+    assert np.isinf(found.gap).all()
+    assert not found.fragility.any()
+    assert [figure.value for figure in found.figures] == ["0% of cells", "–"]
+    twins = toy_model(codes=2)
+    twins.codebook[1] = twins.codebook[0]
+    tied = margins(twins, encoded(twins))
+    assert (tied.runner_up == 1).all()
+    assert (tied.fragility == 1).all()
+    assert not tied.gap.any()
+
+
+def test_the_figures_of_the_margins() -> None:
+    model = toy_model()
+    found = margins(model, encoded(model))
+    close, median = found.figures
+    expected = sum(value >= probes.CLOSE_CALL for value in found.fragility.ravel()) / found.fragility.size
+    assert close.value == f"{expected:.0%} of cells"
+    assert median.value == f"{statistics.median(found.gap.ravel().tolist()):.3f}"
+
+
+# --- before and after -------------------------------------------------------------------------------------------------
+
+
+def test_a_difference_by_hand() -> None:
+    before = np.full((2, 4, 3), 100, np.uint8)
+    after = before.copy()
+    after[0, 1, 2] = 148
+    after[1, 3] = (97, 100, 100)  # darker: bytes must not wrap
+    found = difference(before, after)
+    assert found.changed.tolist() == [[False, True, False, False], [False, False, False, True]]
+    assert (found.pixels, found.share) == (2, 0.25)
+    assert found.mean_change == pytest.approx((48 + 3) / 24)
+    assert found.psnr == pytest.approx(10 * math.log10(255**2 / ((48**2 + 3**2) / 24)), abs=1e-4)
+    back = difference(after, before)
+    assert (back.pixels, back.mean_change) == (found.pixels, found.mean_change)
+
+
+def test_equal_pictures_have_no_difference() -> None:
+    picture = np.zeros((3, 2, 3), np.uint8)
+    found = difference(picture, picture)
+    assert (found.pixels, found.share, found.mean_change, found.psnr) == (0, 0, 0, math.inf)
+    assert [figure.value for figure in edit_figures(np.zeros((2, 2), bool), found)] == ["0 of 4", "0 (0.0%)", "∞ dB"]
+
+
+def test_pictures_of_different_sizes_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="one size"):
+        difference(np.zeros((3, 2, 3), np.uint8), np.zeros((3, 1, 3), np.uint8))
+
+
+def test_the_figures_of_an_edit() -> None:
+    before = np.full((10, 10, 3), 100, np.uint8)
+    after = before.copy()
+    after[:5, :5] = 151  # a fifth of 255 more
+    edited = np.zeros((40, 40), bool)
+    edited[:30] = True
+    cells, pixels, psnr = edit_figures(edited, difference(before, after))
+    assert cells.value == "1,200 of 1,600"
+    assert pixels.value == "25 (25.0%)"
+    assert "12.75 of 255 levels" in pixels.meaning
+    assert psnr.value == "20.00 dB"  # mean square error (1 / 5)² / 4 = 1 / 100
+    for figure in (cells, pixels, psnr):
+        assert figure.meaning.endswith(".")
