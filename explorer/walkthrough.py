@@ -25,6 +25,8 @@ from vqvae.window import Window, decode_window
 
 Cell = tuple[int, int]  # row, column
 
+NARROWEST = 0.1  # share of a picture's cells that count as having nearly taken another code
+CONTEXT = 2  # cells around the one that is followed, on each side, which are shown with it
 _PROJECT = Path(__file__).parents[1]
 
 
@@ -40,15 +42,31 @@ class Walk:
     columns: int
     inputs: int  # of the decoder
     weight: float  # the blend, in [0, 1]
-    patch: np.ndarray  # uint8 [f, f, 3], as the encoder sees it: at the border some of it may be padding
+    view: Window  # the cell with some around it, as far as there are any; the four pictures show it, uint8 [·f, ·f, 3]
+    original: np.ndarray  # as the encoder sees it: at the border some of it may be padding
+    off: np.ndarray  # decoded from the codes alone
+    on: np.ndarray  # with the whole embedding
+    now: np.ndarray  # at the blend
     embedding: np.ndarray  # float32 [D]
     order: np.ndarray  # int64 [K], all codes, the chosen one first and the others by distance
     distances: np.ndarray  # float64 [K], Euclidean, of `order` to the embedding
     quantized: np.ndarray  # float32 [D]
     alike: int  # cells of the picture that took the same code, this one included
-    off: np.ndarray  # uint8 [f, f, 3], decoded from the codes alone
-    on: np.ndarray  # the same, with the whole embedding
-    now: np.ndarray  # the same, at the blend
+
+    def patch(self, view: np.ndarray) -> np.ndarray:
+        """The cell's own pixels out of one of the four pictures: uint8 [f, f, 3]."""
+        stride = len(view) // (self.view.bottom - self.view.top)
+        top, left = (self.cell[0] - self.view.top) * stride, (self.cell[1] - self.view.left) * stride
+        return view[top : top + stride, left : left + stride]
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the cell's pixels are: f · f · 3."""
+        return self.patch(self.original).size
+
+    def psnr(self, view: np.ndarray) -> float:
+        """How close the cell's own pixels are to the original's, in dB."""
+        return compare(self.patch(self.original), self.patch(view)).psnr
 
     @property
     def code(self) -> int:
@@ -92,7 +110,7 @@ def follow(
     encoding, stride = encoded.encoding, tokenizer.stride
     row, column = cell
     rows, columns = encoding.indices.shape[1:]
-    window = Window(row, column, row + 1, column + 1)
+    view = Window(row, column, row + 1, column + 1).grown(CONTEXT, rows=rows, columns=columns)
     padded = pad_to_multiple(picture.image, stride)
     embedding = encoding.embedding[0, :, row, column]
     code = int(encoding.indices[0, row, column])
@@ -101,7 +119,7 @@ def follow(
     order = np.concatenate([[code], order[order != code]])  # a near tie may have been decided by rounding
 
     def decoded(share: float) -> np.ndarray:
-        return to_pixels(decode_window(tokenizer, encoding.quantized, blend(encoding, share), window))[0]
+        return to_pixels(decode_window(tokenizer, encoding.quantized, blend(encoding, share), view))[0]
 
     return Walk(
         cell=cell,
@@ -109,15 +127,16 @@ def follow(
         columns=columns,
         inputs=inputs,
         weight=weight,
-        patch=to_pixels(window.of(padded, scale=stride))[0],
+        view=view,
+        original=to_pixels(view.of(padded, scale=stride))[0],
+        off=decoded(0.0),
+        on=decoded(1.0),
+        now=decoded(weight),
         embedding=embedding.numpy(),
         order=order,
         distances=distances[order],
         quantized=encoding.quantized[0, :, row, column].numpy(),
         alike=int((encoding.indices == code).sum()),
-        off=decoded(0.0),
-        on=decoded(1.0),
-        now=decoded(weight),
     )
 
 
@@ -138,6 +157,18 @@ def all_gaps(tokenizer: Tokenizer, encoded: EncodedPicture) -> np.ndarray:
     rows_at_once = max(1, (1 << 22) // len(codebook))
     two = [torch.cdist(part, codebook).topk(2, largest=False).values for part in embedding.split(rows_at_once)]
     return relative_gaps(torch.cat(two).numpy()).reshape(shape)
+
+
+def light_up(pixels: np.ndarray, gaps: np.ndarray, *, stride: int) -> np.ndarray:
+    """A picture with all dimmed but the cells that nearly took another code: uint8 [H, W, 3], gaps [h, w] -> uint8."""
+    lit = (gaps <= narrow(gaps)).repeat(stride, axis=0).repeat(stride, axis=1)
+    height, width = pixels.shape[:2]
+    return np.where(lit[:height, :width, None], pixels, pixels // 4)
+
+
+def narrow(gaps: np.ndarray) -> float:
+    """The gap that a tenth of a picture's cells do not exceed."""
+    return float(np.quantile(gaps, NARROWEST, method="lower"))
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -188,7 +219,7 @@ def source_of(function: Callable[..., Any]) -> Source:
 
 def fact(step: str, walk: Walk) -> str:
     """The one figure that stands under a step."""
-    side = len(walk.patch)
+    side = len(walk.patch(walk.original))
     facts = {
         "patch": f"{side} × {side} pixels",
         "embedding": f"{len(walk.embedding)} numbers",
@@ -196,7 +227,7 @@ def fact(step: str, walk: Walk) -> str:
         "code": f"code {walk.code:,}",
         "residual": f"{walk.lost:.0%} lost",
         "inputs": f"{walk.weight:.0%} of the residual" if walk.inputs == 2 else "codes alone",
-        "output": f"{decibels(compare(walk.patch, walk.now).psnr)} dB",
+        "output": f"{decibels(walk.psnr(walk.now))} dB",
     }
     return facts[step]
 
@@ -208,10 +239,10 @@ def tell(step: str, walk: Walk) -> str:
 
 def _tell_patch(walk: Walk) -> str:
     row, column = walk.cell
-    side = len(walk.patch)
+    side = len(walk.patch(walk.original))
     return (
         f"The picture is divided into {walk.rows} × {walk.columns} cells. The one in row {row}, column {column} stands "
-        f"for {side} × {side} pixels: with red, green and blue that is {walk.patch.size:,} numbers. Each of the "
+        f"for {side} × {side} pixels: with red, green and blue that is {walk.numbers:,} numbers. Each of the "
         f"{walk.rows * walk.columns:,} cells goes the way of this one."
     )
 
@@ -241,12 +272,14 @@ def _tell_distances(walk: Walk) -> str:
 
 def _tell_code(walk: Walk) -> str:
     count, size = len(walk.order), len(walk.embedding)
-    others = walk.alike - 1
-    company = "No other cell" if others == 0 else "One other cell" if others == 1 else f"{others:,} other cells"
+    if walk.alike == 1:
+        company = "No other cell of this picture took this code."
+    else:
+        company = f"{walk.alike:,} cells of this picture took this code, and have the very same vector."
     return (
-        f"The cell is now one number, {walk.code:,}: {math.log2(count):.3g} bits in place of {8 * walk.patch.size:,} "
+        f"The cell is now one number, {walk.code:,}: {math.log2(count):.3g} bits in place of {8 * walk.numbers:,} "
         f"for its pixels. Looked up in the codebook, the number becomes {size} numbers again, the quantized vector. "
-        f"{company} of this picture took the same code, and the vector is the same for each of them."
+        f"{company}"
     )
 
 
@@ -257,7 +290,9 @@ def _tell_residual(walk: Walk) -> str:
     )
     if walk.inputs == 1:
         return told + "This decoder has no second input, so for it the residual is gone."
-    return told + f"At a blend of {walk.weight:.0%} the second input carries that share of every bar."
+    if walk.weight == 0:
+        return told + "The embedding is off, so the decoder gets nothing of it."
+    return told + f"The decoder's second input carries {_share(walk)} of it."
 
 
 def _tell_inputs(walk: Walk) -> str:
@@ -269,7 +304,7 @@ def _tell_inputs(walk: Walk) -> str:
     if walk.weight == 0:
         second = "the second brings nothing: the embedding is off"
     else:
-        second = f"the second brings {'all' if walk.weight == 1 else f'{walk.weight:.0%}'} of the residual"
+        second = f"the second brings {_share(walk)} of the residual"
     return (
         f"The decoder gets two vectors for the cell. The first is the code's own; {second}. The stem sends each "
         f"through its own matrix and adds the results, so a residual of zero leaves exactly what the codes say."
@@ -277,8 +312,8 @@ def _tell_inputs(walk: Walk) -> str:
 
 
 def _tell_output(walk: Walk) -> str:
-    off, on, now = (compare(walk.patch, pixels).psnr for pixels in (walk.off, walk.on, walk.now))
-    pixels = len(walk.patch) ** 2
+    off, on, now = map(walk.psnr, (walk.off, walk.on, walk.now))
+    pixels = walk.numbers // 3
     told = (
         f"From the grid of cells the decoder draws pixels again, these {pixels} from this cell and those around it. "
         f"With the codes alone they come out at {decibels(off)} dB against the original"
@@ -286,7 +321,10 @@ def _tell_output(walk: Walk) -> str:
     if walk.inputs == 1:
         return told + ", and this decoder has nothing else to go by."
     between = "" if walk.weight in (0, 1) else f", at a blend of {walk.weight:.0%} at {decibels(now)} dB"
-    return told + f", with the whole embedding at {decibels(on)} dB{between}. More is closer; 3 dB halve the error."
+    return (
+        told
+        + f", with the whole embedding at {decibels(on)} dB{between}. More is closer; 3 dB halve the squared error."
+    )
 
 
 _TOLD: dict[str, Callable[[Walk], str]] = {
@@ -298,6 +336,10 @@ _TOLD: dict[str, Callable[[Walk], str]] = {
     "inputs": _tell_inputs,
     "output": _tell_output,
 }
+
+
+def _share(walk: Walk) -> str:
+    return "all" if walk.weight == 1 else f"{walk.weight:.0%}"
 
 
 def _signed(value: float) -> str:
@@ -353,23 +395,28 @@ HARDLY = 1.0  # dB: a decoder that loses less by wrong codes hardly reads them
 TRAINED, CLASSIC, BYPASS = "photos", "photos-classic", "photos-bypass"  # shipped checkpoints that answers compare
 
 
-def answers(walk: Walk, indices: np.ndarray, here: Listening, others: Mapping[str, Listening]) -> tuple[Answer, ...]:
-    """Four answers. indices: [h, w]; here: of the open checkpoint; others: of the shipped ones that are there."""
+def answers(
+    walk: Walk, indices: np.ndarray, *, pixels: np.ndarray, here: Listening, others: Mapping[str, Listening]
+) -> tuple[Answer, ...]:
+    """Four answers about a picture, uint8 [H, W, 3], and its indices [h, w].
+
+    here: of the open checkpoint; others: of the shipped ones that are there.
+    """
     return (
-        Answer("What is a codebook?", _answer_codebook(walk, indices)),
+        Answer("What is a codebook?", _answer_codebook(walk, indices, pixels)),
         Answer("Why does the decoder have two inputs?", _answer_two_inputs(walk, here)),
         Answer("What does a classic VQ-VAE do instead?", _answer_classic(others)),
         Answer("Why is the embedding dropped now and then in training?", _answer_dropout(others)),
     )
 
 
-def _answer_codebook(walk: Walk, indices: np.ndarray) -> str:
+def _answer_codebook(walk: Walk, indices: np.ndarray, pixels: np.ndarray) -> str:
     codes, used = len(walk.order), len(np.unique(indices))
     bits = math.log2(codes)
     return (
         f"A list of {codes:,} vectors that was learned in training, a shared vocabulary. Each of this picture's "
         f"{indices.size:,} cells may name one of them and nothing else: {bits:.3g} bits a cell, "
-        f"{indices.size * bits / 8:,.0f} bytes for the picture, whose pixels take {walk.patch.size * indices.size:,}. "
+        f"{indices.size * bits / 8:,.0f} bytes for the picture, whose pixels take {pixels.size:,}. "
         f"This picture names {used:,} different codes."
     )
 
@@ -389,7 +436,8 @@ def _answer_two_inputs(walk: Walk, here: Listening) -> str:
     return (
         f"A code is short and cannot say everything. The embedding says what is left, at a price: {kept}. On this "
         f"picture the codes alone give {decibels(here.off)} dB, and with the embedding beside them it is "
-        f"{decibels(here.on)} dB. So one decoder serves both: a small grid of codes, or a close copy."
+        f"{decibels(here.on)} dB (3 dB more is half the squared error). So one decoder serves both: a small grid of "
+        "codes, or a close copy."
     )
 
 
@@ -495,7 +543,6 @@ TASKS = (
 
 SKY_BLUE_OVER_RED, SKY_BRIGHTNESS = 20, 100  # levels of 255
 RAREST = 0.01  # share of the codes
-NARROWEST = 0.1  # share of the cells
 HALF_WITHIN = 0.05  # of the gain
 IGNORED = 0.1  # of what the same edit does to the codes alone
 LEAST_EDIT = 1.0  # levels of 255: an edit that does less to the codes alone says nothing
@@ -534,7 +581,7 @@ def check_margin(gap: float | None, gaps: np.ndarray, *, chosen: bool) -> Check:
     """gaps: [h, w], of all cells of the picture; chosen: the person picked the cell, rather than the page."""
     if gap is None:
         return Check(False, "The codebook has a single code, so there is no other to take.")
-    most = float(np.quantile(gaps, NARROWEST, method="lower"))
+    most = narrow(gaps)
     return Check(
         chosen and gap <= most,
         f"Here the next code is {gap:.1%} further away; for a tenth of the cells it is at most {most:.1%}.",

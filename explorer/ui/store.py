@@ -53,6 +53,7 @@ class Session:
     step: str = "patch"  # of the walkthrough, which is open
     tried: frozenset[str] = frozenset()  # tasks of the walkthrough that were done
     tried_rule: Rule = "follow"  # of the edit that they ask for
+    lights_up: bool = False  # the cells of the picture that nearly took another code
 
     def embedding_on(self, inputs: int) -> bool:
         """Whether a decoder with so many inputs is given the embedding."""
@@ -103,6 +104,9 @@ class Session:
 
     def with_tried_rule(self, rule: Rule) -> Session:
         return replace(self, tried_rule=rule)
+
+    def with_lights_up(self, lights_up: bool) -> Session:
+        return replace(self, lights_up=lights_up)
 
     def with_image_set(self, source: str) -> Session:
         return replace(self, image_set=source)

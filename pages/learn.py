@@ -1,0 +1,327 @@
+"""Learn: one cell of the person's own picture, followed through the model, and five things to try."""
+
+import numpy as np
+import streamlit as st
+
+from explorer import codes, figures, walkthrough
+from explorer.edits import RULES
+from explorer.pictures import Picture
+from explorer.reconstruction import EncodedPicture, decibels, render
+from explorer.ui import cache, learn, store, tiles, widgets
+from explorer.ui.page import Page, open_page
+from explorer.ui.picture_choice import choose_picture, open_chosen
+from explorer.ui.store import Session
+from explorer.walkthrough import BYPASS, CLASSIC, TASKS, TRAINED, Check, Listening, Walk
+from vqvae.checkpoint import CheckpointInfo
+from vqvae.errors import BadInput
+
+NEAREST_SHOWN = 14  # codes
+
+
+def main() -> None:
+    page = open_page("Learn", "One cell of your picture, followed through the model.")
+    learn.style()
+    session = store.write(choose_picture(page.session))
+    show_walkthrough(page, open_chosen(session))
+
+
+@st.fragment
+def show_walkthrough(page: Page, picture: Picture) -> None:
+    """The picture with its cell, the steps, what they mean, and what to try."""
+    session = store.read()
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    rows, columns = encoded.indices.shape
+    cell = walkthrough.cell_inside(session.cell, rows=rows, columns=columns)
+    weight = session.weight_for(2) if page.inputs == 2 else 0.0
+    walk = walkthrough.follow(page.tokenizer, encoded, picture, cell, inputs=page.inputs, weight=weight)
+    left, right = st.container(key="walk").columns([1, 2.1], gap="large")
+    with left.container(key="walk_picture"):
+        choose_cell(page, picture, encoded, walk, session)
+    with right:
+        show_steps(page, walk, session)
+    here = listening(page, picture)
+    show_answers(walk, encoded, picture, here)
+    show_tasks(page, picture, encoded, walk, here)
+
+
+# --- the cell ---------------------------------------------------------------------------------------------------------
+
+
+def choose_cell(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk, session: Session) -> None:
+    """The picture to click in, the cell in numbers, and the blend."""
+    row, column = walk.cell
+    pixels = picture.pixels
+    if session.lights_up:
+        gaps = cache.all_gaps(page.fingerprint, picture.key, page.tokenizer, encoded)
+        pixels = walkthrough.light_up(pixels, gaps, stride=page.tokenizer.stride)
+    learn.pick_cell(
+        pixels,
+        cell=walk.cell,
+        rows=walk.rows,
+        columns=walk.columns,
+        stride=page.tokenizer.stride,
+        key="learn-picture",
+        apply=lambda cell: store.read().with_cell(cell),
+    )
+    with st.container(horizontal=True):
+        st.number_input(
+            "Row",
+            0,
+            walk.rows - 1,
+            width=110,
+            **widgets.bound("learn-row", row, lambda row: store.read().with_cell((row, column))),
+        )
+        st.number_input(
+            "Column",
+            0,
+            walk.columns - 1,
+            width=110,
+            **widgets.bound("learn-column", column, lambda column: store.read().with_cell((row, column))),
+        )
+    if page.inputs == 1:
+        st.caption("This decoder has one input, the codes: there is no embedding to blend in.")
+        return
+    st.slider(
+        "Blend: how much of the embedding the decoder gets",
+        0,
+        100,
+        format="%d%%",
+        **widgets.bound("learn-blend", round(100 * walk.weight), with_percent),
+    )
+
+
+def with_percent(percent: int) -> Session:
+    """The session at a blend; at none the embedding is off, and the blend is kept for when it is on again."""
+    session = store.read()
+    return session.with_blend(percent / 100 or session.blend, uses_embedding=percent > 0)
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+
+def show_steps(page: Page, walk: Walk, session: Session) -> None:
+    """The strip of steps, and the open one with the lines of the model that do it."""
+    steps = walkthrough.steps(page.inputs)
+    number = next((number for number, step in enumerate(steps) if step.name == session.step), 0)
+    tile = cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0]
+    learn.strip(
+        [
+            learn.Card(step.name, step.title, walkthrough.fact(step.name, walk), learn.drawing(step.name, walk, tile))
+            for step in steps
+        ],
+        opened=steps[number].name,
+        key="learn-strip",
+        apply=lambda name: store.read().with_step(name),
+    )
+    step = steps[number]
+    learn.heading(number + 1, step.title, walkthrough.tell(step.name, walk))
+    VIEWS[step.name](page, walk)
+    for function in step.functions:
+        learn.source(walkthrough.source_of(function))
+
+
+def show_patch(page: Page, walk: Walk) -> None:
+    learn.views(walk, [(walk.original, "The cell and those around it", "")])
+
+
+def show_embedding(page: Page, walk: Walk) -> None:
+    bars(walk, walk.embedding, "The embedding, number by number")
+
+
+def show_distances(page: Page, walk: Walk) -> None:
+    learn.label("All codes by their distance to the embedding")
+    st.plotly_chart(figures.distance_curve(walk.order, walk.distances), key="learn-distances", config=widgets.PLOT)
+    nearest = walk.order[:NEAREST_SHOWN]
+    tiles.show(
+        cache.tiles_of(page.fingerprint, page.tokenizer, nearest),
+        ids=nearest.tolist(),
+        key="learn-nearest",
+        label="The nearest codes",
+        titles=[f"Code {code} · distance {walk.distances[place]:.3f}" for place, code in enumerate(nearest)],
+        captions=[f"{distance:.2f}" for distance in walk.distances[:NEAREST_SHOWN]],
+        selected=walk.code,
+        side=40,
+    )
+
+
+def show_code(page: Page, walk: Walk) -> None:
+    tile, vector = st.columns([1, 4])
+    with tile:
+        learn.label("Decoded alone")
+        st.image(
+            cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0],
+            caption=f"Code {walk.code}",
+            width=110,
+            output_format="PNG",
+        )
+    with vector:
+        bars(walk, walk.quantized, "The code's vector; in grey the embedding", behind=walk.embedding)
+
+
+def show_residual(page: Page, walk: Walk) -> None:
+    bars(walk, walk.residual, "The residual, on the scale of the embedding")
+
+
+def show_inputs(page: Page, walk: Walk) -> None:
+    bars(walk, walk.quantized, "First input: the quantized vector" if walk.inputs == 2 else "The quantized vector")
+    if walk.inputs == 2:
+        bars(
+            walk, walk.fed, f"Second input: {walk.weight:.0%} of the residual; in grey all of it", behind=walk.residual
+        )
+
+
+def show_output(page: Page, walk: Walk) -> None:
+    entries = [(walk.original, "Original", ""), (walk.off, "Codes alone", f"{decibels(walk.psnr(walk.off))} dB")]
+    if walk.inputs == 2:
+        if 0 < walk.weight < 1:
+            entries.append((walk.now, f"Blend {walk.weight:.0%}", f"{decibels(walk.psnr(walk.now))} dB"))
+        entries.append((walk.on, "Embedding on", f"{decibels(walk.psnr(walk.on))} dB"))
+    learn.views(walk, entries)
+
+
+VIEWS = {
+    "patch": show_patch,
+    "embedding": show_embedding,
+    "distances": show_distances,
+    "code": show_code,
+    "residual": show_residual,
+    "inputs": show_inputs,
+    "output": show_output,
+}
+
+
+def bars(walk: Walk, values: np.ndarray, title: str, *, behind: np.ndarray | None = None) -> None:
+    """A vector of the cell under a heading, on the axis that all its vectors share."""
+    learn.label(title)
+    figure = figures.vector_bars(values, largest=learn.scale_of(walk), behind=behind)
+    st.plotly_chart(figure, key=f"learn-bars-{title}", config=widgets.PLOT)
+
+
+# --- the whole picture ------------------------------------------------------------------------------------------------
+
+
+def listening(page: Page, picture: Picture) -> Listening:
+    """What the page's decoder makes of the picture with its inputs on, off and wrong."""
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    return cache.listening(page.fingerprint, picture.key, page.inputs, page.tokenizer, encoded, picture)
+
+
+def show_answers(walk: Walk, encoded: EncodedPicture, picture: Picture, here: Listening) -> None:
+    """Four questions, answered with the figures of this picture, also from the shipped checkpoints that are there."""
+    others = {}
+    for info in cache.find_checkpoints():
+        inputs = {TRAINED: 2, CLASSIC: 1, BYPASS: 2}.get(info.name)
+        if not isinstance(info, CheckpointInfo) or inputs is None:
+            continue
+        opened = open_other(info)
+        if opened is not None and opened.inputs == inputs:
+            others[info.name] = listening(opened, picture)
+    st.html("<h2 class='walk'>What this means <span>with the figures of this picture</span></h2>")
+    learn.answers(walkthrough.answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others))
+
+
+def open_other(info: CheckpointInfo) -> Page | None:
+    """Another checkpoint; None where it cannot be opened."""
+    try:
+        fingerprint = cache.fingerprint(info.folder)
+        return Page(store.read(), info, cache.load_tokenizer(info.folder, fingerprint), fingerprint)
+    except (BadInput, OSError):
+        return None
+
+
+# --- things to try ----------------------------------------------------------------------------------------------------
+
+
+def show_tasks(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk, here: Listening) -> None:
+    """Five tasks, each with how it stands; what was done once stays done."""
+    heading = st.empty()
+    left, right = st.container(key="walk_try").columns([1, 1.1], gap="large")
+    with left:
+        counts, sample = usage(page, encoded)
+        session = pick_code(page, counts, sample)
+        session = choose_edit(page, session)
+    checks = check_tasks(page, picture, encoded, walk, here, session, counts, sample)
+    session = store.keep(session.with_tried(*(name for name, check in checks.items() if check.done)))
+    with right:
+        learn.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
+    number = sum(task.name in session.tried for task in TASKS)
+    heading.html(f"<h2 class='walk'>Try this <span>{number} of {len(TASKS)} done</span></h2>")
+
+
+def usage(page: Page, encoded: EncodedPicture) -> tuple[np.ndarray, str]:
+    """How often each code is used, [K], and by what: by the training photos where that is known."""
+    training = cache.training_usage(page.info.folder, page.fingerprint, page.info.config.codes)
+    if training is not None:
+        return training.counts, f"the {training.images:,} training photos"
+    return np.bincount(encoded.indices.ravel(), minlength=page.info.config.codes), "this picture"
+
+
+def pick_code(page: Page, counts: np.ndarray, sample: str) -> Session:
+    """The wall of codes, by usage; of a very large codebook both ends of it."""
+    order = np.argsort(-counts, kind="stable")
+    if len(order) > tiles.MOST_TILES:
+        order = np.concatenate([order[: tiles.MOST_TILES // 2], order[-tiles.MOST_TILES // 2 :]])
+    session = store.read()
+    st.html(f"<p class='label'>Codes <span>· the most used by {sample} first</span></p>")
+    picked = tiles.show(
+        cache.tiles_of(page.fingerprint, page.tokenizer, order),
+        ids=order.tolist(),
+        key="learn-wall",
+        label="All codes",
+        titles=[f"Code {code} · {counts[code]:,} cells" for code in order],
+        selected=session.code,
+        side=22,
+        height=240,
+    )
+    return session if picked is None else store.write(session.with_code(picked))
+
+
+def choose_edit(page: Page, session: Session) -> Session:
+    """What the tasks need beside a code and a cell: the rule of the edit, and light on the cells that were close."""
+    st.segmented_control(
+        "Put the picked code into the cell, and let its embedding",
+        list(RULES),
+        format_func=str.capitalize,
+        help=" ".join(RULES.values()),
+        disabled=page.inputs == 1,
+        **widgets.bound("learn-rule", session.tried_rule, lambda rule: store.read().with_tried_rule(rule or "follow")),
+    )
+    st.toggle(
+        "Show in the picture which cells nearly took another code",
+        **widgets.bound("learn-light", session.lights_up, lambda on: store.read().with_lights_up(on)),
+    )
+    return session
+
+
+def check_tasks(
+    page: Page,
+    picture: Picture,
+    encoded: EncodedPicture,
+    walk: Walk,
+    here: Listening,
+    session: Session,
+    counts: np.ndarray,
+    sample: str,
+) -> dict[str, Check]:
+    """How each task stands, by its name."""
+    tokenizer, code = page.tokenizer, session.code
+    if code is not None and code >= len(counts):
+        code = None
+    colour = effect = None
+    if code is not None:
+        colour = codes.mean_colours(cache.tiles_of(page.fingerprint, tokenizer, [code]))[0]
+        effect = walkthrough.edit_effect(
+            tokenizer, encoded.encoding, walk.cell, code, rule=session.tried_rule, weight=walk.weight
+        )
+    gaps = cache.all_gaps(page.fingerprint, picture.key, tokenizer, encoded)
+    now = render(tokenizer, encoded, picture, weight=walk.weight).quality.psnr
+    return {
+        "sky": walkthrough.check_sky(code, colour),
+        "rare": walkthrough.check_rare(code, counts, sample=sample),
+        "margin": walkthrough.check_margin(walk.gap, gaps, chosen=session.cell == walk.cell),
+        "half": walkthrough.check_half(now, here, weight=walk.weight),
+        "ignore": walkthrough.check_ignored(code, effect, inputs=page.inputs),
+    }
+
+
+main()
