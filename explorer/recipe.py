@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from explorer.edits import RULES, Edit, LiveDecoder, Rule, edited_cells
 from explorer.pictures import Picture
 from explorer.reconstruction import encode_picture
 from explorer.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start, begin, of_codes
+from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
 from vqvae.images import LONGEST_SIDE, to_pixels
 from vqvae.tokenizer import Encoding, Tokenizer
@@ -126,6 +128,18 @@ def check_checkpoint(recipe: Recipe, checkpoint_hash: str) -> None:
     """Raises BadInput when the recipe was made with another checkpoint."""
     if checkpoint_hash != recipe.checkpoint_hash:
         raise BadInput(f"This recipe was made with {_its_checkpoint(recipe)}, and this is another; open that one.")
+
+
+def find_checkpoint(recipe: Recipe, root: Path) -> Path:
+    """The folder, directly below `root`, of the checkpoint that it was made with: by its name, or under another one.
+
+    Raises BadInput when none has the same content.
+    """
+    folders = [found.folder for found in checkpoint.find(root) if isinstance(found, checkpoint.CheckpointInfo)]
+    for folder in sorted(folders, key=lambda folder: folder.name != recipe.checkpoint):
+        if checkpoint.content_hash(folder) == recipe.checkpoint_hash:
+            return folder
+    raise BadInput(f"This recipe was made with {_its_checkpoint(recipe)}, which is not in {root}; put it there.")
 
 
 def base_of(tokenizer: Tokenizer, recipe: Recipe, pictures: Sequence[Picture]) -> Encoding:

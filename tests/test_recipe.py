@@ -22,6 +22,7 @@ from explorer.recipe import (
     base_of,
     check,
     edit_of,
+    find_checkpoint,
     parse,
     render,
 )
@@ -251,6 +252,24 @@ def test_what_the_grid_or_the_codebook_does_not_have_is_refused(change: dict[str
     with pytest.raises(BadInput) as refusal:
         render(session.model, recipe, [session.picture])
     assert word in assert_one_sentence(refusal)
+
+
+def test_its_checkpoint_is_found_by_name_or_under_another(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        checkpoint.save(tmp_path / name, toy_model(seed), {})
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{}")
+    session = Session.new()
+    recipe = session.recipe(unedited(session.base), level=0.0)
+    first, second = (replace(recipe, checkpoint_hash=checkpoint.content_hash(tmp_path / name)) for name in "ac")
+    assert find_checkpoint(replace(first, checkpoint="a"), tmp_path) == tmp_path / "a"
+    assert find_checkpoint(replace(first, checkpoint="b"), tmp_path) == tmp_path / "b"
+    assert find_checkpoint(replace(first, checkpoint="c"), tmp_path) == tmp_path / "a"
+    assert find_checkpoint(replace(second, checkpoint="broken"), tmp_path) == tmp_path / "c"
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(BadInput) as refusal:
+            find_checkpoint(replace(recipe, checkpoint="a"), root)
+        assert "'a'" in assert_one_sentence(refusal)
 
 
 # --- what is no recipe
