@@ -70,13 +70,13 @@ class History {
   /** Undo the newest entry that is on. */
   undo() {
     const last = this.entries.findLastIndex(({ on }, number) => on && number < this.position);
-    return last < 0 ? this.state : this.goTo(last);
+    return this.goTo(last < 0 ? this.position : last);
   }
 
   /** Redo the next entry that is on, and pass those that are off beside it. */
   redo() {
     const next = this.entries.findIndex(({ on }, number) => on && number >= this.position);
-    if (next < 0) return this.state;
+    if (next < 0) return this.goTo(this.position);
     const beyond = this.entries.findIndex(({ on }, number) => on && number > next);
     return this.goTo(beyond < 0 ? this.entries.length : beyond);
   }
@@ -92,9 +92,10 @@ class History {
   /** Switch an entry off or on, and replay the rest. */
   toggle(number) {
     const entry = this.entries[number];
-    if (!entry) return this.state;
-    this.entries[number] = historyEntry(entry.id, entry.operation, !entry.on);
-    this.forgetAfter(number);
+    if (entry) {
+      this.entries[number] = historyEntry(entry.id, entry.operation, !entry.on);
+      this.forgetAfter(number);
+    }
     return this.goTo(this.position);
   }
 

@@ -3,7 +3,7 @@
 // A state is { rows, columns, indices: Uint32Array, weights: Int16Array } and is never changed. A place is
 // row * columns + column, a cell [row, column]; a rectangle's bottom and right are not included, as in vqvae/window.py.
 // A weight is how much of the embedding is blended in at a cell, in percent, −50…150, or UNPAINTED: as much as the
-// slider says. A context is { base, runnerUp: Uint32Array }, the codes that the encoder took first and second, by place,
+// slider says. A context is { base, runnerUp: Uint32Array }, the codes that the encoder took first and second by place,
 // and `initial`, the state that "clear" goes back to; without it that is the encoder's grid.
 
 const UNPAINTED = -32768;
@@ -60,12 +60,12 @@ const TOOLS = {
   },
   paste: {
     fields: { row: Number.isSafeInteger, column: Number.isSafeInteger, clip: toolClip },
-    label: ({ clip }) => `Paste, ${toolCount(clip.rows)} × ${toolCells(clip.columns)}`,
+    label: ({ clip }) => `Paste, ${toolSize(clip.rows, clip.columns)}`,
     draw: (next, { row, column, clip }) => toolPaste(next, row, column, clip),
   },
   move: {
     fields: { from: toolRectangle, row: Number.isSafeInteger, column: Number.isSafeInteger, code: toolCode },
-    label: ({ from }) => `Move, ${toolCount(from.bottom - from.top)} × ${toolCells(from.right - from.left)}`,
+    label: ({ from }) => `Move, ${toolSize(from.bottom - from.top, from.right - from.left)}`,
     draw: (next, { from, row, column, code }, state) => {
       toolEach(rectanglePlaces(from, state.columns), (place) => {
         next.indices[place] = code;
@@ -235,7 +235,7 @@ function toolFlood({ rows, columns, indices }, start) {
     if (column > 0) beside.push(place - 1);
     if (column < columns - 1) beside.push(place + 1);
     for (const neighbour of beside) {
-      if (seen[neighbour] || indices[neighbour] !== indices[start]) continue; // above and below the grid it is undefined
+      if (seen[neighbour] || indices[neighbour] !== indices[start]) continue; // off the grid it is undefined
       seen[neighbour] = 1;
       places.push(neighbour);
     }
@@ -263,6 +263,10 @@ function toolCount(number) {
 
 function toolCells(count) {
   return `${toolCount(count)} ${count === 1 ? "cell" : "cells"}`;
+}
+
+function toolSize(rows, columns) {
+  return `${toolCount(rows)} × ${toolCount(columns)} cells`;
 }
 
 // --- checks ---------------------------------------------------------------------------------------------------------
