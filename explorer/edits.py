@@ -21,6 +21,9 @@ RULES: dict[Rule, str] = {
 }
 
 
+UNPAINTED = -32768  # where no blend was painted: the cell has the level that all others have
+
+
 @dataclass(frozen=True, eq=False)
 class Edit:
     """What a person made of a grid; the whole of it, not the steps."""
@@ -35,6 +38,26 @@ class Edit:
 
 
 @dataclass(frozen=True, eq=False)
+class Draft:
+    """A grid as a person left it; its blend is kept as it was painted, so that the level below can still be moved."""
+
+    indices: np.ndarray  # [h, w] int64 in 0…K−1
+    painted: np.ndarray  # [h, w] int16, blend in percent, or UNPAINTED
+
+    @classmethod
+    def of(cls, edit: Edit, *, level: float) -> Draft:
+        """An edit whose cells at the level were not painted; other blends are rounded to whole percents."""
+        percent = np.rint(100 * edit.weight).astype(np.int16)
+        return cls(edit.indices, np.where(edit.weight == np.float32(level), np.int16(UNPAINTED), percent))
+
+    def edit(self, *, level: float, rule: Rule) -> Edit:
+        """The edit at a level, the blend where none was painted."""
+        painted = self.painted != UNPAINTED
+        weight = np.where(painted, self.painted / np.float32(100), np.float32(level)).astype(np.float32)
+        return Edit(self.indices, weight, rule)
+
+
+@dataclass(frozen=True, eq=False)
 class Fed:
     """The decoder's two inputs, each [1, D, h, w]."""
 
@@ -46,6 +69,12 @@ def unedited(base: Encoding, *, weight: float = 0.0, rule: Rule = "follow") -> E
     """The encoder's own grid, at one blend."""
     indices = base.indices[0].numpy()
     return Edit(indices, np.full(indices.shape, weight, np.float32), rule)
+
+
+def fresh_draft(base: Encoding) -> Draft:
+    """Nothing painted yet."""
+    indices = base.indices[0].numpy()
+    return Draft(indices, np.full(indices.shape, UNPAINTED, np.int16))
 
 
 def edited_cells(base: Encoding, edit: Edit) -> np.ndarray:

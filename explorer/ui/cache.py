@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from explorer import codes, dossier, patches, pictures, projection, reconstruction, sets, usage, walkthrough
-from explorer.folders import checkpoints_folder
+from explorer.folders import cache_folder, checkpoints_folder
 from explorer.patches import Index, Occurrences
 from explorer.pictures import Picture
 from explorer.projection import Projection, ProjectionSettings
@@ -154,6 +154,15 @@ def pca(fingerprint: str, _tokenizer: Tokenizer) -> Projection:
     return projection.pca(_tokenizer.codebook.numpy())
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def best_projection(folder: Path, fingerprint: str, _tokenizer: Tokenizer) -> Projection:
+    """The map of the codes in its default layout where it is on disk, else PCA."""
+    codebook = _tokenizer.codebook.numpy()
+    key = projection.projection_key(codebook, ProjectionSettings())
+    stored = projection.load_projection([folder, cache_folder()], key, codes=len(codebook))
+    return stored or projection.pca(codebook)
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
 def projection_key(fingerprint: str, settings: ProjectionSettings, _tokenizer: Tokenizer) -> str:
     return projection.projection_key(_tokenizer.codebook.numpy(), settings)
@@ -186,6 +195,12 @@ def training_usage(folder: Path, fingerprint: str, number_of_codes: int) -> Trai
     file = folder / USAGE_FILE
     changed = file.stat().st_mtime_ns if file.exists() else 0
     return _training_usage(str(folder), changed, fingerprint, number_of_codes)
+
+
+def usual_counts(folder: Path, fingerprint: str, number_of_codes: int) -> np.ndarray | None:
+    """How often each code was used in training, [K], where the checkpoint says so."""
+    found = training_usage(folder, fingerprint, number_of_codes)
+    return found.counts if found else None
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -103,6 +103,19 @@ def _used(page: Page, source: _Source) -> UsedSet:
     return UsedSet(images, _indexed(page, images))
 
 
+def sample_index(page: Page) -> Index:
+    """The index of the bundled samples; a dozen images, so it is made at once where there is none. Raises BadInput."""
+    images = cache.sample_set()
+    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
+    with _lock(str(path)):
+        opened = _opened(page, images)
+        if isinstance(opened, Index):
+            return opened
+        built = patches.build(page.tokenizer, images, checkpoint=page.fingerprint, working_size=WORKING_SIZE, path=path)
+    assert built is not None
+    return built
+
+
 def _known_sets(page: Page) -> list[_Source]:
     """The samples, the sets indexed on this machine, and those that this visitor named; from headers alone."""
     indexed = patches.list_indexes(cache_folder(), checkpoint=page.fingerprint)

@@ -11,6 +11,7 @@ from explorer.ui.gallery import Thumbnail
 from explorer.ui.store import Session, Upload
 from vqvae.dataset import SUFFIXES
 from vqvae.errors import BadInput
+from vqvae.images import display_name
 
 MOST_UPLOADS = 24
 GALLERY = "gallery"
@@ -94,14 +95,29 @@ def thumbnails() -> list[Thumbnail]:
     return own + bundled
 
 
+def picture_titles() -> dict[str, str]:
+    """The pictures that can be chosen, by name: the visitor's own, newest first, then the samples."""
+    own = {digest: display_name(upload.name) for digest, upload in reversed(store.uploads().items())}
+    return own | {sample.name: sample.title for sample in samples.SAMPLES}
+
+
+def open_named(name: str, working_size: int) -> Picture:
+    """A picture by its name: an upload's SHA-256, or a sample's; raises BadInput."""
+    upload = store.uploads().get(name)
+    if upload:
+        return cache.open_picture(name, working_size, upload.data, upload.name)
+    sample = samples.find(name)
+    if sample is None:
+        raise BadInput("This picture is not here; choose another.")
+    return cache.open_picture(sample.name, working_size, sample.read(), sample.file)
+
+
 def open_chosen(session: Session) -> Picture:
     """The chosen picture at the working size; a sample where a link names one that is not here."""
-    upload = store.uploads().get(session.picture)
-    if upload:
-        return cache.open_picture(session.picture, session.working_size, upload.data, upload.name)
-    sample = samples.find(session.picture)
-    if sample is None:
+    try:
+        return open_named(session.picture, session.working_size)
+    except BadInput:
         st.warning("The picture of this link is not here; a sample is shown in its place.")
         sample = samples.SAMPLES[0]
         store.write(store.read().with_picture(sample.name))
-    return cache.open_picture(sample.name, session.working_size, sample.read(), sample.file)
+        return open_named(sample.name, session.working_size)

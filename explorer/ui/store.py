@@ -8,18 +8,22 @@ from typing import Literal
 
 import streamlit as st
 
-from explorer.edits import Rule
+from explorer.edits import Draft, Rule
 from explorer.pictures import WORKING_SIZES
 from explorer.projection import ProjectionSettings
+from explorer.starts import Start
 
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
+Overlay = Literal["none", "margin", "influence", "cycle", "blend"]
 CodebookView = Literal["wall", "map", "usage"]
 Cell = tuple[int, int]  # row, column
 
 SESSION_KEY = "session"
 QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the address is ours
 DEFAULT_LAYOUT = ProjectionSettings()
+FROM_PICTURE = Start()
+MOST_DRAFTS = 24
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Session:
     cell: Cell | None = None
     view: View = "side"
     panel: Panel = "error"
+    rule: Rule = "follow"  # what an edited cell's embedding is
+    brush: int | None = None  # the code that is painted with; None is the most used one of the grid
+    overlay: Overlay = "none"  # what is marked on the grid that is edited
+    start: Start = FROM_PICTURE  # what an edit starts from
     code: int | None = None  # whose dossier is open; None is the most used one
     codebook_view: CodebookView = "wall"
     image_set: str = ""  # where the set of images lies whose usage is shown; empty is the bundled samples
@@ -64,7 +72,7 @@ class Session:
         return self.blend if self.embedding_on(inputs) else 0.0
 
     def with_checkpoint(self, name: str) -> Session:
-        return self if name == self.checkpoint else replace(self, checkpoint=name, cell=None, code=None)
+        return self if name == self.checkpoint else replace(self, checkpoint=name, cell=None, code=None, brush=None)
 
     def with_picture(self, picture: str) -> Session:
         return self if picture == self.picture else replace(self, picture=picture, cell=None)
@@ -82,6 +90,15 @@ class Session:
 
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
+
+    def with_painting(self, *, rule: Rule, brush: int, overlay: Overlay) -> Session:
+        return replace(self, rule=rule, brush=brush, overlay=overlay)
+
+    def with_rule(self, rule: Rule) -> Session:
+        return replace(self, rule=rule)
+
+    def with_start(self, start: Start) -> Session:
+        return self if start == self.start else replace(self, start=start, cell=None)
 
     def with_code(self, code: int | None) -> Session:
         return replace(self, code=code)
@@ -175,3 +192,25 @@ def write(session: Session) -> Session:
 def uploads() -> dict[str, Upload]:
     """This visitor's files by SHA-256, newest last."""
     return st.session_state.setdefault("uploads", {})
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A person's edit of one grid: the grid, and the history that led there as the browser wrote it."""
+
+    draft: Draft
+    document: str | None = None
+    load: int = 0  # grows with each recipe that is opened over it
+
+
+def sketches() -> dict[str, Sketch]:
+    """This visitor's edits by the content that they are of, newest last; the browser keeps older ones."""
+    return st.session_state.setdefault("sketches", {})
+
+
+def keep_sketch(content: str, sketch: Sketch) -> None:
+    kept = sketches()
+    kept.pop(content, None)
+    kept[content] = sketch
+    while len(kept) > MOST_DRAFTS:
+        kept.pop(next(iter(kept)))

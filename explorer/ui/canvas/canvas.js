@@ -42,12 +42,7 @@ const MARKUP = `
       ${panelMarkup("error", "Error")}
       ${panelMarkup("codes", "Codes")}
     </div>
-    <div class="controls">
-      <label class="switch"><input type="checkbox" role="switch"><span class="track"></span><span class="name"></span></label>
-      <label class="amount"><span>How much</span><input type="range" min="0" max="1" step="0.01"><output></output></label>
-      <button class="reset" data-tip="As it was at first">Reset</button>
-      <p class="sentence"></p>
-    </div>
+    ${BLEND_CONTROLS}
     <div class="figures"></div>
   </div>`;
 
@@ -86,6 +81,10 @@ class Canvas {
       complete: this.layers?.content === this.message.content,
       ...this.local,
     }));
+    this.blend = new BlendControls(holder, (values, dragging) => {
+      this.dragging = dragging;
+      this.change(values);
+    });
     this.listen();
     this.resizes = new ResizeObserver(() => this.draw());
     this.resizes.observe(holder.querySelector(".panels"));
@@ -148,11 +147,6 @@ class Canvas {
     this.transport.request();
   }
 
-  drag(slider, dragging) {
-    this.dragging = dragging;
-    this.change({ blend: Number(slider.value), uses_embedding: true });
-  }
-
   // --- what the person does
 
   listen() {
@@ -161,10 +155,6 @@ class Canvas {
     on("[data-view]", "click", (event) => this.change({ view: event.currentTarget.dataset.view }));
     on("[data-panel-choice]", "click", (event) => this.change({ panel: event.currentTarget.dataset.panelChoice }));
     on("[data-zoom]", "click", (event) => this.zoomButton(event.currentTarget.dataset.zoom));
-    on(".switch input", "change", (event) => this.change({ uses_embedding: event.target.checked }));
-    on(".amount input", "input", (event) => this.drag(event.target, true));
-    on(".amount input", "change", (event) => this.drag(event.target, false));
-    on(".reset", "click", () => this.change({ blend: 1, uses_embedding: this.message.inputs === 2 }));
     for (const name of PANELS) this.listenTo(this.panels[name]);
   }
 
@@ -295,16 +285,9 @@ class Canvas {
       `Error <span class="ramp" data-tip="Mean absolute difference over red, green and blue, in levels of 255"><i>0</i><b></b><i>${ERROR_FULL}+</i></span>`;
     for (const name of PANELS) this.place(this.panels[name]);
 
-    const oneInput = this.message.inputs === 1;
-    this.find(".switch .name").textContent = oneInput ? "Feed the embedding in place of the codes" : "Decoder uses the embedding";
-    this.find(".switch input").checked = uses_embedding;
-    const range = this.find(".amount input");
-    range.value = blend;
-    range.style.setProperty("--filled", `${100 * blend}%`);
-    this.find(".amount").classList.toggle("off", !uses_embedding);
-    this.find(".amount output").textContent = `${Math.round(100 * blend)} %`;
+    this.blend.draw(this.message.inputs, this.local);
     this.find(".sentence").textContent = this.message.sentence;
-    this.drawFigures();
+    drawFigures(this.find(".figures"), this.message.figures);
     this.drawMarks();
   }
 
@@ -322,24 +305,6 @@ class Canvas {
     const left = 0.5 - x * scale; // of the picture, in viewports
     before.style.clipPath = `inset(0 ${100 * (1 - clamp((this.divide - left) / scale, 0, 1))}% 0 0)`;
     viewport.classList.toggle("zoomed", scale > 1);
-  }
-
-  drawFigures() {
-    const holder = this.find(".figures");
-    const wanted = JSON.stringify(this.message.figures);
-    if (holder.dataset.shown === wanted) return;
-    holder.dataset.shown = wanted;
-    holder.replaceChildren(...this.message.figures.map((group) => {
-      const list = document.createElement("dl");
-      for (const [label, value, meaning] of group) {
-        const entry = document.createElement("div");
-        entry.dataset.tip = meaning;
-        entry.tabIndex = 0;
-        entry.append(textElement("dt", label), textElement("dd", value));
-        list.append(entry);
-      }
-      return list;
-    }));
   }
 
   drawMarks() {

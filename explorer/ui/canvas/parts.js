@@ -136,6 +136,61 @@ class Zoom {
   }
 }
 
+// --- the embedding and the figures ----------------------------------------------------------------------------------
+
+const BLEND_CONTROLS = `
+    <div class="controls">
+      <label class="switch"><input type="checkbox" role="switch"><span class="track"></span><span class="name"></span></label>
+      <label class="amount"><span>How much</span><input type="range" min="0" max="1" step="0.01"><output></output></label>
+      <button class="reset" data-tip="As it was at first">Reset</button>
+      <p class="sentence"></p>
+    </div>`;
+
+/** The switch and the slider that say how much of the embedding the decoder gets. */
+class BlendControls {
+  /** change: (values, dragging) -> what to do with a new {blend, uses_embedding}. */
+  constructor(root, change) {
+    this.root = root;
+    this.range = root.querySelector(".amount input");
+    const moved = (dragging) => () => change({ blend: Number(this.range.value), uses_embedding: true }, dragging);
+    this.range.addEventListener("input", moved(true));
+    this.range.addEventListener("change", moved(false));
+    root.querySelector(".switch input").addEventListener("change", (event) =>
+      change({ uses_embedding: event.target.checked }, false));
+    root.querySelector(".reset").addEventListener("click", () => change({ blend: 1, uses_embedding: this.inputs === 2 }, false));
+  }
+
+  draw(inputs, { blend, uses_embedding }) {
+    this.inputs = inputs;
+    this.root.querySelector(".switch .name").textContent =
+      inputs === 1 ? "Feed the embedding in place of the codes" : "Decoder uses the embedding";
+    this.root.querySelector(".switch input").checked = uses_embedding;
+    this.range.value = blend;
+    const [low, high] = [Number(this.range.min), Number(this.range.max)];
+    this.range.style.setProperty("--filled", `${(100 * (blend - low)) / (high - low)}%`);
+    this.root.querySelector(".amount").classList.toggle("off", !uses_embedding);
+    this.root.querySelector(".amount output").textContent = `${Math.round(100 * blend)} %`;
+  }
+}
+
+/** Groups of [label, value, meaning]; the meaning shows on hover or focus. */
+function drawFigures(holder, groups) {
+  const wanted = JSON.stringify(groups);
+  if (holder.dataset.shown === wanted) return;
+  holder.dataset.shown = wanted;
+  holder.replaceChildren(...groups.map((group) => {
+    const list = document.createElement("dl");
+    for (const [label, value, meaning] of group) {
+      const entry = document.createElement("div");
+      entry.dataset.tip = meaning;
+      entry.tabIndex = 0;
+      entry.append(textElement("dt", label), textElement("dd", value));
+      list.append(entry);
+    }
+    return list;
+  }));
+}
+
 // --- small things ---------------------------------------------------------------------------------------------------
 
 function clamp(value, low, high) {

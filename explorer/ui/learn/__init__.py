@@ -171,18 +171,21 @@ def heading(number: int, title: str, text: str) -> None:
     )
 
 
-def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]]) -> None:
-    """Pictures of a walk's view side by side, the cell framed in each: (pixels, title, figure)."""
+def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]], *, alone: np.ndarray | None = None) -> None:
+    """Pictures of a walk's view in a row, the cell framed in each: (pixels, title, figure); first the cell alone."""
     view, (row, column) = walk.view, walk.cell
     rows, columns = view.bottom - view.top, view.right - view.left
     frame = (
         f"left:{100 * (column - view.left) / columns:.3f}%;top:{100 * (row - view.top) / rows:.3f}%;"
         f"width:{100 / columns:.3f}%;height:{100 / rows:.3f}%"
     )
+    shown = [(pixels, title, figure, f"<i style='{frame}'></i>") for pixels, title, figure in entries]
+    if alone is not None:
+        shown.insert(0, (alone, "The cell", "", ""))
     figures = "".join(
-        f"<figure><div><img src='{_png(pixels)}' alt='{html.escape(title)}'><i style='{frame}'></i></div>"
+        f"<figure><div><img src='{_png(pixels)}' alt='{html.escape(title)}'>{mark}</div>"
         f"<figcaption>{html.escape(title)}<b>{html.escape(figure)}</b></figcaption></figure>"
-        for pixels, title, figure in entries
+        for pixels, title, figure, mark in shown
     )
     st.html(f"<div class='walk-views'>{figures}</div>")
 
@@ -198,10 +201,10 @@ def source(shown: Source) -> None:
         f"<p class='walk-source'><b>{html.escape(shown.name)}</b> "
         f"{html.escape(shown.file)}, lines {shown.first}–{shown.last}</p>"
     )
-    st.code(shown.text, language="python")
+    st.code(shown.text, language="python", wrap_lines=True)
 
 
-_MEASURED = re.compile(r"(?:[\d.]+|∞) dB")
+_MEASURED = re.compile(r"(?:(?:\d+\.\d+|∞) to )?(?:\d+\.\d+|∞) dB")
 
 
 def answers(shown: Sequence[Answer]) -> None:
@@ -218,8 +221,7 @@ def tasks(entries: Sequence[tuple[Task, Check, bool]]) -> None:
     """Things to try: each with how it stands now, and a tick if it was ever done."""
     items = "".join(
         f"<li class='{'done' if done else 'open'}' data-task='{html.escape(task.name)}'>"
-        f"<svg viewBox='0 0 20 20' role='img' aria-label='{'done' if done else 'not done'}'>"
-        f"<circle cx='10' cy='10' r='8.5'/><path d='M6 10.4l2.8 2.8L14.2 7.4'/></svg>"
+        f"<i role='img' aria-label='{'done' if done else 'not done'}'>{'✓' if done else ''}</i>"
         f"<div><h3>{html.escape(task.title)}</h3><p>{html.escape(task.advice)}</p>"
         f"<p class='now'>{html.escape(check.sentence)}</p></div></li>"
         for task, check, done in entries
