@@ -2,9 +2,12 @@
 
 import html
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
+
+from explorer.blending import Band, Curve
 
 ACCENT, QUIET = "#1a9e95", "#9aa0a3"
 SCALE = "Viridis"
@@ -154,7 +157,7 @@ def vector_bars(values: np.ndarray, *, largest: float, behind: np.ndarray | None
     if behind is not None:
         figure.add_bar(x=places, y=behind, marker={"color": QUIET, "opacity": 0.45}, hoverinfo="skip")
     figure.add_bar(x=places, y=values, marker={"color": ACCENT}, hovertemplate="number %{x}: %{y:.3f}<extra></extra>")
-    figure.update_layout(barmode="overlay")
+    figure.update_layout(barmode="overlay", dragmode=False)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(range=[-largest, largest], nticks=5)
     return _plain(figure, height=150)
@@ -180,6 +183,7 @@ def distance_curve(order: np.ndarray, distances: np.ndarray) -> go.Figure:
     )
     figure.update_xaxes(title="rank of the code, nearest first")
     figure.update_yaxes(title="distance", rangemode="tozero", nticks=5)
+    figure.update_layout(dragmode=False)
     return _plain(figure, height=170)
 
 
@@ -200,6 +204,72 @@ def position_heat(share: np.ndarray) -> go.Figure:
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
     return _plain(figure, height=150)
+
+
+def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal["psnr", "ssim"] = "psnr") -> go.Figure:
+    """How close the picture comes at each blend, with the middle half of a set behind it, and where the slider is.
+
+    Blends below 0 and above 1 are shaded. What has no figure (SSIM of a picture too small for it, the infinite PSNR of
+    equal ones) is a gap.
+    """
+    values = _finite(getattr(curve, measure), len(curve.weights))
+    unit = "%{y:.2f} dB" if measure == "psnr" else "%{y:.3f}"
+    figure = go.Figure()
+    if band is not None:
+        low, middle, high = (_finite(row, len(band.weights)) for row in _rows(getattr(band, measure)))
+        whole = np.isfinite(low) & np.isfinite(high)
+        figure.add_scatter(
+            x=np.concatenate([band.weights[whole], band.weights[whole][::-1]]),
+            y=np.concatenate([high[whole], low[whole][::-1]]),
+            fill="toself",
+            fillcolor="rgba(154,160,163,.22)",
+            line={"width": 0},
+            mode="lines",
+            name="half of the set",
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=band.weights,
+            y=middle,
+            mode="lines",
+            name=f"median of {band.images:,}",
+            line={"color": QUIET, "width": 1.5},
+            hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
+        )
+    figure.add_scatter(
+        x=curve.weights,
+        y=values,
+        mode="lines+markers",
+        name="this picture",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 4, "color": ACCENT},
+        hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[now],
+        y=[np.interp(now, curve.weights, values)],
+        mode="markers",
+        name="now",
+        marker={"size": 11, "color": ACCENT, "line": {"width": 2, "color": "white"}},
+        hoverinfo="skip",
+    )
+    figure.add_vline(x=now, line={"color": ACCENT, "width": 1, "dash": "dot"})
+    lowest, highest = float(min(curve.weights[0], now)), float(max(curve.weights[-1], now))
+    for left, right in ((lowest, min(0.0, highest)), (max(1.0, lowest), highest)):
+        if left < right:
+            figure.add_vrect(x0=left, x1=right, fillcolor=QUIET, opacity=0.12, line_width=0, layer="below")
+    figure.update_xaxes(title="blend; shaded: extrapolation", range=[lowest, highest])
+    figure.update_yaxes(title="PSNR, dB" if measure == "psnr" else "SSIM")
+    return _plain(figure, height=260, legend=True)
+
+
+def _rows(quartiles: np.ndarray | None) -> Sequence[np.ndarray | None]:
+    return (None, None, None) if quartiles is None else tuple(quartiles)
+
+
+def _finite(values: np.ndarray | None, number: int) -> np.ndarray:
+    """The same with a gap for what is infinite, or missing altogether."""
+    return np.full(number, np.nan) if values is None else np.where(np.isfinite(values), values, np.nan)
 
 
 def _plain(figure: go.Figure, *, height: int, legend: bool = False) -> go.Figure:

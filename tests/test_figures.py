@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from explorer import figures
+from explorer.blending import Band, Curve
 
 
 def drawn(figure: go.Figure) -> go.Figure:
@@ -186,3 +187,61 @@ def test_where_a_code_sits_is_drawn_from_the_top_and_chance_is_not_the_top_of_th
     np.testing.assert_array_equal(np.array(heat.z), share)
     assert (heat.zmin, heat.zmax) == (0, top)
     assert figure.layout.yaxis.autorange == "reversed"
+
+
+# --- blends -----------------------------------------------------------------------------------------------------------
+
+WEIGHTS = np.array([-0.5, 0.0, 0.5, 1.0, 1.5])
+PSNR = np.array([18.0, 24.0, 30.0, 32.0, 20.0])
+BAND = Band(7, WEIGHTS, np.stack([PSNR - 2, PSNR + 1, PSNR + 3]), None)
+
+
+def test_the_curve_of_the_blend_marks_where_the_slider_is() -> None:
+    figure = drawn(figures.blend_curve(Curve(WEIGHTS, PSNR, None), None, now=0.25))
+    assert list(trace(figure, "this picture").x) == list(WEIGHTS)
+    assert list(trace(figure, "this picture").y) == list(PSNR)
+    assert (list(trace(figure, "now").x), list(trace(figure, "now").y)) == ([0.25], [27.0])
+    assert len(figure.data) == 2
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "line"] == [(0.25, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "now", "shaded"),
+    [
+        ([-0.5, 0, 1, 1.5], 0.5, [(-0.5, 0), (1, 1.5)]),
+        ([0, 0.5, 1], 0.5, []),
+        ([0, 1], 1.2, [(1, 1.2)]),
+        ([0, 1], -0.25, [(-0.25, 0)]),
+        ([1.25, 1.5], 1.25, [(1.25, 1.5)]),
+    ],
+)
+def test_exactly_the_extrapolation_is_shaded(
+    weights: list[float], now: float, shaded: list[tuple[float, float]]
+) -> None:
+    curve = Curve(np.array(weights), np.arange(len(weights), dtype=float), None)
+    figure = drawn(figures.blend_curve(curve, None, now=now))
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"] == shaded
+    assert tuple(figure.layout.xaxis.range) == (min([*weights, now]), max([*weights, now]))
+
+
+def test_the_band_lies_between_its_quartiles() -> None:
+    figure = drawn(figures.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0))
+    outline = trace(figure, "half of the set")
+    assert list(outline.x) == [*WEIGHTS, *WEIGHTS[::-1]]
+    assert list(outline.y) == [*(PSNR + 3), *(PSNR - 2)[::-1]]
+    assert list(trace(figure, "median of 7").y) == list(PSNR + 1)
+    assert [one.name for one in figure.data][-2:] == ["this picture", "now"]  # in front
+
+
+def test_what_has_no_figure_is_a_gap() -> None:
+    endless = np.array([18.0, 24.0, np.inf, 32.0, np.inf])
+    band = Band(1, WEIGHTS, np.stack([endless] * 3), None)
+    figure = drawn(figures.blend_curve(Curve(WEIGHTS, endless, None), band, now=0.0))
+    assert np.isnan(trace(figure, "this picture").y).tolist() == [False, False, True, False, True]
+    assert list(trace(figure, "half of the set").x) == [-0.5, 0.0, 1.0, 1.0, 0.0, -0.5]
+    figure = drawn(figures.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0, measure="ssim"))
+    assert np.isnan(trace(figure, "this picture").y).all()
+    ssim = PSNR / 40
+    figure = drawn(figures.blend_curve(Curve(WEIGHTS, PSNR, ssim), None, now=0.5, measure="ssim"))
+    assert list(trace(figure, "this picture").y) == list(ssim)
+    assert list(trace(figure, "now").y) == [0.75]
