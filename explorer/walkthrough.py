@@ -226,7 +226,7 @@ def fact(step: str, walk: Walk) -> str:
         "distances": f"nearest {walk.distances[0]:.2f}",
         "code": f"code {walk.code:,}",
         "residual": f"{walk.lost:.0%} lost",
-        "inputs": f"{walk.weight:.0%} of the residual" if walk.inputs == 2 else "codes alone",
+        "inputs": f"blend {walk.weight:.0%}" if walk.inputs == 2 else "codes alone",
         "output": f"{decibels(walk.psnr(walk.now))} dB",
     }
     return facts[step]
@@ -655,4 +655,6 @@ def check_ignored(code: int | None, effect: Effect | None, *, inputs: int) -> Ch
         f"with the codes alone: {share:.0%}."
     )
     done = share <= IGNORED
-    return Check(done, told if done else f"{told} Down to {IGNORED:.0%} counts; {BYPASS} is the hardest of hearing.")
+    return Check(
+        done, told if done else f"{told} From {IGNORED:.0%} down it counts as ignored; {BYPASS} gets there soonest."
+    )

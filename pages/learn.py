@@ -16,6 +16,7 @@ from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 
 NEAREST_SHOWN = 14  # codes
+PLOT = {"displayModeBar": False}  # small charts: the wheel scrolls the page
 
 
 def main() -> None:
@@ -78,14 +79,19 @@ def choose_cell(page: Page, picture: Picture, encoded: EncodedPicture, walk: Wal
             width=110,
             **widgets.bound("learn-column", column, lambda column: store.read().with_cell((row, column))),
         )
+    st.toggle(
+        "Light up cells that nearly took another code",
+        **widgets.bound("learn-light", session.lights_up, lambda on: store.read().with_lights_up(on)),
+    )
     if page.inputs == 1:
         st.caption("This decoder has one input, the codes: there is no embedding to blend in.")
         return
     st.slider(
-        "Blend: how much of the embedding the decoder gets",
+        "Blend of the embedding",
         0,
         100,
         format="%d%%",
+        help="How much of what quantization lost the decoder's second input carries: 0% is the codes alone.",
         **widgets.bound("learn-blend", round(100 * walk.weight), with_percent),
     )
 
@@ -121,7 +127,7 @@ def show_steps(page: Page, walk: Walk, session: Session) -> None:
 
 
 def show_patch(page: Page, walk: Walk) -> None:
-    learn.views(walk, [(walk.original, "The cell and those around it", "")])
+    learn.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
 
 
 def show_embedding(page: Page, walk: Walk) -> None:
@@ -130,7 +136,7 @@ def show_embedding(page: Page, walk: Walk) -> None:
 
 def show_distances(page: Page, walk: Walk) -> None:
     learn.label("All codes by their distance to the embedding")
-    st.plotly_chart(figures.distance_curve(walk.order, walk.distances), key="learn-distances", config=widgets.PLOT)
+    st.plotly_chart(figures.distance_curve(walk.order, walk.distances), key="learn-distances", config=PLOT)
     nearest = walk.order[:NEAREST_SHOWN]
     tiles.show(
         cache.tiles_of(page.fingerprint, page.tokenizer, nearest),
@@ -163,11 +169,14 @@ def show_residual(page: Page, walk: Walk) -> None:
 
 
 def show_inputs(page: Page, walk: Walk) -> None:
-    bars(walk, walk.quantized, "First input: the quantized vector" if walk.inputs == 2 else "The quantized vector")
-    if walk.inputs == 2:
-        bars(
-            walk, walk.fed, f"Second input: {walk.weight:.0%} of the residual; in grey all of it", behind=walk.residual
-        )
+    if walk.inputs == 1:
+        bars(walk, walk.quantized, "The only input: the quantized vector")
+        return
+    first, second = st.columns(2)
+    with first:
+        bars(walk, walk.quantized, "First input: the quantized vector")
+    with second:
+        bars(walk, walk.fed, "Second input; in grey the whole residual", behind=walk.residual)
 
 
 def show_output(page: Page, walk: Walk) -> None:
@@ -194,7 +203,7 @@ def bars(walk: Walk, values: np.ndarray, title: str, *, behind: np.ndarray | Non
     """A vector of the cell under a heading, on the axis that all its vectors share."""
     learn.label(title)
     figure = figures.vector_bars(values, largest=learn.scale_of(walk), behind=behind)
-    st.plotly_chart(figure, key=f"learn-bars-{title}", config=widgets.PLOT)
+    st.plotly_chart(figure, key=f"learn-bars-{title}", config=PLOT)
 
 
 # --- the whole picture ------------------------------------------------------------------------------------------------
@@ -234,14 +243,17 @@ def open_other(info: CheckpointInfo) -> Page | None:
 
 def show_tasks(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk, here: Listening) -> None:
     """Five tasks, each with how it stands; what was done once stays done."""
-    heading = st.empty()
-    left, right = st.container(key="walk_try").columns([1, 1.1], gap="large")
+    heading = st.container()
+    left, right = st.container(key="walk_try").columns(2, gap="large")
     with left:
         counts, sample = usage(page, encoded)
         session = pick_code(page, counts, sample)
-        session = choose_edit(page, session)
+        choose_rule(page, session)
     checks = check_tasks(page, picture, encoded, walk, here, session, counts, sample)
-    session = store.keep(session.with_tried(*(name for name, check in checks.items() if check.done)))
+    news = [task for task in TASKS if checks[task.name].done and task.name not in session.tried]
+    session = store.keep(session.with_tried(*(task.name for task in news)))
+    for task in news:
+        st.toast(f"Done: {task.title}", icon=":material/check_circle:")
     with right:
         learn.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
     number = sum(task.name in session.tried for task in TASKS)
@@ -276,8 +288,8 @@ def pick_code(page: Page, counts: np.ndarray, sample: str) -> Session:
     return session if picked is None else store.write(session.with_code(picked))
 
 
-def choose_edit(page: Page, session: Session) -> Session:
-    """What the tasks need beside a code and a cell: the rule of the edit, and light on the cells that were close."""
+def choose_rule(page: Page, session: Session) -> None:
+    """What becomes of the cell's embedding when the picked code is put there."""
     st.segmented_control(
         "Put the picked code into the cell, and let its embedding",
         list(RULES),
@@ -286,11 +298,6 @@ def choose_edit(page: Page, session: Session) -> Session:
         disabled=page.inputs == 1,
         **widgets.bound("learn-rule", session.tried_rule, lambda rule: store.read().with_tried_rule(rule or "follow")),
     )
-    st.toggle(
-        "Show in the picture which cells nearly took another code",
-        **widgets.bound("learn-light", session.lights_up, lambda on: store.read().with_lights_up(on)),
-    )
-    return session
 
 
 def check_tasks(
