@@ -1,4 +1,4 @@
-"""The explorer's commands: python -m explorer index|usage DATA --checkpoint NAME"""
+"""The explorer's commands: python -m explorer index|usage|fed DATA --checkpoint NAME"""
 
 import argparse
 import signal
@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from explorer import patches, tables, training_usage
+from explorer import manifold, patches, tables, training_usage
 from explorer.folders import cache_folder, checkpoints_folder
 from explorer.patches import Index
 from explorer.sets import SAMPLES, ImageSet, open_set, sample_set
@@ -24,15 +24,20 @@ from vqvae.errors import BadInput, shown
 
 
 class Stopped(Exception):
-    """A signal stopped the work; what was done is kept."""
+    """A signal stopped the work."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__("Stopped; what was done is kept. Go on with the same command.")
+    def __init__(
+        self, number: int, message: str = "Stopped; what was done is kept. Go on with the same command."
+    ) -> None:
+        super().__init__(message)
         self.number = number
 
 
 def index_command(options: argparse.Namespace) -> int:
-    """Encode a set of images, or go on where that was stopped, and keep the index of its codes."""
+    """Encode a set of images, or go on where that was stopped, and keep the index of its codes.
+
+    Stop it with Ctrl-C; the same command goes on.
+    """
     index = _make_index(options, _find_checkpoint(options.checkpoint), options.out or cache_folder())
     if options.export:
         form, where = options.export
@@ -44,12 +49,41 @@ def index_command(options: argparse.Namespace) -> int:
 def usage_command(options: argparse.Namespace) -> int:
     """Count how often each code is used over a set of images, and put the counts beside the model.
 
-    Meant for the photos that the model was trained on: the Codebook page shows them as "in training".
+    Meant for the photos that the model was trained on: the Codebook page shows them as "in training". Stop it with
+    Ctrl-C; the same command goes on.
     """
     folder = _find_checkpoint(options.checkpoint)
     index = _make_index(options, folder, cache_folder())
     save_training_usage(folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
     print(f"written: {folder / training_usage.FILE}")
+    return 0
+
+
+def fed_command(options: argparse.Namespace) -> int:
+    """Measure what the decoder is fed over a set of images, at the blends of its training, and put it beside the model.
+
+    Meant for the photos that the model was trained on: the off-manifold meter holds what is on the screen against it.
+    Stop it with Ctrl-C; the same command starts anew.
+    """
+    folder = _find_checkpoint(options.checkpoint)
+    images = _find_set(options.data, options.under)
+    settings = checkpoint.read_config(folder)
+    pace = _Pace(len(images.names))
+    with _stoppable(pace), pace.bar:
+        reference = manifold.look_at(
+            checkpoint.load(folder),
+            images,
+            blends=manifold.training_blends(settings),
+            inputs=2 if checkpoint.model_config(settings).decoder_inputs == "both" else 1,
+            working_size=options.size,
+            progress=pace.report,
+        )
+    if reference is None:
+        raise Stopped(pace.stopped_by, "Stopped; nothing was written. The same command starts anew.")
+    manifold.save(folder, reference, checkpoint=checkpoint.content_hash(folder))
+    skipped = len(images.names) - reference.images
+    print(f"{reference.images:,} images, {reference.cells:,} cells, {skipped:,} files skipped")
+    print(f"written: {folder / manifold.FILE}")
     return 0
 
 
@@ -161,6 +195,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     _add_command(
         commands, "usage", usage_command, "count the codes of the training photos, and keep that with the model"
     )
+    _add_command(
+        commands, "fed", fed_command, "measure what the decoder was fed in training, for the off-manifold meter"
+    )
     options = parser.parse_args(arguments)
     if options.run is index_command and options.export and options.export[0] not in ("csv", "parquet"):
         index.error(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
@@ -169,8 +206,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def _add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str) -> ArgumentParser:
     """A command that encodes a set of images: what to encode with what is said in the same way to each."""
-    description = f"{run.__doc__} Stop it with Ctrl-C; the same command goes on."
-    parser: ArgumentParser = commands.add_parser(name, help=summary, description=description)
+    parser: ArgumentParser = commands.add_parser(name, help=summary, description=run.__doc__)
     parser.set_defaults(run=run)
     parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
     parser.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")

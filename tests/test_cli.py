@@ -1,4 +1,4 @@
-"""python -m explorer index, and usage"""
+"""python -m explorer index, usage and fed"""
 
 import csv
 import os
@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from explorer import __main__ as cli
-from explorer import patches
+from explorer import manifold, patches
 from explorer.patches import Index
 from explorer.pictures import open_picture
 from explorer.sets import open_set
@@ -325,6 +325,68 @@ def test_usage_of_nothing_leaves_the_checkpoint_as_it_is(where: Path, capsys: py
     assert not (where / "checkpoints" / "toy" / FILE).exists()
 
 
+def fed_arguments(where: Path, *more: str) -> list[str]:
+    return ["fed", str(where / "photos"), "--checkpoint", "toy", "--size", "64", *more]
+
+
+def stored_fed(where: Path) -> manifold.Reference | None:
+    folder = where / "checkpoints" / "toy"
+    return manifold.load(folder, checkpoint=checkpoint.content_hash(folder))
+
+
+@pytest.mark.parametrize(
+    ("decoder_inputs", "dropout", "inputs", "median", "highest"),
+    [("both", True, 2, 0, 1), ("both", False, 2, 1, 1), ("quantized", True, 1, 0, 0)],
+)
+def test_fed_puts_what_training_fed_beside_the_model(
+    decoder_inputs: str,
+    dropout: bool,
+    inputs: int,
+    median: float,
+    highest: float,
+    where: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = where / "checkpoints" / "toy"
+    training = {"training": {"embedding_dropout": dropout}}
+    checkpoint.save(folder, toy_model(codes=8, decoder_inputs=decoder_inputs), training)
+    before = checkpoint.content_hash(folder)
+    assert cli.main(fed_arguments(where)) == 0
+    assert checkpoint.content_hash(folder) == before
+    found = stored_fed(where)
+    assert found is not None
+    assert (found.images, found.inputs) == (5, inputs)
+    low, high = found.range("blend")
+    assert high == pytest.approx(highest)
+    assert low == (highest if not dropout else 0)
+    assert (found.quantiles["residual"][99] > 0) == (median > 0)  # dropped for half of the draws, and no more
+    assert (found.quantiles["residual"][101:] > 0).all() == (highest > 0)
+    printed = capsys.readouterr()
+    assert f"5 images, {found.cells:,} cells, 1 files skipped" in printed.out
+    assert f"written: {folder / manifold.FILE}" in printed.out
+
+
+def test_fed_that_was_stopped_leaves_the_former(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(fed_arguments(where, "--under", "cats")) == 0
+    measured, calls = manifold.figures_of, 0
+
+    def figures_of(*arguments: object, **settings: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return measured(*arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(manifold, "figures_of", figures_of)
+    assert cli.main(fed_arguments(where)) == 128 + signal.SIGTERM
+    assert calls == 2
+    found = stored_fed(where)
+    assert found is not None and found.images == 3
+    assert cli.main(fed_arguments(where, "--under", "dogs")) == 0
+    found = stored_fed(where)
+    assert found is not None and found.images == 2
+
+
 @pytest.mark.parametrize("name", ["index", "usage"])
 def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
@@ -333,3 +395,9 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     assert "the same command goes on" in " ".join(text.split())
     assert ("--export" in text) == (name == "index")
+
+
+def test_fed_says_that_it_starts_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["fed", "--help"])
+    assert "the same command starts anew" in " ".join(capsys.readouterr().out.split())
