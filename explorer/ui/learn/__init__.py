@@ -154,7 +154,7 @@ def _svg(width: int, height: int, content: str) -> str:
 
 
 def _image(pixels: np.ndarray) -> str:
-    return f'<img src="{_png(pixels)}" alt="">'
+    return f'<img src="{_png(pixels)}" alt=""/>'
 
 
 def _png(pixels: np.ndarray) -> str:
