@@ -9,7 +9,7 @@ from explorer.dossier import CONTEXT, patch_pictures
 from explorer.edits import Edit
 from explorer.patches import Index
 from explorer.probes import Cell, decode_each, surroundings
-from explorer.usage import MOST_SAMPLED, nearest_codes
+from explorer.usage import MOST_SAMPLED, counts_of_image, nearest_codes
 from vqvae.errors import BadInput, shown
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding, Tokenizer
@@ -124,7 +124,9 @@ def top_candidates(tokenizer: Tokenizer, base: Encoding, cell: Cell, most: int =
     return _closest(away, most, "from the cell's embedding")
 
 
-def plausible(index: Index, indices: np.ndarray, cell: Cell, most: int = 24) -> list[Suggestion]:
+def plausible(
+    index: Index, indices: np.ndarray, cell: Cell, most: int = 24, *, without: int | None = None
+) -> list[Suggestion]:
     """The codes that fit a cell of a grid [h, w] best, given its neighbours, by how a set of images has them.
 
     Naive Bayes over the neighbours m_d, left, right, above and below, as far as there are any:
@@ -137,37 +139,43 @@ def plausible(index: Index, indices: np.ndarray, cell: Cell, most: int = 24) -> 
     is there was among the best 24 in 20 % of the cells, and by usage alone in 5 %; a smaller α ranks no better and is
     far too sure.) From at most 100,000 cells of each neighbour's code. Codes that the set never uses are left out.
 
-    The value is exp(score) as a share of the sum over all codes, 0…1. The cell's own code has no part in it, but for a
-    picture that is in the set itself, and so in the counts. Raises BadInput.
+    The value is exp(score) as a share of the sum over all codes, 0…1. The cell's own code has no part in it; where the
+    picture is itself in the set, give its number as `without` to leave it out of all counts, or it says what it has.
+    Raises BadInput.
     """
     rows, columns = indices.shape
     surroundings(cell, 0, rows=rows, columns=columns)
-    used = np.flatnonzero(index.counts)
-    share = index.counts[used] / index.cells
+    counts = index.counts if without is None else index.counts - counts_of_image(index, without)
+    used = np.flatnonzero(counts)
+    if not len(used):
+        return []
+    share = counts[used] / counts.sum()
     score = np.log(share)
     for down, right in _STEPS:
         row, column = cell[0] + down, cell[1] + right
         if 0 <= row < rows and 0 <= column < columns:
             neighbour = int(indices[row, column])
             _check_code(neighbour, len(index.counts))
-            beside = _counts_beside(index, neighbour, down=-down, right=-right)
+            beside = _counts_beside(index, neighbour, down=-down, right=-right, without=without)
             score += np.log((beside[used] + PRIOR_CELLS * share) / (beside.sum() + PRIOR_CELLS) / share)
     chance = np.exp(score - score.max())
     chance /= chance.sum()
     order = np.argsort(-score, kind="stable")[:most]
     return [
-        Suggestion(code, value, f"{value:.1%} likely, by its neighbours")
+        Suggestion(code, value, f"{_percent(value)} likely, by its neighbours")
         for code, value in zip(used[order].tolist(), chance[order].tolist(), strict=True)
     ]
 
 
-def _counts_beside(index: Index, code: int, *, down: int, right: int) -> np.ndarray:
-    """How often each code stands one step from a code: int64 [K]."""
+def _counts_beside(index: Index, code: int, *, down: int, right: int, without: int | None) -> np.ndarray:
+    """How often each code stands one step from a code, in all images but one: int64 [K]."""
     places = index.places(code, MOST_SAMPLED)
     found = index.locate(index.positions[places], index.distances[places])
     rows, columns = index.grids[found.image].T.astype(np.int64)
     row, column = found.row + down, found.column + right
     inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    if without is not None:
+        inside &= found.image != without
     beside = index.codes[(index.starts[found.image] + row * columns + column)[inside]]
     return np.bincount(beside, minlength=len(index.counts))
 
@@ -195,6 +203,10 @@ def alternatives(tokenizer: Tokenizer, base: Encoding, edit: Edit, cell: Cell, c
 
 
 # --- shared -----------------------------------------------------------------------------------------------------------
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "under 0.1%"
 
 
 def _closest(distances: np.ndarray, most: int, meaning: str) -> list[Suggestion]:

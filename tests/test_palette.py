@@ -214,6 +214,21 @@ def test_plausible_codes_by_the_formula(grids: list[np.ndarray], index: Index, c
     assert found[0].meaning.startswith(f"{found[0].value:.1%} likely")
 
 
+def test_a_picture_of_the_set_can_be_left_out_of_the_counts(grids: list[np.ndarray], index: Index) -> None:
+    image = next(number for number, grid in enumerate(grids) if min(grid.shape) >= 3)
+    rest = grids[:image] + grids[image + 1 :]
+    scores = plain_scores(rest, grids[image], (1, 1), palette.PRIOR_CELLS)
+    total = sum(map(math.exp, scores.values()))
+    found = plausible(index, grids[image], (1, 1), without=image)
+    assert [one.code for one in found] == sorted(scores, key=lambda code: -scores[code])
+    assert [one.value for one in found] == pytest.approx([math.exp(scores[one.code]) / total for one in found])
+
+
+def test_of_a_set_of_one_picture_nothing_is_left(tmp_path: Path) -> None:
+    grid = np.array([[0, 1], [1, 0]])
+    assert plausible(make_index(tmp_path, [grid], codes=2), grid, (0, 0), without=0) == []
+
+
 def test_the_code_of_the_cell_itself_does_not_matter(index: Index) -> None:
     picture = np.random.default_rng(7).integers(0, 11, (4, 5))
     other = picture.copy()
@@ -229,11 +244,12 @@ def test_a_cell_without_neighbours_gets_codes_by_usage(index: Index) -> None:
 
 
 def test_what_always_follows_is_most_plausible(tmp_path: Path) -> None:
-    stripes = np.tile(np.array([0, 1, 2]), (40, 10))  # 1 is right of 0 and left of 2, always
+    stripes = np.tile(np.array([0, 1, 2]), (400, 10))  # 1 is right of 0 and left of 2, always
     index = make_index(tmp_path, [stripes], codes=4)
     found = plausible(index, np.array([[3, 3, 3], [0, 3, 2], [3, 3, 3]]), (1, 1))
     assert found[0].code == 1
     assert found[0].value > 0.9
+    assert found[-1].meaning == "under 0.1% likely, by its neighbours"
     assert [one.code for one in plausible(index, np.array([[2, 3, 1]]), (0, 1), 1)] == [0]
 
 

@@ -407,6 +407,16 @@ def test_an_only_code_has_no_runner_up_and_equal_codes_are_a_tie() -> None:
     assert not tied.gap.any()
 
 
+def test_a_tie_that_rounding_decided_is_a_tie() -> None:
+    model = toy_model()
+    base = of_vectors(model, model.codebook)
+    second = margins(model, base).runner_up[0]
+    other = torch.from_numpy(second)[None, None]
+    found = margins(model, replace(base, indices=other, quantized=model.lookup(other)))
+    assert not found.gap.any()  # the own code is even the farther one
+    assert (found.fragility == 1).all()
+
+
 def test_the_figures_of_the_margins() -> None:
     model = toy_model()
     found = margins(model, encoded(model))
