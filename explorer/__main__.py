@@ -1,6 +1,7 @@
-"""The explorer's commands: python -m explorer index|usage|fed DATA --checkpoint NAME"""
+"""The explorer's commands: python -m explorer index|usage|fed DATA --checkpoint NAME; reliance NAME DATA"""
 
 import argparse
+import json
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from explorer import manifold, patches, tables, training_usage
+from explorer import manifold, patches, reliance, tables, training_usage
 from explorer.folders import cache_folder, checkpoints_folder
 from explorer.patches import Index
 from explorer.sets import SAMPLES, ImageSet, open_set, sample_set
@@ -84,6 +85,51 @@ def fed_command(options: argparse.Namespace) -> int:
     skipped = len(images.names) - reference.images
     print(f"{reference.images:,} images, {reference.cells:,} cells, {skipped:,} files skipped")
     print(f"written: {folder / manifold.FILE}")
+    return 0
+
+
+def reliance_command(options: argparse.Namespace) -> int:
+    """Which input does the decoder use? Replace each in turn over a set of images, and say what that costs.
+
+    Stop it with Ctrl-C: the figures are then of the images measured so far.
+    """
+    folder = _find_checkpoint(options.checkpoint)
+    images = _find_set(options.data, options.under)
+    config = checkpoint.model_config(checkpoint.read_config(folder))
+    pace = _Pace(0)
+    pace.bar.unit = "pass"
+
+    def report(done: int, total: int) -> bool:
+        pace.bar.total = total
+        pace.bar.update(done - pace.bar.n)
+        return not pace.stopped_by
+
+    with _stoppable(pace), pace.bar:
+        result = reliance.measure_set(
+            checkpoint.load(folder),
+            images,
+            working_size=options.size,
+            inputs=2 if config.decoder_inputs == "both" else 1,
+            limit=options.limit,
+            report=report,
+        )
+    if result is None:
+        raise Stopped(pace.stopped_by, "Stopped before an image was measured; there is nothing to say.")
+    for name, reason in result.unreadable:
+        print(f"skipped: {name}: {reason}", file=sys.stderr)
+    about = {"checkpoint": folder.name, "data": images.label, "working_size": options.size}
+    text = json.dumps({**about, **reliance.plain_set(result)}, indent=2, allow_nan=False)
+    to_stdout = options.json == "-"
+    print(f"{folder.name} on {images.label}, long side {options.size} px", file=sys.stderr if to_stdout else sys.stdout)
+    print(reliance.table_of_set(result), file=sys.stderr if to_stdout else sys.stdout)
+    if to_stdout:
+        print(text)
+    elif options.json:
+        Path(options.json).write_text(text + "\n")
+        print(f"written: {options.json}")
+    if not result.finished:
+        done = f"{len(result.names):,} of {result.asked:,} images"
+        raise Stopped(pace.stopped_by, f"Stopped after {done}; the figures are of those.")
     return 0
 
 
@@ -184,6 +230,12 @@ def _working_size(text: str) -> int:
     return int(text)
 
 
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("it has to be a whole number of images from 1")
+    return int(text)
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(prog="python -m explorer")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -198,6 +250,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     _add_command(
         commands, "fed", fed_command, "measure what the decoder was fed in training, for the off-manifold meter"
     )
+    _add_reliance(commands)
     options = parser.parse_args(arguments)
     if options.run is index_command and options.export and options.export[0] not in ("csv", "parquet"):
         index.error(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
@@ -213,6 +266,19 @@ def _add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], i
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=_working_size, default=256, help="pixels on the long side (default: 256)")
     return parser
+
+
+def _add_reliance(commands: Any) -> None:
+    parser: ArgumentParser = commands.add_parser(
+        "reliance", help="find out which input the decoder uses", description=reliance_command.__doc__
+    )
+    parser.set_defaults(run=reliance_command)
+    parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
+    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
+    parser.add_argument("--size", type=_working_size, default=256, help="pixels on the long side (default: 256)")
+    parser.add_argument("--limit", type=_limit, help="measure only so many of the images, spread evenly over the set")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON; - prints them, and only them")
 
 
 def main(arguments: list[str] | None = None) -> int:

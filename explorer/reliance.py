@@ -488,6 +488,13 @@ def table(result: Reliance) -> str:
     return "\n".join([*rows, "", judge(result).sentence])
 
 
+def table_of_set(result: SetReliance) -> str:
+    """The means over a set, how the single images would have been judged, and by which thresholds."""
+    images = f"{len(result.names):,} images, {len(result.unreadable):,} files skipped"
+    counts = ", ".join(f"{number:,} {name}" for name, number in verdict_counts(result).items())
+    return "\n".join([images, table(result.pooled), f"One by one: {counts}.", "", THRESHOLDS])
+
+
 def _row(what: str, by: str, quality: Quality, drop: str) -> str:
     similarity = "–" if quality.ssim is None else f"{quality.ssim:.3f}"
     return f"{what:<12}{by:<18}{quality.psnr:>9.2f}{drop:>9}{similarity:>8}"

@@ -1,6 +1,7 @@
 """python -m explorer index, usage and fed"""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from explorer import __main__ as cli
-from explorer import manifold, patches
+from explorer import manifold, patches, reliance
 from explorer.patches import Index
 from explorer.pictures import open_picture
 from explorer.sets import open_set
@@ -401,3 +402,91 @@ def test_fed_says_that_it_starts_anew(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         cli.main(["fed", "--help"])
     assert "the same command starts anew" in " ".join(capsys.readouterr().out.split())
+
+
+# --- reliance ---------------------------------------------------------------------------------------------------------
+
+
+def reliance_arguments(where: Path, *more: str) -> list[str]:
+    return ["reliance", "toy", str(where / "photos"), "--size", "64", *more]
+
+
+def test_reliance_prints_what_it_writes(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(reliance_arguments(where, "--json", str(where / "out.json"))) == 0
+    printed = capsys.readouterr()
+    stored = json.loads((where / "out.json").read_text())
+    assert (stored["checkpoint"], stored["data"], stored["working_size"]) == ("toy", "photos", 64)
+    assert (stored["images"], stored["asked"], stored["finished"]) == (5, 6, True)
+    assert [one["name"] for one in stored["skipped"]] == ["dogs/broken.png"]
+    assert "skipped: dogs/broken.png: " in printed.err
+    assert "5 images, 1 files skipped" in printed.out
+    assert stored["verdict"]["sentence"] in printed.out
+    assert stored["thresholds"] in printed.out
+    for one in stored["ablations"]:
+        assert f"{one['psnr']:.2f}" in printed.out
+    result = reliance.measure_set(
+        checkpoint.load(where / "checkpoints" / "toy"), open_set(where / "photos"), working_size=64
+    )
+    assert result is not None
+    assert reliance.table(result.pooled) in printed.out
+    assert stored["whole"]["psnr"] == result.pooled.whole.psnr
+
+
+def test_reliance_prints_json_alone(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = where / "checkpoints" / "toy"
+    checkpoint.save(folder, toy_model(codes=8, decoder_inputs="quantized"), {})
+    arguments = ["reliance", str(folder), str(where / "photos"), "--under", "cats", "--limit", "2", "--json", "-"]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    stored = json.loads(printed.out)
+    assert (stored["data"], stored["images"], stored["decoder_inputs"]) == ("photos, cats", 2, 1)
+    assert {one["replaced"] for one in stored["ablations"]} == {"quantized"}
+    assert stored["verdict"]["sentence"] in printed.err
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_reliance_that_was_stopped_says_what_it_has(
+    where: Path, images: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured, calls = reliance.measure, 0
+
+    def measure(*arguments: object, **settings: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == images + 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return measured(*arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reliance, "measure", measure)
+    assert cli.main(reliance_arguments(where, "--json", str(where / "out.json"))) == 128 + signal.SIGINT
+    printed = capsys.readouterr()
+    if not images:
+        assert "Stopped before an image was measured" in printed.err
+        assert not (where / "out.json").exists()
+        return
+    assert "Stopped after 2 of 6 images" in printed.err
+    assert "2 images" in printed.out
+    stored = json.loads((where / "out.json").read_text())
+    assert (stored["images"], stored["finished"]) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["unknown", "samples"], "There is no checkpoint"),
+        (["toy", "/nowhere"], "/nowhere"),
+        (["toy", "samples", "--limit", "0"], "from 1"),
+        (["toy", "samples", "--limit", "many"], "from 1"),
+        (["toy", "samples", "--size", "0"], "from 16"),
+    ],
+)
+def test_reliance_of_bad_arguments(
+    arguments: list[str], word: str, where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(where)
+    try:
+        code = cli.main(["reliance", *arguments])
+    except SystemExit as leaving:
+        code = leaving.code
+    assert code == 2
+    assert word in capsys.readouterr().err
