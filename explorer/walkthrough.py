@@ -652,7 +652,7 @@ def check_ignored(code: int | None, effect: Effect | None, *, inputs: int) -> Ch
     share = effect.now / effect.alone
     told = (
         f"Code {code:,} in this cell moves its pixels by {effect.now:.1f} levels of 255, and by {effect.alone:.1f} "
-        f"with the codes alone: {share:.0%}."
+        f"with the codes alone: {share:.1%}."
     )
     done = share <= IGNORED
     return Check(

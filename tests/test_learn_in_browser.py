@@ -1,0 +1,180 @@
+"""The Learn page in a real browser, on the shipped checkpoints."""
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from explorer import codes, samples, walkthrough
+from explorer.pictures import open_picture
+from explorer.reconstruction import encode_picture
+from explorer.training_usage import load_training_usage
+from tests.conftest import CHECKPOINTS
+from vqvae import checkpoint
+
+
+@pytest.fixture
+def learn(blank_page: Page, app_url: str) -> Page:
+    """The Learn page, opened cold by its own address."""
+    return open_learn(blank_page, app_url)
+
+
+def open_learn(page: Page, app_url: str, query: str = "") -> Page:
+    page.goto(f"{app_url}/learn?{query}")
+    expect(page.locator(".walk-tasks li")).to_have_count(5)
+    return page
+
+
+def card(page: Page, title: str) -> Locator:
+    return page.get_by_role("tab").filter(has=page.locator(".title", has_text=re.compile(f"^{title}$")))
+
+
+def open_step(page: Page, title: str) -> None:
+    card(page, title).click()
+    expect(page.locator(".walk-step h2")).to_contain_text(title)
+
+
+def task(page: Page, name: str) -> Locator:
+    return page.locator(f'[data-task="{name}"]')
+
+
+def done(page: Page, name: str) -> None:
+    expect(task(page, name)).to_have_class("done")
+
+
+def test_a_click_and_the_arrow_keys_pick_the_cell_that_all_steps_follow(learn):
+    picture = learn.locator(".picker")
+    expect(picture).to_have_attribute("data-cell", "11,16")
+    open_step(learn, "Patch")
+    box = picture.bounding_box()
+    learn.mouse.click(box["x"] + box["width"] * (3.5 * 8 / 256), box["y"] + box["height"] * (5.5 * 8 / 170))
+    expect(learn.locator(".walk-step")).to_contain_text("row 5, column 3")
+    learn.keyboard.press("ArrowDown")
+    expect(learn.locator(".walk-step")).to_contain_text("row 6, column 3")
+    expect(learn.get_by_label("Row", exact=True)).to_have_value("6")
+    learn.get_by_label("Column", exact=True).fill("4")
+    learn.keyboard.press("Enter")
+    expect(learn.locator(".walk-step")).to_contain_text("row 6, column 4")
+    expect(picture).to_have_attribute("data-cell", "6,4")
+
+
+def test_each_step_opens_with_the_lines_of_the_model_that_do_it(learn):
+    for step in walkthrough.steps(2):
+        open_step(learn, step.title)
+        for function in step.functions:
+            source = walkthrough.source_of(function)
+            place = learn.locator(".walk-source").filter(has_text=source.name)
+            expect(place).to_contain_text(f"{source.file}, lines {source.first}–{source.last}")
+            expect(learn.get_by_test_id("stCode").filter(has_text=source.text.splitlines()[-1].strip())).to_be_visible()
+    expect(learn.locator(".walk-views img")).to_have_count(3)  # the last step: original, codes alone, embedding on
+
+
+def test_the_questions_are_answered_with_figures_of_the_other_checkpoints(learn):
+    answers = learn.locator(".walk-answers")
+    for name in (walkthrough.CLASSIC, walkthrough.BYPASS):
+        expect(answers).to_contain_text(name)
+    expect(answers).not_to_contain_text("no checkpoint")
+    expect(answers).to_contain_text("it hardly reads them")
+    assert len(answers.locator("b").all()) >= 8
+
+
+def test_a_blend_of_some_twelve_per_cent_brings_half_of_the_gain(blank_page, app_url):
+    learn = open_learn(blank_page, app_url, "blend=0.15")
+    expect(task(learn, "half")).to_have_class("open")
+    slider = learn.get_by_role("slider")
+    for percent in (14, 13, 12):
+        slider.press("ArrowLeft")
+        expect(card(learn, "Two inputs")).to_contain_text(f"blend {percent}%")
+    done(learn, "half")
+    slider.press("End")
+    expect(task(learn, "half")).to_contain_text("A blend of 100% brings 100%")
+    done(learn, "half")  # what was done stays done
+
+
+def test_a_click_on_the_wall_finds_a_code_that_draws_sky(learn):
+    folder = CHECKPOINTS / "photos"
+    wall = learn.locator(".st-key-learn-wall")
+    expect(wall.locator("[data-drawn]")).to_be_visible()
+    usage = load_training_usage(folder, checkpoint=checkpoint.content_hash(folder), codes=1024)
+    assert usage is not None
+    order = np.argsort(-usage.counts, kind="stable")
+    shown_first = codes.code_tiles(checkpoint.load(folder), order[:150])
+    sky = walkthrough.draws_sky(codes.mean_colours(shown_first))
+    place = int(np.flatnonzero(sky)[0])
+    across = int((wall.locator(".rows").evaluate("rows => rows.clientWidth") + 2) // 24)
+    position = {"x": place % across * 24 + 11, "y": place // across * 24 + 11}
+    wall.locator("canvas").click(position=position)
+    expect(task(learn, "sky")).to_contain_text(f"Code {order[place]:,} decodes to")
+    done(learn, "sky")
+    expect(learn).to_have_url(re.compile(f"code={order[place]}(&|$)"))
+    expect(learn.get_by_text("1 of 5 done")).to_be_visible()
+
+
+def most_ignored_code(name: str) -> int:
+    """The code that the decoder ignores most in the middle cell of the first picture, the embedding kept."""
+    tokenizer = checkpoint.load(CHECKPOINTS / name)
+    sample = samples.SAMPLES[0]
+    encoded = encode_picture(tokenizer, open_picture(sample.read(), sample.file, working_size=256))
+    shares = {
+        code: effect.now / effect.alone
+        for code in range(0, 1024, 64)
+        if (effect := walkthrough.edit_effect(tokenizer, encoded.encoding, (11, 16), code, rule="keep", weight=1.0))
+    }
+    return min(shares, key=lambda code: shares[code])
+
+
+def test_the_bypass_ignores_an_edit_once_the_embedding_is_kept_and_that_is_remembered(blank_page, app_url):
+    code = most_ignored_code("photos-bypass")
+    learn = open_learn(blank_page, app_url, f"checkpoint=photos-bypass&code={code}")
+    expect(task(learn, "ignore")).to_have_class("open")
+    learn.get_by_text("Keep", exact=True).click()
+    done(learn, "ignore")
+    learn.get_by_role("link", name="Codebook").click()
+    expect(learn.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
+    learn.get_by_role("link", name="Learn").click()
+    done(learn, "ignore")
+
+
+def test_lit_cells_lead_to_one_that_nearly_took_another_code(learn):
+    picture = learn.locator(".picker img")
+    lit = """async (image) => {
+        await image.decode();
+        const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+        const brush = canvas.getContext("2d");
+        brush.drawImage(image, 0, 0);
+        const { data } = brush.getImageData(0, 0, canvas.width, canvas.height);
+        const bright = [];
+        for (let row = 0; row < 21; row += 1) for (let column = 0; column < 32; column += 1) {
+            let most = 0;
+            for (let y = 0; y < 8; y += 1) for (let x = 0; x < 8; x += 1) {
+                most = Math.max(most, data[4 * ((row * 8 + y) * canvas.width + column * 8 + x)]);
+            }
+            if (most > 64) bright.push([row, column]);
+        }
+        return bright;
+    }"""
+    plain = picture.get_attribute("src")
+    learn.get_by_text("Light up cells").click()
+    expect(picture).not_to_have_attribute("src", plain or "")
+    bright = picture.evaluate(lit)
+    assert 20 < len(bright) < 100
+    row, column = bright[0]
+    box = picture.bounding_box()
+    learn.mouse.click(
+        box["x"] + box["width"] * (column + 0.5) * 8 / 256, box["y"] + box["height"] * (row + 0.5) * 8 / 170
+    )
+    expect(learn.locator(".picker")).to_have_attribute("data-cell", f"{row},{column}")
+    done(learn, "margin")
+
+
+def test_with_one_input_the_page_says_what_is_different(blank_page, app_url):
+    learn = open_learn(blank_page, app_url, "checkpoint=photos-classic")
+    expect(learn.get_by_text("This decoder has one input")).to_be_visible()
+    expect(learn.get_by_role("slider")).to_have_count(0)
+    for step in walkthrough.steps(1):
+        open_step(learn, step.title)
+    expect(learn.locator(".walk-views img")).to_have_count(2)
+    open_step(learn, "One input")
+    expect(learn.locator(".walk-source")).to_contain_text("OneInputStem.forward")
+    expect(task(learn, "ignore")).to_contain_text("nothing but the codes")
