@@ -31,7 +31,7 @@ def show_reconstruction(page: Page, picture: Picture) -> None:
     rows, columns = encoded.indices.shape
 
     request = canvas.read_request(CANVAS)
-    session = store.read()
+    session = store.read().with_blend_within(0, 1)
     if request and request.content == content:
         session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=page.inputs)
         session = session.with_layout(view=request.view, panel=request.panel)

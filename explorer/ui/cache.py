@@ -8,18 +8,33 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer import codes, dossier, patches, pictures, projection, reconstruction, sets, usage, walkthrough
+from explorer import (
+    blending,
+    codes,
+    dossier,
+    manifold,
+    patches,
+    pictures,
+    projection,
+    reconstruction,
+    reliance,
+    sets,
+    usage,
+    walkthrough,
+)
+from explorer.blending import CellOrder, Curve, Through
 from explorer.folders import cache_folder, checkpoints_folder
 from explorer.patches import Index, Occurrences
 from explorer.pictures import Picture
 from explorer.projection import Projection, ProjectionSettings
 from explorer.reconstruction import EncodedPicture, Figure, Quality
+from explorer.reliance import Reliance, RelianceMap, Subject
 from explorer.sets import ImageSet
 from explorer.training_usage import FILE as USAGE_FILE
 from explorer.training_usage import TrainingUsage, load_training_usage
 from vqvae import checkpoint
 from vqvae.images import fit_within, load_image, to_png
-from vqvae.tokenizer import Tokenizer
+from vqvae.tokenizer import Encoding, Tokenizer
 
 ROOT = checkpoints_folder()
 
@@ -84,6 +99,65 @@ def listening(
 def all_gaps(fingerprint: str, picture_key: str, _tokenizer: Tokenizer, _encoded: EncodedPicture) -> np.ndarray:
     """How nearly each cell of a picture took another code: float64 [h, w]."""
     return walkthrough.all_gaps(_tokenizer, _encoded)
+
+
+# --- the decoder's inputs
+
+
+@st.cache_data(max_entries=32, show_spinner="Decoding at every blend")
+def curve(fingerprint: str, picture_key: str, _tokenizer: Tokenizer, _picture: Picture) -> Curve:
+    """How close a picture comes to the original at every blend."""
+    encoding = reconstruction.encode_picture(_tokenizer, _picture).encoding
+    found = blending.curve(_tokenizer, encoding, _picture.pixels)
+    assert found is not None  # nothing stops it
+    return found
+
+
+@st.cache_data(max_entries=6, show_spinner="Decoding the way from one picture to the other")
+def frames_between(
+    fingerprint: str,
+    picture_keys: tuple[str, str],
+    through: Through,
+    order: CellOrder,
+    weight: float,
+    steps: int,
+    _tokenizer: Tokenizer,
+    _a: Encoding,
+    _b: Encoding,
+    _size: tuple[int, int],
+) -> list[np.ndarray]:
+    """The pictures from A to B, uint8 [H, W, 3] each."""
+    found = blending.frames(_tokenizer, _a, _b, steps=steps, through=through, order=order, weight=weight, size=_size)
+    assert found is not None  # nothing stops it
+    return found
+
+
+@st.cache_data(max_entries=32, show_spinner="Replacing one input after the other")
+def reliance_of(
+    fingerprint: str, picture_keys: tuple[str, str], _tokenizer: Tokenizer, _subject: Subject, _picture: Picture
+) -> Reliance:
+    """The reliance test of one picture, with another as the other image."""
+    found = reliance.measure(_tokenizer, _subject, _picture.pixels)
+    assert found is not None  # nothing stops it
+    return found
+
+
+@st.cache_data(max_entries=16, show_spinner="Following the changes back through the decoder")
+def reliance_map(
+    fingerprint: str, picture_key: str, weight: float, inputs: int, _tokenizer: Tokenizer, _encoding: Encoding
+) -> RelianceMap:
+    return reliance.reliance_map(_tokenizer, _encoding, weight=weight, inputs=inputs)
+
+
+def fed_reference(folder: Path, fingerprint: str) -> manifold.Reference | None:
+    """What the checkpoint's decoder was fed in training, where the checkpoint says so."""
+    file = folder / manifold.FILE
+    return _fed_reference(str(folder), file.stat().st_mtime_ns if file.exists() else 0, fingerprint)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _fed_reference(folder: str, changed: int, fingerprint: str) -> manifold.Reference | None:
+    return manifold.load(Path(folder), checkpoint=fingerprint)
 
 
 # --- the codebook

@@ -8,6 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
+from explorer.blending import CellOrder, Through
 from explorer.edits import Draft, Rule
 from explorer.pictures import WORKING_SIZES
 from explorer.projection import ProjectionSettings
@@ -16,6 +17,9 @@ from explorer.starts import Start
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
 Overlay = Literal["none", "margin", "influence", "cycle", "blend"]
+InputsView = Literal["blend", "pair", "reliance"]
+TestedOn = Literal["picture", "samples", "set"]
+PairView = Literal["swap", "between"]
 CodebookView = Literal["wall", "map", "usage"]
 Cell = tuple[int, int]  # row, column
 
@@ -24,6 +28,7 @@ QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the addres
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
 MOST_DRAFTS = 24
+LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Session:
     working_size: int = 256  # pixels on the long side
     uses_embedding: bool = True  # of a decoder with two inputs
     feeds_embedding: bool = False  # to a decoder with one input, in place of the codes: not what it was trained on
-    blend: float = 1.0  # how much of the residual the decoder gets while the embedding is on, in [0, 1]
+    blend: float = 1.0  # how much of the residual the decoder gets while the embedding is on, in [−0.5, 1.5]
     cell: Cell | None = None
     view: View = "side"
     panel: Panel = "error"
@@ -51,6 +56,13 @@ class Session:
     brush: int | None = None  # the code that is painted with; None is the most used one of the grid
     overlay: Overlay = "none"  # what is marked on the grid that is edited
     start: Start = FROM_PICTURE  # what an edit starts from
+    inputs_view: InputsView = "blend"
+    curve: Literal["psnr", "ssim"] = "psnr"  # quality at every blend, by this measure
+    tested_on: TestedOn = "picture"  # by the reliance test
+    second: str = ""  # the picture beside the chosen one, by name; empty is any other
+    pair_view: PairView = "swap"
+    through: Through = "embeddings"  # the way from one picture to the other
+    cell_order: CellOrder = "reading"  # in which cells are switched on it
     code: int | None = None  # whose dossier is open; None is the most used one
     codebook_view: CodebookView = "wall"
     image_set: str = ""  # where the set of images lies whose usage is shown; empty is the bundled samples
@@ -83,10 +95,14 @@ class Session:
         return replace(self, working_size=pixels, cell=None)
 
     def with_blend(self, blend: float, *, uses_embedding: bool, inputs: int = 2) -> Session:
-        blend = min(1.0, max(0.0, blend))
+        blend = min(HIGHEST_BLEND, max(LOWEST_BLEND, blend))
         if inputs == 2:
             return replace(self, blend=blend, uses_embedding=uses_embedding)
         return replace(self, blend=blend, feeds_embedding=uses_embedding)
+
+    def with_blend_within(self, lowest: float, highest: float) -> Session:
+        """The same where the slider ends at these blends: 0 and 1, or beyond, where nothing was trained."""
+        return replace(self, blend=min(highest, max(lowest, self.blend)))
 
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
@@ -99,6 +115,18 @@ class Session:
 
     def with_start(self, start: Start) -> Session:
         return self if start == self.start else replace(self, start=start, cell=None)
+
+    def with_inputs_view(self, view: InputsView | None) -> Session:
+        return replace(self, inputs_view=view or self.inputs_view)
+
+    def with_curve(self, measure: Literal["psnr", "ssim"] | None) -> Session:
+        return replace(self, curve=measure or self.curve)
+
+    def with_tested_on(self, on: TestedOn | None) -> Session:
+        return replace(self, tested_on=on or self.tested_on)
+
+    def with_pair_view(self, view: PairView | None) -> Session:
+        return replace(self, pair_view=view or self.pair_view)
 
     def with_code(self, code: int | None) -> Session:
         return replace(self, code=code)
@@ -156,7 +184,7 @@ class Session:
             return session
         if blend == 0:
             return session.with_blend(session.blend, uses_embedding=False)
-        return session.with_blend(blend, uses_embedding=True) if 0 < blend <= 1 else session
+        return session.with_blend(blend, uses_embedding=True) if LOWEST_BLEND <= blend <= HIGHEST_BLEND else session
 
 
 def is_upload(picture: str) -> bool:

@@ -17,9 +17,9 @@ from explorer.folders import user_data_folder
 from explorer.palette import Suggestion
 from explorer.pictures import Picture
 from explorer.probes import Margins
-from explorer.reconstruction import Figure
+from explorer.reconstruction import Figure, Quality, compare
 from explorer.ui import cache, image_set
-from explorer.ui.canvas.editor import Animation, CodeMap, Grid, Marks, Numbered, Palette, Unedited
+from explorer.ui.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
 from explorer.ui.canvas.message import AnimationRequest, PaletteChoice
 from explorer.ui.page import Page
 from explorer.ui.store import Cell, Overlay
@@ -54,6 +54,7 @@ class Workbench:
     picture: Picture
     base: Encoding
     live: LiveDecoder
+    without: LiveDecoder  # the same with the embedding off
     seen: Seen | None = None
     answers: dict[str, tuple[Any, Numbered[Any]]] = field(default_factory=dict)  # question -> what it hangs on, answer
     numbers: int = field(default_factory=lambda: random.getrandbits(40))  # not those of a bench before a restart
@@ -63,7 +64,9 @@ class Workbench:
         """This visitor's bench for a content; made when there is none."""
         benches = st.session_state.setdefault("workbenches", {})
         if content not in benches:
-            benches[content] = cls(page, picture, base, LiveDecoder(page.tokenizer, base))
+            benches[content] = cls(
+                page, picture, base, LiveDecoder(page.tokenizer, base), LiveDecoder(page.tokenizer, base)
+            )
             while len(benches) > MOST_BENCHES:
                 benches.pop(next(iter(benches)))
         bench: Workbench = benches[content]
@@ -113,6 +116,19 @@ class Workbench:
 
     def margins(self) -> Margins:
         return self._once("margins", None, lambda: probes.margins(self.page.tokenizer, self.base)).value
+
+    def codes_only(self) -> Numbered[CodesOnly]:
+        """The grid as it is edited, decoded with the embedding off."""
+        edit = self.last().edit
+        return self._once("codes only", edit.indices.tobytes(), lambda: CodesOnly(self._bare(edit)))
+
+    def codes_only_quality(self) -> Quality:
+        """How close that is to the picture."""
+        pixels = self.codes_only()
+        return self._once("quality", pixels.number, lambda: compare(self.picture.pixels, pixels.value.pixels)).value
+
+    def _bare(self, edit: Edit) -> np.ndarray:
+        return self._crop(self.without.decode(edit.with_weight(0)))
 
     def figures(self) -> list[Figure]:
         """The edit against the unedited reconstruction."""

@@ -20,6 +20,7 @@ export default function ({ parentElement, data, setStateValue }) {
 
 /** How the person likes to work; kept while the tab is open, and not worth telling Python. */
 const habits = { tool: "brush", size: 1, percent: 0, layer: "decoded", grid: false };
+const habitsOfInputs = { tool: "blend", size: 3, percent: 0, layer: "decoded", grid: false };
 const pictures = new Map(); // content -> Map of entry id -> small <canvas>, for the history
 let clipboard = null; // { clip, content } of the last copy, for any picture of this tab
 
@@ -78,6 +79,7 @@ const TOOL_LIST = [
   ["runner-up", "U", "swap_horiz", "Runner-up: the code that came second there, and back"],
   ["blend", "W", "opacity", "Blend brush: how much of the embedding is blended in, cell by cell"],
 ];
+const TOOLS_OF_INPUTS = ["select", "erase", "blend"]; // where only the embedding is painted with
 const STROKES = ["brush", "erase", "runner-up", "blend"];
 const LAYERS = [
   ["decoded", "Decoded", "What the decoder makes of your grid", "1"],
@@ -136,9 +138,14 @@ const MARKUP = `
           <span class="selecting"></span>
           <p class="advice"></p>
         </div>
+        <p class="verdict" hidden><i></i><span></span></p>
         <div class="figures"></div>
       </div>
       <aside class="side">
+        <section class="second" hidden>
+          <div class="viewport"><canvas class="difference"></canvas></div>
+          <p>Difference to the codes alone</p>
+        </section>
         <section class="palette">
           <header>
             <canvas class="chosen" width="8" height="8"></canvas>
@@ -182,11 +189,12 @@ class Editor {
     holder.innerHTML = MARKUP;
     root.appendChild(holder);
     this.root = holder;
-    this.viewport = this.find(".viewport");
+    this.viewport = this.find(".stage .viewport");
     this.message = null;
     this.layers = null; // what stays while the content does: original, base, runner-up, unedited
     this.history = null;
     this.tiles = new Map(); // code -> { colour, picture: <canvas> }
+    this.habits = habits; // of the page that this editor is on
     this.asked = { blend: 1, uses_embedding: true, rule: "follow", cell: null, code: 0, overlay: "none" };
     this.palette = { kind: "picture", text: "", place: null };
     this.animation = null; // the form that is asked for, until it is there
@@ -272,6 +280,7 @@ class Editor {
     }
     const fresh = !this.transport.pending;
     this.message = message;
+    this.habits = message.mode === "inputs" ? habitsOfInputs : habits;
     this.learnTiles(message);
     if (message.original) this.takeLayers(message, changed);
     else if (this.layers?.content !== message.content) {
@@ -308,10 +317,14 @@ class Editor {
 
   /** What Python sends only when it is news. */
   takeAnswers(message) {
-    const { unedited, unedited_number, palette, palette_pictures, overlay, overlay_values, map_points, map_colours } = message;
+    const { codes_only, codes_only_number, unedited, unedited_number, palette, palette_pictures, overlay, overlay_values, map_points, map_colours } = message;
     if (unedited) {
       this.layers.unedited = unedited;
       this.has.set("unedited", unedited_number);
+    }
+    if (codes_only) {
+      this.layers.codesOnly = codes_only;
+      this.has.set("codes only", codes_only_number);
     }
     if (palette) {
       this.offered = { ...palette, pictures: palette_pictures };
@@ -510,7 +523,7 @@ class Editor {
   // --- what a tool does with it
 
   begin(cell) {
-    const { tool } = habits;
+    const { tool } = this.habits;
     this.asked.cell = cell;
     if (STROKES.includes(tool)) {
       this.drawing = { kind: "stroke", last: cell };
@@ -539,14 +552,14 @@ class Editor {
 
   /** The operation of a stroke tool at some places. */
   stroke(places) {
-    const { tool, percent } = habits;
+    const { tool, percent } = this.habits;
     if (tool === "brush") return { tool: "paint", places, code: this.asked.code };
     return tool === "blend" ? { tool, places, percent } : { tool, places };
   }
 
   endRectangle({ start, last }) {
     const rectangle = rectangleBetween(start, last);
-    if (habits.tool === "select") {
+    if (this.habits.tool === "select") {
       this.selection = same(start, last) && this.selection ? null : rectangle; // a click beside it lets go of it
       this.transport.request();
     } else this.operate({ tool: "paint", places: rectanglePlaces(rectangle, this.columns), code: this.asked.code });
@@ -565,7 +578,7 @@ class Editor {
   }
 
   size() {
-    return habits.size;
+    return this.habits.size;
   }
 
   place([row, column]) {
@@ -605,7 +618,7 @@ class Editor {
     if (action === "cut" || action === "fill") this.operate({ tool: "paint", places, code: this.asked.code });
     if (action === "shuffle") this.operate({ tool: "shuffle", places, seed: Math.floor(Math.random() * 2 ** 32) });
     if (action === "erase" || action === "runner-up") this.operate({ tool: action, places });
-    if (action === "blend") this.operate({ tool: "blend", places, percent: habits.percent });
+    if (action === "blend") this.operate({ tool: "blend", places, percent: this.habits.percent });
     if (action === "none") this.selection = null;
     this.draw();
   }
@@ -625,11 +638,11 @@ class Editor {
     }
     if (typing || event.altKey) return;
     if (event.composedPath().includes(this.viewport) && this.keyOnGrid(event)) return;
-    const tool = TOOL_LIST.find(([, key]) => key === event.key.toUpperCase());
+    const tool = TOOL_LIST.find(([name, key]) => key === event.key.toUpperCase() && this.usable(name));
     const layer = LAYERS.find(([, , , key]) => key === event.key);
     if (tool) this.chooseTool(tool[0]);
     else if (layer) this.chooseLayer(layer[0]);
-    else if (event.key === "[" || event.key === "]") this.habit({ size: clamp(habits.size + (event.key === "]" ? 1 : -1), 1, 9) });
+    else if (event.key === "[" || event.key === "]") this.habit({ size: clamp(this.habits.size + (event.key === "]" ? 1 : -1), 1, 9) });
     else if (event.key === "g") this.act("grid");
     else if (event.key === "h") this.selected("shuffle");
     else if (event.key === "0") this.zoomBy("reset");
@@ -664,7 +677,7 @@ class Editor {
     this.begin(cell);
     const { drawing } = this;
     this.drawing = null;
-    if (drawing?.kind === "rectangle" && habits.tool === "rectangle") this.endRectangle(drawing);
+    if (drawing?.kind === "rectangle" && this.habits.tool === "rectangle") this.endRectangle(drawing);
     else if (drawing?.kind === "stroke") this.edited();
   }
 
@@ -686,7 +699,7 @@ class Editor {
       this.history[action]();
       this.edited();
     } else if (action === "clear") this.operate({ tool: "clear" });
-    else if (action === "grid") this.habit({ grid: !habits.grid });
+    else if (action === "grid") this.habit({ grid: !this.habits.grid });
     else if (action === "paste") this.paste();
     else if (action === "all") {
       this.selection = { top: 0, left: 0, bottom: this.rows, right: this.columns };
@@ -710,6 +723,10 @@ class Editor {
     this.draw();
   }
 
+  usable(tool) {
+    return this.message.mode !== "inputs" || TOOLS_OF_INPUTS.includes(tool);
+  }
+
   chooseTool(tool) {
     if (tool !== "select") this.selection = null;
     this.habit({ tool });
@@ -721,7 +738,7 @@ class Editor {
   }
 
   habit(values) {
-    Object.assign(habits, values);
+    Object.assign(this.habits, values);
     this.draw();
   }
 
@@ -800,14 +817,15 @@ class Editor {
     this.viewport.style.maxWidth = `calc(${TALLEST} * ${width / height})`;
     const layer = this.layer();
     press(this.root, "layer", layer);
-    press(this.root, "tool", habits.tool);
+    press(this.root, "tool", this.habits.tool);
     press(this.root, "rule", asked.rule);
-    this.find("[data-act=grid]").setAttribute("aria-pressed", habits.grid);
+    this.find("[data-act=grid]").setAttribute("aria-pressed", this.habits.grid);
     this.find(".overlay").value = asked.overlay;
+    this.drawMode();
     this.find(".rule").textContent = message.rules[asked.rule];
     this.find(".sentence").textContent = message.sentence;
     this.find(".advice").textContent = this.marked?.kind === asked.overlay ? this.marked.sentence : "";
-    this.blend.draw(message.inputs, asked);
+    this.blend.draw(message.inputs, asked, message.blends);
     this.drawOptions();
     this.drawOffer();
     drawFigures(this.find(".figures"), message.figures);
@@ -819,8 +837,30 @@ class Editor {
     this.drawMarks();
   }
 
+  /** What the page that this editor is on has of it. */
+  drawMode() {
+    const { mode, verdict } = this.message;
+    const inputs = mode === "inputs";
+    this.find(".editor").dataset.mode = mode;
+    this.find(".palette").hidden = this.find(".rules").hidden = inputs;
+    this.find(".second").hidden = !inputs;
+    this.root.querySelectorAll("[data-tool]").forEach((button) =>
+      (button.hidden = inputs && !TOOLS_OF_INPUTS.includes(button.dataset.tool)));
+    const percent = this.find(".percent input");
+    [percent.min, percent.max] = inputs ? [-50, 150] : [0, 100];
+    const said = this.find(".verdict");
+    said.hidden = !verdict;
+    if (verdict) [said.className, said.lastElementChild.textContent] = [`verdict ${verdict[0]}`, verdict[1]];
+    if (!inputs || !this.layers.codesOnly || !this.decoded) return;
+    const [height, width] = this.layers.original.shape;
+    this.find(".second .viewport").style.aspectRatio = `${width} / ${height}`;
+    const difference = this.find(".difference");
+    paint(difference, errorMap(this.layers.codesOnly, this.decoded));
+    this.zoom.place(difference);
+  }
+
   layer() {
-    return this.peeking ? "original" : habits.layer;
+    return this.peeking ? "original" : this.habits.layer;
   }
 
   drawPixels() {
@@ -848,7 +888,7 @@ class Editor {
   }
 
   drawOptions() {
-    const { tool, size, percent } = habits;
+    const { tool, size, percent } = this.habits;
     this.find(".size").hidden = !STROKES.includes(tool);
     this.find(".percent").hidden = tool !== "blend" && tool !== "select";
     this.find(".size input").value = size;
@@ -861,9 +901,9 @@ class Editor {
       ["copy", "Copy", "Ctrl+C"], ["cut", "Cut", "Ctrl+X: leaves the chosen code"], ["paste", "Paste", "Ctrl+V: at the cell that is outlined"],
       ["fill", "Fill", "With the chosen code"], ["shuffle", "Shuffle", "Mix the cells up (H)"], ["runner-up", "Runner-up", "Each cell takes its second choice"],
       ["blend", "Blend", "Blend as the slider here says"], ["erase", "Erase", "Back to the encoder's codes (Delete)"],
-    ];
+    ].filter(([action]) => this.message.mode !== "inputs" || ["blend", "erase"].includes(action));
     const holder = this.find(".selecting");
-    const key = tool === "select" ? `${Boolean(this.selection)} ${Boolean(clipboard)}` : "";
+    const key = tool === "select" ? `${Boolean(this.selection)} ${Boolean(clipboard)} ${this.message.mode}` : "";
     if (holder.dataset.shown === key) return;
     holder.dataset.shown = key;
     holder.replaceChildren(...(tool === "select" ? actions : []).map(([action, label, tip]) => {
@@ -890,7 +930,7 @@ class Editor {
   }
 
   drawCursor() {
-    const { tool } = habits;
+    const { tool } = this.habits;
     this.viewport.dataset.cursor = this.panning ? "pan" : tool;
   }
 
@@ -905,7 +945,7 @@ class Editor {
     brush.scale(ratio, ratio);
     this.drawWaiting(brush, at);
     this.drawOverlay(brush, at, side);
-    if (habits.grid) this.drawGrid(brush, at, box);
+    if (this.habits.grid) this.drawGrid(brush, at, box);
     this.drawFrames(brush, at);
     this.describe();
   }
@@ -1004,7 +1044,7 @@ class Editor {
     if (this.selection) frame(this.selection, colour, 2);
     else if (this.asked.cell) outline(brush, at(...this.asked.cell), colour, 2.5);
     if (!hover || drawing?.kind === "rectangle") return;
-    const around = STROKES.includes(habits.tool) ? brushPlaces(...hover, this.size(), this.rows, this.columns) : [this.place(hover)];
+    const around = STROKES.includes(this.habits.tool) ? brushPlaces(...hover, this.size(), this.rows, this.columns) : [this.place(hover)];
     drawEdge(brush, around, this.columns, at);
   }
 
@@ -1013,7 +1053,9 @@ class Editor {
     const cell = this.hover ?? this.asked.cell;
     readout.classList.toggle("hint", !cell);
     if (!cell) {
-      readout.textContent = "Press on the picture to paint with the chosen code.";
+      readout.textContent = this.message.mode === "inputs"
+        ? "Press on the picture to paint how much of the embedding goes in."
+        : "Press on the picture to paint with the chosen code.";
       return;
     }
     const place = this.place(cell);

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -89,7 +89,23 @@ class Animation:
     mime: str
 
 
-Part = Unedited | Palette | CodeMap | Marks
+@dataclass(frozen=True, eq=False)
+class CodesOnly:
+    """What the decoder makes of the grid as it is edited, with the embedding off."""
+
+    pixels: np.ndarray  # uint8 [H, W, 3]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judgement with its reason, shown beside the picture."""
+
+    level: str  # good, fair, poor or unsure
+    sentence: str
+
+
+Mode = Literal["edit", "inputs"]
+Part = Unedited | CodesOnly | Palette | CodeMap | Marks
 
 
 def read_request(key: str, *, codes: int) -> EditRequest | None:
@@ -103,6 +119,8 @@ def show(
     request: EditRequest | None,
     *,
     key: str,
+    mode: Mode,
+    blends: tuple[float, float],
     content: str,
     inputs: int,
     stride: int,
@@ -114,6 +132,7 @@ def show(
     numbered: Sequence[Numbered[Part]],
     figures: list[list[Figure]],
     sentence: str,
+    verdict: Verdict | None,
     animation: Animation | None,
 ) -> None:
     """Draw the editor.
@@ -126,6 +145,8 @@ def show(
     header: dict[str, Any] = {
         "sequence": request.sequence if request else 0,
         "content": content,
+        "mode": mode,
+        "blends": blends,
         "answers": ours and request is not None and request.draft is not None,
         "stride": stride,
         "inputs": inputs,
@@ -139,6 +160,7 @@ def show(
             "overlay": session.overlay,
         },
         "rules": RULES,
+        "verdict": [verdict.level, verdict.sentence] if verdict else None,
         "load": sketch.load,
         "sentence": sentence,
         "figures": [[[figure.label, figure.value, figure.meaning] for figure in group] for group in figures],
@@ -161,6 +183,9 @@ def show(
             case Unedited(pixels):
                 header["unedited_number"] = part.number
                 arrays["unedited"] = pixels
+            case CodesOnly(pixels):
+                header["codes_only_number"] = part.number
+                arrays["codes_only"] = pixels
             case Palette() as palette:
                 header["palette"] = {
                     "number": part.number,

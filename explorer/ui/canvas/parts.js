@@ -160,8 +160,10 @@ class BlendControls {
     root.querySelector(".reset").addEventListener("click", () => change({ blend: 1, uses_embedding: this.inputs === 2 }, false));
   }
 
-  draw(inputs, { blend, uses_embedding }) {
+  /** ends: the slider's; below 0 and above 1 nothing was trained. */
+  draw(inputs, { blend, uses_embedding }, ends = [0, 1]) {
     this.inputs = inputs;
+    [this.range.min, this.range.max] = ends;
     this.root.querySelector(".switch .name").textContent =
       inputs === 1 ? "Feed the embedding in place of the codes" : "Decoder uses the embedding";
     this.root.querySelector(".switch input").checked = uses_embedding;
@@ -169,7 +171,10 @@ class BlendControls {
     const [low, high] = [Number(this.range.min), Number(this.range.max)];
     this.range.style.setProperty("--filled", `${(100 * (blend - low)) / (high - low)}%`);
     this.root.querySelector(".amount").classList.toggle("off", !uses_embedding);
-    this.root.querySelector(".amount output").textContent = `${Math.round(100 * blend)} %`;
+    const beyond = blend < 0 || blend > 1;
+    this.root.querySelector(".amount").classList.toggle("wide", ends[0] < 0);
+    this.root.querySelector(".amount output").textContent =
+      `${Math.round(100 * blend)} %`.replace("-", "−") + (beyond ? ", extrapolated" : "");
   }
 }
 

@@ -1,0 +1,96 @@
+"""The blend of one picture: slider and brush, what they change, how far that is from training, and the whole curve."""
+
+import streamlit as st
+
+from explorer import blending, figures, manifold
+from explorer.edits import edited_cells, feed
+from explorer.pictures import Picture
+from explorer.reconstruction import Figure, Quality, compare, quality_figures
+from explorer.ui import cache, editing, sample_band, store, widgets
+from explorer.ui.canvas.editor import Verdict
+from explorer.ui.editing import Editing, open_editing
+from explorer.ui.page import Page
+
+EDITOR = "blend"
+
+
+@st.fragment
+def show(page: Page, picture: Picture) -> None:
+    """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
+    now = open_editing(page, picture, key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
+    codes_only = now.bench.codes_only()
+    before = now.bench.codes_only_quality()
+    after = compare(picture.pixels, now.seen.pixels)
+    meter, meter_figures = measure(now)
+    editing.show(
+        now,
+        key=EDITOR,
+        mode="inputs",
+        figures=[quality_figures(before, after), meter_figures],
+        sentence=describe(now, before, after),
+        more=[codes_only],
+        blends=(blending.LOWEST, blending.HIGHEST),
+        verdict=meter,
+    )
+    show_curve(page, picture, now)
+
+
+def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
+    """How far what the decoder is fed lies from its training."""
+    page, edit = now.page, now.seen.edit
+    reference = cache.fed_reference(page.info.folder, page.fingerprint)
+    if reference is None:
+        name = page.info.name
+        how = f"python -m explorer fed PHOTOS --checkpoint {name}"
+        return Verdict("unsure", f"This checkpoint does not say what it was fed in training; {how} adds that."), []
+    fed = feed(page.tokenizer, now.base, edit)
+    meter = manifold.measure(
+        fed, page.tokenizer.codebook, reference, weight=edit.weight, edited=edited_cells(now.base, edit)
+    )
+    return Verdict(meter.level, meter.sentence), manifold.meter_figures(meter, reference)
+
+
+def describe(now: Editing, before: Quality, after: Quality) -> str:
+    """What the decoder is given, and what became of the picture."""
+    gain = after.psnr - before.psnr
+    outcome = f"{abs(gain):.1f} dB {'closer to' if gain >= 0 else 'further from'} the original than the codes alone"
+    edited = int(edited_cells(now.base, now.seen.edit).sum())
+    edits = f" {edited:,} cells are edited, on the Edit page." if edited else ""
+    if (now.seen.edit.weight == 0).all():
+        return f"The decoder gets the codes alone.{edits}"
+    if now.page.inputs == 1:
+        return (
+            "This decoder has one input and never met an embedding: it is fed in place of the codes. The picture comes "
+            f"out {outcome}.{edits}"
+        )
+    if now.level < 0:
+        return f"What quantization lost is taken away once more, which nothing was trained for: {outcome}.{edits}"
+    if now.level > 1:
+        return f"More than all of what quantization lost is added, which nothing was trained for: {outcome}.{edits}"
+    return f"With the embedding, the picture comes out {outcome}.{edits}"
+
+
+def show_curve(page: Page, picture: Picture, now: Editing) -> None:
+    """Quality at every blend, for this picture and for the sample photos; it waits while the slider is dragged."""
+    measures = {"psnr": "PSNR", "ssim": "SSIM"}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html("<h2 class='code'>Quality at every blend</h2>")
+        measure = st.segmented_control(
+            "Measure",
+            list(measures),
+            format_func=measures.__getitem__,
+            label_visibility="collapsed",
+            **widgets.bound("curve-measure", now.session.curve, lambda chosen: store.read().with_curve(chosen)),
+        )
+        band = sample_band.choose(page)
+    curve = cache.curve(page.fingerprint, picture.key, page.tokenizer, picture)
+    if curve.ssim is None and measure == "ssim":
+        st.caption("The picture is too small for SSIM, so this is PSNR.")
+        measure = "psnr"
+    level = st.session_state.get("curve-now", now.level) if not now.settled else now.level
+    st.session_state["curve-now"] = level
+    st.plotly_chart(
+        figures.blend_curve(curve, band, now=level, measure=measure or "psnr"),
+        key="blend-curve",
+        config=widgets.PLOT | {"scrollZoom": False},
+    )

@@ -1,0 +1,212 @@
+"""The reliance test: each input replaced in turn, what that costs, a verdict, and the pictures behind each number."""
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from explorer import figures, pictures, reliance, sets
+from explorer.pictures import Picture
+from explorer.reconstruction import Quality, decibels
+from explorer.reliance import INPUTS, THRESHOLDS, Ablation, Reliance, RelianceMap, SetReliance, Subject, Verdict
+from explorer.sets import ImageSet
+from explorer.ui import background, cache, store, tiles, widgets
+from explorer.ui.image_set import WORKING_SIZE
+from explorer.ui.page import Page
+from explorer.ui.picture_choice import open_named, picture_titles
+from explorer.ui.store import TestedOn
+from vqvae.errors import BadInput
+
+ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
+JOB = "reliance"
+PATH = "reliance-path"
+SIDE = 148  # CSS pixels of a picture behind a number
+
+
+@st.fragment
+def show(page: Page, picture: Picture) -> None:
+    """Choose what to test on, then the verdict with what it rests on."""
+    session = store.read()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Test on",
+            list(ON),
+            format_func=ON.__getitem__,
+            **widgets.bound("tested-on", session.tested_on, lambda on: store.read().with_tested_on(on)),
+        )
+        images, key = choose_set(page, session.tested_on)
+    if session.tested_on == "picture":
+        test_picture(page, picture)
+    elif images is not None:
+        test_set(page, images, key)
+    show_map(page, picture)
+
+
+def choose_set(page: Page, on: TestedOn) -> tuple[ImageSet | None, str]:
+    """The set to test on and the name of the job that does it; none for a single picture, or until a path is given."""
+    if on == "picture":
+        return None, ""
+    if on == "samples":
+        images = cache.sample_set()
+    else:
+        path = st.text_input("Images", placeholder="/path/to/images", help="A path on this computer.", key=PATH).strip()
+        if not path:
+            return None, ""
+        try:
+            images = sets.open_set(Path(path).expanduser())
+        except (BadInput, OSError, ValueError) as fault:
+            widgets.refuse(str(fault))
+            return None, ""
+    return images, f"{JOB}-{page.fingerprint[:16]}-{images.identity[:16]}"
+
+
+def test_picture(page: Page, picture: Picture) -> None:
+    """The test of the chosen picture, at once."""
+    other = following(picture)
+    subject = subject_of(page, picture, other)
+    result = cache.reliance_of(page.fingerprint, (picture.key, other.key), page.tokenizer, subject, picture)
+    show_result(result, where="on this picture")
+    show_pictures(page, subject, result, picture.pixels.shape[:2])
+
+
+def following(picture: Picture) -> Picture:
+    """The other image for the chosen picture: the next one of the gallery."""
+    session = store.read()
+    names = list(picture_titles())
+    place = names.index(session.picture) if session.picture in names else -1
+    return open_named(names[(place + 1) % len(names)], session.working_size)
+
+
+def subject_of(page: Page, picture: Picture, other: Picture) -> Subject:
+    """A picture as what is tested."""
+    encoded, partner = (
+        cache.encode(page.fingerprint, one.key, page.tokenizer, one).encoding for one in (picture, other)
+    )
+    return Subject.alone(encoded, partner=partner, inputs=page.inputs)
+
+
+def test_set(page: Page, images: ImageSet, key: str) -> None:
+    """The test of a set, beside the page: started by the person, shown as it goes, and stopped when they like."""
+    job = background.find(key)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        limit = st.number_input(
+            "Images at most", 1, 100_000, 100, help="So many of the set, spread evenly over it.", width=160
+        )
+        if st.button("Run the test" if job is None else "Run it again", type="primary"):
+            tokenizer, inputs = page.tokenizer, page.inputs
+            background.start(
+                key,
+                lambda report: reliance.measure_set(
+                    tokenizer, images, working_size=WORKING_SIZE, inputs=inputs, limit=limit, report=report
+                ),
+            )
+            job = background.find(key)
+        st.caption(f"{len(images.names):,} images in {widgets.plain(images.label)}")
+    if job is None:
+        return
+    background.follow(key, "Passes of the model")
+    if job.message:
+        widgets.refuse(job.message)
+    if job.state == "ended" and job.result is None and not job.message:
+        st.info("It was stopped before the first image was done.")
+    if job.result is not None:
+        show_set(page, images, job.result)
+
+
+def show_set(page: Page, images: ImageSet, result: SetReliance) -> None:
+    """The verdict over the set, then each image by itself."""
+    done = len(result.names)
+    stopped = "" if result.finished else f" It was stopped after {done} of {result.asked}."
+    show_result(result.pooled, where=f"on {done:,} image{'' if done == 1 else 's'}")
+    verdicts = ", ".join(f"{name}: {count}" for name, count in reliance.verdict_counts(result).items())
+    st.caption(widgets.plain(f"By themselves, the images say {verdicts}.{stopped}"))
+    for name, reason in result.unreadable[:10]:
+        st.caption(widgets.plain(f"Skipped {name}: {reason}"))
+    number = st.selectbox(
+        "The pictures behind the numbers, of", range(done), format_func=lambda at: result.names[at], width=320
+    )
+    one, other = (
+        pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE)
+        for name in (result.names[number], result.names[(number + 1) % done])
+    )
+    # The set's own mean and variance are not kept: here "mean" and "noise" are those of this image.
+    show_pictures(page, subject_of(page, one, other), result.single[number], one.pixels.shape[:2])
+
+
+def show_result(result: Reliance, *, where: str) -> None:
+    """The verdict, the bars and the table."""
+    verdict: Verdict = reliance.judge(result)
+    widgets.verdict(verdict.level, f"{verdict.sentence} Measured {where}.")
+    st.caption(THRESHOLDS)
+    bars, table = st.columns([3, 2], gap="large")
+    with bars:
+        st.plotly_chart(figures.reliance_bars(result), key="reliance-bars", config=widgets.PLOT | {"scrollZoom": False})
+    with table:
+        show_table(result)
+
+
+def show_table(result: Reliance) -> None:
+    rows: list[tuple[str, str, Quality, float | None]] = [("Both inputs whole", "", result.whole, None)]
+    rows += [(INPUTS[e.ablation.input], e.ablation.label, e.quality, e.drop) for e in result.effects]
+    st.dataframe(
+        {
+            "Replaced": [what.capitalize() for what, *_ in rows],
+            "By": [by for _, by, *_ in rows],
+            "PSNR, dB": [decibels(quality.psnr) for _, _, quality, _ in rows],
+            "SSIM": ["–" if quality.ssim is None else f"{quality.ssim:.3f}" for _, _, quality, _ in rows],
+            "Costs, dB": ["" if drop is None else f"{drop:.2f}" for *_, drop in rows],
+        },
+        hide_index=True,
+    )
+
+
+def show_pictures(page: Page, subject: Subject, result: Reliance, size: tuple[int, ...]) -> None:
+    """What the decoder drew for each number."""
+    cases: list[Ablation | None] = [None, *subject.ablations]
+    height, width = size
+    drawn = np.stack([reliance.picture_of(page.tokenizer, subject, case, size=(height, width)) for case in cases])
+    costs = {effect.ablation: effect.drop for effect in result.effects}
+    captions = ["both whole"]
+    titles = [f"Both inputs whole: {decibels(result.whole.psnr)} dB"]
+    for case in subject.ablations:
+        captions.append(f"{INPUTS[case.input]}: {case.label}")
+        titles.append(f"{case.meaning} Costs {costs[case]:.1f} dB." if case in costs else case.meaning)
+    tiles.show(
+        drawn,
+        ids=range(len(cases)),
+        key="reliance-pictures",
+        label="The pictures behind the numbers",
+        titles=titles,
+        captions=captions,
+        side=SIDE,
+        scaling="smooth",
+    )
+
+
+def show_map(page: Page, picture: Picture) -> None:
+    """Cell by cell, how much the picture changes with each input; made when it is asked for."""
+    st.html("<h2 class='code'>Cell by cell</h2>")
+    st.caption(
+        "How much a cell's own pixels change when an input changes by one unit, by automatic differentiation, on the "
+        "picture chosen above and at the blend of the view Blend."
+    )
+    weight = store.read().weight_for(page.inputs)
+    if not st.toggle("Compute it", key="reliance-map-wanted"):
+        return
+    encoding = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
+    found: RelianceMap = cache.reliance_map(
+        page.fingerprint, picture.key, weight, page.inputs, page.tokenizer, encoding
+    )
+    columns = st.columns(3, gap="medium")
+    largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))
+    with columns[0]:
+        st.plotly_chart(figures.reliance_heat(found.quantized, title="Codes", largest=largest), key="heat-codes")
+    if found.embedding is None or found.ratio is None:
+        columns[1].info("This decoder has one input, so there is nothing to compare it with.")
+        return
+    with columns[1]:
+        st.plotly_chart(
+            figures.reliance_heat(found.embedding, title="Embedding", largest=largest), key="heat-embedding"
+        )
+    with columns[2]:
+        st.plotly_chart(figures.reliance_ratio(found.ratio), key="heat-ratio")

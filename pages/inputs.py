@@ -1,0 +1,32 @@
+"""Inputs: blend the embedding in, and find out which input the decoder uses."""
+
+import streamlit as st
+
+from explorer.ui import blend_view, pair_view, reliance_view, store, widgets
+from explorer.ui.page import open_page
+from explorer.ui.picture_choice import choose_picture, open_chosen
+from explorer.ui.store import InputsView
+
+VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "reliance": "Reliance test"}
+
+
+def main() -> None:
+    page = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
+    session = store.write(choose_picture(page.session))
+    picture = open_chosen(session)
+    st.segmented_control(
+        "View",
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
+        label_visibility="collapsed",
+        **widgets.bound("inputs-view", session.inputs_view, lambda view: store.read().with_inputs_view(view)),
+    )
+    if session.inputs_view == "blend":
+        blend_view.show(page, picture)
+    elif session.inputs_view == "pair":
+        pair_view.show(page, picture)
+    else:
+        reliance_view.show(page, picture)
+
+
+main()
