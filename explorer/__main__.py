@@ -1,4 +1,6 @@
-"""The explorer's commands: python -m explorer index|usage|fed DATA --checkpoint NAME; reliance NAME DATA"""
+"""The explorer's commands: python -m explorer index|usage|fed DATA --checkpoint NAME; reliance NAME DATA;
+render RECIPE IMAGE
+"""
 
 import argparse
 import json
@@ -14,14 +16,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from explorer import manifold, patches, reliance, tables, training_usage
+from explorer import manifold, patches, recipe, reliance, tables, training_usage
 from explorer.folders import cache_folder, checkpoints_folder
 from explorer.patches import Index
+from explorer.pictures import open_picture
 from explorer.sets import SAMPLES, ImageSet, open_set, sample_set
 from explorer.training_usage import TrainingUsage, save_training_usage
 from explorer.usage import summarise
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
+from vqvae.images import to_png
 
 
 class Stopped(Exception):
@@ -133,6 +137,25 @@ def reliance_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def render_command(options: argparse.Namespace) -> int:
+    """Draw the picture that a recipe describes, to the very pixels that the Edit page showed."""
+    with options.recipe.open("rb") as file:
+        made = recipe.parse(file.read(recipe.MOST_BYTES + 1))
+    if options.checkpoint:
+        folder = _find_checkpoint(options.checkpoint)
+    else:
+        folder = recipe.find_checkpoint(made, checkpoints_folder())
+    tokenizer = checkpoint.load(folder)
+    recipe.check_checkpoint(made, checkpoint.content_hash(folder))
+    images = [options.image, options.second] if options.second else [options.image]
+    pictures = [open_picture(image.read_bytes(), image.name, working_size=made.working_size) for image in images]
+    pixels = recipe.render(tokenizer, made, pictures)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_atomically(options.out, to_png(pixels))
+    print(f"written: {options.out}")
+    return 0
+
+
 def _make_index(options: argparse.Namespace, folder: Path, into: Path) -> Index:
     """The index of a set with the checkpoint in a folder, opened or built, and described; raises Stopped, BadInput."""
     images = _find_set(options.data, options.under)
@@ -236,6 +259,12 @@ def _limit(text: str) -> int:
     return int(text)
 
 
+def _png_file(text: str) -> Path:
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError("it has to be a file that ends in .png")
+    return Path(text)
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = ArgumentParser(prog="python -m explorer")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -251,6 +280,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         commands, "fed", fed_command, "measure what the decoder was fed in training, for the off-manifold meter"
     )
     _add_reliance(commands)
+    _add_render(commands)
     options = parser.parse_args(arguments)
     if options.run is index_command and options.export and options.export[0] not in ("csv", "parquet"):
         index.error(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
@@ -279,6 +309,18 @@ def _add_reliance(commands: Any) -> None:
     parser.add_argument("--size", type=_working_size, default=256, help="pixels on the long side (default: 256)")
     parser.add_argument("--limit", type=_limit, help="measure only so many of the images, spread evenly over the set")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON; - prints them, and only them")
+
+
+def _add_render(commands: Any) -> None:
+    parser: ArgumentParser = commands.add_parser(
+        "render", help="draw the picture that a recipe describes", description=render_command.__doc__
+    )
+    parser.set_defaults(run=render_command)
+    parser.add_argument("recipe", type=Path, help="a recipe, saved on the Edit page")
+    parser.add_argument("image", type=Path, help="the image that it was made with")
+    parser.add_argument("second", type=Path, nargs="?", help="the second image, if the recipe mixes two")
+    parser.add_argument("-o", "--out", type=_png_file, required=True, help="where to write the picture, as PNG")
+    parser.add_argument("--checkpoint", help="a name in checkpoints/, or a folder (default: found by the recipe)")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""python -m explorer index, usage and fed"""
+"""python -m explorer index, usage, fed and render"""
 
 import csv
 import json
@@ -11,17 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 from explorer import __main__ as cli
 from explorer import manifold, patches, reliance
+from explorer.edits import Edit, feed, unedited
 from explorer.patches import Index
 from explorer.pictures import open_picture
+from explorer.recipe import Recipe
 from explorer.sets import open_set
+from explorer.starts import Start, begin
 from explorer.training_usage import FILE, load_training_usage
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint
+from vqvae.images import to_pixels
 
 
 @pytest.fixture
@@ -386,6 +391,124 @@ def test_fed_that_was_stopped_leaves_the_former(where: Path, monkeypatch: pytest
     assert cli.main(fed_arguments(where, "--under", "dogs")) == 0
     found = stored_fed(where)
     assert found is not None and found.images == 2
+
+
+# --- render -----------------------------------------------------------------------------------------------------------
+
+
+def make_recipe(where: Path, start: Start | None = None) -> np.ndarray:
+    """Edit cats/0.png and write recipe.json; returns the pixels of the whole edit decoded, uint8 [H, W, 3]."""
+    model, start = toy_model(codes=8, decoder_inputs="both"), start or Start()
+    picture, second = (
+        open_picture((where / "photos" / name).read_bytes(), name, working_size=32)
+        for name in ("cats/0.png", "dogs/1.png")
+    )
+    base = begin(model, start, model.encode(picture.image), other=model.encode(second.image), counts=None)
+    edit = unedited(base, weight=0.5, rule="carry")
+    edit.weight[2, 1:5] = 1.25
+    edit = Edit((edit.indices + np.eye(*edit.indices.shape, dtype=np.int64)) % 8, edit.weight, "carry")
+    made = Recipe.of(
+        checkpoint="toy",
+        checkpoint_hash=checkpoint.content_hash(where / "checkpoints" / "toy"),
+        picture=picture,
+        working_size=32,
+        start=start,
+        other=second,
+        base=base,
+        edit=edit,
+        level=0.5,
+    )
+    (where / "recipe.json").write_text(made.to_json())
+    height, width = picture.pixels.shape[:2]
+    fed = feed(model, base, edit)
+    return to_pixels(model.decode(fed.quantized, fed.embedding))[0, :height, :width]
+
+
+def render_arguments(where: Path, *more: str) -> list[str]:
+    return ["render", str(where / "recipe.json"), str(where / "photos" / "cats" / "0.png"), *more]
+
+
+def drawn(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        return np.asarray(image)
+
+
+def test_a_recipe_is_rendered_to_the_very_pixels(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = make_recipe(where)
+    out = where / "new folder" / "out.png"
+    assert cli.main(render_arguments(where, "-o", str(out))) == 0
+    assert np.array_equal(drawn(out), expected)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"written: {out}\n", "")
+    expected = make_recipe(where, Start("random", seed=3))
+    assert cli.main(render_arguments(where, "-o", str(out))) == 0
+    assert np.array_equal(drawn(out), expected)
+
+
+def test_a_mix_is_rendered_from_both_images_in_any_order(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = make_recipe(where, Start("mix", mask="checkerboard", other="dog"))
+    first, second, out = (str(where / name) for name in ("photos/cats/0.png", "photos/dogs/1.png", "out.png"))
+    for images in ((first, second), (second, first)):
+        assert cli.main(["render", str(where / "recipe.json"), *images, "-o", out]) == 0
+        assert np.array_equal(drawn(where / "out.png"), expected)
+        (where / "out.png").unlink()
+    assert cli.main(["render", str(where / "recipe.json"), first, "-o", out]) == 2
+    assert "second picture" in capsys.readouterr().err
+    assert not (where / "out.png").exists()
+
+
+def test_the_checkpoint_of_a_recipe_is_found_or_named(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = make_recipe(where)
+    out = where / "out.png"
+    (where / "checkpoints" / "toy").rename(where / "checkpoints" / "renamed")
+    checkpoint.save(where / "checkpoints" / "toy", toy_model(seed=1), {})
+    for more in ([], ["--checkpoint", "renamed"], ["--checkpoint", str(where / "checkpoints" / "renamed")]):
+        assert cli.main(render_arguments(where, "-o", str(out), *more)) == 0
+        assert np.array_equal(drawn(out), expected)
+        out.unlink()
+    assert cli.main(render_arguments(where, "-o", str(out), "--checkpoint", "toy")) == 2
+    (where / "checkpoints" / "renamed").rename(where / "elsewhere")
+    assert cli.main(render_arguments(where, "-o", str(out))) == 2
+    refusals = capsys.readouterr().err.splitlines()
+    assert ["this is another" in refusals[0], "not in" in refusals[1]] == [True, True]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "word"),
+    [
+        (1, "photos/cats/0.png", "not valid JSON"),
+        (1, "nowhere.json", "nowhere.json"),
+        (2, "photos/dogs/1.png", "another picture"),
+        (2, "recipe.json", "not an image"),
+        (2, "nowhere.png", "nowhere.png"),
+        (6, "unknown", "no checkpoint"),
+        (6, "photos", "config.json is missing"),
+    ],
+)
+def test_what_cannot_be_rendered_is_one_line(
+    place: int, value: str, word: str, where: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_recipe(where)
+    monkeypatch.chdir(where)
+    arguments = render_arguments(where, "-o", "out.png", "--checkpoint", "toy")
+    arguments[place] = value
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert word in printed.err
+    assert not (where / "out.png").exists()
+
+
+def test_only_a_png_is_written(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_recipe(where)
+    for more in ([], ["-o", str(where / "out.jpg")]):
+        with pytest.raises(SystemExit) as refusal:
+            cli.main(render_arguments(where, *more))
+        assert refusal.value.code == 2
+    assert "ends in .png" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["index", "usage"])
