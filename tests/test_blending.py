@@ -281,6 +281,19 @@ def test_the_ends_are_the_two_pictures_to_the_bit(through: Any, order: Any, weig
 
 
 @pytest.mark.parametrize("through", WAYS)
+def test_the_ends_keep_codes_that_are_not_the_nearest(through: Any) -> None:
+    model = toy_model()
+    encodings = []
+    for seed in (1, 2):
+        encoding = toy_encoding(model, seed=seed)
+        indices = (encoding.indices + 1) % 8
+        encodings.append(Encoding(encoding.embedding, indices, model.lookup(indices)))
+    for place, wanted in enumerate(encodings):
+        fed = blending.interpolate(model, *encodings, place, through=through)
+        assert_same(fed, blending.fed_at(wanted, 1))
+
+
+@pytest.mark.parametrize("through", WAYS)
 @pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.9, 1.0])
 def test_between_a_picture_and_itself_there_is_only_that(through: Any, place: float) -> None:
     model = toy_model()
