@@ -90,7 +90,7 @@ class Recipe:
             working_size=working_size,
             width=width,
             height=height,
-            start=replace(start, other=other.key if start.kind == "mix" and other else ""),
+            start=Start(start.kind, **_needed(replace(start, other=other.key if other else ""))),
             grid=tuple(map(tuple, base.indices[0].tolist())) if start.kind == "random" else (),
             rule=edit.rule,
             level=_shortest(level),
@@ -100,7 +100,7 @@ class Recipe:
 
     def to_json(self) -> str:
         """The text of a recipe file, a field to a line; `parse` reads it back."""
-        start = {"kind": self.start.kind, **{name: getattr(self.start, name) for name in _START_NEEDS[self.start.kind]}}
+        start = {"kind": self.start.kind, **_needed(self.start)}
         fields = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in _FIELDS}}
         lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in (fields | {"start": start}).items())
         return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -113,6 +113,11 @@ _START_NEEDS: dict[Kind, tuple[str, ...]] = {
     "mix": ("mask", "other", "seed"),
     "random": ("seed",),
 }
+
+
+def _needed(start: Start) -> dict[str, Any]:
+    """What a start says beside its kind, but for what its kind has no use for."""
+    return {name: getattr(start, name) for name in _START_NEEDS[start.kind]}
 
 
 # --- rebuilding
@@ -296,7 +301,7 @@ def _python_of_edit(recipe: Recipe) -> Iterable[str]:
     if start.kind == "picture":
         yield "base = encode_picture(tokenizer, picture).encoding"
     else:
-        needs = "".join(f", {name}={getattr(start, name)!r}" for name in _START_NEEDS[start.kind] if name != "other")
+        needs = "".join(f", {name}={value!r}" for name, value in _needed(start).items() if name != "other")
         other = "encode_picture(tokenizer, second).encoding" if start.kind == "mix" else "None"
         yield (
             "encoded = encode_picture(tokenizer, picture).encoding\n"

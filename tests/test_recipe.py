@@ -180,7 +180,20 @@ def test_a_mix_names_the_second_picture_by_its_pixels() -> None:
     session = Session.new(STARTS[2])
     recipe = session.recipe(unedited(session.base), level=0.0)
     assert recipe.start == replace(STARTS[2], other=session.second.key)
-    assert Session.new().recipe(unedited(session.base), level=0.0).start.other == ""
+    alone = Session.new()
+    recipe = Recipe.of(
+        checkpoint="toy",
+        checkpoint_hash=HASH,
+        picture=alone.picture,
+        working_size=WORKING_SIZE,
+        start=Start(other="coffee", seed=7),
+        other=alone.second,
+        base=alone.base,
+        edit=unedited(alone.base),
+        level=0.0,
+    )
+    assert recipe.start.other == ""
+    assert parse(recipe.to_json()) == recipe
 
 
 def test_the_largest_grid_that_the_app_has_fits_well_into_a_recipe() -> None:
@@ -217,6 +230,8 @@ def test_another_checkpoint_or_picture_is_refused_by_name() -> None:
     assert session.picture.key[:12] in str(refusal.value)
     with pytest.raises(BadInput, match="another picture"):
         render(session.model, recipe, [session.second])
+    with pytest.raises(BadInput, match="another picture"):
+        render(session.model, recipe, [toy_picture(30, 45, seed=9)])
     with pytest.raises(BadInput, match="another picture, of 44 × 30 px"):  # its size was tampered with
         render(session.model, replace(recipe, width=44), [session.picture])
 
