@@ -340,7 +340,8 @@ def test_a_picture_that_comes_out_exactly_is_infinitely_good_and_not_an_error():
     assert exact.gain == 0
     assert "adds nothing" in answered(exact, {TRAINED: exact, CLASSIC: exact, BYPASS: exact})[1]
     assert "∞ dB" in answered(close, {TRAINED: close, BYPASS: close})[1]
-    assert not walkthrough.check_half(math.inf, close, weight=1.0).done
+    check = walkthrough.check_half(math.inf, close, weight=1.0)
+    assert not check.done and "exactly" in check.sentence
 
 
 # --- things to try ----------------------------------------------------------------------------------------------------
