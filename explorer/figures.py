@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.blending import Band, Curve
+from explorer.reliance import INPUTS, Reliance
 
 ACCENT, QUIET = "#1a9e95", "#9aa0a3"
 SCALE = "Viridis"
@@ -261,6 +262,55 @@ def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal
     figure.update_xaxes(title="blend; shaded: extrapolation", range=[lowest, highest])
     figure.update_yaxes(title="PSNR, dB" if measure == "psnr" else "SSIM")
     return _plain(figure, height=260, legend=True)
+
+
+def reliance_bars(result: Reliance) -> go.Figure:
+    """What each way of replacing each input costs, in dB: a group of bars for each input, in the order of the table."""
+    figure = go.Figure()
+    for (name, label), colour in zip(INPUTS.items(), (ACCENT, QUIET), strict=True):
+        effects = [effect for effect in result.effects if effect.ablation.input == name]
+        if not effects:
+            continue
+        figure.add_bar(
+            x=[effect.drop for effect in effects],
+            y=[[f"{label} replaced"] * len(effects), [effect.ablation.label for effect in effects]],
+            orientation="h",
+            name=label,
+            marker={"color": colour},
+            text=[f"{effect.drop:.1f}" for effect in effects],
+            customdata=[effect.ablation.meaning for effect in effects],
+            hovertemplate="%{customdata}<br>%{x:.2f} dB lost<extra></extra>",
+        )
+    figure.update_layout(dragmode=False)
+    figure.update_xaxes(title="PSNR lost, dB")
+    figure.update_yaxes(autorange="reversed")
+    return _plain(figure, height=60 + 26 * len(result.effects))
+
+
+def reliance_heat(values: np.ndarray, *, title: str, largest: float) -> go.Figure:
+    """How much an input changes the picture at each cell, [h, w]; maps that share `largest` share their scale."""
+    heat = go.Heatmap(z=values, colorscale=SCALE, zmin=0, zmax=largest or 1, hovertemplate=_AT_CELL + "%{z:.3f}")
+    return _cell_map(heat, title=title)
+
+
+def reliance_ratio(values: np.ndarray) -> go.Figure:
+    """log2 of codes over embedding at each cell, [h, w], with equal maps in the middle of the scale."""
+    top = max(1.0, float(np.abs(values).max()))
+    hover = _AT_CELL + "codes / embedding: 2<sup>%{z:.1f}</sup>"
+    heat = go.Heatmap(z=values, colorscale="RdBu_r", zmin=-top, zmax=top, hovertemplate=hover)
+    return _cell_map(heat, title="Codes over embedding, log2")
+
+
+_AT_CELL = "row %{y}, column %{x}<br>"
+
+
+def _cell_map(heat: go.Heatmap, *, title: str) -> go.Figure:
+    heat.update(colorbar={"thickness": 6, "len": 0.9}, hovertemplate=heat.hovertemplate + "<extra></extra>")
+    figure = _plain(go.Figure(heat), height=260)
+    figure.update_layout(dragmode=False, title={"text": title, "font": {"size": 14}}, margin=MARGIN | {"t": 32})
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+    return figure
 
 
 def _rows(quartiles: np.ndarray | None) -> Sequence[np.ndarray | None]:

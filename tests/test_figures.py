@@ -10,6 +10,8 @@ import pytest
 
 from explorer import figures
 from explorer.blending import Band, Curve
+from explorer.reconstruction import Quality
+from explorer.reliance import Effect, Reliance, ablations
 
 
 def drawn(figure: go.Figure) -> go.Figure:
@@ -245,3 +247,42 @@ def test_what_has_no_figure_is_a_gap() -> None:
     figure = drawn(figures.blend_curve(Curve(WEIGHTS, PSNR, ssim), None, now=0.5, measure="ssim"))
     assert list(trace(figure, "this picture").y) == list(ssim)
     assert list(trace(figure, "now").y) == [0.75]
+
+
+# --- reliance ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("inputs", "partner"), [(2, True), (2, False), (1, True)])
+def test_each_ablation_is_a_bar_with_what_it_costs(inputs: int, partner: bool) -> None:
+    kinds = ablations(inputs=inputs, partner=partner)
+    effects = tuple(Effect(one, Quality(30 - place, None), float(place)) for place, one in enumerate(kinds, -1))
+    figure = drawn(figures.reliance_bars(Reliance(inputs, 1, Quality(30, None), effects)))
+    assert len(figure.data) == inputs
+    found = [
+        (group, label, meaning, drop)
+        for bars in figure.data
+        for group, label, meaning, drop in zip(*bars.y, bars.customdata, bars.x, strict=True)
+    ]
+    assert [(meaning, drop) for _, _, meaning, drop in found] == [(e.ablation.meaning, e.drop) for e in effects]
+    assert len({(group, label) for group, label, _, _ in found}) == len(kinds)  # else two bars share a place
+    assert figure.layout.yaxis.autorange == "reversed"
+
+
+@pytest.mark.parametrize(
+    ("figure", "values", "scale"),
+    [
+        (figures.reliance_heat(np.array([[1, 2, 0.5]]), title="Codes", largest=4), [[1, 2, 0.5]], (0, 4)),
+        (figures.reliance_heat(np.zeros((2, 3)), title="Codes", largest=0), [[0] * 3] * 2, (0, 1)),
+        (figures.reliance_ratio(np.array([[1.0, -3.0]], np.float32)), [[1, -3]], (-3, 3)),
+        (figures.reliance_ratio(np.array([[0.5]], np.float32)), [[0.5]], (-1, 1)),
+    ],
+)
+def test_a_map_over_the_cells_has_a_scale_that_starts_at_nothing_or_is_even(
+    figure: go.Figure, values: list, scale: tuple[float, float]
+) -> None:
+    (heat,) = drawn(figure).data
+    np.testing.assert_array_equal(np.array(heat.z), values)
+    assert (heat.zmin, heat.zmax) == scale
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert figure.layout.title.text

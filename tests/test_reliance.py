@@ -274,6 +274,10 @@ def judged(*, shuffled: float, another: float, off: float, inputs: int = 2) -> s
         (1.0, 5.0, 7.0, "uses both"),
         (0.2, 0.1, 9.0, "bypasses the codebook"),
         (-1.0, -0.5, 9.0, "bypasses the codebook"),
+        (1.4, 1.0, 8.6, "bypasses the codebook"),
+        (1.6, 1.0, 8.4, "leans on the embedding"),
+        (1.0, 2.4, 7.6, "leans on the embedding"),
+        (1.0, 2.6, 7.4, "uses both"),
         (9.0, 9.0, 0.1, "ignores the embedding"),
         (9.0, 9.0, -3.0, "ignores the embedding"),
         (9.0, 9.0, 0.51, "uses both"),
@@ -286,7 +290,7 @@ def test_the_thresholds(shuffled: float, another: float, off: float, name: str) 
 
 
 def test_the_thresholds_are_said() -> None:
-    for number in (f"{reliance.LEAST_CODES:.0%}", f"{reliance.LEAST_EMBEDDING} dB"):
+    for number in ("15%", "25%", "0.5 dB", "1 dB"):
         assert number in reliance.THRESHOLDS
 
 
