@@ -290,7 +290,7 @@ def _python_imports(recipe: Recipe, *, listed: bool) -> Iterable[str]:
 
 def _python_of_file(file: str, pictures: Iterable[str]) -> Iterable[str]:
     yield (
-        f"recipe = parse(Path({file!r}).read_bytes())  # it has very many cells\n"
+        f"recipe = parse(Path({file!r}).read_bytes())  # its cells are too many to list here\n"
         f"pixels = render(tokenizer, recipe, [{', '.join(pictures)}])  # uint8 [H, W, 3]"
     )
 
