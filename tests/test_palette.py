@@ -103,6 +103,7 @@ def test_searches_and_what_they_find(text: str, found: tuple[int, ...]) -> None:
         "1024",
         "7 1024",
         "0-1024",
+        "1024-0",
         "9" * 300,
         "1 " * 500,
         "٤",
