@@ -179,7 +179,6 @@ def look_at(
         raise BadInput(f"No image in {images.label} could be read; name a set that holds some.")
     table, (lost, length) = torch.cat(rows).numpy(), torch.cat(whole).median(0).values.tolist()
     quantiles = np.quantile(table, np.linspace(0, 1, QUANTILES), axis=0).astype(np.float32)
-    quantiles = np.maximum.accumulate(quantiles)  # what is interpolated between equal values may fall by a last bit
     return Reference(dict(zip(MEASURED, quantiles.T.copy(), strict=True)), lost, length, inputs, len(rows), len(table))
 
 
@@ -273,7 +272,7 @@ def measure(
     worse of the two counts.
 
     A cell is beyond its training when any of its figures is more than 0.05 units outside the range of 99 % of it, and
-    far beyond from 0.15 on. Good: at most 10 % are beyond (in training itself it is 1 to 3 %). Poor: more than 35 % are
+    far beyond from 0.15 on. Good: at most 10 % are beyond (in training, by the ranges, 1 % or fewer for each figure). Poor: more than 35 % are
     far beyond. Fair: what is between.
     """
     rows, columns = fed.quantized.shape[-2:]
