@@ -272,8 +272,8 @@ def measure(
     worse of the two counts.
 
     A cell is beyond its training when any of its figures is more than 0.05 units outside the range of 99 % of it, and
-    far beyond from 0.15 on. Good: at most 10 % are beyond (in training, by the ranges, 1 % or fewer for each figure). Poor: more than 35 % are
-    far beyond. Fair: what is between.
+    far beyond from 0.15 on. Good: at most 10 % are beyond (in training, for each figure, at most 1 %). Poor: more than
+    35 % are far beyond. Fair: what is between.
     """
     rows, columns = fed.quantized.shape[-2:]
     found = figures_of(cells(fed.quantized), cells(fed.embedding), codebook, inputs=reference.inputs)
