@@ -265,7 +265,7 @@ def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal
 
 
 def reliance_bars(result: Reliance) -> go.Figure:
-    """What each way of replacing each input costs, in dB: a group of bars for each input, in the order of the table."""
+    """What each way of replacing each input costs, in dB: the inputs in two colours, in the order of the table."""
     figure = go.Figure()
     for (name, label), colour in zip(INPUTS.items(), (ACCENT, QUIET), strict=True):
         effects = [effect for effect in result.effects if effect.ablation.input == name]
@@ -273,7 +273,7 @@ def reliance_bars(result: Reliance) -> go.Figure:
             continue
         figure.add_bar(
             x=[effect.drop for effect in effects],
-            y=[[f"{label} replaced"] * len(effects), [effect.ablation.label for effect in effects]],
+            y=[f"{label}: {effect.ablation.label}" for effect in effects],
             orientation="h",
             name=label,
             marker={"color": colour},

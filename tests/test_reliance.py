@@ -390,6 +390,18 @@ def test_a_set_that_was_stopped_has_what_was_done() -> None:
         assert not part.finished
 
 
+def test_a_set_is_left_alone_once_it_was_stopped() -> None:
+    for last in (1, 2, 4, 9):
+        told: list[int] = []
+
+        def report(done: int, total: int, told: list[int] = told, last: int = last) -> bool:
+            told.append(done)
+            return done < last
+
+        assert reliance.measure_set(toy_model(), toy_set(3), working_size=64, report=report) is None
+        assert told == list(range(1, last + 1))
+
+
 def test_a_limit_spreads_over_the_set() -> None:
     model = toy_model()
     result = reliance.measure_set(model, toy_set(9), working_size=64, limit=3)
