@@ -13,7 +13,7 @@ class History {
     this.entries = []; // { id, label, on, operation }, oldest first; ids are never used again
     this.position = 0; // how many entries are done; those that follow are undone
     this.state = initialState;
-    this.kept = [initialState]; // the state after every HISTORY_STEP entries, at least as far as the position
+    this.kept = [initialState]; // the state after every HISTORY_STEP entries; what is beyond the last entry is void
     this.stroke = null; // the newest operation, and what was there before it, while it can be extended
     this.lastId = 0;
   }
@@ -56,7 +56,6 @@ class History {
     if (!stroke || !historyGoesOn(stroke.operation, operation)) return this.do(operation);
     if (this.position > stroke.position) {
       this.entries.length = this.position = stroke.position;
-      this.forgetAfter(stroke.position);
       this.state = stroke.before;
     }
     return this.add(historyJoined(stroke.operation, operation), stroke.id);
@@ -94,7 +93,7 @@ class History {
     const entry = this.entries[number];
     if (entry) {
       this.entries[number] = historyEntry(entry.id, entry.operation, !entry.on);
-      this.forgetAfter(number);
+      this.kept.length = Math.min(this.kept.length, Math.floor(number / HISTORY_STEP) + 1);
     }
     return this.goTo(this.position);
   }
@@ -127,7 +126,6 @@ class History {
     const state = applyOperation(this.state, plain, this.context);
     if (state === this.state) return state;
     this.entries.length = this.position;
-    this.forgetAfter(this.position);
     this.entries.push(historyEntry(id, plain, true));
     this.position += 1;
     this.state = state;
@@ -149,10 +147,6 @@ class History {
 
   keep(position, state) {
     if (position % HISTORY_STEP === 0) this.kept[position / HISTORY_STEP] = state;
-  }
-
-  forgetAfter(position) {
-    this.kept.length = Math.min(this.kept.length, Math.floor(position / HISTORY_STEP) + 1);
   }
 }
 
