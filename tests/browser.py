@@ -26,12 +26,16 @@ FLAGS = (
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first
 
 
-@contextmanager
-def serve_app(checkpoints: Path, log: Path) -> Iterator[str]:
-    """Run the app over a folder of checkpoints, and give its address once it answers."""
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serve_app(checkpoints: Path, log: Path, *, port: int | None = None) -> Iterator[str]:
+    """Run the app over a folder of checkpoints, and give its address once it answers."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
     environment = {**os.environ, "VQVAE_EXPLORER_CHECKPOINTS": str(checkpoints)}
     with log.open("wb") as output:
@@ -78,6 +82,12 @@ def act_and_wait(page: Page, action: Callable[[], object]) -> None:
     before = page.locator(".canvas").get_attribute("data-sequence")
     action()
     expect(page.locator(".canvas")).not_to_have_attribute("data-sequence", before or "")
+
+
+def act_and_settle(page: Page, action: Callable[[], object]) -> None:
+    """Do something in the editor, and wait until the answer to the last of what it asks for is drawn."""
+    act_and_wait(page, action)
+    expect(page.locator(".canvas")).to_have_attribute("data-settled", "true")
 
 
 def at_rest(page: Page) -> None:

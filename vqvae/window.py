@@ -15,6 +15,7 @@ from torch import Tensor
 from vqvae.tokenizer import Tokenizer
 
 WHOLE_FROM = 0.75  # of the grid: a crop this large saves nothing over decoding it all
+LEAST_SIDE = 18  # cells: for smaller pictures torch takes kernels that add up in another order, and last bits differ
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Window:
             max(0, self.top - by), max(0, self.left - by), min(rows, self.bottom + by), min(columns, self.right + by)
         )
 
+    def at_least(self, side: int, *, rows: int, columns: int) -> Window:
+        """The same, widened to so many cells a side as far as there are any."""
+        top, bottom = _widened(self.top, self.bottom, side, rows)
+        left, right = _widened(self.left, self.right, side, columns)
+        return Window(top, left, bottom, right)
+
     @property
     def cells(self) -> int:
         return (self.bottom - self.top) * (self.right - self.left)
@@ -50,9 +57,15 @@ class Window:
 
     def relative_to(self, outer: Window) -> Window:
         """The same cells, counted from the corner of a window that holds them."""
-        return Window(
-            self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left
-        )
+        return Window(self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left)
+
+
+def _widened(start: int, stop: int, least: int, there: int) -> tuple[int, int]:
+    length = min(least, there)
+    if stop - start >= length:
+        return start, stop
+    start = min(max(0, start - (length - (stop - start)) // 2), there - length)
+    return start, start + length
 
 
 def decode_window(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, window: Window) -> Tensor:
@@ -64,6 +77,7 @@ def decode_window(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, wi
     crop = Window(0, 0, rows, columns)
     if tokenizer.reach is not None:
         crop = window.grown(tokenizer.reach, rows=rows, columns=columns)
+        crop = crop.at_least(LEAST_SIDE, rows=rows, columns=columns)
     decoded = tokenizer.decode(
         *(crop.of(part).contiguous(memory_format=torch.channels_last) for part in (quantized, embedding))
     )

@@ -18,7 +18,7 @@ from explorer.palette import Suggestion
 from explorer.pictures import Picture
 from explorer.probes import Margins
 from explorer.reconstruction import Figure, Quality, compare
-from explorer.ui import cache, image_set
+from explorer.ui import cache, image_set, store
 from explorer.ui.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
 from explorer.ui.canvas.message import AnimationRequest, PaletteChoice
 from explorer.ui.page import Page
@@ -222,7 +222,9 @@ class Workbench:
         elif cell is None:
             note = "Choose a cell first: press on it, or go there with the arrow keys."
         elif choice.kind == "plausible":
-            suggestions = palette.plausible(image_set.sample_index(self.page), indices, cell, OFFERED)
+            index, name = image_set.sample_index(self.page), store.read().picture
+            own = index.names.index(name) if name in index.names else None  # it does not vote for its own codes
+            suggestions = palette.plausible(index, indices, cell, OFFERED, without=own)
             note = "By how often codes stand side by side in the sample photos."
         elif choice.kind == "alternatives":
             return self._alternatives(cell)

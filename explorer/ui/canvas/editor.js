@@ -21,7 +21,7 @@ export default function ({ parentElement, data, setStateValue }) {
 /** How the person likes to work; kept while the tab is open, and not worth telling Python. */
 const habits = { tool: "brush", size: 1, percent: 0, layer: "decoded", grid: false };
 const habitsOfInputs = { tool: "blend", size: 3, percent: 0, layer: "decoded", grid: false };
-const pictures = new Map(); // content -> Map of entry id -> small <canvas>, for the history
+const albums = new Map(); // content -> { pictures: Map of entry id -> small <canvas>, ids: of the entries, in order }
 let clipboard = null; // { clip, content } of the last copy, for any picture of this tab
 
 /** Drafts in the browser's storage: what a reload or a restarted server would lose. */
@@ -95,7 +95,7 @@ const OVERLAYS = [
   ["blend", "Blend of each cell"],
 ];
 const PALETTES = [
-  ["picture", "In picture", "The codes of this grid, most used first"],
+  ["picture", "Picture", "The codes of this grid, most used first"],
   ["near", "Similar", "The codes nearest to the chosen one"],
   ["alternatives", "Here", "What the picture would look like at the cell, with the codes nearest to its embedding"],
   ["plausible", "Plausible", "Codes that fit the cell's four neighbours, by how often codes stand side by side"],
@@ -235,7 +235,9 @@ class Editor {
     const { history, message } = this;
     const state = history?.state;
     const settled = !this.drawing && !this.dragging;
+    this.find(".editor").dataset.settled = false;
     this.sent = state;
+    this.sentEntry = settled ? history?.entries[history.position - 1]?.id : undefined;
     return {
       content: message.content,
       settled,
@@ -268,7 +270,7 @@ class Editor {
   receive(message) {
     this.resizes.observe(this.viewport);
     const changed = this.message?.content !== message.content;
-    const answered = this.sent; // before an answer lets the next request go
+    const [answered, entry] = [this.sent, this.sentEntry]; // before an answer lets the next request go
     if (changed) {
       this.transport.answered = this.transport.sequence = Math.max(this.transport.sequence, message.sequence);
       this.transport.waiting = false;
@@ -293,7 +295,7 @@ class Editor {
     this.shown = (message.answers && !changed && answered) || this.history.state;
     this.decoded = message.decoded;
     this.drawPixels();
-    this.keepPicture(fresh);
+    if (message.answers && !changed && entry !== undefined) this.keepPicture(entry);
     this.takeAnimation(message);
     this.find(".editor").dataset.sequence = message.sequence;
     this.find(".editor").dataset.settled = fresh;
@@ -310,9 +312,18 @@ class Editor {
     const initial = freshState(this.layers.base, this.rows, this.columns);
     const kept = message.document ? this.parse(message.document, initial, context) : null;
     this.history = kept ?? new History(initial, context);
+    this.takeAlbum();
     const draft = kept ? null : Drafts.find(content);
     this.offer = draft?.document?.entries?.length ? draft : null;
     if (kept) this.transport.request(); // Python may know less of it than the document says
+  }
+
+  /** A history that was read back has new ids: its pictures are those of the entries in the same places. */
+  takeAlbum() {
+    const { pictures = new Map(), ids = [] } = albums.get(this.layers.content) ?? {};
+    const { entries } = this.history;
+    const known = ids.length === entries.length ? entries.map(({ id }, place) => [id, pictures.get(ids[place])]) : [];
+    albums.set(this.layers.content, { pictures: new Map(known.filter(([, picture]) => picture)), ids: [] });
   }
 
   /** What Python sends only when it is news. */
@@ -496,7 +507,7 @@ class Editor {
     const { drawing } = this;
     if (!drawing || this.pointers.size) return;
     this.drawing = null;
-    if (event.type === "pointercancel" && drawing.kind === "stroke") this.history.undo();
+    if (event.type === "pointercancel") this.takeBack(drawing);
     if (drawing.kind === "stroke") this.edited();
     if (drawing.kind === "rectangle") this.endRectangle(drawing);
     if (drawing.kind === "move") this.endMove(drawing);
@@ -504,10 +515,15 @@ class Editor {
   }
 
   beginPinch() {
-    if (this.drawing?.kind === "stroke") this.history.undo(); // the first finger was not meant to paint
+    this.takeBack(this.drawing); // the first finger was not meant to paint
     const [one, other] = [...this.pointers.values()];
     this.drawing = { kind: "pinch", one, other, from: this.zoom };
     this.draw();
+  }
+
+  /** Undo what a stroke has drawn so far, if it has changed anything. */
+  takeBack(drawing) {
+    if (drawing?.kind === "stroke" && this.history.entries.at(-1)?.id !== drawing.after) this.history.undo();
   }
 
   pinch() {
@@ -526,7 +542,7 @@ class Editor {
     const { tool } = this.habits;
     this.asked.cell = cell;
     if (STROKES.includes(tool)) {
-      this.drawing = { kind: "stroke", last: cell };
+      this.drawing = { kind: "stroke", last: cell, after: this.history.entries.at(-1)?.id };
       this.history.do(this.stroke(brushPlaces(...cell, this.size(), this.rows, this.columns)));
       this.edited();
     } else if (tool === "fill") this.operate({ tool: "fill", place: this.place(cell), code: this.asked.code });
@@ -1002,8 +1018,8 @@ class Editor {
 
   /** 1 came back, 2 did not, 3 changed without being edited. */
   drawTick(brush, [x, y, side], mark) {
-    brush.strokeStyle = ["", "#35c2b4", "#f0503c", "#f2b134"][mark];
-    brush.lineWidth = Math.max(1.5, side / 10);
+    brush.strokeStyle = ["", "#35c2b4", "#ff4d38", "rgba(242, 177, 52, 0.65)"][mark];
+    brush.lineWidth = mark === 3 ? 1 : Math.max(2, side / 9);
     const inset = brush.lineWidth / 2 + 0.5;
     brush.strokeRect(x + inset, y + inset, side - 2 * inset, side - 2 * inset);
     if (mark !== 2) return;
@@ -1169,6 +1185,7 @@ class Editor {
       button.disabled = !history.position || Boolean(this.animation);
       button.classList.toggle("busy", this.animation?.form === form);
     }
+    albums.get(this.message.content).ids = history.entries.map(({ id }) => id);
     const list = this.find(".entries");
     const first = Math.max(0, history.entries.length - MOST_LISTED);
     const rows = history.entries.slice(first).map((entry, number) => this.historyRow(entry, first + number));
@@ -1197,7 +1214,7 @@ class Editor {
     const label = textElement("button", entry.label);
     label.className = "label";
     label.addEventListener("click", () => this.goTo(number + 1));
-    row.append(pictures.get(this.message.content)?.get(entry.id) ?? document.createElement("canvas"), label, eye);
+    row.append(albums.get(this.message.content).pictures.get(entry.id) ?? this.sketchOf(entry), label, eye);
     return row;
   }
 
@@ -1207,14 +1224,8 @@ class Editor {
     this.draw();
   }
 
-  /** Keep a small picture of where the newest entry led, once its answer is there. */
-  keepPicture(fresh) {
-    const { history } = this;
-    const entry = history.entries[history.position - 1];
-    if (!entry || !fresh || this.drawing || this.shown !== history.state) return;
-    const { content } = this.message;
-    if (!pictures.has(content)) pictures.set(content, new Map());
-    const kept = pictures.get(content);
+  /** Keep a small picture of where an entry led, now that its answer is there. */
+  keepPicture(entry) {
     const [height, width] = this.decoded.shape;
     const small = document.createElement("canvas");
     const scale = 72 / Math.max(height, width);
@@ -1222,7 +1233,19 @@ class Editor {
     const whole = document.createElement("canvas");
     paint(whole, this.decoded);
     small.getContext("2d").drawImage(whole, 0, 0, small.width, small.height);
-    kept.set(entry.id, small);
+    albums.get(this.message.content).pictures.set(entry, small);
+  }
+
+  /** An entry whose picture is not here, after a reload: its cells, in the colour of its code. */
+  sketchOf({ operation }) {
+    const small = document.createElement("canvas");
+    [small.width, small.height] = [this.columns, this.rows];
+    const brush = small.getContext("2d");
+    const tile = this.tiles.get(operation.code ?? operation.to);
+    brush.fillStyle = tile ? `rgb(${tile.colour})` : accent(this.root);
+    const places = operation.places ?? (operation.place === undefined ? [] : [operation.place]);
+    for (const place of places) brush.fillRect(place % this.columns, Math.floor(place / this.columns), 1, 1);
+    return small;
   }
 }
 

@@ -1,0 +1,507 @@
+"""The Edit page as a person meets it: strokes, undo, palette, recipes, and what a reload or a restart leaves."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from explorer import recipe as recipes
+from explorer.edits import LiveDecoder, unedited
+from explorer.pictures import Picture, open_picture
+from explorer.reconstruction import encode_picture
+from explorer.samples import SAMPLES
+from tests.browser import act_and_settle, at_rest, drawn, free_port, pixels_of, serve_app
+from tests.conftest import CHECKPOINTS, PATIENCE
+from vqvae import checkpoint
+
+Cell = tuple[int, int]
+ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
+
+
+@pytest.fixture
+def editor(blank_page: Page, app_url: str) -> Page:
+    return open_editor(blank_page, app_url)
+
+
+def open_editor(page: Page, url: str, query: str = "") -> Page:
+    page.goto(f"{url}/edit{query}")
+    drawn(page)
+    expect(page.locator(".swatches button").first).to_be_visible()
+    return page
+
+
+def sample() -> Picture:
+    return open_picture(SAMPLES[0].read(), SAMPLES[0].file, working_size=256)
+
+
+def shown(page: Page) -> np.ndarray:
+    return pixels_of(page.locator(".stage .pixels"))
+
+
+def place(page: Page, cell: Cell) -> tuple[float, float]:
+    """Where the middle of a cell is on the screen, as long as nothing is zoomed."""
+    box = page.locator(".stage .viewport").bounding_box()
+    return (
+        box["x"] + (cell[1] + 0.5) * STRIDE / 256 * box["width"],
+        box["y"] + (cell[0] + 0.5) * STRIDE / 170 * box["height"],
+    )
+
+
+def draw(page: Page, *cells: Cell) -> None:
+    """Press on the first cell, drag over the others, let go."""
+    page.mouse.move(*place(page, cells[0]))
+    page.mouse.down()
+    for cell in cells[1:]:
+        page.mouse.move(*place(page, cell), steps=3)
+    page.mouse.up()
+
+
+def stroke(page: Page, *cells: Cell) -> None:
+    act_and_settle(page, lambda: draw(page, *cells))
+
+
+def press(page: Page, key: str) -> None:
+    """A key, in the editor."""
+    page.locator(".stage .viewport").focus()
+    page.keyboard.press(key)
+
+
+def choose(page: Page, code: int) -> None:
+    """Paint with a code from now on."""
+    page.get_by_label("Search codes by number").fill(f"{code}-{code}")
+    swatch = page.locator(f'.swatches button[data-code="{code}"]')
+    expect(page.locator(".swatches button")).to_have_count(1)
+    act_and_settle(page, swatch.click)
+
+
+def figure(page: Page, label: str) -> str:
+    return page.locator(".figures dl > div", has_text=label).locator("dd").inner_text()
+
+
+def changed_cells(page: Page) -> int:
+    return int(figure(page, "Changed cells").split(" of ")[0].replace(",", ""))
+
+
+def history(page: Page) -> Locator:
+    return page.locator(".entries .label")
+
+
+def download(page: Page, name: str) -> bytes:
+    at_rest(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=name).click()
+    data = waiting.value.path().read_bytes()
+    page.keyboard.press("Escape")
+    return data
+
+
+def render(data: bytes) -> np.ndarray:
+    """What the library makes of a recipe."""
+    return recipes.render(checkpoint.load(CHECKPOINTS / "photos"), recipes.parse(data), [sample()])
+
+
+def assert_same(one: np.ndarray, other: np.ndarray) -> None:
+    """Equal, but for a last bit that another process rounds another way."""
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
+# --- painting
+
+
+def test_a_stroke_changes_the_pixels_that_it_can_reach_and_no_others(editor):
+    before = shown(editor)
+    choose(editor, 700)
+    stroke(editor, (3, 4), (3, 9))
+    after = shown(editor)
+    changed = (before != after).any(2)
+    reach = checkpoint.load(CHECKPOINTS / "photos").reach
+    window = np.zeros_like(changed)
+    window[: (3 + reach + 1) * STRIDE, : (9 + reach + 1) * STRIDE] = True
+    assert changed[3 * STRIDE : 4 * STRIDE, 4 * STRIDE : 10 * STRIDE].mean() > 0.9
+    assert not changed[~window].any()
+    assert changed_cells(editor) == 6
+    assert int(re.sub(r"\D.*", "", figure(editor, "Changed pixels").replace(",", ""))) == changed.sum()
+    assert_same(after, render(download(editor, "Recipe (JSON)")))
+
+
+def test_undo_brings_the_first_picture_back_exactly_and_redo_the_second(editor):
+    first = shown(editor)
+    choose(editor, 12)
+    stroke(editor, (10, 10), (12, 14))
+    second = shown(editor)
+    assert (first != second).any()
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    np.testing.assert_array_equal(shown(editor), first)
+    expect(history(editor)).to_have_count(1)  # it can be done again
+    act_and_settle(editor, lambda: press(editor, "Control+Shift+Z"))
+    np.testing.assert_array_equal(shown(editor), second)
+
+
+def test_a_fast_drag_ends_on_the_right_picture(editor):
+    choose(editor, 333)
+    editor.mouse.move(*place(editor, (2, 2)))
+    editor.mouse.down()
+    for step in range(60):
+        editor.mouse.move(*place(editor, (2 + step % 18, 2 + step // 2)))
+    act_and_settle(editor, editor.mouse.up)
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    assert len(made.cells) > 95
+    assert {cell.code for cell in made.cells} == {333}
+    assert_same(shown(editor), render(made.to_json().encode()))
+
+
+def test_the_stroke_is_on_the_grid_before_the_server_answers(editor):
+    choose(editor, 333)
+    editor.context.set_offline(True)
+    marks = editor.locator(".stage .marks")
+    editor.mouse.move(*place(editor, (8, 8)))
+    before = marks.evaluate("canvas => canvas.toDataURL()")
+    editor.mouse.down()
+    editor.mouse.move(*place(editor, (8, 12)), steps=3)
+    assert marks.evaluate("canvas => canvas.toDataURL()") != before
+    editor.mouse.up()
+    expect(history(editor)).to_have_count(1)
+    editor.context.set_offline(False)
+
+
+def test_the_tools_do_what_they_say(editor):
+    choose(editor, 500)
+    press(editor, "r")
+    stroke(editor, (2, 2), (5, 6))
+    assert changed_cells(editor) == 20
+    press(editor, "x")  # every cell of that code becomes another
+    choose(editor, 501)
+    stroke(editor, (3, 3))
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    assert {cell.code for cell in made.cells if 2 <= cell.row <= 5 and 2 <= cell.column <= 6} == {501}
+    press(editor, "f")
+    choose(editor, 502)
+    stroke(editor, (4, 4))
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    assert {cell.code for cell in made.cells if 2 <= cell.row <= 5 and 2 <= cell.column <= 6} == {502}
+    press(editor, "i")
+    stroke(editor, (15, 20))
+    expect(editor.locator(".chosen-name")).not_to_have_text("Code 502")
+    press(editor, "e")
+    press(editor, "]")
+    expect(editor.locator(".size output")).to_have_text("2")
+    stroke(editor, (2, 2))
+    assert changed_cells(editor) == 16
+    press(editor, "[")
+    press(editor, "u")
+    stroke(editor, (18, 20))
+    assert changed_cells(editor) == 17
+    stroke(editor, (18, 20))
+    assert changed_cells(editor) == 16
+
+
+def test_a_selection_can_be_copied_moved_and_shuffled(editor):
+    press(editor, "s")
+    draw(editor, (4, 4), (6, 7))
+    act_and_settle(editor, lambda: [press(editor, "Control+c"), draw_to(editor, (12, 12)), press(editor, "Control+v")])
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    base = encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).indices
+    pasted = base.copy()
+    pasted[12:15, 12:16] = base[4:7, 4:8]
+    assert {(c.row, c.column, c.code) for c in made.cells} == changes(base, pasted)
+    act_and_settle(editor, lambda: press(editor, "h"))
+    shuffled = recipes.edit_of(
+        recipes.parse(download(editor, "Recipe (JSON)")),
+        encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).encoding,
+        codes=1024,
+    ).indices
+    assert sorted(shuffled[12:15, 12:16].ravel()) == sorted(base[4:7, 4:8].ravel())
+    expect(history(editor).first).to_contain_text("Shuffle, 12 cells")
+
+
+def draw_to(page: Page, cell: Cell) -> None:
+    """Put the cell cursor somewhere by its arrow keys, from the middle."""
+    press(page, "Escape")
+    press(page, "Escape")
+    for key, times in (("ArrowDown", cell[0] - ROWS // 2), ("ArrowRight", cell[1] - COLUMNS // 2)):
+        back = {"ArrowDown": "ArrowUp", "ArrowRight": "ArrowLeft"}[key]
+        for _ in range(abs(times)):
+            press(page, key if times > 0 else back)
+
+
+def changes(before: np.ndarray, after: np.ndarray) -> set[tuple[int, int, int]]:
+    return {(row, column, int(after[row, column])) for row, column in np.argwhere(before != after).tolist()}
+
+
+def test_the_blend_brush_takes_the_embedding_away_cell_by_cell(editor):
+    model = checkpoint.load(CHECKPOINTS / "photos")
+    base = encode_picture(model, sample()).encoding
+    press(editor, "w")
+    expect(editor.locator(".percent output")).to_have_text("0 %")
+    stroke(editor, (6, 6), (6, 20))
+    edit = unedited(base, weight=1)
+    edit.weight[6, 6:21] = 0
+    expected = LiveDecoder(model, base).decode(edit)[0, :, :170, :256]
+    assert_same(shown(editor), np.rint(expected.permute(1, 2, 0).numpy() * 255).astype(np.uint8))
+    editor.locator("select.overlay").select_option("blend")
+    expect(editor.locator(".sentence")).to_contain_text("15 cells have a blend of their own")
+
+
+def test_it_can_be_used_from_the_keyboard_alone(editor):
+    choose(editor, 77)
+    press(editor, "b")
+    press(editor, "ArrowDown")
+    press(editor, "ArrowRight")
+    act_and_settle(editor, lambda: press(editor, "Enter"))
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    assert [(c.row, c.column, c.code) for c in made.cells] == [(ROWS // 2 + 1, COLUMNS // 2 + 1, 77)]
+    outline = editor.locator(".stage .viewport").evaluate("element => getComputedStyle(element).outlineStyle")
+    assert outline != "none"  # focus is visible
+
+
+def test_holding_o_shows_the_original(editor):
+    decoded = shown(editor)
+    editor.locator(".stage .viewport").focus()
+    editor.keyboard.down("o")
+    np.testing.assert_array_equal(shown(editor), sample().pixels)
+    editor.keyboard.up("o")
+    np.testing.assert_array_equal(shown(editor), decoded)
+
+
+def test_a_finger_paints_too(browser: Browser, app_url: str):
+    context = browser.new_context(viewport={"width": 1024, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    open_editor(page, app_url)
+    choose(page, 600)
+    act_and_settle(page, lambda: page.touchscreen.tap(*place(page, (9, 9))))
+    assert changed_cells(page) == 1
+    context.close()
+
+
+# --- the palette and the marks
+
+
+@pytest.mark.parametrize("kind", ["near", "alternatives", "plausible", "map"])
+def test_each_palette_offers_codes(editor, kind):
+    stroke(editor, (9, 9))
+    act_and_settle(editor, editor.locator(f'[data-palette="{kind}"]').click)
+    if kind == "map":
+        act_and_settle(editor, lambda: editor.locator(".map").click(position={"x": 120, "y": 90}))
+    expect(editor.locator(".swatches button").nth(11)).to_be_visible()
+    assert pixels_of(editor.locator(".swatches button canvas").first).std() > 0
+
+
+def test_an_alternative_is_put_in_where_it_was_shown(editor):
+    stroke(editor, (9, 9))
+    before = changed_cells(editor)
+    act_and_settle(editor, editor.locator('[data-palette="alternatives"]').click)
+    crops = editor.locator(".swatches button")
+    expect(crops).to_have_count(12)
+    promised = pixels_of(crops.nth(5).locator("canvas"))
+    act_and_settle(editor, crops.nth(5).click)
+    assert changed_cells(editor) == max(1, before)
+    around = shown(editor)[7 * STRIDE : 12 * STRIDE, 7 * STRIDE : 12 * STRIDE]
+    assert_same(promised, around)
+
+
+def test_a_search_that_makes_no_sense_says_so_and_starred_codes_are_offered(editor):
+    editor.get_by_label("Search codes by number").fill("nonsense")
+    expect(editor.locator(".palette-note")).to_contain_text("names no codes")
+    editor.locator('[data-palette="starred"]').click()
+    expect(editor.locator(".palette-note")).to_contain_text("Star codes on the Codebook page")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"),
+    [
+        ("margin", "nearly took their runner-up"),
+        ("influence", "90 % of the change lies within"),
+        ("cycle", "1 of 1 edited cell|0 of 1 edited cell"),
+    ],
+)
+def test_what_is_marked_is_said_in_a_sentence(editor, overlay, words):
+    choose(editor, 800)
+    stroke(editor, (9, 9))
+    marks = editor.locator(".stage .marks")
+    editor.mouse.move(5, 5)
+    before = marks.evaluate("canvas => canvas.toDataURL()")
+    act_and_settle(editor, lambda: editor.locator("select.overlay").select_option(overlay))
+    expect(editor.locator(".advice")).to_contain_text(re.compile(words))
+    assert marks.evaluate("canvas => canvas.toDataURL()") != before
+
+
+# --- the history
+
+
+def test_an_entry_can_be_switched_off_and_the_rest_stays(editor):
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    first_only = shown(editor)
+    choose(editor, 40)
+    stroke(editor, (15, 20), (15, 24))
+    both = shown(editor)
+    act_and_settle(editor, editor.get_by_role("button", name=re.compile("Switch off: Brush")).first.click)
+    np.testing.assert_array_equal(shown(editor), first_only)
+    act_and_settle(editor, editor.get_by_role("button", name=re.compile("Switch on: Brush")).first.click)
+    np.testing.assert_array_equal(shown(editor), both)
+    assert pixels_of(editor.locator(".entries canvas").first).std() > 5  # a small picture of where it led
+
+
+def test_the_history_can_be_saved_as_an_animation(editor, tmp_path):
+    from PIL import Image
+
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    stroke(editor, (14, 4), (14, 8))
+    with editor.expect_download() as waiting:
+        editor.get_by_role("button", name="WebP").click()
+    with Image.open(waiting.value.path()) as animation:
+        assert animation.n_frames == 3
+        animation.seek(2)
+        np.testing.assert_array_equal(np.asarray(animation.convert("RGB")), shown(editor))
+
+
+def test_undo_and_redo_survive_a_change_of_page(editor):
+    first = shown(editor)
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    edited = shown(editor)
+    editor.get_by_test_id("stSidebarNav").get_by_text("Reconstruct").click()
+    expect(editor.get_by_role("switch")).to_be_visible()
+    editor.get_by_test_id("stSidebarNav").get_by_text("Edit").click()
+    expect(history(editor)).to_have_count(1)
+    expect(editor.locator(".canvas")).to_have_attribute("data-settled", "true")
+    np.testing.assert_array_equal(shown(editor), edited)
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    np.testing.assert_array_equal(shown(editor), first)
+    act_and_settle(editor, lambda: press(editor, "Control+y"))
+    np.testing.assert_array_equal(shown(editor), edited)
+
+
+def test_after_a_reload_the_edit_is_offered_again(editor):
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    stroke(editor, (9, 4), (9, 8))
+    edited = shown(editor)
+    editor.reload()
+    drawn(editor)
+    expect(editor.locator(".offer")).to_contain_text("2 steps")
+    act_and_settle(editor, editor.get_by_role("button", name="Bring it back").click)
+    np.testing.assert_array_equal(shown(editor), edited)
+    expect(history(editor)).to_have_count(2)
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    assert (shown(editor) != edited).any()
+
+
+def test_a_restart_of_the_server_loses_nothing(browser, tmp_path):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})  # here the browser may complain
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    port = free_port()
+    with serve_app(CHECKPOINTS, tmp_path / "first.log", port=port) as url:
+        open_editor(page, url)
+        first = shown(page)
+        choose(page, 12)
+        stroke(page, (4, 4), (4, 8))
+        edited = shown(page)
+    with serve_app(CHECKPOINTS, tmp_path / "second.log", port=port):
+        expect(page.get_by_role("combobox", name="Checkpoint")).to_be_enabled()  # connected again
+        at_rest(page)
+        np.testing.assert_array_equal(shown(page), edited)
+        stroke(page, (18, 4), (18, 8))
+        assert changed_cells(page) == 10
+        for _ in range(2):
+            act_and_settle(page, lambda: press(page, "Control+z"))
+        assert_same(shown(page), first)
+    context.close()
+
+
+# --- recipes and starts
+
+
+def test_a_recipe_brings_the_same_pixels_back(editor, tmp_path):
+    first = shown(editor)
+    choose(editor, 12)
+    stroke(editor, (4, 4), (9, 12))
+    editor.get_by_role("button", name="Carry").click()
+    press(editor, "w")
+    stroke(editor, (14, 4), (14, 12))
+    edited = shown(editor)
+    file = tmp_path / "edit.json"
+    file.write_bytes(download(editor, "Recipe (JSON)"))
+    act_and_settle(editor, editor.get_by_role("button", name="Start over").click)
+    np.testing.assert_array_equal(shown(editor), first)
+    act_and_settle(editor, lambda: open_recipe(editor, file))
+    np.testing.assert_array_equal(shown(editor), edited)
+    act_and_settle(editor, lambda: press(editor, "Control+z"))  # opening it was a step
+    np.testing.assert_array_equal(shown(editor), first)
+
+
+def open_recipe(page: Page, file: Path) -> None:
+    page.get_by_role("button", name="Open a recipe").click()
+    page.locator('input[type="file"][accept*="json"]').set_input_files(file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda made: made | {"checkpoint_hash": "0" * 64}, "made with the checkpoint"),
+        (lambda made: made | {"image": "0" * 64}, "not among the pictures here"),
+        (lambda made: made | {"cells": [[0, 0, 5000]]}, "codes 0 to 1,023"),
+        (lambda made: made | {"cells": [[99, 0, 5]]}, "row 99"),
+        (lambda made: "[" * 5000, "JSON"),
+    ],
+    ids=["checkpoint", "picture", "code", "cell", "nested"],
+)
+def test_a_recipe_that_does_not_fit_is_refused_in_a_sentence_and_nothing_is_lost(
+    editor, tmp_path, spoil: Callable[[dict], object], words
+):
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    edited = shown(editor)
+    spoiled = spoil(json.loads(download(editor, "Recipe (JSON)")))
+    file = tmp_path / "edit.json"
+    file.write_text(spoiled if isinstance(spoiled, str) else json.dumps(spoiled))
+    open_recipe(editor, file)
+    expect(editor.get_by_text(re.compile(words)).first).to_be_visible()
+    np.testing.assert_array_equal(shown(editor), edited)
+    assert changed_cells(editor) == 5
+
+
+def test_an_empty_grid_of_one_code_can_be_painted_on(editor):
+    editor.get_by_role("button", name=re.compile("Start from")).click()
+    editor.get_by_text("One code", exact=True).click()
+    expect(editor.get_by_role("button", name="Start from: code 0")).to_be_visible()
+    at_rest(editor)
+    empty = shown(editor)
+    middle = empty[48:120, 48:200].astype(int)
+    assert np.abs(middle[:-STRIDE] - middle[STRIDE:]).max() <= 1  # the same in every cell, but for the border's reach
+    editor.keyboard.press("Escape")
+    choose(editor, 12)
+    stroke(editor, (9, 9))
+    assert changed_cells(editor) == 1
+    assert (shown(editor) != empty).any()
+
+
+def test_two_pictures_can_be_mixed(editor):
+    editor.get_by_role("button", name=re.compile("Start from")).click()
+    editor.get_by_text("Two pictures", exact=True).click()
+    expect(editor.get_by_role("button", name="Start from: two pictures")).to_be_visible()
+    at_rest(editor)
+    alone = LiveDecoder(model := checkpoint.load(CHECKPOINTS / "photos"), encode_picture(model, sample()).encoding)
+    plain = alone.decode(unedited(alone.base, weight=1))[0, :, :170, :256].permute(1, 2, 0).numpy() * 255
+    expect(editor.locator(".canvas")).to_have_attribute("data-settled", "true")
+    mixed = shown(editor)
+    difference = np.abs(mixed - plain).mean(2)
+    assert difference[:, :80].mean() > 20
+    assert difference[:, 180:].max() <= 1
+
+
+def test_a_narrow_window_holds_it_all(editor):
+    editor.set_viewport_size({"width": 800, "height": 1000})
+    assert editor.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for part in (".stage .viewport", ".palette", ".history", ".tools"):
+        box = editor.locator(part).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 800
