@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from explorer.edits import Draft
+from explorer.starts import Start
 from explorer.ui.canvas.message import Request
-from explorer.ui.store import Session
+from explorer.ui.store import MOST_DRAFTS, Session, Sketch, keep_sketch, sketches
 from explorer.ui.widgets import plain
 from explorer.ui.wire import pack
 
@@ -33,9 +35,44 @@ def test_transitions_return_a_new_session_and_leave_the_old_one():
     assert new.with_blend(0.3, uses_embedding=True).weight_for(2) == 0.3
 
 
-def test_the_blend_stays_within_its_bounds():
-    assert Session().with_blend(7, uses_embedding=True).blend == 1
-    assert Session().with_blend(-7, uses_embedding=True).blend == 0
+@pytest.mark.parametrize("inputs", [1, 2])
+@pytest.mark.parametrize(("asked", "kept"), [(7, 1.5), (-7, -0.5), (1.5, 1.5), (-0.5, -0.5), (0.3, 0.3), (1.2, 1.2)])
+def test_the_blend_stays_within_its_bounds(asked, kept, inputs):
+    assert Session().with_blend(asked, uses_embedding=True, inputs=inputs).blend == kept
+
+
+@pytest.mark.parametrize(("blend", "kept"), [(-0.5, 0), (-0.1, 0), (0, 0), (0.3, 0.3), (1, 1), (1.5, 1)])
+def test_a_slider_with_other_ends_moves_the_blend_to_the_nearer_one(blend, kept):
+    session = Session().with_blend(blend, uses_embedding=False)
+    assert session.with_blend_within(0, 1) == session.with_blend(kept, uses_embedding=False)
+    assert session.with_blend_within(-0.5, 1.5) == session
+
+
+def test_choosing_nothing_in_a_row_of_choices_leaves_what_was_chosen():
+    chosen = Session(inputs_view="pair", curve="ssim", tested_on="set", pair_view="between")
+    assert (
+        Session().with_inputs_view("pair").with_curve("ssim").with_tested_on("set").with_pair_view("between") == chosen
+    )
+    assert chosen.with_inputs_view(None).with_curve(None).with_tested_on(None).with_pair_view(None) == chosen
+
+
+def test_what_is_painted_with_is_the_checkpoints_and_the_rule_stays():
+    session = Session().with_cell((1, 2)).with_painting(rule="keep", brush=5, overlay="cycle")
+    assert session == Session(cell=(1, 2), rule="keep", brush=5, overlay="cycle")
+    assert session.with_rule("carry") == Session(cell=(1, 2), rule="carry", brush=5, overlay="cycle")
+    other = session.with_checkpoint("photos-fine")  # of which code 5 is another one
+    assert (other.rule, other.brush, other.overlay) == ("keep", None, "cycle")
+    assert session.with_picture("coffee").brush == 5
+
+
+def test_another_start_is_another_grid_without_the_selected_cell():
+    session = Session().with_cell((1, 2))
+    started = session.with_start(Start("one code", code=3))
+    assert (started.start, started.cell) == (Start("one code", code=3), None)
+    assert session.with_start(Start()) is session
+    painted = started.with_cell((0, 1))
+    assert painted.with_start(Start("one code", code=3)) is painted
+    assert painted.with_start(Start("one code", code=4)).cell is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +94,7 @@ def test_choosing_what_is_chosen_already_changes_nothing():
     assert session.with_working_size(session.working_size) is session
 
 
-@pytest.mark.parametrize("blend, uses_embedding", [(1.0, True), (0.25, True), (0.5, False)])
+@pytest.mark.parametrize("blend, uses_embedding", [(1.0, True), (0.25, True), (0.5, False), (-0.5, True), (1.5, True)])
 def test_a_link_brings_back_what_matters(blend, uses_embedding):
     session = Session().with_checkpoint("photos-fine").with_picture("coffee").with_working_size(384)
     session = session.with_blend(blend, uses_embedding=uses_embedding)
@@ -71,6 +108,10 @@ def test_a_link_brings_back_what_matters(blend, uses_embedding):
     [
         {"blend": "nan"},
         {"blend": "2"},
+        {"blend": "1.51"},
+        {"blend": "-0.51"},
+        {"blend": "-inf"},
+        {"blend": ""},
         {"blend": "x"},
         {"size": "257"},
         {"size": "-1"},
@@ -81,6 +122,11 @@ def test_a_link_brings_back_what_matters(blend, uses_embedding):
 )
 def test_a_link_that_makes_no_sense_leaves_the_default(query):
     assert Session.from_query(query) == Session()
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "-0"])
+def test_a_link_to_a_blend_of_nothing_turns_the_embedding_off_and_leaves_the_slider(text):
+    assert Session.from_query({"blend": text}) == Session(uses_embedding=False)
 
 
 def test_an_upload_is_not_put_into_the_link():
@@ -126,6 +172,18 @@ def test_a_request_with_a_fault_is_no_request(fault):
 @pytest.mark.parametrize("message", [None, [], "x", 3, {}])
 def test_what_is_not_a_request_is_no_request(message):
     assert Request.parse(message) is None
+
+
+def test_the_newest_sketches_are_kept_and_no_more(monkeypatch):
+    monkeypatch.setattr("streamlit.session_state", {})
+    grids = [Sketch(Draft(np.array([[number]]), np.array([[0]], np.int16))) for number in range(MOST_DRAFTS + 2)]
+    for number, sketch in enumerate(grids[:MOST_DRAFTS]):
+        keep_sketch(str(number), sketch)
+    assert list(sketches().values()) == grids[:MOST_DRAFTS]
+    keep_sketch("0", grids[-2])  # touched again, it is the newest
+    keep_sketch("new", grids[-1])
+    assert list(sketches()) == [*map(str, range(2, MOST_DRAFTS)), "0", "new"]
+    assert list(sketches().values()) == [*grids[2:MOST_DRAFTS], *grids[-2:]]
 
 
 def test_a_packed_message_reads_back():
