@@ -150,6 +150,7 @@ def test_the_largest_grid_of_the_widest_codes_is_sound() -> None:
     grid = base64.b64encode(bytes(4 * MOST_CELLS)).decode()
     request = parsed(1 << 18, grid=grid, weights=None, animation=None)
     assert request.draft is not None and request.draft.indices.shape == (MOST_CELLS,)
+    assert parse(1 << 18, grid="A" * (6 * MOST_CELLS + 16), weights=None, animation=None) is None
 
 
 # --- what is not ------------------------------------------------------------------------------------------------------

@@ -379,16 +379,34 @@ def test_edits_in_a_row_decode_like_each_by_itself(reach: str | None, decoder_in
     assert bool(in_part) == (reach is not None)
 
 
-def test_an_edit_that_changes_nothing_that_is_fed_is_not_decoded() -> None:
+def test_an_edit_that_is_shown_already_is_not_decoded() -> None:
     model = watched(toy_model())
     base = encoded(toy_model())
     live, edit = LiveDecoder(model, base), toy_edit(base, "follow")
     first = live.decode(edit)
-    weight = np.where(edited_cells(base, edit), np.float32(0.9), edit.weight)
-    assert live.decode(replace(edit, weight=weight)) is first  # what follows its code has no residual to blend
-    assert live.decode(replace(edit, indices=edit.indices.copy())) is first
+    assert live.decode(replace(edit, indices=edit.indices.copy(), weight=edit.weight.copy())) is first
     assert len(model.decoded) == 1
-    assert live.decode(replace(edit, weight=weight, rule="keep")) is not first
+    assert live.decode(replace(edit, rule="keep")) is not first
+
+
+def test_what_follows_its_code_has_no_residual_to_blend() -> None:
+    model = toy_model()
+    base = encoded(model)
+    live, edit = LiveDecoder(model, base), toy_edit(base, "follow")
+    first = live.decode(edit)
+    weight = np.where(edited_cells(base, edit), np.float32(0.9), edit.weight)
+    assert torch.equal(live.decode(replace(edit, weight=weight)), first)
+
+
+def test_a_change_of_the_code_alone_is_seen() -> None:
+    model = toy_model()
+    base = encoded(model)
+    live, kept = LiveDecoder(model, base), unedited(base, weight=1.0, rule="keep")
+    before = live.decode(kept)
+    edit = replace(kept, indices=(kept.indices + 1) % 8)
+    assert torch.equal(feed(model, base, edit).embedding, feed(model, base, kept).embedding)
+    assert_same_picture(live.decode(edit), decoded_whole(model, base, edit))
+    assert not torch.allclose(live.decode(edit), before, atol=1e-3)
 
 
 def test_undoing_an_edit_brings_the_picture_back() -> None:
