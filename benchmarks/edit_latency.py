@@ -19,12 +19,13 @@ from playwright.sync_api import Page, sync_playwright
 from explorer.edits import LiveDecoder, unedited
 from explorer.pictures import open_picture
 from explorer.reconstruction import encode_picture
-from explorer.samples import SAMPLES
+from explorer.samples import find
 from tests.browser import launch, serve_app
 from vqvae import checkpoint
 from vqvae.tokenizer import Tokenizer
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+PICTURE = "astronaut"  # a square one: 32 × 32 cells at 256 px, 64 × 64 at 512
 DRAG_SECONDS = 4
 WATCH = """() => {
   const hosts = [...document.querySelectorAll('*')].filter((element) => element.shadowRoot);
@@ -61,7 +62,9 @@ def main() -> None:
 
 def _decodes(model: Tokenizer, size: int) -> tuple[float, float]:
     """Milliseconds that one changed cell costs, and a decode of the whole picture; medians of turns."""
-    picture = open_picture(SAMPLES[0].read(), SAMPLES[0].file, working_size=size)
+    sample = find(PICTURE)
+    assert sample is not None
+    picture = open_picture(sample.read(), sample.file, working_size=size)
     base = encode_picture(model, picture).encoding
     edit, live = unedited(base, weight=1), LiveDecoder(model, base)
     rows, columns = edit.indices.shape
@@ -85,7 +88,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 
 def _in_browser(page: Page, url: str, size: int, presses: int, bare: float) -> None:
-    page.goto(f"{url}/edit?picture={SAMPLES[0].name}&size={size}")
+    page.goto(f"{url}/edit?picture={PICTURE}&size={size}")
     page.wait_for_selector(".editor[data-sequence]")
     page.wait_for_timeout(4000)
     page.evaluate(WATCH)

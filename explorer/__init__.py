@@ -1,1 +1,3 @@
-"""What is computed about a tokenizer; nothing here but `explorer.ui` knows of Streamlit."""
+"""What is computed about a tokenizer; no Streamlit here."""
+
+import vqvae  # noqa: F401 - before torch: it says how torch's threads wait, which cannot be said once torch is loaded

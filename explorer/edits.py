@@ -106,19 +106,33 @@ class LiveDecoder:
     def __init__(self, tokenizer: Tokenizer, base: Encoding) -> None:
         self.tokenizer = tokenizer
         self.base = base
-        self._fed: Fed | None = None
-        self._decoded = torch.empty(0)
+        self._edit: Edit | None = None
+        self._fed: Fed
+        self._decoded: Tensor
 
     @torch.inference_mode()
     def decode(self, edit: Edit) -> Tensor:
         """[1, 3, h·f, w·f] in [0, 1], equal to decoding the whole edit; not to be written to."""
-        fed = feed(self.tokenizer, self.base, edit)
-        if self._fed is None:
+        if self._edit is None:
+            fed = feed(self.tokenizer, self.base, edit)
             decoded = self.tokenizer.decode(fed.quantized, fed.embedding)
         else:
-            changed = (fed.quantized != self._fed.quantized) | (fed.embedding != self._fed.embedding)
-            decoded = redecode(
-                self.tokenizer, fed.quantized, fed.embedding, before=self._decoded, changed=changed[0].any(0)
-            )
-        self._fed, self._decoded = fed, decoded
+            changed = torch.from_numpy(self._changed(self._edit, edit))
+            fed = self._refed(edit, changed)
+            decoded = redecode(self.tokenizer, fed.quantized, fed.embedding, before=self._decoded, changed=changed)
+        self._edit, self._fed, self._decoded = edit, fed, decoded
         return decoded
+
+    def _changed(self, before: Edit, after: Edit) -> np.ndarray:
+        """The cells that are fed otherwise than before: [h, w] bool."""
+        changed = (before.indices != after.indices) | (before.weight != after.weight)
+        return changed if before.rule == after.rule else changed | edited_cells(self.base, after)
+
+    def _refed(self, edit: Edit, changed: Tensor) -> Fed:
+        """The last inputs with the changed cells fed anew; each cell is fed by itself, so a row of them will do."""
+        base, cells = self.base, changed.numpy()
+        row = Encoding(*(part[..., changed][..., None, :] for part in (base.embedding, base.indices, base.quantized)))
+        fed = feed(self.tokenizer, row, Edit(edit.indices[cells][None], edit.weight[cells][None], edit.rule))
+        quantized, embedding = self._fed.quantized.clone(), self._fed.embedding.clone()
+        quantized[..., changed], embedding[..., changed] = fed.quantized[..., 0, :], fed.embedding[..., 0, :]
+        return Fed(quantized, embedding)

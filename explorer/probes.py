@@ -3,6 +3,7 @@
 Each answer is a dataclass with what to draw, and a sentence or figures that say it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,6 @@ from explorer.edits import Edit, edited_cells, feed
 from explorer.patches import runners_up
 from explorer.reconstruction import Figure, decibels
 from vqvae.errors import BadInput, shown
-from vqvae.images import to_tensor
-from vqvae.metrics import psnr
 from vqvae.quantizer import cells as rows_of
 from vqvae.tokenizer import Encoding, Tokenizer
 from vqvae.window import Window, decode_window
@@ -313,8 +312,14 @@ def difference(before: np.ndarray, after: np.ndarray) -> Difference:
     return Difference(
         changed=levels.any(axis=2),
         mean_change=float(levels.mean()),
-        psnr=psnr(to_tensor(before), to_tensor(after)).item(),
+        psnr=_psnr(levels),
     )
+
+
+def _psnr(levels: np.ndarray) -> float:
+    """PSNR from differences in 0…255, whole numbers all the way."""
+    squares = int(np.square(levels, dtype=np.int32).sum(dtype=np.int64))
+    return 10 * math.log10(255**2 * levels.size / squares) if squares else math.inf
 
 
 def edit_figures(edited: np.ndarray, seen: Difference) -> list[Figure]:

@@ -4,12 +4,12 @@ import streamlit as st
 
 from explorer.animation import side_by_side
 from explorer.edits import UNPAINTED
-from explorer.pictures import Picture
-from explorer.recipe import Recipe, as_python
+from explorer.recipe import as_python
 from explorer.ui import editing, opening, store, widgets
-from explorer.ui.editing import Editing, choose_start, open_editing, palette_parts
+from explorer.ui.editing import Editing, begin, choose_start, open_editing, palette_parts
 from explorer.ui.page import Page, open_page
-from explorer.ui.picture_choice import choose_picture, open_chosen, open_named
+from explorer.ui.picture_choice import choose_picture, open_chosen
+from explorer.ui.workbench import Workbench
 from vqvae.errors import BadInput
 from vqvae.images import to_png
 
@@ -20,27 +20,30 @@ GAP = 8  # pixels between two pictures side by side
 def main() -> None:
     page = open_page("Edit", "Paint with codes and watch the decoder answer.")
     session = store.write(choose_picture(page.session))
-    show_editor(page, open_chosen(session))
-
-
-@st.fragment
-def show_editor(page: Page, picture: Picture) -> None:
-    """What the edit starts from, the editor, and what can be saved of it; while painting only this part runs again."""
+    picture = open_chosen(session)
     row = st.container(horizontal=True, vertical_alignment="center")
     with row:
         choose_start(page)
         choose_recipe(page)
-    now = open_editing(page, picture, key=EDITOR)
+    bench = begin(page, picture)
+    with row:
+        offer_saving(bench)
+        show_python(bench)
+    show_editor(bench)
+
+
+@st.fragment
+def show_editor(bench: Workbench) -> None:
+    """The editor; while painting only this part runs again."""
+    now = open_editing(bench, key=EDITOR)
     editing.show(
         now,
         key=EDITOR,
         mode="edit",
-        figures=[now.bench.figures()],
+        figures=[bench.figures()],
         sentence=describe(now),
         more=palette_parts(now),
     )
-    with row:
-        offer_saving(now)
 
 
 def describe(now: Editing) -> str:
@@ -50,7 +53,7 @@ def describe(now: Editing) -> str:
         f" {painted:,} cell{' has' if painted == 1 else 's have'} a blend of {'its' if painted == 1 else 'their'} own."
     )
     where = where if painted else ""
-    if now.page.inputs == 1:
+    if now.bench.page.inputs == 1:
         fed = "the codes" if now.level == 0 else f"the codes, moved {now.level:.0%} of the way to the embedding"
         return f"This decoder has one input: {fed}.{where}"
     if now.level == 0:
@@ -71,24 +74,12 @@ def choose_recipe(page: Page) -> None:
             widgets.refuse(str(refusal))
             return
         st.session_state["recipe-opened"] = file.file_id
-    st.rerun(scope="app")
+    st.rerun()
 
 
-def offer_saving(now: Editing) -> None:
-    """Picture, pair of pictures, recipe and code; each file is made only when asked for, of what is seen then."""
-    page, bench, session = now.page, now.bench, now.session
-    name = f"{page.info.name}-{now.picture.key[:8]}-edit"
-    made = Recipe.of(
-        checkpoint=page.info.name,
-        checkpoint_hash=page.fingerprint,
-        picture=now.picture,
-        working_size=session.working_size,
-        start=now.start,
-        other=open_named(now.start.other, session.working_size) if now.start.kind == "mix" else None,
-        base=now.base,
-        edit=now.seen.edit,
-        level=now.level,
-    )
+def offer_saving(bench: Workbench) -> None:
+    """Picture, pair of pictures and recipe; each file is made only when asked for, of what is seen then."""
+    name = f"{bench.page.info.name}-{bench.picture.key[:8]}-edit"
     with st.popover("Save", icon=":material/download:"):
         st.download_button(
             "Picture (PNG)", lambda: to_png(bench.last().pixels), file_name=f"{name}.png", on_click="ignore"
@@ -100,12 +91,23 @@ def offer_saving(now: Editing) -> None:
             on_click="ignore",
         )
         st.download_button(
-            "Recipe (JSON)", made.to_json, file_name=f"{name}.json", mime="application/json", on_click="ignore"
+            "Recipe (JSON)",
+            lambda: bench.recipe().to_json(),
+            file_name=f"{name}.json",
+            mime="application/json",
+            on_click="ignore",
         )
         st.caption("The history as a GIF or WebP is saved from its own panel.")
-    with st.popover("As Python", icon=":material/code:"):
-        st.caption("The same pixels, with this project as a library.")
-        st.code(as_python(made), language="python")
+
+
+@st.fragment
+def show_python(bench: Workbench) -> None:
+    """The edit as a program, made when it is opened."""
+    popover = st.popover("As Python", icon=":material/code:", on_change="rerun", key="as-python")
+    if popover.open and bench.seen:
+        with popover:
+            st.caption("The same pixels, with this project as a library; as the edit was when this was opened.")
+            st.code(as_python(bench.recipe()), language="python")
 
 
 main()

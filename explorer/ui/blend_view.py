@@ -8,7 +8,7 @@ from explorer.pictures import Picture
 from explorer.reconstruction import Figure, Quality, compare, quality_figures
 from explorer.ui import cache, editing, sample_band, store, widgets
 from explorer.ui.canvas.editor import Verdict
-from explorer.ui.editing import Editing, open_editing
+from explorer.ui.editing import Editing, begin, open_editing
 from explorer.ui.page import Page
 
 EDITOR = "blend"
@@ -17,7 +17,7 @@ EDITOR = "blend"
 @st.fragment
 def show(page: Page, picture: Picture) -> None:
     """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
-    now = open_editing(page, picture, key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
+    now = open_editing(begin(page, picture), key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
     codes_only = now.bench.codes_only()
     before = now.bench.codes_only_quality()
     after = compare(picture.pixels, now.seen.pixels)
@@ -37,15 +37,15 @@ def show(page: Page, picture: Picture) -> None:
 
 def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     """How far what the decoder is fed lies from its training."""
-    page, edit = now.page, now.seen.edit
+    page, edit = now.bench.page, now.seen.edit
     reference = cache.fed_reference(page.info.folder, page.fingerprint)
     if reference is None:
         name = page.info.name
         how = f"python -m explorer fed PHOTOS --checkpoint {name}"
         return Verdict("unsure", f"This checkpoint does not say what it was fed in training; {how} adds that."), []
-    fed = feed(page.tokenizer, now.base, edit)
+    fed = feed(page.tokenizer, now.bench.base, edit)
     meter = manifold.measure(
-        fed, page.tokenizer.codebook, reference, weight=edit.weight, edited=edited_cells(now.base, edit)
+        fed, page.tokenizer.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
     )
     return Verdict(meter.level, meter.sentence), manifold.meter_figures(meter, reference)
 
@@ -54,11 +54,11 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
     """What the decoder is given, and what became of the picture."""
     gain = after.psnr - before.psnr
     outcome = f"{abs(gain):.1f} dB {'closer to' if gain >= 0 else 'further from'} the original than the codes alone"
-    edited = int(edited_cells(now.base, now.seen.edit).sum())
+    edited = int(edited_cells(now.bench.base, now.seen.edit).sum())
     edits = f" {edited:,} cells are edited, on the Edit page." if edited else ""
     if (now.seen.edit.weight == 0).all():
         return f"The decoder gets the codes alone.{edits}"
-    if now.page.inputs == 1:
+    if now.bench.page.inputs == 1:
         return (
             "This decoder has one input and never met an embedding: it is fed in place of the codes. The picture comes "
             f"out {outcome}.{edits}"

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from explorer import starts
-from explorer.edits import Draft, fresh_draft
+from explorer.edits import Draft, LiveDecoder, fresh_draft
 from explorer.pictures import Picture
 from explorer.reconstruction import Figure
 from explorer.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
@@ -22,7 +22,6 @@ from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import Session, Sketch
 from explorer.ui.workbench import Seen, Workbench
 from vqvae.errors import BadInput
-from vqvae.tokenizer import Encoding
 
 LABELS: dict[Kind, str] = {
     "picture": "The picture",
@@ -36,11 +35,6 @@ LABELS: dict[Kind, str] = {
 class Editing:
     """One grid being edited, as it is in this run of the page."""
 
-    page: Page
-    picture: Picture
-    content: str  # names checkpoint, picture and start
-    start: Start
-    base: Encoding
     bench: Workbench
     request: EditRequest | None  # the editor's newest, of this content
     sketch: Sketch
@@ -65,18 +59,49 @@ class Editing:
         return int(np.bincount(self.sketch.draft.indices.ravel()).argmax())
 
 
-def open_editing(page: Page, picture: Picture, *, key: str, lowest: float = 0.0, highest: float = 1.0) -> Editing:
+def begin(page: Page, picture: Picture) -> Workbench:
+    """The bench for what the person chose to start from; for the picture's own grid where that cannot be had."""
+    session = store.read()
+    content = f"{page.fingerprint[:16]}-{picture.key[:16]}-{session.start.key}"
+    if bench := Workbench.find(content):
+        return bench
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
+    start, other, second = session.start, None, None
+    try:
+        if start.kind == "mix":
+            other = open_named(start.other, session.working_size)
+            second = cache.encode(page.fingerprint, other.key, page.tokenizer, other).encoding
+        counts = cache.usual_counts(page.info.folder, page.fingerprint, len(page.tokenizer.codebook))
+        base = starts.begin(page.tokenizer, start, encoded, other=second, counts=counts)
+    except BadInput as refusal:
+        widgets.refuse(str(refusal))
+        start, base = store.FROM_PICTURE, encoded
+        content = f"{page.fingerprint[:16]}-{picture.key[:16]}-{start.key}"
+    return Workbench.keep(
+        Workbench(
+            page,
+            picture,
+            content,
+            session.working_size,
+            start,
+            other,
+            base,
+            LiveDecoder(page.tokenizer, base),
+            LiveDecoder(page.tokenizer, base),
+        ),
+    )
+
+
+def open_editing(bench: Workbench, *, key: str, lowest: float = 0.0, highest: float = 1.0) -> Editing:
     """Take in what the editor with this key asks for, and decode it; `lowest` and `highest` bound the blend."""
-    start, base = _begin(page, picture)
-    content = f"{page.fingerprint[:16]}-{picture.key[:16]}-{start.key}"
-    bench = Workbench.of(content, page, picture, base)
+    page = bench.page
     request = editor.read_request(key, codes=len(page.tokenizer.codebook))
-    if request and request.content != content:
+    if request and request.content != bench.content:
         request = None
-    sketch = _sketch(page, content, base, request)
-    session = _session(page, base, request).with_blend_within(lowest, highest)
+    sketch = _sketch(bench, request)
+    session = _session(bench, request).with_blend_within(lowest, highest)
     seen = bench.look(sketch.draft, level=session.weight_for(page.inputs), rule=session.rule)
-    return Editing(page, picture, content, start, base, bench, request, sketch, session, seen)
+    return Editing(bench, request, sketch, session, seen)
 
 
 def show(
@@ -91,7 +116,8 @@ def show(
     verdict: Verdict | None = None,
 ) -> None:
     """Draw the editor as an editing has it; `more` is what else the browser may lack, `blends` the slider's ends."""
-    page, bench, session, request = editing.page, editing.bench, editing.session, editing.request
+    bench, session, request = editing.bench, editing.session, editing.request
+    page = bench.page
     numbered = [editing.seen.unedited, *more]
     if marks := bench.marks(session.overlay, session.cell, settled=editing.settled):
         numbered.append(marks)
@@ -102,7 +128,7 @@ def show(
         key=key,
         mode=mode,
         blends=blends,
-        content=editing.content,
+        content=bench.content,
         inputs=page.inputs,
         stride=page.tokenizer.stride,
         codes=len(page.tokenizer.codebook),
@@ -128,46 +154,29 @@ def palette_parts(editing: Editing) -> list[Numbered[Part]]:
     return [*parts, bench.code_map()] if choice.kind == "map" else parts
 
 
-def _begin(page: Page, picture: Picture) -> tuple[Start, Encoding]:
-    """What the person chose to start from, and its grid; the picture's own where that cannot be had."""
-    session = store.read()
-    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
-    start = session.start
-    try:
-        other = None
-        if start.kind == "mix":
-            second = open_named(start.other, session.working_size)
-            other = cache.encode(page.fingerprint, second.key, page.tokenizer, second).encoding
-        counts = cache.usual_counts(page.info.folder, page.fingerprint, len(page.tokenizer.codebook))
-        return start, starts.begin(page.tokenizer, start, encoded, other=other, counts=counts)
-    except BadInput as refusal:
-        widgets.refuse(str(refusal))
-        return store.FROM_PICTURE, encoded
-
-
-def _sketch(page: Page, content: str, base: Encoding, request: EditRequest | None) -> Sketch:
+def _sketch(bench: Workbench, request: EditRequest | None) -> Sketch:
     """The grid as the browser sent it, as it was left, or untouched."""
-    sketch = store.sketches().get(content) or Sketch(fresh_draft(base))
-    shape = base.indices.shape[1:]
+    sketch = store.sketches().get(bench.content) or Sketch(fresh_draft(bench.base))
+    shape = bench.base.indices.shape[1:]
     if request and request.draft and request.draft.indices.size == np.prod(shape) and request.loaded >= sketch.load:
         draft = Draft(request.draft.indices.reshape(shape), request.draft.painted.reshape(shape))
         sketch = replace(sketch, draft=draft, document=request.document or sketch.document)
-        store.keep_sketch(content, sketch)
+        store.keep_sketch(bench.content, sketch)
     try:
-        return opening.apply_pending(page, content, base, sketch)
+        return opening.apply_pending(bench, sketch)
     except BadInput as refusal:
         widgets.refuse(str(refusal))
         return sketch
 
 
-def _session(page: Page, base: Encoding, request: EditRequest | None) -> Session:
+def _session(bench: Workbench, request: EditRequest | None) -> Session:
     """The session with what the editor asks for."""
     session = store.read()
     if request is None:
         return session
-    rows, columns = base.indices.shape[1:]
+    rows, columns = bench.base.indices.shape[1:]
     inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
-    session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=page.inputs)
+    session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=bench.page.inputs)
     session = session.with_painting(rule=request.rule, brush=request.code, overlay=request.overlay)
     session = session.with_cell(request.cell if inside else None)
     return store.write(session) if request.settled else store.keep(session)

@@ -13,9 +13,9 @@ from explorer.ui import cache, store
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import Session, Sketch
+from explorer.ui.workbench import Workbench
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
-from vqvae.tokenizer import Encoding
 
 PENDING = "recipe-to-open"  # a recipe whose checkpoint and picture are being opened
 
@@ -34,17 +34,17 @@ def open_recipe(data: bytes, page: Page) -> None:
     store.write(session)
 
 
-def apply_pending(page: Page, content: str, base: Encoding, sketch: Sketch) -> Sketch:
+def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
     """Lay a recipe that was just opened over the sketch of its grid; raises BadInput when it does not fit."""
     recipe: Recipe | None = st.session_state.pop(PENDING, None)
     if recipe is None:
         return sketch
-    edit = recipes.edit_of(recipe, base, codes=len(page.tokenizer.codebook))
+    edit = recipes.edit_of(recipe, bench.base, codes=len(bench.page.tokenizer.codebook))
     session = store.read()
     level = min(1.0, max(0.0, recipe.level))
-    store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=page.inputs))
+    store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.page.inputs))
     opened = replace(sketch, draft=Draft.of(edit, level=recipe.level), load=sketch.load + 1)
-    store.keep_sketch(content, opened)
+    store.keep_sketch(bench.content, opened)
     return opened
 
 

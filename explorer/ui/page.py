@@ -1,5 +1,6 @@
 """What every page opens with: the sidebar, the checkpoint picker and the loaded tokenizer."""
 
+import gc
 import html
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from vqvae.errors import BadInput
 from vqvae.tokenizer import Tokenizer
 
 _STYLE = Path(__file__).parent / "page.css"
+_settled: set[str] = set()  # pages whose modules the garbage collector has been told of
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,20 @@ def open_page(title: str, subtitle: str) -> Page:
             f"{widgets.plain(str(cache.ROOT))}, or train one: `python -m vqvae.train DATA --out checkpoints/mine`"
         )
         st.stop()
+    _settle(title)
     return opened
+
+
+def _settle(title: str) -> None:
+    """Have the garbage collector pass over what is loaded by the time that a page is first opened.
+
+    Streamlit collects after every run of a page or a fragment; with torch and plotly that is a tenth of a second, most
+    of what a stroke in the editor cost. Modules never become garbage.
+    """
+    if title not in _settled:
+        _settled.add(title)
+        gc.collect()
+        gc.freeze()
 
 
 def _pick(session: Session, sound: list[CheckpointInfo]) -> Session:

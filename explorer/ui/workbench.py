@@ -17,7 +17,9 @@ from explorer.folders import user_data_folder
 from explorer.palette import Suggestion
 from explorer.pictures import Picture
 from explorer.probes import Margins
+from explorer.recipe import Recipe
 from explorer.reconstruction import Figure, Quality, compare
+from explorer.starts import Start
 from explorer.ui import cache, image_set, store
 from explorer.ui.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
 from explorer.ui.canvas.message import AnimationRequest, PaletteChoice
@@ -52,6 +54,10 @@ class Workbench:
 
     page: Page
     picture: Picture
+    content: str  # names checkpoint, picture and start
+    working_size: int
+    start: Start
+    other: Picture | None  # the second picture of a mix
     base: Encoding
     live: LiveDecoder
     without: LiveDecoder  # the same with the embedding off
@@ -60,16 +66,18 @@ class Workbench:
     numbers: int = field(default_factory=lambda: random.getrandbits(40))  # not those of a bench before a restart
 
     @classmethod
-    def of(cls, content: str, page: Page, picture: Picture, base: Encoding) -> Workbench:
-        """This visitor's bench for a content; made when there is none."""
+    def find(cls, content: str) -> Workbench | None:
+        """This visitor's bench for a content, if there is one."""
+        bench: Workbench | None = st.session_state.setdefault("workbenches", {}).get(content)
+        return bench
+
+    @classmethod
+    def keep(cls, bench: Workbench) -> Workbench:
+        """Remember a bench, and forget the oldest of many."""
         benches = st.session_state.setdefault("workbenches", {})
-        if content not in benches:
-            benches[content] = cls(
-                page, picture, base, LiveDecoder(page.tokenizer, base), LiveDecoder(page.tokenizer, base)
-            )
-            while len(benches) > MOST_BENCHES:
-                benches.pop(next(iter(benches)))
-        bench: Workbench = benches[content]
+        benches[bench.content] = bench
+        while len(benches) > MOST_BENCHES:
+            benches.pop(next(iter(benches)))
         return bench
 
     def look(self, draft: Draft, *, level: float, rule: Any) -> Seen:
@@ -107,12 +115,18 @@ class Workbench:
     def grid(self) -> Grid:
         margins = self.margins()
         base = self.base.indices[0].numpy()
-        codes = len(self.page.tokenizer.codebook)
-        known = np.arange(codes) if codes <= ALL_TILES_UP_TO else np.unique(np.concatenate([base, margins.runner_up]))
-        return Grid(self.picture.pixels, base, margins.runner_up, known, self.tiles(known))
+        codes = np.arange(len(self.page.tokenizer.codebook))
+        known = codes if self.all_known else np.unique(np.concatenate([base, margins.runner_up]))
+        tiles = cache.tiles_of(self.page.fingerprint, self.page.tokenizer, known)
+        return Grid(self.picture.pixels, base, margins.runner_up, known, tiles)
 
-    def tiles(self, codes: np.ndarray | list[int]) -> np.ndarray:
-        return cache.tiles_of(self.page.fingerprint, self.page.tokenizer, codes)
+    def tiles(self, codes: np.ndarray | list[int]) -> np.ndarray | None:
+        """What the codes look like; None where the browser has the tiles of all codes."""
+        return None if self.all_known else cache.tiles_of(self.page.fingerprint, self.page.tokenizer, codes)
+
+    @property
+    def all_known(self) -> bool:
+        return len(self.page.tokenizer.codebook) <= ALL_TILES_UP_TO
 
     def margins(self) -> Margins:
         return self._once("margins", None, lambda: probes.margins(self.page.tokenizer, self.base)).value
@@ -180,8 +194,10 @@ class Workbench:
         if not settled and "palette" in self.answers:
             return self.answers["palette"][1]
         depends: tuple[Any, ...] = (choice,)
-        if choice.kind in ("picture", "plausible"):
-            depends = (choice, cell if choice.kind == "plausible" else None, self.last().edit.indices.tobytes())
+        if choice.kind == "picture":  # by count when it was opened: a list that moves under the hand helps no one
+            depends = (choice, np.unique(self.last().edit.indices).tobytes())
+        elif choice.kind == "plausible":
+            depends = (choice, cell, self.last().edit.indices.tobytes())
         elif choice.kind == "alternatives":
             depends = (choice, cell, self._state())
         elif choice.kind == "near":
@@ -255,7 +271,22 @@ class Workbench:
             colours = cache.colours_of(self.page.fingerprint, self.page.tokenizer, np.arange(codes)[None])[0]
         return CodeMap(placed.points, colours)
 
-    # --- animations
+    # --- recipes and animations
+
+    def recipe(self) -> Recipe:
+        """The newest edit as data."""
+        seen = self.last()
+        return Recipe.of(
+            checkpoint=self.page.info.name,
+            checkpoint_hash=self.page.fingerprint,
+            picture=self.picture,
+            working_size=self.working_size,
+            start=self.start,
+            other=self.other,
+            base=self.base,
+            edit=seen.edit,
+            level=seen.level,
+        )
 
     def animate(self, request: AnimationRequest, *, level: float, rule: Any) -> Animation:
         """The steps of the history as a moving picture."""

@@ -21,7 +21,7 @@ export default function ({ parentElement, data, setStateValue }) {
 /** How the person likes to work; kept while the tab is open, and not worth telling Python. */
 const habits = { tool: "brush", size: 1, percent: 0, layer: "decoded", grid: false };
 const habitsOfInputs = { tool: "blend", size: 3, percent: 0, layer: "decoded", grid: false };
-const albums = new Map(); // content -> { pictures: Map of entry id -> small <canvas>, ids: of the entries, in order }
+const albums = new Map(); // content -> { pictures: Map of entry id -> data URL, ids: of the entries, in order }
 let clipboard = null; // { clip, content } of the last copy, for any picture of this tab
 
 /** Drafts in the browser's storage: what a reload or a restarted server would lose. */
@@ -65,6 +65,71 @@ const Drafts = {
     }
   },
 };
+
+/** The tiles of many codes in one picture: a hundred small canvases would be as many layers to draw. */
+class Atlas {
+  constructor(root) {
+    this.root = root; // where the picture is kept as a CSS variable
+    this.canvas = document.createElement("canvas");
+    this.slots = new Map(); // code -> number of its place, row by row
+    this.rows = 0;
+  }
+
+  /** Take in the tiles of some codes, [N, height, width, 3] bytes. */
+  add(codes, { shape: [, height, width], values }) {
+    this.side = width;
+    for (const code of codes) if (!this.slots.has(code)) this.slots.set(code, this.slots.size);
+    this.grow(Math.ceil(this.slots.size / ATLAS_COLUMNS));
+    const brush = this.canvas.getContext("2d", { willReadFrequently: true });
+    const size = 3 * height * width;
+    codes.forEach((code, number) => {
+      const [x, y] = this.corner(code);
+      brush.putImageData(toImage([height, width], values.subarray(number * size, (number + 1) * size)), x, y);
+    });
+    this.root.style.setProperty("--atlas", `url(${this.canvas.toDataURL()})`);
+  }
+
+  grow(rows) {
+    if (rows <= this.rows) return;
+    const before = this.canvas;
+    this.rows = Math.max(rows, 2 * this.rows);
+    this.canvas = document.createElement("canvas");
+    [this.canvas.width, this.canvas.height] = [ATLAS_COLUMNS * this.side, this.rows * this.side];
+    if (before.width && before.height) this.canvas.getContext("2d", { willReadFrequently: true }).drawImage(before, 0, 0);
+  }
+
+  has(code) {
+    return this.slots.has(code);
+  }
+
+  corner(code) {
+    const slot = this.slots.get(code);
+    return [(slot % ATLAS_COLUMNS) * this.side, Math.floor(slot / ATLAS_COLUMNS) * this.side];
+  }
+
+  /** Draw a code's tile into a context. */
+  draw(brush, code, x, y, side) {
+    if (this.has(code)) brush.drawImage(this.canvas, ...this.corner(code), this.side, this.side, x, y, side, side);
+  }
+
+  /** Make a code's tile the background of an element. */
+  show(element, code) {
+    if (!this.has(code)) return;
+    const slot = this.slots.get(code);
+    const [column, row] = [slot % ATLAS_COLUMNS, Math.floor(slot / ATLAS_COLUMNS)];
+    element.style.backgroundSize = `${100 * ATLAS_COLUMNS}% ${100 * this.rows}%`;
+    element.style.backgroundPosition =
+      `${(100 * column) / (ATLAS_COLUMNS - 1)}% ${(100 * row) / Math.max(1, this.rows - 1)}%`;
+  }
+
+  colour(code) {
+    const [red, green, blue] = this.canvas.getContext("2d", { willReadFrequently: true }).getImageData(
+      ...this.corner(code).map((place) => place + (this.side >> 1)), 1, 1).data;
+    return `rgb(${red}, ${green}, ${blue})`;
+  }
+}
+
+const ATLAS_COLUMNS = 32;
 
 // --- tools ----------------------------------------------------------------------------------------------------------
 
@@ -148,7 +213,7 @@ const MARKUP = `
         </section>
         <section class="palette">
           <header>
-            <canvas class="chosen" width="8" height="8"></canvas>
+            <i class="chosen tile"></i>
             <div><b class="chosen-name"></b><span class="chosen-note"></span></div>
             <input class="search" type="search" placeholder="Code, or 40-60" aria-label="Search codes by number">
           </header>
@@ -193,7 +258,7 @@ class Editor {
     this.message = null;
     this.layers = null; // what stays while the content does: original, base, runner-up, unedited
     this.history = null;
-    this.tiles = new Map(); // code -> { colour, picture: <canvas> }
+    this.atlas = new Atlas(this.root);
     this.habits = habits; // of the page that this editor is on
     this.asked = { blend: 1, uses_embedding: true, rule: "follow", cell: null, code: 0, overlay: "none" };
     this.palette = { kind: "picture", text: "", place: null };
@@ -216,7 +281,12 @@ class Editor {
       this.ask(values);
     });
     this.listen();
-    this.resizes = new ResizeObserver(() => this.draw());
+    this.frame = { width: 0, height: 0 }; // of the viewport, in CSS pixels; to ask for it would lay the page out anew
+    this.resizes = new ResizeObserver(([{ contentRect }]) => {
+      this.frame = { width: contentRect.width, height: contentRect.height };
+      this.drawMarks();
+      if (this.palette.kind === "map") this.drawMap();
+    });
     this.resizes.observe(this.viewport);
   }
 
@@ -272,6 +342,7 @@ class Editor {
     const changed = this.message?.content !== message.content;
     const [answered, entry] = [this.sent, this.sentEntry]; // before an answer lets the next request go
     if (changed) {
+      if (this.message?.content.split("-")[0] !== message.content.split("-")[0]) this.atlas = new Atlas(this.root);
       this.transport.answered = this.transport.sequence = Math.max(this.transport.sequence, message.sequence);
       this.transport.waiting = false;
       this.drawing = this.hover = this.selection = this.shown = null;
@@ -324,6 +395,7 @@ class Editor {
     const { entries } = this.history;
     const known = ids.length === entries.length ? entries.map(({ id }, place) => [id, pictures.get(ids[place])]) : [];
     albums.set(this.layers.content, { pictures: new Map(known.filter(([, picture]) => picture)), ids: [] });
+    this.listedEntries = null;
   }
 
   /** What Python sends only when it is news. */
@@ -385,13 +457,9 @@ class Editor {
 
   learnTiles({ tile_codes, tiles }) {
     if (!tiles) return;
-    const [, height, width] = tiles.shape;
-    tile_codes.values.forEach((code, number) => {
-      const values = tiles.values.subarray(3 * number * height * width, 3 * (number + 1) * height * width);
-      const picture = document.createElement("canvas");
-      paint(picture, { shape: [height, width], values });
-      this.tiles.set(code, { picture, colour: meanColour(values) });
-    });
+    const rows = this.atlas.rows;
+    this.atlas.add(Array.from(tile_codes.values), tiles);
+    if (this.atlas.rows !== rows) this.listed = null; // every place in it has moved
   }
 
   // --- changes
@@ -815,7 +883,7 @@ class Editor {
 
   /** Where cells lie in the viewport: (row, column) -> [x, y, side] in CSS pixels. */
   geometry() {
-    const box = this.box();
+    const box = this.frame;
     const [, width] = this.layers.original.shape;
     const { scale, x, y } = this.zoom;
     const side = (this.message.stride * box.width * scale) / width;
@@ -897,10 +965,8 @@ class Editor {
     pixels.width = this.columns * side;
     pixels.height = this.rows * side;
     const brush = pixels.getContext("2d");
-    indices.forEach((code, place) => {
-      const tile = this.tiles.get(code);
-      if (tile) brush.drawImage(tile.picture, (place % this.columns) * side, Math.floor(place / this.columns) * side, side, side);
-    });
+    indices.forEach((code, place) =>
+      this.atlas.draw(brush, code, (place % this.columns) * side, Math.floor(place / this.columns) * side, side));
   }
 
   drawOptions() {
@@ -955,10 +1021,12 @@ class Editor {
     const { box, side, at } = this.geometry();
     const marks = this.find(".marks");
     const ratio = window.devicePixelRatio || 1;
-    marks.width = Math.round(box.width * ratio);
-    marks.height = Math.round(box.height * ratio);
+    const [width, height] = [Math.round(box.width * ratio), Math.round(box.height * ratio)];
+    if (marks.width !== width || marks.height !== height) [marks.width, marks.height] = [width, height];
     const brush = marks.getContext("2d");
-    brush.scale(ratio, ratio);
+    brush.setTransform(ratio, 0, 0, ratio, 0, 0);
+    brush.clearRect(0, 0, box.width, box.height);
+    brush.imageSmoothingEnabled = true;
     this.drawWaiting(brush, at);
     this.drawOverlay(brush, at, side);
     if (this.habits.grid) this.drawGrid(brush, at, box);
@@ -974,9 +1042,7 @@ class Editor {
     brush.imageSmoothingEnabled = false;
     for (let place = 0; place < indices.length; place += 1) {
       if (indices[place] === shown[place]) continue;
-      const tile = this.tiles.get(indices[place]);
-      const [x, y, length] = at(Math.floor(place / this.columns), place % this.columns);
-      if (tile) brush.drawImage(tile.picture, x, y, length, length);
+      this.atlas.draw(brush, indices[place], ...at(Math.floor(place / this.columns), place % this.columns));
     }
   }
 
@@ -1085,10 +1151,9 @@ class Editor {
   }
 
   swatch(code) {
-    const swatch = document.createElement("canvas");
-    const tile = this.tiles.get(code)?.picture;
-    [swatch.width, swatch.height] = tile ? [tile.width, tile.height] : [1, 1];
-    if (tile) swatch.getContext("2d").drawImage(tile, 0, 0);
+    const swatch = document.createElement("i");
+    swatch.className = "tile";
+    this.atlas.show(swatch, code);
     return swatch;
   }
 
@@ -1096,9 +1161,7 @@ class Editor {
 
   drawPalette() {
     const { code } = this.asked;
-    const chosen = this.swatch(code);
-    chosen.className = "chosen";
-    this.find(".chosen").replaceWith(chosen);
+    this.atlas.show(this.find(".chosen"), code);
     this.find(".chosen-name").textContent = `Code ${code}`;
     const count = this.history.state.indices.reduce((sum, index) => sum + (index === code), 0);
     this.find(".chosen-note").textContent = count ? `${count} ${count === 1 ? "cell" : "cells"} here` : "not in this grid";
@@ -1185,7 +1248,12 @@ class Editor {
       button.disabled = !history.position || Boolean(this.animation);
       button.classList.toggle("busy", this.animation?.form === form);
     }
-    albums.get(this.message.content).ids = history.entries.map(({ id }) => id);
+    const { pictures, ids } = albums.get(this.message.content);
+    ids.splice(0, ids.length, ...history.entries.map(({ id }) => id));
+    const drawn = JSON.stringify([history.position, pictures.size, history.entries.slice(-MOST_LISTED)
+      .map(({ id, on, label }) => [id, on, label, pictures.get(id)?.length])]);
+    if (this.listedEntries === drawn) return;
+    this.listedEntries = drawn;
     const list = this.find(".entries");
     const first = Math.max(0, history.entries.length - MOST_LISTED);
     const rows = history.entries.slice(first).map((entry, number) => this.historyRow(entry, first + number));
@@ -1214,7 +1282,10 @@ class Editor {
     const label = textElement("button", entry.label);
     label.className = "label";
     label.addEventListener("click", () => this.goTo(number + 1));
-    row.append(albums.get(this.message.content).pictures.get(entry.id) ?? this.sketchOf(entry), label, eye);
+    const picture = document.createElement("img");
+    picture.alt = "";
+    picture.src = albums.get(this.message.content).pictures.get(entry.id) ?? this.sketchOf(entry);
+    row.append(picture, label, eye);
     return row;
   }
 
@@ -1233,7 +1304,7 @@ class Editor {
     const whole = document.createElement("canvas");
     paint(whole, this.decoded);
     small.getContext("2d").drawImage(whole, 0, 0, small.width, small.height);
-    albums.get(this.message.content).pictures.set(entry, small);
+    albums.get(this.message.content).pictures.set(entry, small.toDataURL("image/jpeg", 0.8));
   }
 
   /** An entry whose picture is not here, after a reload: its cells, in the colour of its code. */
@@ -1241,11 +1312,11 @@ class Editor {
     const small = document.createElement("canvas");
     [small.width, small.height] = [this.columns, this.rows];
     const brush = small.getContext("2d");
-    const tile = this.tiles.get(operation.code ?? operation.to);
-    brush.fillStyle = tile ? `rgb(${tile.colour})` : accent(this.root);
+    const code = operation.code ?? operation.to;
+    brush.fillStyle = this.atlas.has(code) ? this.atlas.colour(code) : accent(this.root);
     const places = operation.places ?? (operation.place === undefined ? [] : [operation.place]);
     for (const place of places) brush.fillRect(place % this.columns, Math.floor(place / this.columns), 1, 1);
-    return small;
+    return small.toDataURL();
   }
 }
 
@@ -1258,12 +1329,6 @@ function toBase64(values) {
   let text = "";
   for (let from = 0; from < bytes.length; from += 0x8000) text += String.fromCharCode(...bytes.subarray(from, from + 0x8000));
   return btoa(text);
-}
-
-function meanColour(values) {
-  const sums = [0, 0, 0];
-  values.forEach((value, i) => (sums[i % 3] += value));
-  return sums.map((sum) => Math.round((3 * sum) / values.length));
 }
 
 function press(root, name, value) {

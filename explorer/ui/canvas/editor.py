@@ -58,7 +58,7 @@ class Palette:
     codes: list[int]
     labels: list[str]  # why each is here
     note: str  # a sentence, or empty
-    tiles: np.ndarray  # uint8 [N, f, f, 3]
+    tiles: np.ndarray | None  # uint8 [N, f, f, 3]; None: the browser has them
     pictures: np.ndarray | None = None  # uint8 [N, s, s, 3], shown in place of the tiles
 
 
@@ -194,7 +194,8 @@ def show(
                     "labels": palette.labels,
                     "note": palette.note,
                 }
-                tiles.append((np.array(palette.codes, np.int64), palette.tiles))
+                if palette.tiles is not None:
+                    tiles.append((np.array(palette.codes, np.int64), palette.tiles))
                 if palette.pictures is not None:
                     arrays["palette_pictures"] = palette.pictures
             case CodeMap() as code_map:

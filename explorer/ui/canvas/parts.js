@@ -66,10 +66,8 @@ function errorColour(difference) {
 }
 const ERROR_RAMP = Array.from({ length: 256 }, (_, i) => errorColour((i / 255) * ERROR_FULL));
 
-/** Fill a <canvas> from [height, width, 3] bytes. */
-function paint(element, { shape: [height, width], values }) {
-  element.width = width;
-  element.height = height;
+/** [height, width] and [height, width, 3] bytes -> ImageData. */
+function toImage([height, width], values) {
   const image = new ImageData(width, height);
   for (let from = 0, to = 0; from < values.length; from += 3, to += 4) {
     image.data[to] = values[from];
@@ -77,7 +75,13 @@ function paint(element, { shape: [height, width], values }) {
     image.data[to + 2] = values[from + 2];
     image.data[to + 3] = 255;
   }
-  element.getContext("2d").putImageData(image, 0, 0);
+  return image;
+}
+
+/** Fill a <canvas> from [height, width, 3] bytes. */
+function paint(element, { shape: [height, width], values }) {
+  if (element.width !== width || element.height !== height) [element.width, element.height] = [width, height];
+  element.getContext("2d").putImageData(toImage([height, width], values), 0, 0);
 }
 
 /** Mean absolute difference over the channels, through the ramp: [H, W, 3] bytes. */
