@@ -253,10 +253,10 @@ def test_it_can_be_used_from_the_keyboard_alone(editor):
     press(editor, "ArrowDown")
     press(editor, "ArrowRight")
     act_and_settle(editor, lambda: press(editor, "Enter"))
-    made = recipes.parse(download(editor, "Recipe (JSON)"))
-    assert [(c.row, c.column, c.code) for c in made.cells] == [(ROWS // 2 + 1, COLUMNS // 2 + 1, 77)]
     outline = editor.locator(".stage .viewport").evaluate("element => getComputedStyle(element).outlineStyle")
     assert outline != "none"  # focus is visible
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    assert [(c.row, c.column, c.code) for c in made.cells] == [(ROWS // 2 + 1, COLUMNS // 2 + 1, 77)]
 
 
 def test_holding_o_shows_the_original(editor):
