@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser import ROOT, drawn, launch, serve_app
 
@@ -28,6 +28,43 @@ def main() -> None:
         expect(page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
         page.wait_for_timeout(4000)
         page.screenshot(path=FOLDER / "codebook.png")
+        take_edit(page, url)
+        take_inputs(page, url)
+
+
+def take_edit(page: Page, url: str) -> None:
+    """A few strokes on the flower."""
+    page.goto(f"{url}/edit?checkpoint=photos&picture=flower")
+    drawn(page)
+    page.wait_for_timeout(2000)
+    box = page.locator(".stage .viewport").bounding_box()
+    assert box is not None
+    for code, stroke in ((663, ((0.2, 0.25), (0.42, 0.2), (0.7, 0.3))), (417, ((0.15, 0.8), (0.5, 0.88), (0.8, 0.75)))):
+        page.get_by_label("Search codes by number").fill(f"{code}-{code}")
+        page.locator(f'.swatches button[data-code="{code}"]').click()
+        page.wait_for_timeout(1000)
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=12)
+        page.mouse.up()
+        page.wait_for_timeout(1500)
+    page.get_by_role("tab", name="Map").click()
+    page.locator(".map").click(position={"x": 180, "y": 60})
+    page.wait_for_timeout(2500)
+    page.screenshot(path=FOLDER / "edit.png")
+
+
+def take_inputs(page: Page, url: str) -> None:
+    """The verdict on the checkpoint that was made to get a bad one."""
+    page.set_viewport_size({"width": 1440, "height": 1150})
+    page.goto(f"{url}/inputs?checkpoint=photos-bypass&picture=china")
+    drawn(page)
+    page.get_by_text("Reliance test", exact=True).click()
+    expect(page.get_by_text("Bypasses the codebook").first).to_be_visible()
+    page.wait_for_timeout(4000)
+    page.screenshot(path=FOLDER / "inputs.png")
 
 
 if __name__ == "__main__":
