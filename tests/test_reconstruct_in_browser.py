@@ -243,3 +243,26 @@ def test_a_narrow_window_shows_all_four_pictures_and_nothing_runs_over(page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     box = page.locator(".canvas").bounding_box()
     assert box["x"] + box["width"] <= 800
+
+
+def test_the_gallery_is_one_stop_for_tab_and_arrow_keys_walk_along_it(page):
+    options = page.locator(".gallery [role=option]")
+    assert options.evaluate_all("buttons => buttons.filter((button) => button.tabIndex === 0).length") == 1
+    options.first.focus()
+    for _ in range(options.count() - 1):
+        page.keyboard.press("ArrowRight")
+    expect(options.last).to_be_focused()
+    assert page.locator(".gallery").evaluate("list => list.scrollLeft + list.clientWidth >= list.scrollWidth - 8")
+    page.keyboard.press("Enter")
+    expect(options.last).to_have_attribute("aria-selected", "true")
+
+
+def test_choosing_something_further_down_does_not_scroll_the_page_back_to_the_gallery(page):
+    page.set_viewport_size({"width": 900, "height": 420})
+    main = page.get_by_test_id("stMain")
+    main.evaluate("element => (element.scrollTop = 400)")
+    before = main.evaluate("element => element.scrollTop")
+    assert before > 200
+    act_and_wait(page, lambda: page.locator(".switch").click())
+    at_rest(page)
+    assert main.evaluate("element => element.scrollTop") >= before - 5

@@ -1,6 +1,7 @@
 // Thumbnails to choose from, and Ctrl+V anywhere on the page for a picture from the clipboard.
 
 const galleries = new WeakMap();
+const EDGE = 40; // CSS pixels that are kept free beside a thumbnail: the next one shows that there is more
 const MOST_BYTES = 20 * 1024 * 1024; // as server.maxUploadSize
 
 export default function ({ parentElement, data, setTriggerValue }) {
@@ -10,6 +11,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     gallery.list.className = "gallery";
     gallery.list.setAttribute("role", "listbox");
     gallery.list.setAttribute("aria-label", "Pictures");
+    gallery.list.addEventListener("keydown", moveFocus);
     parentElement.appendChild(gallery.list);
     gallery.paste = (event) => paste(event, gallery);
     galleries.set(parentElement, gallery);
@@ -27,10 +29,32 @@ function draw(gallery, { entries, chosen }) {
     gallery.shown = shown;
     gallery.list.replaceChildren(...entries.map((entry) => thumbnail(gallery, entry)));
   }
-  for (const button of gallery.list.children) {
+  const buttons = [...gallery.list.children];
+  const current = Math.max(0, buttons.findIndex((button) => button.dataset.name === chosen));
+  buttons.forEach((button, number) => {
     button.setAttribute("aria-selected", button.dataset.name === chosen);
-  }
-  gallery.list.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    button.tabIndex = number === current ? 0 : -1; // one stop for Tab; arrow keys go on from there
+  });
+  if (gallery.chosen !== chosen) bringIntoView(gallery.list, buttons[current]);
+  gallery.chosen = chosen;
+}
+
+/** Scroll the row, and never the page around it. */
+function bringIntoView(list, button) {
+  if (!button) return;
+  const [left, right] = [button.offsetLeft, button.offsetLeft + button.offsetWidth];
+  if (left < list.scrollLeft) list.scrollLeft = left - EDGE;
+  else if (right > list.scrollLeft + list.clientWidth) list.scrollLeft = right - list.clientWidth + EDGE;
+}
+
+function moveFocus(event) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const buttons = [...event.currentTarget.children];
+  const next = buttons[buttons.indexOf(event.target) + step];
+  next?.focus({ preventScroll: true });
+  bringIntoView(event.currentTarget, next);
 }
 
 function thumbnail(gallery, { name, title, source }) {
