@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--presses", type=int, default=40)
     presses = parser.parse_args().presses
     model = checkpoint.load(CHECKPOINTS / "photos")
-    window = {size: _decodes(model, size) for size in (256, 512)}
+    window = {size: decodes(model, size) for size in (256, 512)}
     for size, (one_cell, whole) in window.items():
         print(
             f"{size} px: one cell's window {one_cell:.0f} ms, the whole {whole:.0f} ms: {whole / one_cell:.1f}× cheaper"
@@ -60,7 +60,7 @@ def main() -> None:
             browser.close()
 
 
-def _decodes(model: Tokenizer, size: int) -> tuple[float, float]:
+def decodes(model: Tokenizer, size: int) -> tuple[float, float]:
     """Milliseconds that one changed cell costs, and a decode of the whole picture; medians of turns."""
     sample = find(PICTURE)
     assert sample is not None
@@ -101,9 +101,9 @@ def _in_browser(page: Page, url: str, size: int, presses: int, bare: float) -> N
     swatches = page.locator(".swatches button")
     swatches.nth(3).click()
     page.wait_for_timeout(1500)
-    before = _server_seconds()
+    before = server_seconds()
     painted = [_press(page, place) for place in places]
-    cpu = 1000 * (_server_seconds() - before) / presses
+    cpu = 1000 * (server_seconds() - before) / presses
     again = [_press(page, place) for place in places]  # the cells have that code already: nothing is decoded
     for name, taken in (("a press", painted), ("the same, nothing to decode", again)):
         middle, worst = np.quantile(taken, [0.5, 0.95])
@@ -146,7 +146,7 @@ def _drag(page: Page, box: dict[str, float]) -> float:
     return float(page.evaluate("window.seen.length") / DRAG_SECONDS)
 
 
-def _server_seconds() -> float:
+def server_seconds() -> float:
     """CPU time of the app's server, which is a child of this process (Linux)."""
     total = 0.0
     for folder in Path("/proc").iterdir():

@@ -86,7 +86,7 @@ def offer_saving(bench: Workbench) -> None:
         )
         st.download_button(
             "Before and after (PNG)",
-            lambda: to_png(side_by_side([bench.last().unedited.value.pixels, bench.last().pixels], GAP)),
+            lambda: to_png(side_by_side([bench.unedited().value.pixels, bench.last().pixels], GAP)),
             file_name=f"{name}-pair.png",
             on_click="ignore",
         )

@@ -10,17 +10,25 @@ from explorer.ui import cache, editing, sample_band, store, widgets
 from explorer.ui.canvas.editor import Verdict
 from explorer.ui.editing import Editing, begin, open_editing
 from explorer.ui.page import Page
+from explorer.ui.workbench import Workbench
 
 EDITOR = "blend"
+MARKED = "curve-marks"  # the blend that is marked on the curve
+
+
+def show(page: Page, picture: Picture) -> None:
+    """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
+    show_editor(begin(page, picture))
+    show_curve(page, picture)
 
 
 @st.fragment
-def show(page: Page, picture: Picture) -> None:
-    """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
-    now = open_editing(begin(page, picture), key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
-    codes_only = now.bench.codes_only()
-    before = now.bench.codes_only_quality()
-    after = compare(picture.pixels, now.seen.pixels)
+def show_editor(bench: Workbench) -> None:
+    """The editor; while the slider is dragged only this part runs again, and once it is let go the curve follows."""
+    now = open_editing(bench, key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
+    codes_only = bench.codes_only()
+    before = bench.codes_only_quality()
+    after = compare(bench.picture.pixels, now.seen.pixels)
     meter, meter_figures = measure(now)
     editing.show(
         now,
@@ -32,7 +40,9 @@ def show(page: Page, picture: Picture) -> None:
         blends=(blending.LOWEST, blending.HIGHEST),
         verdict=meter,
     )
-    show_curve(page, picture, now)
+    if now.settled and st.session_state.setdefault(MARKED, now.level) != now.level:
+        st.session_state[MARKED] = now.level
+        st.rerun()
 
 
 def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
@@ -70,8 +80,10 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
     return f"With the embedding, the picture comes out {outcome}.{edits}"
 
 
-def show_curve(page: Page, picture: Picture, now: Editing) -> None:
-    """Quality at every blend, for this picture and for the sample photos; it waits while the slider is dragged."""
+@st.fragment
+def show_curve(page: Page, picture: Picture) -> None:
+    """Quality at every blend, for this picture and for the sample photos."""
+    session = store.read()
     measures = {"psnr": "PSNR", "ssim": "SSIM"}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html("<h2 class='code'>Quality at every blend</h2>")
@@ -80,17 +92,15 @@ def show_curve(page: Page, picture: Picture, now: Editing) -> None:
             list(measures),
             format_func=measures.__getitem__,
             label_visibility="collapsed",
-            **widgets.bound("curve-measure", now.session.curve, lambda chosen: store.read().with_curve(chosen)),
+            **widgets.bound("curve-measure", session.curve, lambda chosen: store.read().with_curve(chosen)),
         )
         band = sample_band.choose(page)
     curve = cache.curve(page.fingerprint, picture.key, page.tokenizer, picture)
     if curve.ssim is None and measure == "ssim":
         st.caption("The picture is too small for SSIM, so this is PSNR.")
         measure = "psnr"
-    level = st.session_state.get("curve-now", now.level) if not now.settled else now.level
-    st.session_state["curve-now"] = level
     st.plotly_chart(
-        figures.blend_curve(curve, band, now=level, measure=measure or "psnr"),
+        figures.blend_curve(curve, band, now=session.weight_for(page.inputs), measure=measure or "psnr"),
         key="blend-curve",
         config=widgets.PLOT | {"scrollZoom": False},
     )

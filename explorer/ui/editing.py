@@ -118,7 +118,9 @@ def show(
     """Draw the editor as an editing has it; `more` is what else the browser may lack, `blends` the slider's ends."""
     bench, session, request = editing.bench, editing.session, editing.request
     page = bench.page
-    numbered = [editing.seen.unedited, *more]
+    numbered = list(more)
+    if mode == "edit" or editing.settled:  # a whole decode where there are edits: not while the blend is dragged
+        numbered.append(bench.unedited())
     if marks := bench.marks(session.overlay, session.cell, settled=editing.settled):
         numbered.append(marks)
     animation = request.animation if request else None

@@ -45,7 +45,6 @@ class Seen:
     level: float
     decoded: Tensor  # [1, 3, h·f, w·f] in [0, 1]
     pixels: np.ndarray  # uint8 [H, W, 3]
-    unedited: Numbered[Unedited]  # the same without the edits
 
 
 @dataclass(eq=False)
@@ -84,8 +83,7 @@ class Workbench:
         """Decode a draft; only what changed since the last one is decoded again."""
         edit = draft.edit(level=level, rule=rule)
         decoded = self.live.decode(edit)
-        plain = self._once("unedited", level, lambda: Unedited(self._plain(level, edit, decoded)))
-        self.seen = Seen(edit, level, decoded, self._crop(decoded), plain)
+        self.seen = Seen(edit, level, decoded, self._crop(decoded))
         return self.seen
 
     def last(self) -> Seen:
@@ -93,10 +91,15 @@ class Workbench:
         assert self.seen is not None  # `look` comes first
         return self.seen
 
-    def _plain(self, level: float, edit: Edit, decoded: Tensor) -> np.ndarray:
-        untouched = unedited(self.base, weight=level, rule=edit.rule)
-        if np.array_equal(untouched.indices, edit.indices) and np.array_equal(untouched.weight, edit.weight):
-            return self._crop(decoded)
+    def unedited(self) -> Numbered[Unedited]:
+        """The same without the edits."""
+        return self._once("unedited", self.last().level, lambda: Unedited(self._plain()))
+
+    def _plain(self) -> np.ndarray:
+        seen = self.last()
+        untouched = unedited(self.base, weight=seen.level, rule=seen.edit.rule)
+        if np.array_equal(untouched.indices, seen.edit.indices) and np.array_equal(untouched.weight, seen.edit.weight):
+            return seen.pixels
         return self._crop(LiveDecoder(self.page.tokenizer, self.base).decode(untouched))
 
     def _crop(self, decoded: Tensor) -> np.ndarray:
@@ -148,7 +151,7 @@ class Workbench:
         """The edit against the unedited reconstruction."""
         seen = self.last()
         return probes.edit_figures(
-            edited_cells(self.base, seen.edit), probes.difference(seen.unedited.value.pixels, seen.pixels)
+            edited_cells(self.base, seen.edit), probes.difference(self.unedited().value.pixels, seen.pixels)
         )
 
     # --- marks

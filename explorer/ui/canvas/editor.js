@@ -209,7 +209,7 @@ const MARKUP = `
       <aside class="side">
         <section class="second" hidden>
           <div class="viewport"><canvas class="difference"></canvas></div>
-          <p>Difference to the codes alone</p>
+          <p>Difference to the codes alone <span class="ramp" data-tip="Mean absolute difference over red, green and blue, in levels of 255"><i>0</i><b></b><i>${ERROR_FULL}+</i></span></p>
         </section>
         <section class="palette">
           <header>
@@ -934,13 +934,20 @@ class Editor {
     [percent.min, percent.max] = inputs ? [-50, 150] : [0, 100];
     const said = this.find(".verdict");
     said.hidden = !verdict;
-    if (verdict) [said.className, said.lastElementChild.textContent] = [`verdict ${verdict[0]}`, verdict[1]];
+    if (verdict) {
+      const [level, sentence, details] = verdict;
+      [said.className, said.lastElementChild.textContent, said.tabIndex] = [`verdict ${level}`, sentence, details ? 0 : -1];
+      if (details) said.dataset.tip = details;
+      else delete said.dataset.tip;
+    }
     if (!inputs || !this.layers.codesOnly || !this.decoded) return;
     const [height, width] = this.layers.original.shape;
     this.find(".second .viewport").style.aspectRatio = `${width} / ${height}`;
     const difference = this.find(".difference");
-    paint(difference, errorMap(this.layers.codesOnly, this.decoded));
     this.zoom.place(difference);
+    if (this.compared?.[0] === this.layers.codesOnly && this.compared[1] === this.decoded) return;
+    this.compared = [this.layers.codesOnly, this.decoded];
+    paint(difference, errorMap(...this.compared));
   }
 
   layer() {
@@ -1136,7 +1143,7 @@ class Editor {
     readout.classList.toggle("hint", !cell);
     if (!cell) {
       readout.textContent = this.message.mode === "inputs"
-        ? "Press on the picture to paint how much of the embedding goes in."
+        ? "Press on the picture to paint a blend."
         : "Press on the picture to paint with the chosen code.";
       return;
     }

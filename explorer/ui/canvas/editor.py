@@ -102,6 +102,7 @@ class Verdict:
 
     level: str  # good, fair, poor or unsure
     sentence: str
+    details: str = ""  # shown on hover
 
 
 Mode = Literal["edit", "inputs"]
@@ -160,7 +161,7 @@ def show(
             "overlay": session.overlay,
         },
         "rules": RULES,
-        "verdict": [verdict.level, verdict.sentence] if verdict else None,
+        "verdict": [verdict.level, verdict.sentence, verdict.details] if verdict else None,
         "load": sketch.load,
         "sentence": sentence,
         "figures": [[[figure.label, figure.value, figure.meaning] for figure in group] for group in figures],
