@@ -1,8 +1,8 @@
 """How many pictures a second the Inputs page shows while its blend slider is dragged, in a real browser.
 
 Starts the app by itself. Each turn drags the slider from end to end and back, as fast as a hand does, and counts the
-answers that are drawn; beside it stands what the server spends on one, and what the bare decode of the whole picture, the
-most of it, takes. A busy machine gives fewer: compare the times of one run with each other.
+answers that are drawn; beside it stands what the server spends on one, and what a bare decode takes, which is the most
+of it. A busy machine gives fewer: compare the times of one run with each other.
 """
 
 from __future__ import annotations
