@@ -261,7 +261,9 @@ def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal
             figure.add_vrect(x0=left, x1=right, fillcolor=QUIET, opacity=0.12, line_width=0, layer="below")
     figure.update_xaxes(title="blend; shaded: extrapolation", range=[lowest, highest])
     figure.update_yaxes(title="PSNR, dB" if measure == "psnr" else "SSIM")
-    return _plain(figure, height=260, legend=True)
+    figure = _plain(figure, height=270, legend=True)
+    above = {"orientation": "h", "x": 1, "y": 1.02, "xanchor": "right", "yanchor": "bottom"}  # it covers no curve there
+    return figure.update_layout(legend=above, margin=MARGIN | {"t": 28})
 
 
 def reliance_bars(result: Reliance) -> go.Figure:

@@ -319,6 +319,9 @@ class SetReliance:
     pooled: Reliance
     names: tuple[str, ...]  # of the images measured
     single: tuple[Reliance, ...]  # of each of them
+    statistics: Statistics  # of all cells of the set, that of images not measured yet included
+    partners: tuple[str | None, ...]  # the other image that each was given, by name
+    seeds: tuple[int, ...]  # of each one's noise and shuffle
     asked: int  # how many images there were to measure, those that cannot be read included
     unreadable: tuple[tuple[str, str], ...]  # name and reason
 
@@ -368,6 +371,8 @@ def measure_set(
     statistics = tally.statistics()
 
     single: dict[str, Reliance] = {}
+    partners: list[str | None] = []
+    seeds: list[int] = []
     for one, following in with_next(_opened(tokenizer, images, names, working_size, unreadable)):
         before = len(names) + one.number * cases
         result = measure(
@@ -379,10 +384,19 @@ def measure_set(
         if result is None:
             break
         single[one.name] = result
+        partners.append(following.name if following else None)
+        seeds.append(one.number)
     if not single:
         return None
     return SetReliance(
-        pooled(list(single.values())), tuple(single), tuple(single.values()), len(names), tuple(unreadable.items())
+        pooled=pooled(list(single.values())),
+        names=tuple(single),
+        single=tuple(single.values()),
+        statistics=statistics,
+        partners=tuple(partners),
+        seeds=tuple(seeds),
+        asked=len(names),
+        unreadable=tuple(unreadable.items()),
     )
 
 

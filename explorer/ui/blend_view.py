@@ -1,11 +1,15 @@
 """The blend of one picture: slider and brush, what they change, how far that is from training, and the whole curve."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from explorer import blending, figures, manifold
 from explorer.edits import edited_cells, feed
+from explorer.manifold import Measured
 from explorer.pictures import Picture
 from explorer.reconstruction import Figure, Quality, compare, quality_figures
+from explorer.starts import Kind
 from explorer.ui import cache, editing, sample_band, store, widgets
 from explorer.ui.canvas.editor import Verdict
 from explorer.ui.editing import Editing, begin, open_editing
@@ -14,6 +18,13 @@ from explorer.ui.workbench import Workbench
 
 EDITOR = "blend"
 MARKED = "curve-marks"  # the blend that is marked on the curve
+TELLING: tuple[Measured, ...] = ("embedding", "angle")  # of the meter's figures; the others show on hover
+STARTS: dict[Kind, str] = {
+    "picture": "",
+    "one code": " The grid starts from one code, as chosen on the Edit page.",
+    "mix": " The grid starts from two pictures, as chosen on the Edit page.",
+    "random": " The grid starts from random codes, as chosen on the Edit page.",
+}
 
 
 def show(page: Page, picture: Picture) -> None:
@@ -57,7 +68,15 @@ def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     meter = manifold.measure(
         fed, page.tokenizer.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
     )
-    return Verdict(meter.level, meter.sentence), manifold.meter_figures(meter, reference)
+    shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
+    telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
+    details = ", ".join(f"{figure.label.lower()} {figure.value}" for figure in shown.values())
+    return Verdict(meter.level, meter.sentence, f"Also measured, as medians over the cells: {details}."), telling
+
+
+def with_training(figure: Figure, low: float, high: float) -> Figure:
+    """A figure of the meter with where 99 % of the training lies."""
+    return replace(figure, label=f"{figure.label} (training)", value=f"{figure.value} ({low:.1f} – {high:.1f})")
 
 
 def describe(now: Editing, before: Quality, after: Quality) -> str:
@@ -65,7 +84,9 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
     gain = after.psnr - before.psnr
     outcome = f"{abs(gain):.1f} dB {'closer to' if gain >= 0 else 'further from'} the original than the codes alone"
     edited = int(edited_cells(now.bench.base, now.seen.edit).sum())
-    edits = f" {edited:,} cells are edited, on the Edit page." if edited else ""
+    edits = STARTS[now.bench.start.kind]
+    if edited:
+        edits += f" {edited:,} {'cell is' if edited == 1 else 'cells are'} edited, on the Edit page."
     if (now.seen.edit.weight == 0).all():
         return f"The decoder gets the codes alone.{edits}"
     if now.bench.page.inputs == 1:

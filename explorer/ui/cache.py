@@ -142,6 +142,15 @@ def reliance_of(
     return found
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def reliance_pictures(
+    fingerprint: str, subject_key: tuple[str, ...], _tokenizer: Tokenizer, _subject: Subject, _size: tuple[int, int]
+) -> list[bytes]:
+    """What the decoder drew for both inputs whole and for each of the subject's ablations, as PNG files."""
+    cases = (None, *_subject.ablations)
+    return [to_png(reliance.picture_of(_tokenizer, _subject, case, size=_size)) for case in cases]
+
+
 @st.cache_data(max_entries=16, show_spinner="Following the changes back through the decoder")
 def reliance_map(
     fingerprint: str, picture_key: str, weight: float, inputs: int, _tokenizer: Tokenizer, _encoding: Encoding

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import streamlit as st
@@ -21,11 +20,13 @@ from vqvae.tokenizer import Encoding
 
 STEPS = 25  # frames from one picture to the other
 FRAME_MS = 90
+WIDEST, TALLEST = 540, 400  # CSS pixels of a swapped picture
 WAYS: dict[Through, str] = {
     "embeddings": "Embeddings",
     "requantized": "Embeddings, re-quantized",
     "codes": "Codes",
 }
+FORMS: dict[Form, str] = {"gif": "GIF", "webp": "WebP"}
 CHOICES: dict[PairView, str] = {"swap": "Swap the embeddings", "between": "From one to the other"}
 
 
@@ -34,11 +35,12 @@ def show(page: Page, picture: Picture) -> None:
     """Choose the second picture and what to do with the two."""
     session = store.read()
     titles = picture_titles()
-    second = session.second if session.second in titles else next(name for name in titles if name != session.picture)
+    others = [name for name in titles if name != session.picture]
+    second = session.second if session.second in others else others[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Second picture",
-            list(titles),
+            others,
             format_func=titles.__getitem__,
             width=260,
             **widgets.bound("second-picture", second, lambda name: replace(store.read(), second=name)),
@@ -68,7 +70,8 @@ def show_swap(page: Page, one: Picture, other: Picture, a: Encoding, b: Encoding
             "the one whose embedding it got."
         )
     swapped = blending.swap(page.tokenizer, a, b)
-    left, right = st.columns(2, gap="medium")
+    with st.container(key="stack_swap"):
+        left, right = st.columns(2, gap="medium")
     with left:
         show_mixture(page, swapped.a_with_b_pixels, names, one, a, b)
     with right:
@@ -86,11 +89,11 @@ def show_mixture(
     by_codes, by_embedding = (compare(reconstruction, pixels).psnr for reconstruction in alone)
     codes_name, embedding_name = (widgets.plain(name) for name in names)
     more, closer = ("codes", codes_name) if by_codes >= by_embedding else ("embedding", embedding_name)
-    st.image(to_png(pixels), output_format="PNG", width="stretch")
+    st.image(to_png(pixels), output_format="PNG", width=min(WIDEST, TALLEST * width // height))
     st.markdown(f"**Codes of {codes_name}, embedding of {embedding_name}**")
     st.caption(
-        f"PSNR against the reconstruction of {codes_name} {decibels(by_codes)} dB, of {embedding_name} "
-        f"{decibels(by_embedding)} dB: it comes closer to {closer}, so here the {more} decided more."
+        f"Against the reconstruction of {codes_name} it has a PSNR of {decibels(by_codes)} dB, against that of "
+        f"{embedding_name} {decibels(by_embedding)} dB: it is closer to {closer}, so here the {more} decided more."
     )
 
 
@@ -99,7 +102,8 @@ def show_between(
 ) -> None:
     """A scrubber from one picture to the other, and the animation to save."""
     session = store.read()
-    controls, place = st.columns([1, 2], gap="large")
+    with st.container(key="stack_between"):
+        controls, place = st.columns([1, 2], gap="large")
     with controls:
         through: Through = st.radio(
             "Through",
@@ -126,9 +130,9 @@ def show_between(
     with place:
         flipbook.show(frames, captions=captions, ends=names, key="between")
         with st.container(horizontal=True):
-            for form in get_args(Form):
+            for form, form_name in FORMS.items():
                 st.download_button(
-                    f"Animation ({form.upper()})",
+                    f"Animation ({form_name})",
                     partial(animate, [*frames, *frames[-2:0:-1]], form=form, milliseconds=FRAME_MS),
                     file_name=f"{page.info.name}-{through}.{form}",
                     mime=f"image/{form}",

@@ -1,26 +1,28 @@
 """The reliance test: each input replaced in turn, what that costs, a verdict, and the pictures behind each number."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from explorer import figures, pictures, reliance, sets
+from explorer import figures, pictures, reliance
 from explorer.pictures import Picture
 from explorer.reconstruction import Quality, decibels
-from explorer.reliance import INPUTS, THRESHOLDS, Ablation, Reliance, RelianceMap, SetReliance, Subject, Verdict
+from explorer.reliance import INPUTS, THRESHOLDS, Reliance, RelianceMap, SetReliance, Subject, Verdict
 from explorer.sets import ImageSet
-from explorer.ui import background, cache, store, tiles, widgets
+from explorer.ui import background, cache, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import TestedOn
 from vqvae.errors import BadInput
+from vqvae.images import to_png
+from vqvae.tokenizer import Encoding
 
 ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
 JOB = "reliance"
 PATH = "reliance-path"
-SIDE = 148  # CSS pixels of a picture behind a number
+SIDE = 164  # CSS pixels of a picture behind a number
 
 
 @st.fragment
@@ -49,12 +51,23 @@ def choose_set(page: Page, on: TestedOn) -> tuple[ImageSet | None, str]:
     if on == "samples":
         images = cache.sample_set()
     else:
-        path = st.text_input("Images", placeholder="/path/to/images", help="A path on this computer.", key=PATH).strip()
+        path = store.read().tested_path
+        st.text_input(
+            "Images",
+            placeholder="/path/to/images",
+            help="A path on this computer.",
+            **widgets.bound(PATH, path, lambda typed: replace(store.read(), tested_path=typed.strip())),
+        )
         if not path:
             return None, ""
         try:
-            images = sets.open_set(Path(path).expanduser())
-        except (BadInput, OSError, ValueError) as fault:
+            images = cache.open_set(str(Path(path).expanduser()), "")
+        except (
+            BadInput,
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as fault:  # of a path: a zero byte, a home that is no one's
             widgets.refuse(str(fault))
             return None, ""
     return images, f"{JOB}-{page.fingerprint[:16]}-{images.identity[:16]}"
@@ -62,27 +75,30 @@ def choose_set(page: Page, on: TestedOn) -> tuple[ImageSet | None, str]:
 
 def test_picture(page: Page, picture: Picture) -> None:
     """The test of the chosen picture, at once."""
-    other = following(picture)
+    name, other = following(picture)
     subject = subject_of(page, picture, other)
     result = cache.reliance_of(page.fingerprint, (picture.key, other.key), page.tokenizer, subject, picture)
-    show_result(result, where="on this picture")
-    show_pictures(page, subject, result, picture.pixels.shape[:2])
+    show_result(result, where="on this picture", other=name)
+    show_pictures(page, subject, result, picture, key=(picture.key, other.key))
 
 
-def following(picture: Picture) -> Picture:
-    """The other image for the chosen picture: the next one of the gallery."""
+def following(picture: Picture) -> tuple[str, Picture]:
+    """The other image for the chosen picture: the next one of the gallery, and what it is called."""
     session = store.read()
-    names = list(picture_titles())
+    titles = picture_titles()
+    names = list(titles)
     place = names.index(session.picture) if session.picture in names else -1
-    return open_named(names[(place + 1) % len(names)], session.working_size)
+    name = names[(place + 1) % len(names)]
+    return titles[name], open_named(name, session.working_size)
 
 
 def subject_of(page: Page, picture: Picture, other: Picture) -> Subject:
     """A picture as what is tested."""
-    encoded, partner = (
-        cache.encode(page.fingerprint, one.key, page.tokenizer, one).encoding for one in (picture, other)
-    )
-    return Subject.alone(encoded, partner=partner, inputs=page.inputs)
+    return Subject.alone(encoding_of(page, picture), partner=encoding_of(page, other), inputs=page.inputs)
+
+
+def encoding_of(page: Page, picture: Picture) -> Encoding:
+    return cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
 
 
 def test_set(page: Page, images: ImageSet, key: str) -> None:
@@ -117,7 +133,8 @@ def show_set(page: Page, images: ImageSet, result: SetReliance) -> None:
     """The verdict over the set, then each image by itself."""
     done = len(result.names)
     stopped = "" if result.finished else f" It was stopped after {done} of {result.asked}."
-    show_result(result.pooled, where=f"on {done:,} image{'' if done == 1 else 's'}")
+    where = f"on {done:,} image{'' if done == 1 else 's'}"
+    show_result(result.pooled, where=where, other="the next one of the set, for each")
     verdicts = ", ".join(f"{name}: {count}" for name, count in reliance.verdict_counts(result).items())
     st.caption(widgets.plain(f"By themselves, the images say {verdicts}.{stopped}"))
     for name, reason in result.unreadable[:10]:
@@ -125,20 +142,35 @@ def show_set(page: Page, images: ImageSet, result: SetReliance) -> None:
     number = st.selectbox(
         "The pictures behind the numbers, of", range(done), format_func=lambda at: result.names[at], width=320
     )
-    one, other = (
-        pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE)
-        for name in (result.names[number], result.names[(number + 1) % done])
+    subject, picture = subject_of_set(page, images, result, number)
+    key = (images.identity, result.names[number], str(result.asked))
+    show_pictures(page, subject, result.single[number], picture, key=key)
+
+
+def subject_of_set(page: Page, images: ImageSet, result: SetReliance, number: int) -> tuple[Subject, Picture]:
+    """One image of a set with the very inputs that it was measured with."""
+
+    def opened(name: str) -> Picture:
+        return pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE)
+
+    picture, partner = opened(result.names[number]), result.partners[number]
+    subject = Subject(
+        encoding_of(page, picture),
+        result.statistics,
+        encoding_of(page, opened(partner)) if partner else None,
+        page.inputs,
+        result.seeds[number],
     )
-    # The set's own mean and variance are not kept: here "mean" and "noise" are those of this image.
-    show_pictures(page, subject_of(page, one, other), result.single[number], one.pixels.shape[:2])
+    return subject, picture
 
 
-def show_result(result: Reliance, *, where: str) -> None:
+def show_result(result: Reliance, *, where: str, other: str) -> None:
     """The verdict, the bars and the table."""
     verdict: Verdict = reliance.judge(result)
     widgets.verdict(verdict.level, f"{verdict.sentence} Measured {where}.")
-    st.caption(THRESHOLDS)
-    bars, table = st.columns([3, 2], gap="large")
+    st.caption(f"{THRESHOLDS} The other image is {widgets.plain(other)}.")
+    with st.container(key="stack_reliance"):
+        bars, table = st.columns(2, gap="large")
     with bars:
         st.plotly_chart(figures.reliance_bars(result), key="reliance-bars", config=widgets.PLOT | {"scrollZoom": False})
     with table:
@@ -146,58 +178,64 @@ def show_result(result: Reliance, *, where: str) -> None:
 
 
 def show_table(result: Reliance) -> None:
-    rows: list[tuple[str, str, Quality, float | None]] = [("Both inputs whole", "", result.whole, None)]
+    rows: list[tuple[str, str, Quality, float | None]] = [("Nothing", "", result.whole, None)]
     rows += [(INPUTS[e.ablation.input], e.ablation.label, e.quality, e.drop) for e in result.effects]
     st.dataframe(
         {
             "Replaced": [what.capitalize() for what, *_ in rows],
             "By": [by for _, by, *_ in rows],
             "PSNR, dB": [decibels(quality.psnr) for _, _, quality, _ in rows],
-            "SSIM": ["–" if quality.ssim is None else f"{quality.ssim:.3f}" for _, _, quality, _ in rows],
             "Costs, dB": ["" if drop is None else f"{drop:.2f}" for *_, drop in rows],
+            "SSIM": ["–" if quality.ssim is None else f"{quality.ssim:.3f}" for _, _, quality, _ in rows],
         },
         hide_index=True,
+        height="content",
+        column_config={
+            name: st.column_config.TextColumn(alignment="right") for name in ("PSNR, dB", "Costs, dB", "SSIM")
+        },
     )
 
 
-def show_pictures(page: Page, subject: Subject, result: Reliance, size: tuple[int, ...]) -> None:
-    """What the decoder drew for each number."""
-    cases: list[Ablation | None] = [None, *subject.ablations]
-    height, width = size
-    drawn = np.stack([reliance.picture_of(page.tokenizer, subject, case, size=(height, width)) for case in cases])
-    costs = {effect.ablation: effect.drop for effect in result.effects}
-    captions = ["both whole"]
-    titles = [f"Both inputs whole: {decibels(result.whole.psnr)} dB"]
-    for case in subject.ablations:
-        captions.append(f"{INPUTS[case.input]}: {case.label}")
-        titles.append(f"{case.meaning} Costs {costs[case]:.1f} dB." if case in costs else case.meaning)
-    tiles.show(
-        drawn,
-        ids=range(len(cases)),
-        key="reliance-pictures",
-        label="The pictures behind the numbers",
-        titles=titles,
-        captions=captions,
-        side=SIDE,
-        scaling="smooth",
-    )
+def show_pictures(page: Page, subject: Subject, result: Reliance, picture: Picture, *, key: tuple[str, ...]) -> None:
+    """What the decoder drew for each number: a row for each input, beside the original or both inputs whole."""
+    height, width = picture.pixels.shape[:2]
+    whole, *drawn = cache.reliance_pictures(page.fingerprint, key, page.tokenizer, subject, (height, width))
+    leading = {
+        "quantized": (whole, f"Both whole: {decibels(result.whole.psnr)} dB"),
+        "embedding": (to_png(picture.pixels), "The original"),
+    }
+    for name in list(INPUTS)[: page.inputs]:
+        with st.container(horizontal=True, key=f"behind-{name}"):
+            show_small(*leading[name])
+            for effect, png in zip(result.effects, drawn, strict=True):
+                if effect.ablation.input == name:
+                    show_small(png, f"{INPUTS[name].capitalize()} {effect.ablation.label}: {-effect.drop:+.1f} dB")
+
+
+def show_small(png: bytes, caption: str) -> None:
+    """A picture that opens large."""
+    st.image(png, caption=caption.replace("-", "−"), output_format="PNG", width=SIDE)
 
 
 def show_map(page: Page, picture: Picture) -> None:
     """Cell by cell, how much the picture changes with each input; made when it is asked for."""
     st.html("<h2 class='code'>Cell by cell</h2>")
     st.caption(
-        "How much a cell's own pixels change when an input changes by one unit, by automatic differentiation, on the "
-        "picture chosen above and at the blend of the view Blend."
+        "How much a cell's own pixels change for a small change of each input, by automatic differentiation, on the "
+        "picture chosen above and at the blend of the view Blend. Yellow cells change most; the first two maps share a "
+        "scale, in shares of full brightness per unit. In the third, the decoder listens more to the codes in red "
+        "cells and more to the embedding in blue ones, each step by a factor of two. A unit is as long for either, and "
+        "the embedding adds less than one code differs from another: both can count although one map is darker."
     )
     weight = store.read().weight_for(page.inputs)
-    if not st.toggle("Compute it", key="reliance-map-wanted"):
+    if not st.toggle("Show the maps", key="reliance-map-wanted"):
         return
     encoding = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
     found: RelianceMap = cache.reliance_map(
         page.fingerprint, picture.key, weight, page.inputs, page.tokenizer, encoding
     )
-    columns = st.columns(3, gap="medium")
+    with st.container(key="stack_maps"):
+        columns = st.columns(3, gap="medium")
     largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))
     with columns[0]:
         st.plotly_chart(figures.reliance_heat(found.quantized, title="Codes", largest=largest), key="heat-codes")

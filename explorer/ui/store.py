@@ -59,6 +59,7 @@ class Session:
     inputs_view: InputsView = "blend"
     curve: Literal["psnr", "ssim"] = "psnr"  # quality at every blend, by this measure
     tested_on: TestedOn = "picture"  # by the reliance test
+    tested_path: str = ""  # where the folder, tar or zip lies that it is tested on
     second: str = ""  # the picture beside the chosen one, by name; empty is any other
     pair_view: PairView = "swap"
     through: Through = "embeddings"  # the way from one picture to the other
