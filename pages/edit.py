@@ -63,17 +63,20 @@ def describe(now: Editing) -> str:
 
 def choose_recipe(page: Page) -> None:
     """The popover in which to open a recipe; its checkpoint and picture are opened with it."""
-    with st.popover("Open a recipe", icon=":material/upload_file:"):
+    opened = st.session_state.get(
+        "recipes-opened", 0
+    )  # the next one is opened in a popover of its own, which is closed
+    with st.popover("Open a recipe", icon=":material/upload_file:", key=f"open-recipe-{opened}"):
         st.caption("A recipe is an edit as a small JSON file. Opening one is a step that can be undone.")
-        file = st.file_uploader("Recipe", type="json", label_visibility="collapsed", key="recipe-file")
-        if file is None or st.session_state.get("recipe-opened") == file.file_id:
+        file = st.file_uploader("Recipe", type="json", label_visibility="collapsed", key=f"recipe-file-{opened}")
+        if file is None:
             return
         try:
             opening.open_recipe(file.getvalue(), page)
         except BadInput as refusal:
             widgets.refuse(str(refusal))
             return
-        st.session_state["recipe-opened"] = file.file_id
+        st.session_state["recipes-opened"] = opened + 1
     st.rerun()
 
 

@@ -11,15 +11,28 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from explorer import recipe as recipes
 from explorer.edits import LiveDecoder, unedited
-from explorer.pictures import Picture, open_picture
 from explorer.reconstruction import encode_picture
-from explorer.samples import SAMPLES
-from tests.browser import act_and_settle, at_rest, drawn, free_port, pixels_of, serve_app
+from tests.browser import (
+    COLUMNS,
+    ROWS,
+    STRIDE,
+    Cell,
+    act_and_settle,
+    assert_same,
+    at_rest,
+    draw,
+    drawn,
+    figure,
+    free_port,
+    pixels_of,
+    place,
+    sample,
+    serve_app,
+    shown,
+    stroke,
+)
 from tests.conftest import CHECKPOINTS, PATIENCE
 from vqvae import checkpoint
-
-Cell = tuple[int, int]
-ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
 
 
 @pytest.fixture
@@ -34,36 +47,6 @@ def open_editor(page: Page, url: str, query: str = "") -> Page:
     return page
 
 
-def sample() -> Picture:
-    return open_picture(SAMPLES[0].read(), SAMPLES[0].file, working_size=256)
-
-
-def shown(page: Page) -> np.ndarray:
-    return pixels_of(page.locator(".stage .pixels"))
-
-
-def place(page: Page, cell: Cell) -> tuple[float, float]:
-    """Where the middle of a cell is on the screen, as long as nothing is zoomed."""
-    box = page.locator(".stage .viewport").bounding_box()
-    return (
-        box["x"] + (cell[1] + 0.5) * STRIDE / 256 * box["width"],
-        box["y"] + (cell[0] + 0.5) * STRIDE / 170 * box["height"],
-    )
-
-
-def draw(page: Page, *cells: Cell) -> None:
-    """Press on the first cell, drag over the others, let go."""
-    page.mouse.move(*place(page, cells[0]))
-    page.mouse.down()
-    for cell in cells[1:]:
-        page.mouse.move(*place(page, cell), steps=3)
-    page.mouse.up()
-
-
-def stroke(page: Page, *cells: Cell) -> None:
-    act_and_settle(page, lambda: draw(page, *cells))
-
-
 def press(page: Page, key: str) -> None:
     """A key, in the editor."""
     page.locator(".stage .viewport").focus()
@@ -76,10 +59,6 @@ def choose(page: Page, code: int) -> None:
     swatch = page.locator(f'.swatches button[data-code="{code}"]')
     expect(page.locator(".swatches button")).to_have_count(1)
     act_and_settle(page, swatch.click)
-
-
-def figure(page: Page, label: str) -> str:
-    return page.locator(".figures dl > div", has_text=label).locator("dd").inner_text()
 
 
 def changed_cells(page: Page) -> int:
@@ -103,11 +82,6 @@ def download(page: Page, name: str) -> bytes:
 def render(data: bytes) -> np.ndarray:
     """What the library makes of a recipe."""
     return recipes.render(checkpoint.load(CHECKPOINTS / "photos"), recipes.parse(data), [sample()])
-
-
-def assert_same(one: np.ndarray, other: np.ndarray) -> None:
-    """Equal, but for a last bit that another process rounds another way."""
-    assert np.abs(one.astype(int) - other).max() <= 1
 
 
 # --- painting
@@ -507,3 +481,100 @@ def test_a_narrow_window_holds_it_all(editor):
     for part in (".stage .viewport", ".palette", ".history", ".tools"):
         box = editor.locator(part).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 800
+
+
+# --- from one grid to another
+
+
+def choose_checkpoint(page: Page, name: str) -> None:
+    page.get_by_test_id("stSidebar").get_by_role("combobox").click()
+    act_and_settle(page, page.get_by_role("option", name=name, exact=True).click)
+    at_rest(page)
+
+
+def test_another_checkpoint_and_back_leaves_the_edit_and_its_history(editor):
+    first = shown(editor)
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    edited = shown(editor)
+    choose_checkpoint(editor, "photos-classic")  # whose grid has as many cells
+    expect(history(editor)).to_have_count(0)
+    assert changed_cells(editor) == 0
+    choose_checkpoint(editor, "photos")
+    expect(history(editor)).to_have_count(1)
+    np.testing.assert_array_equal(shown(editor), edited)
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    np.testing.assert_array_equal(shown(editor), first)
+    assert changed_cells(editor) == 0
+
+
+def test_recipes_of_two_grids_are_opened_one_after_the_other(editor, tmp_path):
+    files = []
+    for kind, named in (("One code", "code 0"), ("The picture", "the picture")):
+        editor.get_by_role("button", name=re.compile("Start from")).click()
+        editor.get_by_text(kind, exact=True).click()
+        expect(editor.get_by_role("button", name=f"Start from: {named}")).to_be_visible()
+        at_rest(editor)
+        editor.keyboard.press("Escape")
+        choose(editor, 12)
+        stroke(editor, (4, 4), (4, 8))
+        file = tmp_path / f"{kind}.json"
+        file.write_bytes(download(editor, "Recipe (JSON)"))
+        files.append((file, shown(editor)))
+        act_and_settle(editor, editor.get_by_role("button", name="Start over").click)
+    for file, edited in files:
+        act_and_settle(editor, lambda file=file: open_recipe(editor, file))
+        expect(editor.get_by_role("button", name="Open a recipe")).to_have_attribute("aria-expanded", "false")
+        at_rest(editor)
+        np.testing.assert_array_equal(shown(editor), edited)
+        assert changed_cells(editor) == 5
+
+
+# --- where the focus is
+
+
+def focused(page: Page) -> str:
+    """The name of what has the focus inside the editor."""
+    return page.locator(".canvas").evaluate(
+        "editor => { const found = editor.getRootNode().activeElement;"
+        " return found?.getAttribute('aria-label') ?? found?.textContent ?? ''; }"
+    )
+
+
+def test_keys_go_on_working_after_a_button_that_is_spent_and_a_list_that_is_new(editor):
+    first = shown(editor)
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    second = shown(editor)
+    act_and_settle(editor, editor.get_by_role("button", name="Undo").click)  # and there is nothing left to undo
+    np.testing.assert_array_equal(shown(editor), first)
+    act_and_settle(editor, lambda: editor.keyboard.press("Control+Shift+Z"))
+    np.testing.assert_array_equal(shown(editor), second)
+    act_and_settle(editor, editor.get_by_role("button", name=re.compile("Switch off: Brush")).click)
+    assert focused(editor) == "Switch on: Brush, 5 cells"
+
+
+def test_two_fingers_zoom_and_paint_nothing(browser: Browser, app_url: str):
+    context = browser.new_context(viewport={"width": 1024, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    open_editor(page, app_url)
+    choose(page, 600)
+    before = shown(page)
+    touch = context.new_cdp_session(page)
+
+    def fingers(kind: str, *cells: Cell) -> None:
+        points = [dict(zip(("x", "y"), place(page, cell), strict=True), id=n) for n, cell in enumerate(cells)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def pinch() -> None:
+        fingers("touchStart", (10, 14))  # this much paints, for the moment
+        fingers("touchStart", (10, 14), (10, 18))
+        fingers("touchMove", (10, 12), (10, 20))
+        fingers("touchEnd")
+
+    act_and_settle(page, pinch)
+    assert float(page.locator(".stage .pixels").evaluate("canvas => parseFloat(canvas.style.width)")) > 150
+    expect(history(page)).to_have_count(0)
+    np.testing.assert_array_equal(shown(page), before)
+    context.close()

@@ -154,7 +154,7 @@ const LAYERS = [
 ];
 const OVERLAYS = [
   ["none", "Nothing marked"],
-  ["margin", "Margin: where the grid is fragile"],
+  ["margin", "Margin: fragile cells"],
   ["influence", "Influence of the cell"],
   ["cycle", "Cycle check"],
   ["blend", "Blend of each cell"],
@@ -184,9 +184,9 @@ const MARKUP = `
       <p class="readout" aria-live="polite"></p>
       <button class="quiet" data-act="grid" aria-pressed="false" data-tip="Lines between the cells (G)">${icon("grid_on")}</button>
       <div class="segments zoom" role="group" aria-label="Zoom">
-        <button data-zoom="out" aria-label="Zoom out">−</button>
+        <button data-zoom="out" aria-label="Zoom out" data-tip="Zoom out (−, or the wheel with Ctrl)">−</button>
         <button data-zoom="reset" data-tip="Show the whole picture (0)">Fit</button>
-        <button data-zoom="in" aria-label="Zoom in">+</button>
+        <button data-zoom="in" aria-label="Zoom in" data-tip="Zoom in (+, or the wheel with Ctrl); hold the space bar to drag the picture">+</button>
       </div>
     </div>
     <div class="bench">
@@ -215,7 +215,7 @@ const MARKUP = `
           <header>
             <i class="chosen tile"></i>
             <div><b class="chosen-name"></b><span class="chosen-note"></span></div>
-            <input class="search" type="search" placeholder="Code, or 40-60" aria-label="Search codes by number">
+            <input class="search" type="search" placeholder="Code or 40-60" aria-label="Search codes by number">
           </header>
           <div class="tabs" role="tablist" aria-label="Palette">
             ${PALETTES.map(([name, label, tip]) => `<button role="tab" data-palette="${name}" data-tip="${tip}">${label}</button>`).join("")}
@@ -275,6 +275,7 @@ class Editor {
     this.peeking = false; // the key for the original is held
     this.panning = false; // so is the space bar
     this.dragging = false; // the blend slider is being moved
+    this.complaint = ""; // why the last key or button did nothing, until something else is done
     this.transport = new Transport(() => this.compose());
     this.blend = new BlendControls(holder, (values, dragging) => {
       this.dragging = dragging;
@@ -302,7 +303,9 @@ class Editor {
   // --- messages
 
   compose() {
-    const { history, message } = this;
+    const { message } = this;
+    const complete = this.layers?.content === message.content;
+    const history = complete ? this.history : null; // that of another grid is not for this one
     const state = history?.state;
     const settled = !this.drawing && !this.dragging;
     this.find(".editor").dataset.settled = false;
@@ -311,7 +314,7 @@ class Editor {
     return {
       content: message.content,
       settled,
-      complete: this.layers?.content === message.content,
+      complete,
       grid: state ? toBase64(message.codes > 1 << 16 ? state.indices : Uint16Array.from(state.indices)) : null,
       weights: state?.weights.some((weight) => weight !== UNPAINTED) ? toBase64(state.weights) : null,
       document: state && settled ? JSON.stringify(history) : null,
@@ -339,10 +342,11 @@ class Editor {
 
   receive(message) {
     this.resizes.observe(this.viewport);
-    const changed = this.message?.content !== message.content;
+    const changed = this.layers?.content !== message.content;
     const [answered, entry] = [this.sent, this.sentEntry]; // before an answer lets the next request go
     if (changed) {
       if (this.message?.content.split("-")[0] !== message.content.split("-")[0]) this.atlas = new Atlas(this.root);
+      this.loaded = 0;
       this.transport.answered = this.transport.sequence = Math.max(this.transport.sequence, message.sequence);
       this.transport.waiting = false;
       this.drawing = this.hover = this.selection = this.shown = null;
@@ -356,8 +360,9 @@ class Editor {
     this.habits = message.mode === "inputs" ? habitsOfInputs : habits;
     this.learnTiles(message);
     if (message.original) this.takeLayers(message, changed);
-    else if (this.layers?.content !== message.content) {
-      this.transport.request(); // the pictures were left out, and this editor never had them
+    else if (changed) {
+      Object.assign(this.asked, message.asked);
+      this.transport.request(); // the pictures were left out, and this editor has those of another grid
       return;
     }
     this.takeAnswers(message);
@@ -433,7 +438,7 @@ class Editor {
 
   /** A recipe that was opened becomes one more entry: what was there is one undo away. */
   takeLoaded(message) {
-    if (!message.load || message.load <= this.loaded) return;
+    if (!message.load_indices || message.load <= this.loaded) return;
     this.loaded = message.load;
     const places = Array.from(this.layers.base, (_, place) => place);
     this.history.do({
@@ -467,6 +472,7 @@ class Editor {
   /** Ask for something else than another grid. */
   ask(values) {
     Object.assign(this.asked, values);
+    this.complaint = "";
     this.draw();
     this.transport.request();
   }
@@ -479,10 +485,11 @@ class Editor {
 
   /** The grid has changed: show it at once, and ask for its picture. */
   edited() {
+    this.complaint = "";
     this.drawMarks();
     this.drawHistory();
     this.transport.request();
-    if (!this.drawing) Drafts.keep(this.message.content, this.history);
+    if (!this.drawing) Drafts.keep(this.layers.content, this.history);
     this.offer = null;
     this.find(".offer").hidden = true;
   }
@@ -576,22 +583,25 @@ class Editor {
     if (!drawing || this.pointers.size) return;
     this.drawing = null;
     if (event.type === "pointercancel") this.takeBack(drawing);
-    if (drawing.kind === "stroke") this.edited();
+    else if (drawing.kind === "stroke") this.edited();
     if (drawing.kind === "rectangle") this.endRectangle(drawing);
     if (drawing.kind === "move") this.endMove(drawing);
     this.draw();
   }
 
   beginPinch() {
-    this.takeBack(this.drawing); // the first finger was not meant to paint
+    const { drawing } = this;
     const [one, other] = [...this.pointers.values()];
     this.drawing = { kind: "pinch", one, other, from: this.zoom };
+    this.takeBack(drawing); // the first finger was not meant to paint
     this.draw();
   }
 
   /** Undo what a stroke has drawn so far, if it has changed anything. */
   takeBack(drawing) {
-    if (drawing?.kind === "stroke" && this.history.entries.at(-1)?.id !== drawing.after) this.history.undo();
+    if (drawing?.kind !== "stroke") return;
+    if (this.history.entries.at(-1)?.id !== drawing.after) this.history.takeBack();
+    this.edited();
   }
 
   pinch() {
@@ -673,7 +683,7 @@ class Editor {
 
   copy() {
     if (!this.selection) return;
-    clipboard = { clip: copyClip(this.history.state, this.selection), content: this.message.content };
+    clipboard = { clip: copyClip(this.history.state, this.selection), content: this.layers.content };
     this.draw();
   }
 
@@ -681,7 +691,7 @@ class Editor {
     if (!clipboard) return;
     const { clip } = clipboard;
     if (clip.indices.some((code) => code >= this.message.codes)) {
-      this.say(`The copy has codes that this codebook of ${this.message.codes.toLocaleString("en")} lacks; copy from a picture of this checkpoint.`);
+      this.complaint = `The copy has codes that this codebook of ${this.message.codes.toLocaleString("en")} lacks; copy from a picture of this checkpoint.`;
       return;
     }
     const [row, column] = this.asked.cell ?? (this.selection ? [this.selection.top, this.selection.left] : [0, 0]);
@@ -803,7 +813,7 @@ class Editor {
     if (back) {
       this.history = back;
       this.edited();
-    } else Drafts.forget(this.message.content);
+    } else Drafts.forget(this.layers.content);
     this.draw();
   }
 
@@ -908,7 +918,7 @@ class Editor {
     this.drawMode();
     this.find(".rule").textContent = message.rules[asked.rule];
     this.find(".sentence").textContent = message.sentence;
-    this.find(".advice").textContent = this.marked?.kind === asked.overlay ? this.marked.sentence : "";
+    this.find(".advice").textContent = this.advice();
     this.blend.draw(message.inputs, asked, message.blends);
     this.drawOptions();
     this.drawOffer();
@@ -995,7 +1005,7 @@ class Editor {
     const key = tool === "select" ? `${Boolean(this.selection)} ${Boolean(clipboard)} ${this.message.mode}` : "";
     if (holder.dataset.shown === key) return;
     holder.dataset.shown = key;
-    holder.replaceChildren(...(tool === "select" ? actions : []).map(([action, label, tip]) => {
+    refill(holder, (tool === "select" ? actions : []).map(([action, label, tip]) => {
       const button = textElement("button", label);
       button.className = "quiet";
       button.dataset.tip = tip;
@@ -1014,8 +1024,14 @@ class Editor {
       `An edit of this picture from ${ago(Date.now() - offer.time)} is kept in this browser: ${count} ${count === 1 ? "step" : "steps"}.`;
   }
 
-  say(text) {
-    this.find(".advice").textContent = text;
+  /** What is marked on the grid, or why nothing happened. */
+  advice() {
+    const { overlay } = this.asked;
+    if (this.complaint) return this.complaint;
+    if (overlay !== "blend") return this.marked?.kind === overlay ? this.marked.sentence : "";
+    const painted = this.history.state.weights.some((weight) => weight !== UNPAINTED);
+    return painted ? "Bright cells get all of their embedding, dark ones none; the others are as the slider says."
+      : "No cell has a blend of its own yet: paint one with the blend brush (W).";
   }
 
   drawCursor() {
@@ -1091,7 +1107,7 @@ class Editor {
 
   /** 1 came back, 2 did not, 3 changed without being edited. */
   drawTick(brush, [x, y, side], mark) {
-    brush.strokeStyle = ["", "#35c2b4", "#ff4d38", "rgba(242, 177, 52, 0.65)"][mark];
+    brush.strokeStyle = ["", "#5fd649", "#ff4d38", "rgba(242, 177, 52, 0.65)"][mark];
     brush.lineWidth = mark === 3 ? 1 : Math.max(2, side / 9);
     const inset = brush.lineWidth / 2 + 0.5;
     brush.strokeRect(x + inset, y + inset, side - 2 * inset, side - 2 * inset);
@@ -1189,7 +1205,7 @@ class Editor {
   listSwatches(holder, offered) {
     this.listed = offered;
     const crops = offered.pictures;
-    holder.replaceChildren(...offered.codes.map((code, number) => {
+    refill(holder, offered.codes.map((code, number) => {
       const button = document.createElement("button");
       button.dataset.code = code;
       button.setAttribute("role", "option");
@@ -1255,7 +1271,8 @@ class Editor {
       button.disabled = !history.position || Boolean(this.animation);
       button.classList.toggle("busy", this.animation?.form === form);
     }
-    const { pictures, ids } = albums.get(this.message.content);
+    if (this.root.getRootNode().activeElement?.disabled) this.viewport.focus({ preventScroll: true }); // keys go on working
+    const { pictures, ids } = albums.get(this.layers.content);
     ids.splice(0, ids.length, ...history.entries.map(({ id }) => id));
     const drawn = JSON.stringify([history.position, pictures.size, history.entries.slice(-MOST_LISTED)
       .map(({ id, on, label }) => [id, on, label, pictures.get(id)?.length])]);
@@ -1268,7 +1285,7 @@ class Editor {
     start.className = history.position === 0 ? "now" : "";
     start.tabIndex = 0;
     start.addEventListener("click", () => this.goTo(0));
-    list.replaceChildren(...rows.reverse(), start);
+    refill(list, [...rows.reverse(), start]);
   }
 
   historyRow(entry, number) {
@@ -1291,7 +1308,7 @@ class Editor {
     label.addEventListener("click", () => this.goTo(number + 1));
     const picture = document.createElement("img");
     picture.alt = "";
-    picture.src = albums.get(this.message.content).pictures.get(entry.id) ?? this.sketchOf(entry);
+    picture.src = albums.get(this.layers.content).pictures.get(entry.id) ?? this.sketchOf(entry);
     row.append(picture, label, eye);
     return row;
   }
@@ -1311,7 +1328,7 @@ class Editor {
     const whole = document.createElement("canvas");
     paint(whole, this.decoded);
     small.getContext("2d").drawImage(whole, 0, 0, small.width, small.height);
-    albums.get(this.message.content).pictures.set(entry, small.toDataURL("image/jpeg", 0.8));
+    albums.get(this.layers.content).pictures.set(entry, small.toDataURL("image/jpeg", 0.8));
   }
 
   /** An entry whose picture is not here, after a reload: its cells, in the colour of its code. */
@@ -1328,6 +1345,14 @@ class Editor {
 }
 
 // --- small things ---------------------------------------------------------------------------------------------------
+
+/** New children for a holder; where one of the old had the focus, the one in its place has it. */
+function refill(holder, children) {
+  const focusable = () => [...holder.querySelectorAll("button, [tabindex]")];
+  const place = focusable().indexOf(holder.getRootNode().activeElement);
+  holder.replaceChildren(...children);
+  if (place >= 0) (focusable()[place] ?? focusable().at(-1))?.focus({ preventScroll: true });
+}
 
 const TALLEST = "27rem"; // of the picture
 

@@ -80,6 +80,13 @@ class History {
     return this.goTo(beyond < 0 ? this.entries.length : beyond);
   }
 
+  /** Undo the newest entry, and forget it: it was not meant. */
+  takeBack() {
+    this.goTo(this.position - 1);
+    this.entries.length = this.position;
+    return this.state;
+  }
+
   get canUndo() {
     return this.entries.some(({ on }, number) => on && number < this.position);
   }
