@@ -578,3 +578,19 @@ def test_two_fingers_zoom_and_paint_nothing(browser: Browser, app_url: str):
     expect(history(page)).to_have_count(0)
     np.testing.assert_array_equal(shown(page), before)
     context.close()
+
+
+def test_the_picture_follows_the_cell_cursor_out_of_sight(editor):
+    pixels = editor.locator(".stage .pixels")
+    draw_to(editor, (11, 16))
+    for _ in range(4):
+        press(editor, "+")
+    before = pixels.evaluate("canvas => parseFloat(canvas.style.left)")
+    press(editor, "ArrowRight")
+    assert pixels.evaluate("canvas => parseFloat(canvas.style.left)") == before  # that one is in sight
+    for _ in range(COLUMNS):
+        press(editor, "ArrowRight")
+    assert pixels.evaluate("canvas => parseFloat(canvas.style.left) + parseFloat(canvas.style.width)") == pytest.approx(
+        100, abs=1
+    )  # its right edge is at the viewport's
+    expect(editor.locator(".readout")).to_contain_text(f"column {COLUMNS - 1}")

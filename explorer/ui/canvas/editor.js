@@ -750,7 +750,7 @@ class Editor {
   keyOnGrid(event) {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     const [row, column] = this.asked.cell ?? [Math.floor(this.rows / 2), Math.floor(this.columns / 2)];
-    if (step) this.ask({ cell: [clamp(row + step[0], 0, this.rows - 1), clamp(column + step[1], 0, this.columns - 1)] });
+    if (step) this.goToCell([clamp(row + step[0], 0, this.rows - 1), clamp(column + step[1], 0, this.columns - 1)]);
     else if (event.key === "Enter") this.applyHere([row, column]);
     else if (event.key === " ") this.panning = true;
     else if (event.key === "Escape") this.letGo();
@@ -861,14 +861,27 @@ class Editor {
   zoomBy(which) {
     const { cell } = this.asked;
     let from = this.zoom;
-    if (which === "in" && cell && from.scale === 1) {
-      const { across, down } = this.extent();
-      from = Object.assign(new Zoom(), { x: ((cell[1] + 0.5) / this.columns) * across, y: ((cell[0] + 0.5) / this.rows) * down });
-    }
+    if (which === "in" && cell && from.scale === 1) from = Object.assign(new Zoom(), this.middleOf(cell));
     this.setZoom(which === "reset" ? new Zoom() : from.times(which === "in" ? 1.6 : 1 / 1.6));
   }
 
+  /** Move the cell cursor, and the picture where that would be out of sight. */
+  goToCell(cell) {
+    const { box, side, at } = this.geometry();
+    const [left, top] = at(...cell);
+    const inSight = left >= 0 && top >= 0 && left + side <= box.width && top + side <= box.height;
+    const { x, y } = this.middleOf(cell);
+    if (!inSight) this.zoom = new Zoom(this.zoom.scale, x, y);
+    this.ask({ cell });
+  }
+
   // --- places
+
+  /** Where in the picture a cell's middle is: x and y in 0…1. */
+  middleOf([row, column]) {
+    const { across, down } = this.extent();
+    return { x: ((column + 0.5) / this.columns) * across, y: ((row + 0.5) / this.rows) * down };
+  }
 
   box() {
     return this.viewport.getBoundingClientRect();
@@ -1242,12 +1255,16 @@ class Editor {
     [element.width, element.height] = [side, side * 0.66];
     const brush = element.getContext("2d");
     const { points, colours } = this.map;
-    const radius = (points.length > 20000 ? 1 : 2.2) * ratio;
+    const many = points.length > 20000;
+    const radius = (many ? 1 : 2.2) * ratio;
+    brush.strokeStyle = "rgb(128 128 128 / 60%)"; // black codes on a dark page, white ones on a light one
+    brush.lineWidth = ratio / 2;
     for (let i = 0; i < points.length / 2; i += 1) {
       brush.fillStyle = `rgb(${colours[3 * i]} ${colours[3 * i + 1]} ${colours[3 * i + 2]})`;
       brush.beginPath();
       brush.arc((points[2 * i] / 65535) * element.width, (points[2 * i + 1] / 65535) * element.height, radius, 0, 7);
       brush.fill();
+      if (!many) brush.stroke();
     }
     const { place } = this.palette;
     if (!place) return;
