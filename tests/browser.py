@@ -18,11 +18,16 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
+from explorer.pictures import Picture, open_picture
+from explorer.samples import SAMPLES
+
 ROOT = Path(__file__).parents[1]
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+Cell = tuple[int, int]  # row, column
+ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first
 
 
@@ -93,3 +98,45 @@ def act_and_settle(page: Page, action: Callable[[], object]) -> None:
 def at_rest(page: Page) -> None:
     """The server has run the page to its end: what a click asks for now is not replaced under it."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+
+
+# --- the editor, with the first sample in it
+
+
+def sample() -> Picture:
+    return open_picture(SAMPLES[0].read(), SAMPLES[0].file, working_size=256)
+
+
+def shown(page: Page) -> np.ndarray:
+    return pixels_of(page.locator(".stage .pixels"))
+
+
+def place(page: Page, cell: Cell) -> tuple[float, float]:
+    """Where the middle of a cell is on the screen, as long as nothing is zoomed."""
+    box = page.locator(".stage .viewport").bounding_box()
+    return (
+        box["x"] + (cell[1] + 0.5) * STRIDE / 256 * box["width"],
+        box["y"] + (cell[0] + 0.5) * STRIDE / 170 * box["height"],
+    )
+
+
+def draw(page: Page, *cells: Cell) -> None:
+    """Press on the first cell, drag over the others, let go."""
+    page.mouse.move(*place(page, cells[0]))
+    page.mouse.down()
+    for cell in cells[1:]:
+        page.mouse.move(*place(page, cell), steps=3)
+    page.mouse.up()
+
+
+def stroke(page: Page, *cells: Cell) -> None:
+    act_and_settle(page, lambda: draw(page, *cells))
+
+
+def figure(page: Page, label: str) -> str:
+    return page.locator(".figures dl > div", has_text=label).locator("dd").inner_text()
+
+
+def assert_same(one: np.ndarray, other: np.ndarray) -> None:
+    """Equal, but for a last bit that another process rounds another way."""
+    assert np.abs(one.astype(int) - other).max() <= 1

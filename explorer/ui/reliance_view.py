@@ -205,11 +205,12 @@ def show_pictures(page: Page, subject: Subject, result: Reliance, picture: Pictu
         "embedding": (to_png(picture.pixels), "The original"),
     }
     for name in list(INPUTS)[: page.inputs]:
+        st.html(f"<p class='label'>{INPUTS[name].capitalize()} replaced, and what that costs</p>")
         with st.container(horizontal=True, key=f"behind-{name}"):
             show_small(*leading[name])
             for effect, png in zip(result.effects, drawn, strict=True):
                 if effect.ablation.input == name:
-                    show_small(png, f"{INPUTS[name].capitalize()} {effect.ablation.label}: {-effect.drop:+.1f} dB")
+                    show_small(png, f"{effect.ablation.label.capitalize()}: {-effect.drop:+.1f} dB")
 
 
 def show_small(png: bytes, caption: str) -> None:
