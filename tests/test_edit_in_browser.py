@@ -528,6 +528,7 @@ def test_recipes_of_two_grids_are_opened_one_after_the_other(editor, tmp_path):
         at_rest(editor)
         np.testing.assert_array_equal(shown(editor), edited)
         assert changed_cells(editor) == 5
+        expect(history(editor).first).to_contain_text("Set, ")  # the browser has it, too
 
 
 # --- where the focus is
