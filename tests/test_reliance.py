@@ -390,6 +390,22 @@ def test_a_set_that_was_stopped_has_what_was_done() -> None:
         assert not part.finished
 
 
+def test_a_set_says_what_its_images_were_measured_with_even_when_it_was_stopped() -> None:
+    """From the result alone each picture behind a figure can be made again."""
+    model = toy_model()
+    for last in (999, 42):  # 42: after the second of three that can be read
+        result = reliance.measure_set(
+            model, toy_set(4, broken=(1,)), working_size=64, report=lambda done, _, last=last: done < last
+        )
+        assert result is not None
+        assert result.names == (("0", "2", "3") if last == 999 else ("0", "2"))
+        for name, partner, seed, single in zip(result.names, result.partners, result.seeds, result.single, strict=True):
+            pixels, other = (toy_pixels(20 + 4 * (int(one) % 2), 24, seed=int(one)) for one in (name, partner or ""))
+            encoding, second = (model.encode(to_tensor(one)) for one in (pixels, other))
+            subject = Subject(encoding, result.statistics, second, seed=seed)
+            assert reliance.measure(model, subject, pixels) == single
+
+
 def test_a_set_is_left_alone_once_it_was_stopped() -> None:
     for last in (1, 2, 4, 9):
         told: list[int] = []
