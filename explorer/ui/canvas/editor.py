@@ -17,10 +17,11 @@ from explorer.ui.wire import pack, script
 T = TypeVar("T", covariant=True)
 
 _FOLDER = Path(__file__).parent
+_SCRIPTS = ("parts", "tools", "history", "atlas", "drafts", "editor_view", "editor")  # each may use those before it
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
     css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css")),
-    js=script(*(_FOLDER / f"{name}.js" for name in ("parts", "tools", "history", "editor"))),
+    js=script(*(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
 )
 
 

@@ -227,11 +227,16 @@ function accent(element) {
 }
 
 /** A frame that shows on any picture: a line with a dark one on either side. */
-function outline(brush, [x, y, side], colour, width) {
-  brush.lineWidth = width + 2;
+function outlineBox(brush, x, y, width, height, colour, line) {
+  brush.lineWidth = line + 2;
   brush.strokeStyle = "rgba(0, 0, 0, 0.75)";
-  brush.strokeRect(x, y, side, side);
-  brush.lineWidth = width;
+  brush.strokeRect(x, y, width, height);
+  brush.lineWidth = line;
   brush.strokeStyle = colour;
-  brush.strokeRect(x, y, side, side);
+  brush.strokeRect(x, y, width, height);
+}
+
+/** The same around a cell. */
+function outline(brush, [x, y, side], colour, line) {
+  outlineBox(brush, x, y, side, side, colour, line);
 }
