@@ -210,7 +210,8 @@ def show_pictures(page: Page, subject: Subject, result: Reliance, picture: Pictu
 
 def show_small(png: bytes, caption: str) -> None:
     """A picture that opens large."""
-    st.image(png, caption=caption.replace("-", "−"), output_format="PNG", width=SIDE)
+    with st.container(width=SIDE):  # with a width of its own, Streamlit would shrink the file
+        st.image(png, caption=caption.replace("-", "−"), output_format="PNG", width="stretch")
 
 
 def show_map(page: Page, picture: Picture) -> None:
