@@ -453,3 +453,17 @@ def test_a_fresh_draft_is_no_edit(level: float) -> None:
     np.testing.assert_array_equal(edit.indices, nothing.indices)
     np.testing.assert_array_equal(edit.weight, nothing.weight)
     assert edit.rule == nothing.rule
+
+
+@pytest.mark.parametrize("inputs", ["both", "quantized"])
+def test_a_preview_is_nearly_the_decode_and_leaves_no_trace(inputs):
+    model = toy_model(decoder_inputs=inputs)
+    base = model.encode(toy_images(1, 40, 56))
+    live = LiveDecoder(model, base)
+    first, second = unedited(base, weight=1.0), unedited(base, weight=0.4)
+    exact = live.decode(first)
+    preview = live.preview(second)
+    assert preview.dtype == torch.float32
+    assert (preview - LiveDecoder(model, base).decode(second)).abs().max() < 0.05
+    assert torch.equal(live.decode(first), exact)
+    torch.testing.assert_close(live.decode(second), LiveDecoder(model, base).decode(second), atol=1e-6, rtol=0)

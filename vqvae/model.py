@@ -141,3 +141,9 @@ def prepare(model: VQVAE) -> VQVAE:
 def channels_last(model: VQVAE) -> VQVAE:
     """The same model, with its weights laid out as CPU and tensor-core convolutions like them best."""
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def has_fast_bf16() -> bool:
+    """Whether this processor computes in bfloat16 about twice as fast as in float32."""
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    return "AVX512" in capabilities or "AMX" in capabilities

@@ -29,7 +29,7 @@ from vqvae.dataset import read_files
 from vqvae.errors import BadInput, shown
 from vqvae.images import load_image, to_tensor
 from vqvae.metrics import WINDOW, perplexity, psnr, ssim
-from vqvae.model import VQVAE, VQVAEConfig, channels_last
+from vqvae.model import VQVAE, VQVAEConfig, channels_last, has_fast_bf16
 from vqvae.quantizer import CodebookLearner, cells
 
 STATE_FILE = "training.safetensors"  # what --resume needs; not part of the checkpoint
@@ -219,7 +219,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
 
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda" or _has_fast_bf16()):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda" or has_fast_bf16()):
             reconstruction, encoding = self.model(images, weight)
         reconstruction = reconstruction.float()
         commitment = (encoding.embedding - encoding.quantized.detach()).square().mean()
@@ -373,11 +373,6 @@ def read_photos(source: Path, *, under: str) -> list[Image.Image]:
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _has_fast_bf16() -> bool:
-    capabilities = torch.backends.cpu.get_cpu_capability()
-    return "AVX512" in capabilities or "AMX" in capabilities
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

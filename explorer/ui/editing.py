@@ -100,7 +100,8 @@ def open_editing(bench: Workbench, *, key: str, lowest: float = 0.0, highest: fl
         request = None
     sketch = _sketch(bench, request)
     session = _session(bench, request).with_blend_within(lowest, highest)
-    seen = bench.look(sketch.draft, level=session.weight_for(page.inputs), rule=session.rule)
+    settled = request is None or request.settled
+    seen = bench.look(sketch.draft, level=session.weight_for(page.inputs), rule=session.rule, settled=settled)
     return Editing(bench, request, sketch, session, seen)
 
 

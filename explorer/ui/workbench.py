@@ -79,10 +79,14 @@ class Workbench:
             benches.pop(next(iter(benches)))
         return bench
 
-    def look(self, draft: Draft, *, level: float, rule: Any) -> Seen:
-        """Decode a draft; only what changed since the last one is decoded again."""
+    def look(self, draft: Draft, *, level: float, rule: Any, settled: bool = True) -> Seen:
+        """Decode a draft; only what changed since the last one is decoded again.
+
+        While the level is dragged, which changes all cells, a preview has to do.
+        """
         edit = draft.edit(level=level, rule=rule)
-        decoded = self.live.decode(edit)
+        dragged = not settled and self.seen is not None and level != self.seen.level
+        decoded = self.live.preview(edit) if dragged else self.live.decode(edit)
         self.seen = Seen(edit, level, decoded, self._crop(decoded))
         return self.seen
 

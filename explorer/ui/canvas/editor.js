@@ -57,7 +57,9 @@ class Editor extends EditorView {
     this.transport = new Transport(() => this.compose());
     this.blend = new BlendControls(holder, (values, dragging) => {
       this.dragging = dragging;
-      this.ask(values);
+      Object.assign(this.asked, values);
+      this.blend.draw(this.message.inputs, this.asked, this.message.blends); // the rest follows with the answer
+      this.transport.request();
     });
     this.listen();
     this.frame = { width: 0, height: 0 }; // of the viewport, in CSS pixels; to ask for it would lay the page out anew

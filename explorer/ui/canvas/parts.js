@@ -222,9 +222,15 @@ function textElement(tag, text) {
   return element;
 }
 
+/** The theme's accent colour; asked for at most once a second, since to ask for it lays the page out anew. */
 function accent(element) {
-  return getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
+  if (performance.now() - accentAsked > 1000) {
+    accentColour = getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
+    accentAsked = performance.now();
+  }
+  return accentColour;
 }
+let [accentColour, accentAsked] = ["", -Infinity];
 
 /** A frame that shows on any picture: a line with a dark one on either side. */
 function outlineBox(brush, x, y, width, height, colour, line) {
