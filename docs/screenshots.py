@@ -39,6 +39,9 @@ def take_edit(page: Page, url: str) -> None:
     page.wait_for_timeout(2000)
     box = page.locator(".stage .viewport").bounding_box()
     assert box is not None
+    page.locator(".stage .viewport").focus()
+    page.keyboard.press("]")
+    page.keyboard.press("]")
     for code, stroke in ((663, ((0.2, 0.25), (0.42, 0.2), (0.7, 0.3))), (417, ((0.15, 0.8), (0.5, 0.88), (0.8, 0.75)))):
         page.get_by_label("Search codes by number").fill(f"{code}-{code}")
         page.locator(f'.swatches button[data-code="{code}"]').click()

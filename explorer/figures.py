@@ -279,7 +279,7 @@ def reliance_bars(result: Reliance) -> go.Figure:
             orientation="h",
             name=label,
             marker={"color": colour},
-            text=[f"{effect.drop:.1f}" for effect in effects],
+            text=[f"{effect.drop:.1f}".replace("-", "−") for effect in effects],
             customdata=[effect.ablation.meaning for effect in effects],
             hovertemplate="%{customdata}<br>%{x:.2f} dB lost<extra></extra>",
         )
