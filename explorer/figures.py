@@ -280,6 +280,7 @@ def reliance_bars(result: Reliance) -> go.Figure:
             name=label,
             marker={"color": colour},
             text=[f"{effect.drop:.1f}".replace("-", "−") for effect in effects],
+            cliponaxis=False,
             customdata=[effect.ablation.meaning for effect in effects],
             hovertemplate="%{customdata}<br>%{x:.2f} dB lost<extra></extra>",
         )
