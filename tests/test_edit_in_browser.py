@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from explorer import notes
 from explorer import recipe as recipes
 from explorer.edits import LiveDecoder, unedited
+from explorer.folders import user_data_folder
 from explorer.reconstruction import encode_picture
 from tests.browser import (
     COLUMNS,
@@ -280,11 +282,25 @@ def test_an_alternative_is_put_in_where_it_was_shown(editor):
     assert_same(promised, around)
 
 
-def test_a_search_that_makes_no_sense_says_so_and_starred_codes_are_offered(editor):
+def test_a_search_that_makes_no_sense_says_so(editor):
     editor.get_by_label("Search codes by number").fill("nonsense")
     expect(editor.locator(".palette-note")).to_contain_text("names no codes")
+
+
+def test_starred_codes_are_offered(editor):
+    fingerprint = checkpoint.content_hash(CHECKPOINTS / "photos")
+    folder = user_data_folder()
+    before = notes.load(folder, fingerprint)
+    notes.save(folder, fingerprint, notes.Notes())
     editor.locator('[data-palette="starred"]').click()
     expect(editor.locator(".palette-note")).to_contain_text("Star codes on the Codebook page")
+    notes.save(folder, fingerprint, notes.Notes(frozenset({417, 12})))
+    editor.locator('[data-palette="near"]').click()
+    expect(editor.locator(".palette-note")).to_contain_text("Nearest to code")
+    editor.locator('[data-palette="starred"]').click()
+    expect(editor.locator(".swatches button")).to_have_count(2)
+    expect(editor.locator(".swatches button").last).to_have_attribute("title", "Code 417 · starred")
+    notes.save(folder, fingerprint, before)
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,10 @@ def test_the_blend_brush_changes_its_surroundings_and_undo_takes_that_back(input
 def test_the_curve_is_by_psnr_or_ssim_and_the_samples_lie_behind_it_as_a_band(inputs):
     traces = "document.querySelector('.js-plotly-plot')?.data.map(({ name }) => name).join()"
     assert inputs.evaluate(traces) == "this picture,now"
-    expect(inputs.locator(".ytitle")).to_have_text("PSNR, dB")
+    expect(inputs.locator(".ytitle", has_text="PSNR, dB")).to_be_visible()
     choose(inputs, "SSIM")
-    expect(inputs.locator(".ytitle")).to_have_text("SSIM")
+    expect(inputs.locator(".ytitle", has_text="SSIM")).to_be_visible()
+    expect(inputs.locator(".ytitle")).to_have_count(1)  # the first chart has gone
     inputs.get_by_text("Sample photos as a band").click()
     expect(inputs.get_by_text(re.compile("Sample photos: [0-9]+ of 12"))).to_be_visible()
     inputs.wait_for_function(f"{traces} === 'half of the set,median of 12,this picture,now'")
