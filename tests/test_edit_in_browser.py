@@ -477,6 +477,24 @@ def test_an_empty_grid_of_one_code_can_be_painted_on(editor):
     assert (shown(editor) != empty).any()
 
 
+def test_a_recipe_of_random_codes_brings_them_back(editor, tmp_path):
+    editor.get_by_role("button", name=re.compile("Start from")).click()
+    editor.get_by_text("Random codes", exact=True).click()
+    expect(editor.get_by_role("button", name="Start from: random codes")).to_be_visible()
+    editor.keyboard.press("Escape")
+    at_rest(editor)
+    choose(editor, 12)
+    stroke(editor, (4, 4), (9, 12))
+    edited = shown(editor)
+    file = tmp_path / "edit.json"
+    file.write_bytes(download(editor, "Recipe (JSON)"))
+    assert_same(edited, render(file.read_bytes()))
+    act_and_settle(editor, editor.get_by_role("button", name="Start over").click)
+    assert (shown(editor) != edited).any()
+    act_and_settle(editor, lambda: open_recipe(editor, file))
+    np.testing.assert_array_equal(shown(editor), edited)
+
+
 def test_two_pictures_can_be_mixed(editor):
     editor.get_by_role("button", name=re.compile("Start from")).click()
     editor.get_by_text("Two pictures", exact=True).click()

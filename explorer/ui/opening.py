@@ -39,7 +39,10 @@ def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
     recipe: Recipe | None = st.session_state.pop(PENDING, None)
     if recipe is None:
         return sketch
-    edit = recipes.edit_of(recipe, bench.base, codes=len(bench.page.tokenizer.codebook))
+    tokenizer, base = bench.page.tokenizer, bench.base
+    if recipe.start.kind == "random":  # it says what was drawn: another usage would draw otherwise from the same seed
+        base = recipes.base_of(tokenizer, recipe, [bench.picture])
+    edit = recipes.edit_of(recipe, base, codes=len(tokenizer.codebook))
     session = store.read()
     level = min(1.0, max(0.0, recipe.level))
     store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.page.inputs))
