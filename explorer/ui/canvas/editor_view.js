@@ -185,7 +185,7 @@ class EditorView {
     drawFigures(this.find(".figures"), message.figures);
     const { across, down } = layer === "codes" ? this.extent() : { across: 1, down: 1 };
     this.zoom.place(this.find(".pixels"), across, down);
-    this.drawPalette();
+    if (message.mode !== "inputs") this.drawPalette();
     this.drawHistory();
     this.drawCursor();
     this.drawMarks();
