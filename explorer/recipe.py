@@ -123,12 +123,6 @@ def _needed(start: Start) -> dict[str, Any]:
 # --- rebuilding
 
 
-def check(recipe: Recipe, *, checkpoint_hash: str, picture: Picture) -> None:
-    """Raises BadInput when the recipe was made with another checkpoint, or another picture."""
-    check_checkpoint(recipe, checkpoint_hash)
-    _find_picture(recipe, [picture])
-
-
 def check_checkpoint(recipe: Recipe, checkpoint_hash: str) -> None:
     """Raises BadInput when the recipe was made with another checkpoint."""
     if checkpoint_hash != recipe.checkpoint_hash:

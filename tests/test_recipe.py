@@ -20,7 +20,7 @@ from explorer.recipe import (
     Recipe,
     as_python,
     base_of,
-    check,
+    check_checkpoint,
     edit_of,
     find_checkpoint,
     parse,
@@ -219,13 +219,14 @@ def test_the_largest_grid_that_the_app_has_fits_well_into_a_recipe() -> None:
 def test_another_checkpoint_or_picture_is_refused_by_name() -> None:
     session = Session.new()
     recipe = session.recipe(unedited(session.base), level=0.0)
-    check(recipe, checkpoint_hash=HASH, picture=session.picture)
+    check_checkpoint(recipe, HASH)
+    base_of(session.model, recipe, [session.picture])
     with pytest.raises(BadInput) as refusal:
-        check(recipe, checkpoint_hash=HASH[::-1], picture=session.picture)
+        check_checkpoint(recipe, HASH[::-1])
     assert "'toy'" in assert_one_sentence(refusal)
     assert HASH[:12] in str(refusal.value)
     with pytest.raises(BadInput) as refusal:
-        check(recipe, checkpoint_hash=HASH, picture=session.second)
+        base_of(session.model, recipe, [session.second])
     assert "45 × 30 px" in assert_one_sentence(refusal)
     assert session.picture.key[:12] in str(refusal.value)
     with pytest.raises(BadInput, match="another picture"):

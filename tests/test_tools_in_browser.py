@@ -497,7 +497,7 @@ LABELS: list[tuple[Json, str]] = [
     ({"tool": "move", "from": RECTANGLE, "row": 1, "column": -1, "code": 1}, "Move, 3 × 2 cells"),
     ({"tool": "set", "places": [1, 2], "indices": [0, 5], "weights": None}, "Set, 2 cells"),
     ({"tool": "set", "places": [1, 2], "indices": [0, 5], "weights": [-50, UNPAINTED]}, "Set, 2 cells"),
-    ({"tool": "clear"}, "Clear"),
+    ({"tool": "clear"}, "Start over"),
 ]
 NOT_PLACES = [None, 3, "01", {}, [12], [-1], [0.5], ["1"], [None], [True], [[1]], [0] * 13]
 NOT_WHOLE = [None, "1", 0.5, True, [1], {}]
@@ -783,7 +783,7 @@ def test_to_clear_is_an_entry_that_can_be_undone(tools) -> None:
           history.clear();
           const cleared = sameState(history.state, history.initial) && history.entries.length === length + 1;
           history.clear();
-          const once = history.entries.length === length + 1 && history.entries.at(-1).label === "Clear";
+          const once = history.entries.length === length + 1 && history.entries.at(-1).label === "Start over";
           history.undo();
           return [cleared, once, state() === before];
         }""",

@@ -40,16 +40,12 @@ class Editing:
     sketch: Sketch
     session: Session
     seen: Seen
+    settled: bool  # nothing is being drawn or dragged
 
     @property
     def level(self) -> float:
         """The blend where none was painted."""
         return self.seen.level
-
-    @property
-    def settled(self) -> bool:
-        """Nothing is being drawn or dragged."""
-        return self.request is None or self.request.settled
 
     @property
     def code(self) -> int:
@@ -102,7 +98,7 @@ def open_editing(bench: Workbench, *, key: str, lowest: float = 0.0, highest: fl
     session = _session(bench, request).with_blend_within(lowest, highest)
     settled = request is None or request.settled
     seen = bench.look(sketch.draft, level=session.weight_for(page.inputs), rule=session.rule, settled=settled)
-    return Editing(bench, request, sketch, session, seen)
+    return Editing(bench, request, sketch, session, seen, settled)
 
 
 def show(

@@ -89,7 +89,7 @@ const TOOLS = {
   },
   clear: {
     fields: {},
-    label: () => "Clear",
+    label: () => "Start over",
     draw: (next, operation, { rows, columns }, { base, initial }) => {
       const { indices, weights } = initial ?? freshState(base, rows, columns);
       next.indices.set(indices);
