@@ -1,4 +1,4 @@
-"""A checkpoint is a folder: config.json and model.safetensors. Find, check, load and save it.
+"""A checkpoint is a folder: config.json and weights in the safetensors format. Find, check, load and save it.
 
 Nothing is unpickled, and nothing is built before its size is known to be sane.
 """
@@ -6,9 +6,10 @@ Nothing is unpickled, and nothing is built before its size is known to be sane.
 import hashlib
 import json
 import os
+import stat
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ from safetensors import SafetensorError, deserialize, safe_open
 from torch import Tensor
 
 from vqvae.errors import BadInput, shown
-from vqvae.model import VQVAE, VQVAEConfig, prepare
-from vqvae.tokenizer import Tokenizer
+from vqvae.families import SCHEMA_VERSION, Family, family_of
+from vqvae.model import FAMILY, VQVAE
+from vqvae.tokenizer import Spec, TokenizerModule, prepare
 
-SCHEMA_VERSION = 1
-FAMILY = "vqvae-two-input"
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+CONFIG_FILE = "config.json"
+WEIGHTS_FILES = ("model.safetensors",)
 MOST_PARAMETERS = 500_000_000
 _MOST_CONFIG_BYTES = 1 << 20
-_MISSING_WEIGHTS = f"The file {WEIGHTS_FILE} is missing or unreadable; put it beside {CONFIG_FILE}."
-_DAMAGED_WEIGHTS = f"The file {WEIGHTS_FILE} is cut off or not in the safetensors format; copy it again."
+_FLOATS = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CheckpointInfo:
 
     name: str
     folder: Path
-    config: VQVAEConfig
+    spec: Spec
     summary: str  # one line, from config.json
     parameters: int
 
@@ -51,64 +51,69 @@ class BrokenCheckpoint:
 
 
 def find(root: Path) -> list[CheckpointInfo | BrokenCheckpoint]:
-    """Every folder directly below `root` that holds a config.json or a model.safetensors, sorted by name."""
+    """Every folder directly below `root` that holds a config.json or weights, sorted by name."""
     if not root.is_dir():
         return []
-    folders = (f for f in sorted(root.iterdir()) if (f / CONFIG_FILE).exists() or (f / WEIGHTS_FILE).exists())
-    return [_describe(folder) for folder in folders]
+    ours = (CONFIG_FILE, *WEIGHTS_FILES)
+    return [_describe(folder) for folder in sorted(root.iterdir()) if any((folder / name).exists() for name in ours)]
 
 
 def _describe(folder: Path) -> CheckpointInfo | BrokenCheckpoint:
     try:
         settings = read_config(folder)
-        config = model_config(settings)
-        expected = _expected_tensors(config)
-        _check_table(_read_table(folder / WEIGHTS_FILE), expected)
+        family = family_of(settings)
+        skeleton = _skeleton(family, settings)
+        expected = _shapes(skeleton)
+        _check_table(_renamed(family, _read_table(folder / family.WEIGHTS_FILE)), expected)
     except BadInput as refusal:
         return BrokenCheckpoint(folder.name, folder, str(refusal))
     summary = " ".join(str(settings.get("summary", "")).split())[:200]
     parameters = sum(shape.numel() for shape in expected.values())
-    return CheckpointInfo(folder.name, folder, config, summary, parameters)
+    return CheckpointInfo(folder.name, folder, skeleton.spec, summary, parameters)
 
 
-def load(folder: Path) -> Tokenizer:
+def load(folder: Path) -> TokenizerModule:
     """The tokenizer in a folder, ready to serve; raises BadInput with one sentence that names the first thing wrong."""
     settings = read_config(folder)
-    weights = folder / WEIGHTS_FILE
-    try:
-        data = weights.read_bytes()
-    except OSError:
-        raise BadInput(_MISSING_WEIGHTS) from None
-    return load_model(data, settings)
+    return load_model(_read_weights(folder / family_of(settings).WEIGHTS_FILE), settings)
 
 
-def load_model(data: bytes, config: dict[str, Any]) -> VQVAE:
-    """The bytes of a model.safetensors and the content of its config.json -> model, ready to serve.
+def load_model(data: bytes, settings: dict[str, Any]) -> TokenizerModule:
+    """The bytes of a weights file and the content of its config.json -> model, ready to serve.
 
     Checks every name, shape and dtype, and that all weights are finite. Raises BadInput otherwise.
     """
-    settings = model_config(config)
-    expected = _expected_tensors(settings)
-    tensors = _checked_tensors(data, expected)
-    model = VQVAE(settings)
-    model.load_state_dict(tensors)
+    family = family_of(settings)
+    model = _skeleton(family, settings)
+    tensors = _checked_tensors(data, family, _shapes(model))
+    model.load_state_dict(tensors, assign=True)
     return prepare(model)
 
 
 def save(folder: Path, model: VQVAE, about: dict[str, Any]) -> None:
     """Write a checkpoint; each file appears whole or not at all. `about` is kept in config.json beside the settings."""
+    write(folder, {"family": FAMILY, "model": model.config.to_dict(), **about}, model.state_dict())
+
+
+def write(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Write config.json, with the schema's version, and model.safetensors; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"schema_version": SCHEMA_VERSION, "family": FAMILY, "model": model.config.to_dict(), **about}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
-    write_atomically(folder / CONFIG_FILE, (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / WEIGHTS_FILES[0], safetensors.torch.save(tensors))
+    write_atomically(folder / CONFIG_FILE, text.encode())
+
+
+def weights_file(folder: Path) -> Path:
+    """The file that holds a checkpoint's weights, whatever is wrong with its config."""
+    return next((folder / name for name in WEIGHTS_FILES if (folder / name).exists()), folder / WEIGHTS_FILES[0])
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over config.json and model.safetensors, in hex: the same for the same model, wherever it lies."""
+    """SHA-256 over config.json and the weights, in hex: the same for the same model, wherever it lies."""
     digest = hashlib.sha256()
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        with (folder / name).open("rb") as file:
+    for path in (folder / CONFIG_FILE, weights_file(folder)):
+        with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
@@ -134,7 +139,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         with (folder / CONFIG_FILE).open("rb") as file:
             data = file.read(_MOST_CONFIG_BYTES + 1)
     except OSError:
-        raise BadInput(f"The file {CONFIG_FILE} is missing or unreadable; put it beside {WEIGHTS_FILE}.") from None
+        raise BadInput(f"The file {CONFIG_FILE} is missing or unreadable; put it beside the weights.") from None
     if len(data) > _MOST_CONFIG_BYTES:
         raise BadInput(f"The file {CONFIG_FILE} is over 1 MiB; it should hold a few settings.")
     try:
@@ -146,55 +151,60 @@ def read_config(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def model_config(settings: dict[str, Any]) -> VQVAEConfig:
-    """The checked model settings of a config.json's content; raises BadInput at the first fault."""
-    if not isinstance(settings, dict):
-        raise BadInput("The config has to be a JSON object.")
-    version, family = settings.get("schema_version"), settings.get("family")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise BadInput(
-            f"The config's schema_version is {shown(version)}, and this app reads {SCHEMA_VERSION}; convert it."
-        )
-    if family != FAMILY:
-        raise BadInput(f"The config's family is {shown(family)}, and this app reads {FAMILY!r}.")
-    if not isinstance(settings.get("model"), dict):
-        raise BadInput('The config lacks the object "model" with the model\'s settings; add it.')
-    config = VQVAEConfig.from_dict(settings["model"])
-    if (parameters := _most_parameters(config)) > MOST_PARAMETERS:
+def _skeleton(family: Family, settings: Mapping[str, Any]) -> TokenizerModule:
+    """The model without its weights: shapes only, no memory."""
+    with torch.device("meta"):
+        model = family.build(settings)
+    if (parameters := sum(tensor.numel() for tensor in model.state_dict().values())) > MOST_PARAMETERS:
         raise BadInput(
             f"The config describes a model of {parameters:,} parameters; at most {MOST_PARAMETERS:,} are read."
         )
-    return config
+    return model
 
 
-def _most_parameters(config: VQVAEConfig) -> int:
-    """An upper bound by arithmetic alone, before anything is built."""
-    widths = (3, *config.channels)
-    blocks = sum(
-        2 * depth * 10 * width * (width + 1) for width, depth in zip(config.channels, config.blocks, strict=True)
-    )
-    steps = sum(2 * 9 * 4 * before * after for before, after in pairwise(widths))
-    return blocks + steps + config.embedding_dim * (config.codes + 3 * widths[-1])
-
-
-def _expected_tensors(config: VQVAEConfig) -> dict[str, torch.Size]:
-    with torch.device("meta"):  # shapes only, no memory
-        return {name: tensor.shape for name, tensor in VQVAE(config).state_dict().items()}
+def _shapes(model: TokenizerModule) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
 _Table = dict[str, tuple[list[int], str]]  # name -> shape and dtype of each tensor in a file
 
 
+def _missing(path: Path) -> BadInput:
+    return BadInput(f"The file {path.name} is missing or unreadable; put it beside {CONFIG_FILE}.")
+
+
+def _damaged(name: str) -> BadInput:
+    return BadInput(f"The file {name} is cut off or not in the safetensors format; copy it again.")
+
+
+def _read_weights(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise _missing(path)
+        return path.read_bytes()
+    except OSError:
+        raise _missing(path) from None
+
+
 def _read_table(path: Path) -> _Table:
     """What a weights file says it holds, without reading the weights."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _missing(path)
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return {name: (list(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except FileNotFoundError:
-        raise BadInput(_MISSING_WEIGHTS) from None
+        raise _missing(path) from None
     except (SafetensorError, OSError, ValueError):
-        raise BadInput(_DAMAGED_WEIGHTS) from None
+        raise _damaged(path.name) from None
+
+
+def _renamed(family: Family, found: _Table) -> _Table:
+    renamed = {family.renamed(name): entry for name, entry in found.items()}
+    if len(renamed) < len(found):
+        raise BadInput("The weights hold one tensor under two names; save them again.")
+    return renamed
 
 
 def _check_table(found: _Table, expected: dict[str, torch.Size]) -> None:
@@ -212,17 +222,18 @@ def _check_table(found: _Table, expected: dict[str, torch.Size]) -> None:
             raise BadInput(
                 f"The tensor {name!r} has shape {shown(shape)} and the config calls for {wanted}; correct one."
             )
-        if dtype != "F32":
+        if dtype not in _FLOATS:
             raise BadInput(f"The tensor {name!r} is of type {dtype} and has to be F32; save it as float32.")
 
 
-def _checked_tensors(data: bytes, expected: dict[str, torch.Size]) -> dict[str, Tensor]:
+def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size]) -> dict[str, Tensor]:
     try:
         entries = deserialize(data)
-        _check_table({name: (list(entry["shape"]), entry["dtype"]) for name, entry in entries}, expected)
-        tensors = safetensors.torch.load(data)
+        table = {name: (list(entry["shape"]), entry["dtype"]) for name, entry in entries}
+        _check_table(_renamed(family, table), expected)
+        tensors = {family.renamed(name): tensor.float() for name, tensor in safetensors.torch.load(data).items()}
     except SafetensorError:
-        raise BadInput(_DAMAGED_WEIGHTS) from None
+        raise _damaged(family.WEIGHTS_FILE) from None
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise BadInput(f"The tensor {name!r} has values that are not finite; train or save the model again.")

@@ -60,7 +60,7 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *, short_side: int) -> Evaluation:
     """Measure a tokenizer on image files, each shrunk to a short side of `short_side` pixels when it is larger."""
-    codes = len(tokenizer.codebook)
+    codes = tokenizer.spec.grid.codes
     counts = torch.zeros(codes, dtype=torch.int64)
     quality: dict[str, list[Quality]] = {}
     encode_s, decode_s, bits_per_pixel, fits = [], [], [], []
@@ -73,13 +73,13 @@ def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *
         started = time.perf_counter()
         encoding = tokenizer.encode(pixels)
         encode_s.append(time.perf_counter() - started)
-        counts += torch.bincount(encoding.indices.flatten(), minlength=codes)
+        counts += torch.bincount(encoding.grid.flatten(), minlength=codes)
         started = time.perf_counter()
         off = _decode(tokenizer, encoding.quantized, encoding.quantized, like=pixels)
         decode_s.append(time.perf_counter() - started)
 
         shuffled = _shuffled(tokenizer, encoding, generator)
-        rows, columns = encoding.indices.shape[-2:]
+        rows, columns = encoding.grid.shape[-2:]
         size = bits(rows, columns, codes)
         jpeg = jpeg_of_size(photo, size / 8)
         fits.append(len(jpeg) <= size / 8)
@@ -121,9 +121,9 @@ def _decode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, like:
 
 def _shuffled(tokenizer: Tokenizer, encoding: Encoding, generator: torch.Generator) -> Tensor:
     """The same codes in a random order of cells, quantized [B, D, h, w]."""
-    indices = encoding.indices
+    indices = encoding.grid
     order = torch.randperm(indices[0].numel(), generator=generator)
-    return tokenizer.lookup(indices.flatten(1)[:, order].view_as(indices))
+    return tokenizer.lookup((indices.flatten(1)[:, order].view_as(indices),))
 
 
 def table(result: Evaluation) -> str:

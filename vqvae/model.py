@@ -4,15 +4,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vqvae.decoder import Decoder
 from vqvae.encoder import Encoder
 from vqvae.errors import BadInput, shown
 from vqvae.images import pad_to_multiple
 from vqvae.quantizer import VectorQuantizer
-from vqvae.tokenizer import Encoding
+from vqvae.tokenizer import Encoding, Level, Sizes, Spec, TokenizerModule
 
+FAMILY = "vqvae-two-input"  # what config.json calls it
 DecoderInputs = Literal["both", "quantized"]
 
 
@@ -81,39 +82,38 @@ def _whole_numbers(settings: dict[str, Any], name: str, lower: int, upper: int) 
     return tuple(_whole_number(name, value, lower, upper) for value in values)
 
 
-class VQVAE(nn.Module):
+class VQVAE(TokenizerModule):
     """A VQ-VAE (van den Oord et al. 2017) whose decoder has two inputs, quantized and embedding; a `Tokenizer`."""
 
     def __init__(self, config: VQVAEConfig) -> None:
         super().__init__()
         self.config = config
         channels, blocks, dim = config.channels, config.blocks, config.embedding_dim
-        inputs = 2 if config.decoder_inputs == "both" else 1
+        inputs: Literal[1, 2] = 2 if config.decoder_inputs == "both" else 1
         self.encoder = Encoder(channels=channels, blocks=blocks, embedding_dim=dim)
         self.quantizer = VectorQuantizer(config.codes, dim)
         self.decoder = Decoder(channels=channels, blocks=blocks, embedding_dim=dim, inputs=inputs)
+        level = Level("grid", config.codes, dim, "euclidean", config.stride)
+        self.spec = Spec(FAMILY, (level,), self.decoder.reach, inputs, Sizes(config.stride))
 
     @property
     def codebook(self) -> Tensor:
         return self.quantizer.codebook
 
-    @property
-    def stride(self) -> int:
-        return self.config.stride
-
-    @property
-    def reach(self) -> int:
-        return self.decoder.reach
-
     def encode(self, images: Tensor) -> Encoding:
         """[B, 3, H, W] in [0, 1], any H and W -> Encoding; padded by reflection to the next multiple of the stride."""
-        embedding = self.encoder(pad_to_multiple(images, self.stride)).float()
+        embedding = self.encoder(pad_to_multiple(images, self.config.stride)).float()
         indices = self.quantizer.nearest(embedding)
-        return Encoding(embedding=embedding, indices=indices, quantized=self.lookup(indices))
+        return Encoding(indices=(indices,), embedding=embedding, quantized=self.quantizer.lookup(indices))
 
-    def lookup(self, indices: Tensor) -> Tensor:
-        """[B, h, w] int64 in 0…K−1 -> quantized [B, D, h, w]."""
-        return self.quantizer.lookup(indices)
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        """([B, h, w] int64 in 0…K−1,) -> quantized [B, D, h, w]."""
+        (grid,) = indices
+        return self.quantizer.lookup(grid)
+
+    def vectors(self, level: int, codes: Tensor) -> Tensor:
+        """[N] int64 in 0…K−1 -> [N, D]."""
+        return self.codebook[codes.to(self.codebook.device)]
 
     def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
         """[B, D, h, w], and the embedding likewise or None for the codes alone -> [B, 3, h·f, w·f] in [0, 1]."""
@@ -131,16 +131,6 @@ class VQVAE(nn.Module):
         quantized = embedding + (codes - embedding).detach()
         blended = quantized + weight * (embedding - codes)
         return self.decoder(quantized, blended), encoding
-
-
-def prepare(model: VQVAE) -> VQVAE:
-    """Ready to serve: evaluation mode, no gradients, and the memory layout in which CPU convolutions run fastest."""
-    return channels_last(model).eval().requires_grad_(False)
-
-
-def channels_last(model: VQVAE) -> VQVAE:
-    """The same model, with its weights laid out as CPU and tensor-core convolutions like them best."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def has_fast_bf16() -> bool:

@@ -1,37 +1,10 @@
 """Nearest code, lookup, and how the codebook learns: k-means start, moving averages, restart of dead codes."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-SCORES_PER_CHUNK = 1 << 21  # the score matrix never grows beyond this, whatever the number of vectors
-
-
-@torch.no_grad()
-def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the nearest code of each vector: [N, D], [K, D] -> [N] int64 in 0…K−1; ties go to the lowest index.
-
-    argmin ‖v − e‖² = argmax (v·e − ½‖e‖²): the product starts from −½‖e‖² in place of zero, so that a chunk costs one
-    matrix product in float32 (lower precision changes indices) and one argmax; on the CPU NumPy's is the fast one.
-    """
-    vectors, codebook = vectors.float(), codebook.float()
-    offsets = -0.5 * codebook.square().sum(1)
-    chunk = max(1, SCORES_PER_CHUNK // len(codebook))
-    indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
-    buffer = vectors.new_empty(min(chunk, len(vectors)), len(codebook))
-    for start in range(0, len(vectors), chunk):
-        part = vectors[start : start + chunk]
-        scores = torch.addmm(offsets, part, codebook.T, out=buffer[: len(part)])
-        if scores.device.type == "cpu":
-            indices[start : start + chunk] = torch.from_numpy(np.argmax(scores.numpy(), axis=1))
-        else:
-            indices[start : start + chunk] = scores.argmax(1)
-    return indices
-
-
-def cells(grid: Tensor) -> Tensor:
-    """[B, D, h, w] -> [B·h·w, D], one row per cell in reading order."""
-    return grid.movedim(1, -1).flatten(0, -2)
+from vqvae.search import nearest
+from vqvae.tokenizer import cells
 
 
 class VectorQuantizer(nn.Module):

@@ -29,8 +29,9 @@ from vqvae.dataset import read_files
 from vqvae.errors import BadInput, shown
 from vqvae.images import load_image, to_tensor
 from vqvae.metrics import WINDOW, perplexity, psnr, ssim
-from vqvae.model import VQVAE, VQVAEConfig, channels_last, has_fast_bf16
-from vqvae.quantizer import CodebookLearner, cells
+from vqvae.model import VQVAE, VQVAEConfig, has_fast_bf16
+from vqvae.quantizer import CodebookLearner
+from vqvae.tokenizer import cells, channels_last
 
 STATE_FILE = "training.safetensors"  # what --resume needs; not part of the checkpoint
 

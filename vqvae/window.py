@@ -75,13 +75,13 @@ def decode_window(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, wi
     """
     rows, columns = quantized.shape[-2:]
     crop = Window(0, 0, rows, columns)
-    if tokenizer.reach is not None:
-        crop = window.grown(tokenizer.reach, rows=rows, columns=columns)
+    if tokenizer.spec.reach is not None:
+        crop = window.grown(tokenizer.spec.reach, rows=rows, columns=columns)
         crop = crop.at_least(LEAST_SIDE, rows=rows, columns=columns)
     decoded = tokenizer.decode(
         *(crop.of(part).contiguous(memory_format=torch.channels_last) for part in (quantized, embedding))
     )
-    return window.relative_to(crop).of(decoded, scale=tokenizer.stride)
+    return window.relative_to(crop).of(decoded, scale=tokenizer.spec.stride)
 
 
 def redecode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, before: Tensor, changed: Tensor) -> Tensor:
@@ -93,10 +93,10 @@ def redecode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, befo
     if box is None:
         return before
     rows, columns = changed.shape
-    reach = tokenizer.reach
+    reach = tokenizer.spec.reach
     if reach is None or box.grown(2 * reach, rows=rows, columns=columns).cells > WHOLE_FROM * rows * columns:
         return tokenizer.decode(quantized, embedding)
     window = box.grown(reach, rows=rows, columns=columns)
     after = before.clone()
-    window.of(after, scale=tokenizer.stride).copy_(decode_window(tokenizer, quantized, embedding, window))
+    window.of(after, scale=tokenizer.spec.stride).copy_(decode_window(tokenizer, quantized, embedding, window))
     return after

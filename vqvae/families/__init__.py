@@ -1,0 +1,45 @@
+"""Families of tokenizers that a checkpoint folder can hold: one module each, a thin adapter to `Tokenizer`.
+
+A family module offers
+
+    build(settings)     the content of config.json -> a `TokenizerModule`, its weights not yet loaded; raises BadInput
+                        at the first fault. It is called on torch's meta device, too: it must be cheap for whatever a
+                        config says, so every number is checked against a bound before it is used.
+    WEIGHTS_FILE        the name of the file beside config.json that holds the weights, in the safetensors format
+    renamed(name)       a tensor's name in that file -> its name in the module's state_dict
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from vqvae.errors import BadInput, shown
+from vqvae.tokenizer import TokenizerModule
+
+SCHEMA_VERSION = 1
+FAMILIES: dict[str, str] = {  # what config.json calls it -> its module here
+    "vqvae-two-input": "two_input",
+}
+
+
+class Family(Protocol):
+    """What a family's module offers."""
+
+    WEIGHTS_FILE: str
+
+    def build(self, settings: Mapping[str, Any]) -> TokenizerModule: ...
+
+    def renamed(self, name: str) -> str: ...
+
+
+def family_of(settings: Mapping[str, Any]) -> Family:
+    """The family that the content of a config.json names; raises BadInput where it is none of ours."""
+    version, family = settings.get("schema_version"), settings.get("family")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise BadInput(
+            f"The config's schema_version is {shown(version)}, and this app reads {SCHEMA_VERSION}; convert it."
+        )
+    if not isinstance(family, str) or family not in FAMILIES:
+        known = ", ".join(repr(name) for name in FAMILIES)
+        raise BadInput(f"The config's family is {shown(family)}, and this app reads {known}.")
+    return cast(Family, import_module(f"vqvae.families.{FAMILIES[family]}"))

@@ -1,0 +1,182 @@
+"""Which codes are near: the only place that measures codes, for every metric.
+
+Every metric becomes Euclidean distance between *points*, so that nearest codes, runners-up, margins and neighbours
+are one computation:
+
+    euclidean, implicit   v, e                               ‖v − e‖
+    cosine                v / ‖v‖, e / ‖e‖                   ‖v̂ − ê‖² = 2 − 2 cos(v, e)
+    dot                   (v, 0), (e, √(M² − ‖e‖²))          ‖v‖² + M² − 2 v·e        with M the longest code's length
+
+The last is the reduction of Bachrach et al. 2014 (Speeding up the Xbox recommender system): the largest product is the
+smallest distance. All in float32 (lower precision changes indices), in chunks, ties to the lowest index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vqvae.tokenizer import Metric, Tokenizer
+
+SCORES_PER_CHUNK = 1 << 21  # the score matrix never grows beyond this, whatever the number of vectors
+CODES_PER_CHUNK = 1 << 15  # of a codebook that is computed
+_SPARE_CANDIDATES = 4
+
+
+def nearest(vectors: Tensor, codebook: Tensor, metric: Metric = "euclidean") -> Tensor:
+    """Index of the nearest code of each vector: [N, D], [K, D] -> [N] int64 in 0…K−1; ties go to the lowest index."""
+    return Codebook(codebook, metric).nearest(vectors)
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """Codes near some vectors, one or several of each: nearest first."""
+
+    indices: Tensor  # int64 [N] or [N, count]
+    distances: Tensor  # float32, likewise, between points
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """The codes of a level and the metric that compares embeddings with them; nothing in it is written to."""
+
+    vectors: Tensor  # [K, D]
+    metric: Metric = "euclidean"
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, level: int = 0) -> Codebook:
+        """All codes of a level, float32, on the CPU; one that is computed is asked for in chunks."""
+        about = tokenizer.spec.levels[level]
+        parts = [tokenizer.vectors(level, part) for part in torch.arange(about.codes).split(CODES_PER_CHUNK)]
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return cls(whole.detach().float().cpu(), about.metric)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """The codes as float32 [K, D], sharing their memory, read-only."""
+        array = self.vectors.float().numpy()
+        array.flags.writeable = False
+        return array
+
+    @cached_property
+    def code_points(self) -> Tensor:
+        """[K, D] or, for dot products, [K, D + 1]."""
+        codes = self.vectors.float()
+        if self.metric == "cosine":
+            return functional.normalize(codes)
+        if self.metric == "dot":
+            squares = codes.square().sum(1, keepdim=True)
+            return torch.cat([codes, (squares.max() - squares).sqrt()], 1)
+        return codes
+
+    def points(self, vectors: Tensor) -> Tensor:
+        """Embeddings where their distance to `code_points` is what the metric compares: [N, D] -> [N, D or D + 1]."""
+        vectors = vectors.float()
+        if self.metric == "cosine":
+            return functional.normalize(vectors)
+        return functional.pad(vectors, (0, 1)) if self.metric == "dot" else vectors
+
+    @torch.no_grad()
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """Index of the nearest code of each vector [N, D] -> [N] int64; ties go to the lowest index.
+
+        argmin ‖v − e‖² = argmax (v·e − ½‖e‖²): the product starts from −½‖e‖² in place of zero, so that a chunk costs
+        one matrix product and one argmax; on the CPU NumPy's is the fast one.
+        """
+        vectors = functional.normalize(vectors.float()) if self.metric == "cosine" else vectors.float()
+        indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
+        for part, scores in self._scores(vectors):
+            indices[part] = _argmax(scores)
+        return indices
+
+    @torch.no_grad()
+    def runners_up(self, vectors: Tensor, own: Tensor) -> Near:
+        """The nearest code but for the own: [N, D], [N] -> [N] each.
+
+        With K = 1 there is none: the distance is infinite, and the index the own.
+        """
+        if len(self) == 1:
+            return Near(own.clone(), torch.full(own.shape, torch.inf, device=own.device))
+        points = self.points(vectors)
+        indices, distances = torch.empty_like(own), points.new_empty(len(points))
+        for part, scores in self._scores(points[:, : self.vectors.shape[1]]):
+            scores.scatter_(1, own[part, None], -torch.inf)
+            indices[part] = _argmax(scores)
+            distances[part] = (points[part] - self.code_points[indices[part]]).square_().sum(1).sqrt_()
+        return Near(indices, distances)
+
+    def distances(self, vectors: Tensor, codes: Tensor) -> Tensor:
+        """From each vector to the code beside it: [N, D], [N] -> float32 [N]; 0 for equal ones."""
+        return (self.points(vectors) - self.code_points[codes]).square_().sum(1).sqrt_()
+
+    def distances_to(self, vectors: Tensor, code: int) -> Tensor:
+        """From each vector to one code: [N, D] -> float32 [N]."""
+        return (self.points(vectors) - self.code_points[code]).square_().sum(1).sqrt_()
+
+    def distances_from(self, vector: Tensor) -> Tensor:
+        """From one vector to every code: [D] -> float32 [K]."""
+        point = self.points(vector[None])[0]
+        parts = self.code_points.split(CODES_PER_CHUNK)
+        return torch.cat([(part - point).square_().sum(1).sqrt_() for part in parts])
+
+    @torch.no_grad()
+    def neighbours(self, codes: Tensor, count: int, *, report: Callable[[float], None] | None = None) -> Near:
+        """The `count` codes nearest to each of some codes, itself among them: [N] -> [N, count] each."""
+        return self._several(self.code_points[codes], count, report)
+
+    @torch.no_grad()
+    def nearest_several(self, vectors: Tensor, count: int) -> Near:
+        """The `count` nearest codes of each vector: [N, D] -> [N, count] each."""
+        return self._several(self.points(vectors), count, None)
+
+    def _several(self, points: Tensor, count: int, report: Callable[[float], None] | None) -> Near:
+        """Candidates come from one product a chunk; their distances are measured as differences, so 0 stays 0."""
+        codes = self.code_points
+        centre = codes.mean(0)  # the product loses digits to whatever all codes have in common
+        centred = codes - centre
+        offsets = -0.5 * centred.square().sum(1)
+        count = min(count, len(codes))
+        candidates = min(count + _SPARE_CANDIDATES, len(codes))
+        chunk = max(1, SCORES_PER_CHUNK // max(len(codes), candidates * codes.shape[1]))
+        indices = torch.empty(len(points), count, dtype=torch.int64)
+        distances = torch.empty(len(points), count)
+        for start in range(0, len(points), chunk):
+            part = points[start : start + chunk]
+            scores = torch.addmm(offsets, part - centre, centred.T)
+            found = scores.topk(candidates, sorted=False).indices.sort(1).values
+            lengths, order = torch.linalg.vector_norm(part[:, None] - codes[found], dim=2).sort(dim=1, stable=True)
+            indices[start : start + chunk] = found.gather(1, order)[:, :count]
+            distances[start : start + chunk] = lengths[:, :count]
+            if report:
+                report(min(1.0, (start + chunk) / len(points)))
+        return Near(indices, distances)
+
+    @cached_property
+    def _product(self) -> tuple[Tensor, Tensor]:
+        """What scores are made of: offsets [K] and the codes' points, transposed [D, K]."""
+        if self.metric == "dot":  # the last number of a point is worth exactly −½‖e‖²: what is left is the bare product
+            return torch.zeros_like(self.vectors[:, 0], dtype=torch.float32), self.vectors.float().T
+        return -0.5 * self.code_points.square().sum(1), self.code_points.T
+
+    def _scores(self, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield (slice of the rows, scores [n, K]) in chunks; the scores' memory is used again."""
+        offsets, transposed = self._product
+        chunk = max(1, SCORES_PER_CHUNK // len(offsets))
+        buffer = points.new_empty(min(chunk, len(points)), len(offsets))
+        for start in range(0, len(points), chunk):
+            part = slice(start, min(start + chunk, len(points)))
+            yield part, torch.addmm(offsets, points[part], transposed, out=buffer[: part.stop - start])
+
+
+def _argmax(scores: Tensor) -> Tensor:
+    """The column of the largest score in each row; on the CPU by NumPy, which is faster than torch there."""
+    return torch.from_numpy(np.argmax(scores.numpy(), axis=1)) if scores.device.type == "cpu" else scores.argmax(1)
