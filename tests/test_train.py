@@ -80,7 +80,7 @@ def test_a_run_leaves_a_checkpoint_that_loads(photos: Path, settings: Path, tmp_
     about = json.loads((out / "config.json").read_text())
     assert about["training"] == training_settings(TOY) | {"step": 6}
     [found] = checkpoint.find(tmp_path)
-    assert isinstance(found, checkpoint.CheckpointInfo) and found.config == TOY.model
+    assert isinstance(found, checkpoint.CheckpointInfo) and found.spec == model.spec
 
 
 @pytest.mark.parametrize("stop", [0, 1, 3, 5])
