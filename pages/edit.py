@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from explorer.animation import side_by_side
-from explorer.edits import UNPAINTED
-from explorer.recipe import as_python
+from explorer.editing.animation import side_by_side
+from explorer.editing.edits import UNPAINTED
+from explorer.editing.recipe import as_python
 from explorer.ui import editing, opening, store, widgets
 from explorer.ui.editing import Editing, begin, choose_start, open_editing, palette_parts
 from explorer.ui.page import Page, open_page

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from explorer.animation import Form
-from explorer.edits import UNPAINTED, Draft, Rule
+from explorer.editing.animation import Form
+from explorer.editing.edits import UNPAINTED, Draft, Rule
 from explorer.ui.canvas.editor import _fitted
 from explorer.ui.canvas.message import (
     LONGEST_DOCUMENT,

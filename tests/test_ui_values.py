@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from explorer.edits import Draft
-from explorer.starts import Start
+from explorer.editing.edits import Draft
+from explorer.editing.starts import Start
 from explorer.ui.canvas.message import Request
 from explorer.ui.store import MOST_DRAFTS, Session, Sketch, keep_sketch, sketches
 from explorer.ui.widgets import plain

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import blending, figures, manifold
-from explorer.edits import edited_cells, feed
-from explorer.manifold import Measured
-from explorer.pictures import Picture
-from explorer.reconstruction import Figure, Quality, compare, quality_figures
-from explorer.starts import Kind
+from explorer.base.figure import Figure
+from explorer.base.verdict import Verdict
+from explorer.editing.edits import edited_cells, feed
+from explorer.editing.starts import Kind
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import Quality, compare, quality_figures
+from explorer.inputs import blending, charts, manifold
+from explorer.inputs.manifold import Measured
 from explorer.ui import cache, editing, sample_band, store, widgets
-from explorer.ui.canvas.editor import Verdict
 from explorer.ui.editing import Editing, begin, open_editing
 from explorer.ui.page import Page
 from explorer.ui.workbench import Workbench
@@ -71,7 +72,7 @@ def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
     telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
     details = ", ".join(f"{figure.label.lower()} {figure.value}" for figure in shown.values())
-    return Verdict(meter.level, meter.sentence, f"Also measured, as medians over the cells: {details}."), telling
+    return Verdict(meter.grade, meter.sentence, f"Also measured, as medians over the cells: {details}."), telling
 
 
 def with_training(figure: Figure, low: float, high: float) -> Figure:
@@ -121,7 +122,7 @@ def show_curve(page: Page, picture: Picture) -> None:
         st.caption("The picture is too small for SSIM, so this is PSNR.")
         measure = "psnr"
     st.plotly_chart(
-        figures.blend_curve(curve, band, now=session.weight_for(page.inputs), measure=measure or "psnr"),
+        charts.blend_curve(curve, band, now=session.weight_for(page.inputs), measure=measure or "psnr"),
         key="blend-curve",
         config=widgets.PLOT | {"scrollZoom": False},
     )

@@ -11,9 +11,10 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer import figures, projection
-from explorer.folders import cache_folder
-from explorer.projection import Projection, ProjectionSettings
+from explorer.base.folders import cache_folder
+from explorer.codebook import charts, projection
+from explorer.codebook.projection import Projection, ProjectionSettings
+from explorer.codebook.projection_job import start_job
 from explorer.ui import cache, store, tiles, widgets
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page
@@ -41,7 +42,7 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
         tints = cache.colours_of(page.fingerprint, page.tokenizer, sample.codes[None])[0]
         background = (places, [f"rgb({red},{green},{blue})" for red, green, blue in tints.tolist()])
     st.plotly_chart(
-        figures.codebook_map(
+        charts.codebook_map(
             placed.points,
             counts,
             colours=colours,
@@ -131,7 +132,7 @@ def _projection(page: Page, settings: ProjectionSettings) -> Projection:
     stored = projection.load_projection([page.info.folder, cache_folder()], key, codes=len(codebook))
     if stored is not None:
         return stored
-    job = projection.start_job(codebook, settings, cache_folder())
+    job = start_job(codebook, settings, cache_folder())
     if job.projection is not None:  # it could not be kept on disk, and says so
         st.caption(widgets.plain(job.message))
         return job.projection
@@ -142,7 +143,7 @@ def _projection(page: Page, settings: ProjectionSettings) -> Projection:
 def _follow(page: Page, settings: ProjectionSettings) -> None:
     """Progress of the worker; when it is done the page runs again and finds the result."""
     codebook = page.tokenizer.codebook.numpy()
-    job = projection.start_job(codebook, settings, cache_folder())
+    job = start_job(codebook, settings, cache_folder())
     if job.state == "done":
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -156,7 +157,7 @@ def _follow(page: Page, settings: ProjectionSettings) -> None:
             reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
             st.caption(widgets.plain(f"{reason} This is PCA."))
             if st.button("Try again"):
-                projection.start_job(codebook, settings, cache_folder(), again=True)
+                start_job(codebook, settings, cache_folder(), again=True)
                 st.rerun()
 
 

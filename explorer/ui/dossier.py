@@ -5,12 +5,13 @@ import random
 import numpy as np
 import streamlit as st
 
-from explorer import dossier, figures, notes, usage
-from explorer.folders import user_data_folder
-from explorer.notes import Notes
-from explorer.patches import Occurrences
-from explorer.pictures import Picture
-from explorer.reconstruction import Figure
+from explorer.base.figure import Figure
+from explorer.base.folders import user_data_folder
+from explorer.codebook import charts, dossier, geometry, notes
+from explorer.codebook.notes import Notes
+from explorer.images.pictures import Picture
+from explorer.index import usage
+from explorer.index.read import Occurrences
 from explorer.ui import cache, picture_choice, store, tiles, widgets
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page
@@ -183,10 +184,10 @@ def _places(used: UsedSet, code: int) -> None:
     distances = np.asarray(index.distances[index.span(code)], np.float32)
     with left:
         st.html("<p class='label'>Distance of its cells to it</p>")
-        st.plotly_chart(figures.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
+        st.plotly_chart(charts.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
     with right:
         st.html("<p class='label'>Where in the image</p>")
-        st.plotly_chart(figures.position_heat(usage.position_map(index, code)), key="places", config=widgets.PLOT)
+        st.plotly_chart(charts.position_heat(usage.position_map(index, code)), key="places", config=widgets.PLOT)
     images, cells = index.images_with(code)
     listed = ", ".join(f"{index.names[image]} ({count:,})" for image, count in zip(images[:6], cells, strict=False))
     more = " …" if len(images) > 6 else ""
@@ -202,8 +203,8 @@ def _relatives(page: Page, used: UsedSet, code: int) -> None:
     codebook = page.tokenizer.codebook.numpy()
     if len(codebook) < 2:
         return
-    by_distance = usage.nearest_codes(codebook, code, measure="distance")
-    by_cosine = usage.nearest_codes(codebook, code, measure="cosine")
+    by_distance = geometry.nearest_codes(codebook, code, measure="distance")
+    by_cosine = geometry.nearest_codes(codebook, code, measure="cosine")
     for near, title in ((by_distance, "Nearest codes, by distance"), (by_cosine, "Nearest codes, by cosine")):
         _strip(page, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
     around = [

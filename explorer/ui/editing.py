@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from explorer import starts
-from explorer.edits import Draft, LiveDecoder, fresh_draft
-from explorer.pictures import Picture
-from explorer.reconstruction import Figure
-from explorer.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
+from explorer.base.figure import Figure
+from explorer.base.verdict import Verdict
+from explorer.editing import starts
+from explorer.editing.edits import Draft, LiveDecoder, fresh_draft
+from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
+from explorer.images.pictures import Picture
 from explorer.ui import cache, opening, store, widgets
 from explorer.ui.canvas import editor
-from explorer.ui.canvas.editor import Mode, Numbered, Part, Verdict
+from explorer.ui.canvas.editor import Mode, Numbered, Part
 from explorer.ui.canvas.message import EditRequest, PaletteChoice
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles

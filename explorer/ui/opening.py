@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import recipe as recipes
-from explorer.edits import Draft
-from explorer.recipe import Recipe
+from explorer.editing import recipe as recipes
+from explorer.editing.edits import Draft
+from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles

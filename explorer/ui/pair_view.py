@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from explorer import blending
-from explorer.animation import Form, animate
-from explorer.blending import ORDERS, THROUGH, Through
-from explorer.pictures import Picture
-from explorer.reconstruction import compare, decibels
+from explorer.editing.animation import Form, animate
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import compare, decibels
+from explorer.inputs import blending
+from explorer.inputs.blending import ORDERS, THROUGH, Through
 from explorer.ui import cache, flipbook, store, widgets
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from explorer import figures, pictures, reliance
-from explorer.pictures import Picture
-from explorer.reconstruction import Quality, decibels
-from explorer.reliance import INPUTS, THRESHOLDS, Reliance, RelianceMap, SetReliance, Subject, Verdict
-from explorer.sets import ImageSet
+from explorer.images import pictures
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import Quality, decibels
+from explorer.images.sets import ImageSet
+from explorer.inputs import charts, reliance
+from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, RelianceMap, SetReliance, Subject
 from explorer.ui import background, cache, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import Page
@@ -161,13 +162,13 @@ def subject_of_set(page: Page, images: ImageSet, result: SetReliance, number: in
 
 def show_result(result: Reliance, *, where: str, other: str) -> None:
     """The verdict, the bars and the table."""
-    verdict: Verdict = reliance.judge(result)
-    widgets.verdict(verdict.level, f"{verdict.sentence} Measured {where}.")
+    verdict: Diagnosis = reliance.judge(result)
+    widgets.verdict(verdict.grade, f"{verdict.sentence} Measured {where}.")
     st.caption(f"{THRESHOLDS} The other image is {widgets.plain(other)}.")
     with st.container(key="stack_reliance"):
         bars, table = st.columns(2, gap="large")
     with bars:
-        st.plotly_chart(figures.reliance_bars(result), key="reliance-bars", config=widgets.PLOT | {"scrollZoom": False})
+        st.plotly_chart(charts.reliance_bars(result), key="reliance-bars", config=widgets.PLOT | {"scrollZoom": False})
     with table:
         show_table(result)
 
@@ -235,13 +236,11 @@ def show_map(page: Page, picture: Picture) -> None:
         columns = st.columns(3, gap="medium")
     largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))
     with columns[0]:
-        st.plotly_chart(figures.reliance_heat(found.quantized, title="Codes", largest=largest), key="heat-codes")
+        st.plotly_chart(charts.reliance_heat(found.quantized, title="Codes", largest=largest), key="heat-codes")
     if found.embedding is None or found.ratio is None:
         columns[1].info("This decoder has one input, so there is nothing to compare it with.")
         return
     with columns[1]:
-        st.plotly_chart(
-            figures.reliance_heat(found.embedding, title="Embedding", largest=largest), key="heat-embedding"
-        )
+        st.plotly_chart(charts.reliance_heat(found.embedding, title="Embedding", largest=largest), key="heat-embedding")
     with columns[2]:
-        st.plotly_chart(figures.reliance_ratio(found.ratio), key="heat-ratio")
+        st.plotly_chart(charts.reliance_ratio(found.ratio), key="heat-ratio")

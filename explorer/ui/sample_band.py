@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from explorer import blending
-from explorer.blending import Band
+from explorer.inputs import blending
+from explorer.inputs.blending import Band
 from explorer.ui import background, cache
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import Page

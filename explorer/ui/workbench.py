@@ -11,20 +11,23 @@ import numpy as np
 import streamlit as st
 from torch import Tensor
 
-from explorer import animation, notes, palette, probes
-from explorer.edits import Draft, Edit, LiveDecoder, edited_cells, unedited
-from explorer.folders import user_data_folder
-from explorer.palette import Suggestion
-from explorer.pictures import Picture
-from explorer.probes import Margins
-from explorer.recipe import Recipe
-from explorer.reconstruction import Figure, Quality, compare
-from explorer.starts import Start
+from explorer.base.cell import Cell
+from explorer.base.figure import Figure
+from explorer.base.folders import user_data_folder
+from explorer.codebook import notes
+from explorer.editing import animation, palette, probes
+from explorer.editing.edits import Draft, Edit, LiveDecoder, edited_cells, unedited
+from explorer.editing.palette import Suggestion
+from explorer.editing.probes import Margins
+from explorer.editing.recipe import Recipe
+from explorer.editing.starts import Start
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import Quality, compare
 from explorer.ui import cache, image_set, store
 from explorer.ui.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
 from explorer.ui.canvas.message import AnimationRequest, PaletteChoice
 from explorer.ui.page import Page
-from explorer.ui.store import Cell, Overlay
+from explorer.ui.store import Overlay
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer.reconstruction import Figure
+from explorer.base.figure import Figure
 from explorer.ui.canvas.message import Request
 from explorer.ui.store import Session
 from explorer.ui.wire import pack, script

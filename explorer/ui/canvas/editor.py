@@ -8,8 +8,9 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 import streamlit as st
 
-from explorer.edits import RULES
-from explorer.reconstruction import Figure
+from explorer.base.figure import Figure
+from explorer.base.verdict import Verdict
+from explorer.editing.edits import RULES
 from explorer.ui.canvas.message import EditRequest
 from explorer.ui.store import Session, Sketch
 from explorer.ui.wire import pack, script
@@ -97,15 +98,6 @@ class CodesOnly:
     pixels: np.ndarray  # uint8 [H, W, 3]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A judgement with its reason, shown beside the picture."""
-
-    level: str  # good, fair, poor or unsure
-    sentence: str
-    details: str = ""  # shown on hover
-
-
 Mode = Literal["edit", "inputs"]
 Part = Unedited | CodesOnly | Palette | CodeMap | Marks
 
@@ -162,7 +154,7 @@ def show(
             "overlay": session.overlay,
         },
         "rules": RULES,
-        "verdict": [verdict.level, verdict.sentence, verdict.details] if verdict else None,
+        "verdict": [verdict.grade, verdict.sentence, verdict.details] if verdict else None,
         "load": sketch.load,
         "sentence": sentence,
         "figures": [[[figure.label, figure.value, figure.meaning] for figure in group] for group in figures],

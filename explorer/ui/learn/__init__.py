@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from explorer.base.cell import Cell
+from explorer.learn.answers import Answer
+from explorer.learn.steps import Source
+from explorer.learn.tasks import Check, Task
+from explorer.learn.walk import Walk
 from explorer.ui import store
-from explorer.ui.store import Cell, Session
-from explorer.walkthrough import Answer, Check, Source, Task, Walk
+from explorer.ui.store import Session
 from vqvae.images import to_png
 
 _FOLDER = Path(__file__).parent
