@@ -12,8 +12,8 @@ from torch import Tensor
 from explorer.base.figure import Figure
 from explorer.images.reconstruction import EncodedPicture
 from vqvae.images import to_pixels, to_png
-from vqvae.quantizer import cells
-from vqvae.tokenizer import Tokenizer
+from vqvae.search import Codebook
+from vqvae.tokenizer import Tokenizer, cells
 
 CONTEXT = 2  # cells around a patch that are shown with it
 REACH = 5  # cells around the middle that are shown when a code is put into a picture
@@ -34,7 +34,7 @@ class Closeness:
 
     row: np.ndarray
     column: np.ndarray
-    distance: np.ndarray  # Euclidean, between the cell's embedding and the code
+    distance: np.ndarray  # between the cell's embedding and the code, as the metric measures it
     uses: np.ndarray  # bool: the cell has this code
 
 
@@ -62,24 +62,24 @@ def patch_pictures(pictures: Sequence[np.ndarray], places: Sequence[tuple[int, i
 @torch.inference_mode()
 def in_context(tokenizer: Tokenizer, encoded: EncodedPicture, code: int) -> InContext:
     """Put a code into the middle of a picture's grid and decode the codes alone, before and after."""
-    indices = encoded.encoding.indices
+    indices = encoded.encoding.grid
     rows, columns = indices.shape[1:]
     row, column = rows // 2, columns // 2
     edited = indices.clone()
     edited[0, row, column] = code
-    both = to_pixels(tokenizer.decode(tokenizer.lookup(torch.cat([indices, edited]))))
-    stride = tokenizer.stride
+    both = to_pixels(tokenizer.decode(tokenizer.lookup((torch.cat([indices, edited]),))))
+    stride = tokenizer.spec.stride
     down = slice(max(0, row - REACH) * stride, min(rows, row + REACH + 1) * stride)
     across = slice(max(0, column - REACH) * stride, min(columns, column + REACH + 1) * stride)
     return InContext(both[0, down, across], both[1, down, across], int(indices[0, row, column]))
 
 
 @torch.inference_mode()
-def closeness(tokenizer: Tokenizer, encoded: EncodedPicture, code: int, *, most: int) -> Closeness:
+def closeness(codebook: Codebook, encoded: EncodedPicture, code: int, *, most: int) -> Closeness:
     """The cells of a picture that come closest to a code, whether they use it or not."""
     encoding = encoded.encoding
-    difference = encoding.embedding[0] - tokenizer.codebook[code][:, None, None]
-    distance = difference.square().sum(0).sqrt().numpy()
+    rows, columns = encoding.grid.shape[1:]
+    distance = codebook.distances_to(cells(encoding.embedding), code).view(rows, columns).numpy()
     nearest = np.argsort(distance, axis=None, kind="stable")[:most]
     row, column = np.unravel_index(nearest, distance.shape)
     uses = encoded.indices[row, column] == code
@@ -108,7 +108,7 @@ def sample_embeddings(tokenizer: Tokenizer, pictures: Iterable[Tensor], *, image
         if number not in chosen:
             continue
         encoding = tokenizer.encode(image)
-        embedding, indices = cells(encoding.embedding).numpy(), encoding.indices.flatten().numpy()
+        embedding, indices = cells(encoding.embedding).numpy(), encoding.grid.flatten().numpy()
         drawn = random.permutation(len(indices))[:share]
         vectors.append(embedding[drawn])
         codes.append(indices[drawn])

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
-from explorer.index.cells import runners_up
+from vqvae.search import Codebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,15 +16,13 @@ class NearestOthers:
     """Of each code, the nearest other one."""
 
     codes: np.ndarray  # int64 [K]
-    distances: np.ndarray  # float32 [K], Euclidean; infinite where there is no other
+    distances: np.ndarray  # float32 [K]; infinite where there is no other
 
 
-def nearest_others(codebook: np.ndarray) -> NearestOthers:
-    """Of each code of a codebook [K, D], the nearest other one by Euclidean distance; K² · D steps."""
-    vectors = torch.from_numpy(np.ascontiguousarray(codebook, np.float32))
-    vectors = vectors - vectors.mean(0)  # what all codes have in common only costs digits
-    codes, distances = runners_up(vectors, vectors, torch.arange(len(vectors)))
-    return NearestOthers(codes.numpy(), distances.numpy())
+def nearest_others(codebook: Codebook) -> NearestOthers:
+    """Of each code the nearest other one, as the metric measures it; K² · D steps."""
+    found = codebook.nearest_others()
+    return NearestOthers(found.indices.numpy(), found.distances.numpy())
 
 
 @dataclass(frozen=True)
@@ -34,10 +31,10 @@ class NearDuplicate:
 
     code: int  # the lower of the two
     other: int
-    distance: float  # Euclidean
+    distance: float
 
 
-def near_duplicates(codebook: np.ndarray, fraction: float = 0.1) -> list[NearDuplicate]:
+def near_duplicates(codebook: Codebook, fraction: float = 0.1) -> list[NearDuplicate]:
     """Pairs of a code and its nearest other one, closest first, whose distance is at most `fraction` of the median.
 
     The median is that of all codes' distances to their nearest other one. Where more than half of the codes are equal
@@ -60,18 +57,13 @@ class NearCode:
     """A code near another."""
 
     code: int
-    value: float  # Euclidean distance, or cosine in −1…1
+    value: float  # distance as the metric measures it, or cosine in −1…1
 
 
 def nearest_codes(
-    codebook: np.ndarray, code: int, most: int = 8, *, measure: Literal["distance", "cosine"] = "distance"
+    codebook: Codebook, code: int, most: int = 8, *, measure: Literal["distance", "cosine"] = "distance"
 ) -> list[NearCode]:
-    """The other codes nearest to one, by Euclidean distance or by cosine (0 with a code of length 0), nearest first."""
-    vectors = np.asarray(codebook, np.float64)
-    if measure == "distance":
-        values = np.linalg.norm(vectors - vectors[code], axis=1)
-    else:
-        lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(vectors[code])
-        values = vectors @ vectors[code] / np.where(lengths > 0, lengths, 1)
+    """The other codes nearest to one, by the metric's distance or by cosine (0 with a code of length 0), nearest first."""
+    values = codebook.distances_between(code) if measure == "distance" else codebook.cosines(code)
     order = np.argsort(values if measure == "distance" else -values, kind="stable")
     return [NearCode(int(other), float(values[other])) for other in order[order != code][:most]]

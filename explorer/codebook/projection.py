@@ -17,11 +17,10 @@ import numpy as np
 import safetensors.numpy
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
-from vqvae.quantizer import SCORES_PER_CHUNK
+from vqvae.search import Codebook
 
 FORMAT_VERSION = 1  # of the algorithm and of the file: a new number makes every stored projection absent
 SUFFIX = ".projection.safetensors"
@@ -29,7 +28,6 @@ SHIPPED_FILE = f"codebook{SUFFIX}"
 PCA_ROWS = 20_000  # the basis is taken from at most this many codes
 PATCH_CODES = 5  # codes that say where a patch lies
 _ROWS_PER_CHUNK = 1 << 15
-_SPARE_CANDIDATES = 4
 
 Method = Literal["pca", "umap"]
 Metric = Literal["euclidean", "cosine"]
@@ -198,7 +196,7 @@ class _EpochListener:
         pass
 
 
-def embed_patches(codebook: np.ndarray, projection: Projection, vectors: np.ndarray) -> np.ndarray:
+def embed_patches(codebook: Codebook, projection: Projection, vectors: np.ndarray) -> np.ndarray:
     """Places for embeddings, vectors [N, D], in the plane of the codes: float32 [N, 2].
 
     A vector lies at the weighted mean of the points pᵢ of its n = 5 nearest codes,
@@ -209,8 +207,8 @@ def embed_patches(codebook: np.ndarray, projection: Projection, vectors: np.ndar
     nearest five, so p moves without jumps. A vector that equals a code lies exactly on that code's point. With five
     codes or fewer all of them take part and 1 / dₙ₊₁ is 0; six at equal distance weigh the same.
     """
-    codebook = checked_codebook(codebook)
-    neighbours = nearest_codes(vectors, codebook, min(PATCH_CODES + 1, len(codebook)))
+    found = codebook.nearest_several(torch.from_numpy(np.ascontiguousarray(vectors, np.float32)), PATCH_CODES + 1)
+    neighbours = Neighbours(found.indices.numpy(), found.distances.numpy())
     distances, indices = neighbours.distances[:, :PATCH_CODES], neighbours.indices[:, :PATCH_CODES]
     nearest = distances[:, :1]
     on_a_code = nearest == 0
@@ -226,47 +224,14 @@ def embed_patches(codebook: np.ndarray, projection: Projection, vectors: np.ndar
     return np.einsum("nk,nkc->nc", weights, projection.points[indices])
 
 
-def nearest_codes(
-    vectors: np.ndarray, codebook: np.ndarray, count: int, *, report: Callable[[float], None] | None = None
-) -> Neighbours:
-    """The `count` nearest codes of each vector, by Euclidean distance: [N, D], [K, D] -> [N, count].
-
-    Ties go to the lower index. Candidates come from one matrix product a chunk, as in `vqvae.quantizer.nearest`; their
-    distances are then measured as differences, so that a vector's distance to an equal code is exactly 0.
-    """
-    centre = codebook.mean(0)  # the product loses digits to whatever all codes have in common
-    codes = torch.from_numpy(np.ascontiguousarray(codebook - centre, np.float32))
-    candidates = min(count + _SPARE_CANDIDATES, len(codebook))
-    offsets = -0.5 * codes.square().sum(1)
-    chunk = max(1, SCORES_PER_CHUNK // max(len(codes), candidates * codes.shape[1]))
-    indices, distances = np.empty((len(vectors), count), np.int64), np.empty((len(vectors), count), np.float32)
-    originals = torch.from_numpy(np.ascontiguousarray(codebook, np.float32))
-    for start in range(0, len(vectors), chunk):
-        part = np.ascontiguousarray(vectors[start : start + chunk], np.float32)
-        scores = torch.addmm(offsets, torch.from_numpy(np.ascontiguousarray(part - centre, np.float32)), codes.T)
-        found = scores.topk(candidates, sorted=False).indices.sort(1).values
-        found, lengths = _sorted_by_distance(torch.from_numpy(part), originals, found)
-        indices[start : start + chunk], distances[start : start + chunk] = found[:, :count], lengths[:, :count]
-        if report:
-            report(min(1.0, (start + chunk) / len(vectors)))
-    return Neighbours(indices, distances)
-
-
-def _sorted_by_distance(vectors: Tensor, codes: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-    distances = torch.linalg.vector_norm(vectors[:, None] - codes[found], dim=2)
-    distances, order = distances.sort(dim=1, stable=True)
-    return found.gather(1, order), distances
-
-
 def _neighbours(codebook: np.ndarray, settings: ProjectionSettings, report: Callable[[float], None]) -> Neighbours:
     """Each code's nearest codes in the metric of the settings, itself among them."""
-    if settings.metric == "euclidean":
-        return nearest_codes(codebook, codebook, settings.neighbours, report=report)
+    found = Codebook(torch.from_numpy(codebook), settings.metric).neighbours(
+        torch.arange(len(codebook)), settings.neighbours, report=report
+    )
+    distances = found.distances.numpy()
     # 1 − cos(a, b) = ½ ‖a/‖a‖ − b/‖b‖‖². A code of length 0 has no direction and stays where it is, ½ from all others.
-    norms = np.linalg.norm(codebook.astype(np.float64), axis=1, keepdims=True)
-    directions = (codebook / np.where(norms > 0, norms, 1)).astype(np.float32)
-    found = nearest_codes(directions, directions, settings.neighbours, report=report)
-    return Neighbours(found.indices, 0.5 * found.distances**2)
+    return Neighbours(found.indices.numpy(), 0.5 * distances**2 if settings.metric == "cosine" else distances)
 
 
 def _principal_axes(codebook: np.ndarray) -> np.ndarray:

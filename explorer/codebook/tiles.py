@@ -18,13 +18,13 @@ def code_tiles(tokenizer: Tokenizer, codes: np.ndarray | None = None) -> np.ndar
 
     codes: [N] int64, or None for all of them in order.
     """
-    wanted = torch.arange(len(tokenizer.codebook)) if codes is None else torch.tensor(codes, dtype=torch.int64)
-    stride = tokenizer.stride
+    wanted = torch.arange(tokenizer.spec.grid.codes) if codes is None else torch.tensor(codes, dtype=torch.int64)
+    stride = tokenizer.spec.stride
     tiles = np.empty((len(wanted), stride, stride, 3), np.uint8)
     middle = slice(FIELD // 2 * stride, (FIELD // 2 + 1) * stride)
     for start in range(0, len(wanted), CODES_PER_BATCH):
         part = wanted[start : start + CODES_PER_BATCH]
-        field = tokenizer.lookup(part[:, None, None].expand(-1, FIELD, FIELD))
+        field = tokenizer.lookup((part[:, None, None].expand(-1, FIELD, FIELD),))
         tiles[start : start + len(part)] = to_pixels(tokenizer.decode(field)[..., middle, middle])
     return tiles
 

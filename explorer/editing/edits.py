@@ -68,19 +68,19 @@ class Fed:
 
 def unedited(base: Encoding, *, weight: float = 0.0, rule: Rule = "follow") -> Edit:
     """The encoder's own grid, at one blend."""
-    indices = base.indices[0].numpy()
+    indices = base.grid[0].numpy()
     return Edit(indices, np.full(indices.shape, weight, np.float32), rule)
 
 
 def fresh_draft(base: Encoding) -> Draft:
     """Nothing painted yet."""
-    indices = base.indices[0].numpy()
+    indices = base.grid[0].numpy()
     return Draft(indices, np.full(indices.shape, UNPAINTED, np.int16))
 
 
 def edited_cells(base: Encoding, edit: Edit) -> np.ndarray:
     """Which cells have another code than the encoder gave them: [h, w] bool."""
-    return edit.indices != base.indices[0].numpy()
+    return edit.indices != base.grid[0].numpy()
 
 
 def feed(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> Fed:
@@ -89,10 +89,17 @@ def feed(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> Fed:
     At a cell with a new code q in place of q₀, with the embedding z, the second input is lerp(q, z′, blend), where the
     rule says what z′ is: follow q, carry q + (z − q₀), keep z. At all other cells z′ = z.
     """
-    indices = torch.from_numpy(edit.indices)[None]
-    quantized = tokenizer.lookup(indices)
+    return feed_grids(tokenizer, base, torch.from_numpy(edit.indices)[None], edit)
+
+
+def feed_grids(tokenizer: Tokenizer, base: Encoding, grids: Tensor, edit: Edit) -> Fed:
+    """What `feed` gives for the blend and the rule of an edit, with each of some whole grids [N, h, w]: [N, D, h, w].
+
+    A lookup may look at a cell's neighbours, so grids are looked up whole.
+    """
+    quantized = tokenizer.lookup((grids,))
     embedding = base.embedding
-    edited = (indices != base.indices)[:, None]
+    edited = (grids != base.grid)[:, None]
     if edit.rule == "follow":
         embedding = torch.where(edited, quantized, embedding)
     elif edit.rule == "carry":
@@ -107,42 +114,29 @@ class LiveDecoder:
     def __init__(self, tokenizer: Tokenizer, base: Encoding) -> None:
         self.tokenizer = tokenizer
         self.base = base
-        self._edit: Edit | None = None
-        self._fed: Fed
+        self._fed: Fed | None = None
         self._decoded: Tensor
 
     @torch.inference_mode()
     def decode(self, edit: Edit) -> Tensor:
         """[1, 3, h·f, w·f] in [0, 1], equal to decoding the whole edit; not to be written to."""
-        if self._edit is None:
-            fed = feed(self.tokenizer, self.base, edit)
+        fed, before = feed(self.tokenizer, self.base, edit), self._fed
+        if before is None:
             decoded = self.tokenizer.decode(fed.quantized, fed.embedding)
         else:
-            changed = torch.from_numpy(self._changed(self._edit, edit))
-            fed = self._refed(edit, changed)
-            decoded = redecode(self.tokenizer, fed.quantized, fed.embedding, before=self._decoded, changed=changed)
-        self._edit, self._fed, self._decoded = edit, fed, decoded
+            changed = (fed.quantized != before.quantized) | (fed.embedding != before.embedding)
+            decoded = redecode(
+                self.tokenizer, fed.quantized, fed.embedding, before=self._decoded, changed=changed[0].any(0)
+            )
+        self._fed, self._decoded = fed, decoded
         return decoded
 
     @torch.inference_mode()
     def preview(self, edit: Edit) -> Tensor:
-        """The same within 0.02, for while the blend of all cells is dragged: in bfloat16 where that is faster."""
+        """[1, 3, h·f, w·f] in [0, 1], within 0.02 of `decode`, for while the blend of all cells is dragged: in bfloat16
+        where that is faster."""
         if not has_fast_bf16():
             return self.decode(edit)
         fed = feed(self.tokenizer, self.base, edit)
         with torch.autocast("cpu", torch.bfloat16):
             return self.tokenizer.decode(fed.quantized, fed.embedding).float()
-
-    def _changed(self, before: Edit, after: Edit) -> np.ndarray:
-        """The cells that are fed otherwise than before: [h, w] bool."""
-        changed = (before.indices != after.indices) | (before.weight != after.weight)
-        return changed if before.rule == after.rule else changed | edited_cells(self.base, after)
-
-    def _refed(self, edit: Edit, changed: Tensor) -> Fed:
-        """The last inputs with the changed cells fed anew; each cell is fed by itself, so a row of them will do."""
-        base, cells = self.base, changed.numpy()
-        row = Encoding(*(part[..., changed][..., None, :] for part in (base.embedding, base.indices, base.quantized)))
-        fed = feed(self.tokenizer, row, Edit(edit.indices[cells][None], edit.weight[cells][None], edit.rule))
-        quantized, embedding = self._fed.quantized.clone(), self._fed.embedding.clone()
-        quantized[..., changed], embedding[..., changed] = fed.quantized[..., 0, :], fed.embedding[..., 0, :]
-        return Fed(quantized, embedding)

@@ -14,6 +14,7 @@ from explorer.index.read import Index
 from explorer.index.usage import MOST_SAMPLED, counts_of_image
 from vqvae.errors import BadInput, shown
 from vqvae.images import to_pixels
+from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer
 
 MOST_FOUND = 256  # codes that a search lists
@@ -117,13 +118,11 @@ def alternatives_of_map(points: np.ndarray, place: tuple[float, float], most: in
 # --- by cell ----------------------------------------------------------------------------------------------------------
 
 
-def top_candidates(tokenizer: Tokenizer, base: Encoding, cell: Cell, most: int = 24) -> list[Suggestion]:
+def top_candidates(codebook: Codebook, base: Encoding, cell: Cell, most: int = 24) -> list[Suggestion]:
     """The codes nearest to the cell's own embedding, the encoder's ranking: the first is the one that it took."""
-    rows, columns = base.indices.shape[-2:]
+    rows, columns = base.grid.shape[-2:]
     surroundings(cell, 0, rows=rows, columns=columns)
-    vector = base.embedding[0, :, *cell].numpy().astype(np.float64)
-    away = np.linalg.norm(tokenizer.codebook.numpy() - vector, axis=1)
-    return _closest(away, most, "from the cell's embedding")
+    return _closest(codebook.distances_from(base.embedding[0, :, *cell]), most, "from the cell's embedding")
 
 
 def plausible(
@@ -200,7 +199,7 @@ def alternatives(tokenizer: Tokenizer, base: Encoding, edit: Edit, cell: Cell, c
     window = surroundings(cell, CONTEXT, rows=rows, columns=columns)
     decoded = to_pixels(decode_each(tokenizer, base, edit, cell, candidates, around=CONTEXT))
     place = (cell[0] - window.top, cell[1] - window.left)
-    pixels = patch_pictures(list(decoded), [place] * len(decoded), stride=tokenizer.stride)
+    pixels = patch_pictures(list(decoded), [place] * len(decoded), stride=tokenizer.spec.stride)
     return Alternatives(candidates, pixels)
 
 

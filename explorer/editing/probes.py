@@ -12,12 +12,12 @@ from torch import Tensor
 
 from explorer.base.cell import Cell
 from explorer.base.figure import Figure
-from explorer.editing.edits import Edit, edited_cells, feed
+from explorer.editing.edits import Edit, edited_cells, feed_grids
 from explorer.images.reconstruction import decibels
-from explorer.index.cells import runners_up
 from vqvae.errors import BadInput, shown
-from vqvae.quantizer import cells as rows_of
+from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer
+from vqvae.tokenizer import cells as rows_of
 from vqvae.window import Window, decode_window
 
 CELLS_PER_BATCH = 1 << 14  # decoded at once: bounds the memory, also for a decoder whose every cell reaches everywhere
@@ -50,43 +50,21 @@ def decode_each(
     """
     rows, columns = edit.indices.shape
     window = surroundings(cell, around, rows=rows, columns=columns)
-    outside = codes[(codes < 0) | (codes >= len(tokenizer.codebook))]
+    outside = codes[(codes < 0) | (codes >= tokenizer.spec.grid.codes)]
     if len(outside):
-        raise BadInput(f"There is no code {outside[0]:,}; codes run from 0 to {len(tokenizer.codebook) - 1:,}.")
+        raise BadInput(f"There is no code {outside[0]:,}; codes run from 0 to {tokenizer.spec.grid.codes - 1:,}.")
     crop = Window(0, 0, rows, columns)
-    if tokenizer.reach is not None:
-        crop = window.grown(tokenizer.reach, rows=rows, columns=columns)
-    fed = feed(tokenizer, base, edit)
-    put = _feed_one_cell(tokenizer, base, edit, cell, codes)
-    row, column = cell[0] - crop.top, cell[1] - crop.left
-    decoded = []
-    for part in torch.arange(len(codes)).split(max(1, CELLS_PER_BATCH // crop.cells)):
-        quantized, embedding = (crop.of(whole).repeat(len(part), 1, 1, 1) for whole in (fed.quantized, fed.embedding))
-        quantized[:, :, row, column] = put.quantized[part]
-        embedding[:, :, row, column] = put.embedding[part]
-        decoded.append(decode_window(tokenizer, quantized, embedding, window.relative_to(crop)))
+    if tokenizer.spec.reach is not None:
+        crop = window.grown(tokenizer.spec.reach, rows=rows, columns=columns)
+    grid, decoded = torch.from_numpy(edit.indices), []
+    for part in torch.from_numpy(codes).split(max(1, CELLS_PER_BATCH // grid.numel())):
+        grids = grid.repeat(len(part), 1, 1)
+        grids[:, cell[0], cell[1]] = part
+        fed = feed_grids(tokenizer, base, grids, edit)
+        decoded.append(
+            decode_window(tokenizer, crop.of(fed.quantized), crop.of(fed.embedding), window.relative_to(crop))
+        )
     return torch.cat(decoded)
-
-
-@dataclass(frozen=True, eq=False)
-class _FedCell:
-    """The decoder's two inputs at one cell, each [N, D], for each of some codes."""
-
-    quantized: Tensor
-    embedding: Tensor
-
-
-def _feed_one_cell(tokenizer: Tokenizer, base: Encoding, edit: Edit, cell: Cell, codes: np.ndarray) -> _FedCell:
-    """As the rule feeds each cell by itself, one cell N times over is a grid of 1 × N."""
-    row, column = cell
-
-    def repeated(grid: Tensor) -> Tensor:
-        return grid[..., row : row + 1, column : column + 1].expand(*grid.shape[:-2], 1, len(codes))
-
-    here = Encoding(repeated(base.embedding), repeated(base.indices), repeated(base.quantized))
-    weight = np.full((1, len(codes)), edit.weight[row, column])
-    fed = feed(tokenizer, here, Edit(codes[None], weight, edit.rule))
-    return _FedCell(rows_of(fed.quantized), rows_of(fed.embedding))
 
 
 # --- influence --------------------------------------------------------------------------------------------------------
@@ -142,10 +120,10 @@ def influence(
     those of the edit as it is. Changes are of [0, 1] pixels times 255, not rounded.
     """
     rows, columns = edit.indices.shape
-    reach, stride = tokenizer.reach, tokenizer.stride
+    reach, stride = tokenizer.spec.reach, tokenizer.spec.stride
     window = surroundings(cell, reach, rows=rows, columns=columns)
     own = edit.indices[cell]
-    tried = _draw_others(own, np.ones(len(tokenizer.codebook)) if counts is None else counts, tries, seed)
+    tried = _draw_others(own, np.ones(tokenizer.spec.grid.codes) if counts is None else counts, tries, seed)
     decoded = decode_each(tokenizer, base, edit, cell, np.concatenate([[own], tried]), around=reach)
     change = torch.zeros(decoded.shape[-2:])
     if len(tried):
@@ -217,10 +195,10 @@ class CycleCheck:
 def cycle_check(tokenizer: Tokenizer, base: Encoding, edit: Edit, decoded: Tensor) -> CycleCheck:
     """Encode the edited picture again; decoded: [1, 3, h·f, w·f] in [0, 1], not cropped."""
     rows, columns = edit.indices.shape
-    whole = (1, 3, rows * tokenizer.stride, columns * tokenizer.stride)
+    whole = (1, 3, rows * tokenizer.spec.stride, columns * tokenizer.spec.stride)
     if decoded.shape != whole:
         raise ValueError(f"The edited picture is {tuple(decoded.shape)}, and its grid decodes to {whole}.")
-    indices = tokenizer.encode(decoded).indices[0].numpy()
+    indices = tokenizer.encode(decoded).grid[0].numpy()
     edited = edited_cells(base, edit)
     same = indices == edit.indices
     return CycleCheck(indices, edited, returned=edited & same, drifted=~edited & ~same)
@@ -233,7 +211,7 @@ def cycle_check(tokenizer: Tokenizer, base: Encoding, edit: Edit, decoded: Tenso
 class Margins:
     """How nearly each cell took its runner-up, the nearest code but for its own; all [h, w]."""
 
-    distance: np.ndarray  # float32, Euclidean, from the embedding to the own code
+    distance: np.ndarray  # float32, as the metric measures it, from the embedding to the own code
     runner_up: np.ndarray  # int64; the own code where the codebook has no other
     runner_up_distance: np.ndarray  # float32, infinite where there is none
     gap: np.ndarray  # float32 ≥ 0, how much farther the runner-up is
@@ -260,7 +238,7 @@ class Margins:
 
 
 @torch.inference_mode()
-def margins(tokenizer: Tokenizer, base: Encoding) -> Margins:
+def margins(codebook: Codebook, base: Encoding) -> Margins:
     """How nearly each cell of a base [1, D, h, w] took another code.
 
         fragility = 1 − (d₂² − d₁²) / ‖e₂ − e₁‖²,    kept within 0…1
@@ -268,18 +246,18 @@ def margins(tokenizer: Tokenizer, base: Encoding) -> Margins:
     with the own code e₁ and the runner-up e₂ at distances d₁ and d₂. This is the place of the embedding along the line
     from e₁, 0, to halfway to e₂, 1, where both are equally near. Equal codes are a tie, and an only code is never one.
     """
-    vectors, own = rows_of(base.embedding).float(), base.indices.flatten()
-    codebook = tokenizer.codebook.float()
-    others, runner_up_distance = runners_up(vectors, codebook, own)
-    distance = (vectors - codebook[own]).square().sum(1).sqrt()
-    gap = (runner_up_distance - distance).clamp(min=0)
+    vectors, own = rows_of(base.embedding), base.grid.flatten()
+    other = codebook.runners_up(vectors, own)
+    distance = codebook.distances(vectors, own)
+    gap = (other.distances - distance).clamp(min=0)
     fragility = torch.zeros_like(gap)
     if len(codebook) > 1:
-        apart = (codebook[others] - codebook[own]).square().sum(1)
-        inward = gap * (runner_up_distance + distance)
+        points = codebook.code_points
+        apart = (points[other.indices] - points[own]).square().sum(1)
+        inward = gap * (other.distances + distance)
         fragility = 1 - torch.where(apart > 0, inward / apart, 0).clamp(0, 1)
-    maps = (distance, others, runner_up_distance, gap, fragility)
-    return Margins(*(part.view(base.indices.shape[-2:]).numpy() for part in maps))
+    maps = (distance, other.indices, other.distances, gap, fragility)
+    return Margins(*(part.view(base.grid.shape[-2:]).numpy() for part in maps))
 
 
 # --- before and after -------------------------------------------------------------------------------------------------

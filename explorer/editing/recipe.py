@@ -91,7 +91,7 @@ class Recipe:
             width=width,
             height=height,
             start=Start(start.kind, **_needed(replace(start, other=other.key if other else ""))),
-            grid=tuple(map(tuple, base.indices[0].tolist())) if start.kind == "random" else (),
+            grid=tuple(map(tuple, base.grid[0].tolist())) if start.kind == "random" else (),
             rule=edit.rule,
             level=_shortest(level),
             cells=tuple(CellCode(row, column, int(edit.indices[row, column])) for row, column in changed),
@@ -147,13 +147,13 @@ def base_of(tokenizer: Tokenizer, recipe: Recipe, pictures: Sequence[Picture]) -
     encoded = encode_picture(tokenizer, _find_picture(recipe, pictures)).encoding
     if start.kind == "random":
         grid = np.array(recipe.grid, np.int64)
-        rows, columns = encoded.indices.shape[-2:]
+        rows, columns = encoded.grid.shape[-2:]
         if grid.shape != (rows, columns):
             raise BadInput(
                 f"The recipe's grid has {' × '.join(map(str, grid.shape))} cells and this checkpoint makes "
                 f"{rows} × {columns} of the picture; use the checkpoint that it was made with."
             )
-        _check_codes(grid, codes=len(tokenizer.codebook))
+        _check_codes(grid, codes=tokenizer.spec.grid.codes)
         return of_codes(tokenizer, grid)
     other = None
     if start.kind == "mix":
@@ -163,7 +163,7 @@ def base_of(tokenizer: Tokenizer, recipe: Recipe, pictures: Sequence[Picture]) -
 
 def edit_of(recipe: Recipe, base: Encoding, *, codes: int) -> Edit:
     """The edit of a base, with a codebook of so many codes; raises BadInput when a cell or a code is not there."""
-    indices = base.indices[0].numpy().copy()
+    indices = base.grid[0].numpy().copy()
     weight = np.full(indices.shape, recipe.level, np.float32)
     for cells, grid in ((recipe.cells, indices), (recipe.blends, weight)):
         if not cells:
@@ -187,7 +187,7 @@ def render(tokenizer: Tokenizer, recipe: Recipe, pictures: Sequence[Picture]) ->
     pictures: those that the recipe names, in any order, at its working size.
     """
     base = base_of(tokenizer, recipe, pictures)
-    edit = edit_of(recipe, base, codes=len(tokenizer.codebook))
+    edit = edit_of(recipe, base, codes=tokenizer.spec.grid.codes)
     decoded = LiveDecoder(tokenizer, base).decode(edit)
     return to_pixels(decoded[..., : recipe.height, : recipe.width])[0]
 

@@ -55,8 +55,8 @@ def begin(
     counts: [K], how often each code is used, for "random"; None or nothing but zeros: all alike.
     Raises BadInput for a code that the codebook does not have, and when the second picture is missing.
     """
-    rows, columns = encoded.indices.shape[-2:]
-    codes = len(tokenizer.codebook)
+    rows, columns = encoded.grid.shape[-2:]
+    codes = tokenizer.spec.grid.codes
     if start.kind == "one code":
         if not 0 <= start.code < codes:
             raise BadInput(f"The codebook has the codes 0 to {codes - 1:,}; choose one of these to start from.")
@@ -66,20 +66,20 @@ def begin(
     if start.kind == "mix":
         if other is None:
             raise BadInput("A mix needs a second picture; choose one.")
-        return mix(encoded, other, mask_of(start.mask, rows, columns, start.seed))
+        return mix(tokenizer, encoded, other, mask_of(start.mask, rows, columns, start.seed))
     return encoded
 
 
 def of_codes(tokenizer: Tokenizer, indices: np.ndarray) -> Encoding:
     """A grid of codes [h, w] that no picture stands behind: the embedding is the codes', so the residual is zero."""
     grid = torch.from_numpy(indices.astype(np.int64))[None]
-    quantized = tokenizer.lookup(grid)
-    return Encoding(embedding=quantized, indices=grid, quantized=quantized)
+    quantized = tokenizer.lookup((grid,))
+    return Encoding(indices=(grid,), embedding=quantized, quantized=quantized)
 
 
-def mix(first: Encoding, second: Encoding, mask: np.ndarray) -> Encoding:
+def mix(tokenizer: Tokenizer, first: Encoding, second: Encoding, mask: np.ndarray) -> Encoding:
     """The second picture's cells where the mask [h, w] says so, as far as it has any; else the first's."""
-    rows, columns = (min(sides) for sides in zip(first.indices.shape[-2:], second.indices.shape[-2:], strict=True))
+    rows, columns = (min(sides) for sides in zip(first.grid.shape[-2:], second.grid.shape[-2:], strict=True))
     chosen = torch.from_numpy(mask[:rows, :columns])
 
     def mixed(one: Tensor, two: Tensor) -> Tensor:
@@ -88,11 +88,8 @@ def mix(first: Encoding, second: Encoding, mask: np.ndarray) -> Encoding:
         part.copy_(torch.where(chosen, two[..., :rows, :columns], part))
         return result
 
-    return Encoding(
-        embedding=mixed(first.embedding, second.embedding),
-        indices=mixed(first.indices, second.indices),
-        quantized=mixed(first.quantized, second.quantized),
-    )
+    grid = (mixed(first.grid, second.grid),)
+    return Encoding(grid, mixed(first.embedding, second.embedding), tokenizer.lookup(grid))
 
 
 def mask_of(mask: Mask, rows: int, columns: int, seed: int) -> np.ndarray:

@@ -23,7 +23,7 @@ class EncodedPicture:
     @property
     def indices(self) -> np.ndarray:
         """[h, w] int64."""
-        return self.encoding.indices[0].numpy()
+        return self.encoding.grid[0].numpy()
 
 
 @dataclass(frozen=True)

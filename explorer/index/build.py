@@ -48,7 +48,7 @@ def build(
         source=images.source,
         under=images.under,
         working_size=working_size,
-        codes=len(tokenizer.codebook),
+        codes=tokenizer.spec.grid.codes,
     )
     finished = write_index(
         lambda first: cells_of(tokenizer, images, working_size, first),

@@ -17,8 +17,8 @@ from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
 from vqvae.images import fit_within, load_image, to_pixels, to_tensor
-from vqvae.quantizer import cells, nearest
-from vqvae.tokenizer import Encoding, Tokenizer, blend
+from vqvae.search import Codebook
+from vqvae.tokenizer import Encoding, Tokenizer, blend, cells
 
 LOWEST, HIGHEST = -0.5, 1.5  # of a blend
 WEIGHTS = tuple(step / 10 for step in range(-5, 16))  # the blends of a curve; 0 and 1 are among them, exactly
@@ -185,28 +185,29 @@ def swap(tokenizer: Tokenizer, a: Encoding, b: Encoding, *, weight: float = 1.0)
     """A's codes with B's embedding blended in, and the reverse; each [1, D, h, w], fitted to one another's grid."""
     _check_weight(weight)
     _check_kin(a, b)
-    a_with_b, b_with_a = (_with_embedding_of(one, other, weight) for one, other in ((a, b), (b, a)))
+    a_with_b, b_with_a = (_with_embedding_of(tokenizer, one, other, weight) for one, other in ((a, b), (b, a)))
     return Swap(a_with_b, b_with_a, decoded(tokenizer, a_with_b), decoded(tokenizer, b_with_a))
 
 
-def _with_embedding_of(codes: Encoding, other: Encoding, weight: float) -> Fed:
-    embedding = fitted(other, *codes.indices.shape[-2:]).embedding
+def _with_embedding_of(tokenizer: Tokenizer, codes: Encoding, other: Encoding, weight: float) -> Fed:
+    embedding = fitted(tokenizer, other, *codes.grid.shape[-2:]).embedding
     return Fed(codes.quantized, codes.quantized.lerp(embedding, weight))
 
 
-def fitted(encoding: Encoding, rows: int, columns: int) -> Encoding:
+def fitted(tokenizer: Tokenizer, encoding: Encoding, rows: int, columns: int) -> Encoding:
     """An encoding on a grid of another shape, every cell whole: the middle of it where it is larger, repeated from its
     top left where it is smaller, each side by itself."""
     down, across = (
         (torch.arange(wanted) + max(0, there - wanted) // 2) % there
-        for wanted, there in zip((rows, columns), encoding.indices.shape[-2:], strict=True)
+        for wanted, there in zip((rows, columns), encoding.grid.shape[-2:], strict=True)
     )
-    parts = (encoding.embedding, encoding.indices, encoding.quantized)
-    return Encoding(*(part[..., down[:, None], across] for part in parts))
+    embedding, grid = (part[..., down[:, None], across] for part in (encoding.embedding, encoding.grid))
+    return Encoding((grid,), embedding, tokenizer.lookup((grid,)))
 
 
 def interpolate(
     tokenizer: Tokenizer,
+    codebook: Codebook,
     a: Encoding,
     b: Encoding,
     place: float,
@@ -233,19 +234,19 @@ def interpolate(
         raise BadInput(f"There is no interpolation through {shown(through)}; the ways are {', '.join(THROUGH)}.")
     _check_weight(weight)
     _check_kin(a, b)
-    b = fitted(b, *a.indices.shape[-2:])
+    b = fitted(tokenizer, b, *a.grid.shape[-2:])
     if place in (0, 1):  # to the bit, even where a tokenizer's codes are not its nearest
         quantized, embedding = ((a, b)[int(place)].quantized, (a, b)[int(place)].embedding)
     elif through == "codes":
         switched = _switched(a, b, place, order, seed)
-        quantized = torch.where(switched, b.quantized, a.quantized)
+        quantized = tokenizer.lookup((torch.where(switched, b.grid, a.grid),))
         embedding = torch.where(switched, b.embedding, a.embedding)
     else:
         embedding = a.embedding.lerp(b.embedding, place)
         if through == "embeddings":
             quantized = a.quantized.lerp(b.quantized, place)
         else:
-            quantized = tokenizer.lookup(nearest(cells(embedding), tokenizer.codebook).view_as(a.indices))
+            quantized = tokenizer.lookup((codebook.nearest(cells(embedding)).view_as(a.grid),))
     return Fed(quantized, quantized.lerp(embedding, weight))
 
 
@@ -260,7 +261,7 @@ def cell_ranks(a: Encoding, b: Encoding, *, order: CellOrder, seed: int = 0) -> 
 
     Cells that are alike in the order follow one another in reading order. Raises BadInput for an unknown order.
     """
-    rows, columns = a.indices.shape[-2:]
+    rows, columns = a.grid.shape[-2:]
     if order not in get_args(CellOrder):
         raise BadInput(f"There is no order of cells {shown(order)}; the orders are {', '.join(ORDERS)}.")
     if order == "reading":
@@ -280,6 +281,7 @@ def cell_ranks(a: Encoding, b: Encoding, *, order: CellOrder, seed: int = 0) -> 
 
 def frames(
     tokenizer: Tokenizer,
+    codebook: Codebook,
     a: Encoding,
     b: Encoding,
     *,
@@ -301,7 +303,9 @@ def frames(
     height, width = size or (None, None)
     made: list[np.ndarray] = []
     for step in range(steps):
-        fed = interpolate(tokenizer, a, b, step / (steps - 1), through=through, order=order, weight=weight, seed=seed)
+        fed = interpolate(
+            tokenizer, codebook, a, b, step / (steps - 1), through=through, order=order, weight=weight, seed=seed
+        )
         made.append(decoded(tokenizer, fed)[:height, :width])
         if progress is not None and not progress(len(made), steps):
             return None

@@ -26,12 +26,11 @@ from explorer.base.figure import Figure
 from explorer.base.verdict import Grade
 from explorer.editing.edits import Fed
 from explorer.images.sets import ImageSet
-from explorer.index.cells import runners_up
 from vqvae.checkpoint import model_config, write_atomically
 from vqvae.errors import BadInput
 from vqvae.images import fit_within, load_image, to_tensor
-from vqvae.quantizer import cells, nearest
-from vqvae.tokenizer import Encoding, Tokenizer
+from vqvae.search import Codebook
+from vqvae.tokenizer import Encoding, Tokenizer, cells
 
 FILE = "fed.safetensors"
 QUANTILES = 201  # of each figure, the smallest and the largest among them: one every half percent
@@ -59,7 +58,7 @@ MEASURED: dict[Measured, tuple[str, str]] = {  # what it means to be below the r
 # --- figures of a cell ------------------------------------------------------------------------------------------------
 
 
-def figures_of(quantized: Tensor, embedding: Tensor, codebook: Tensor, *, inputs: Inputs) -> dict[Measured, Tensor]:
+def figures_of(quantized: Tensor, embedding: Tensor, codebook: Codebook, *, inputs: Inputs) -> dict[Measured, Tensor]:
     """Figures of each cell, with q and u for its rows of quantized and embedding, [N, D] each -> [N] float32 each.
 
         code        ‖q − the code nearest to it‖
@@ -73,14 +72,14 @@ def figures_of(quantized: Tensor, embedding: Tensor, codebook: Tensor, *, inputs
     With nearest-code quantization nearness is at most 1 at every blend in [0, 1]: what lies nearest to a code is
     convex. That is the one figure here that is a law and not only a habit of the training photos.
     """
-    quantized, embedding, codebook = quantized.float(), embedding.float(), codebook.float()
-    own = nearest(embedding if inputs == 1 else quantized, codebook)
-    codes = codebook[own]
+    quantized, embedding = quantized.float(), embedding.float()
+    own = codebook.nearest(embedding if inputs == 1 else quantized)
+    codes = codebook.vectors[own].float()
     if inputs == 1:
         quantized = codes
     residual = (embedding - quantized).norm(dim=1)
     length, code_length = embedding.norm(dim=1), quantized.norm(dim=1)
-    other = runners_up(embedding, codebook, own)[1]
+    other = codebook.runners_up(embedding, own).distances
     return {
         "code": (quantized - codes).norm(dim=1),
         "residual": residual,
@@ -259,7 +258,7 @@ class Meter:
 
 def measure(
     fed: Fed,
-    codebook: Tensor,
+    codebook: Codebook,
     reference: Reference,
     *,
     weight: float | np.ndarray | None = None,

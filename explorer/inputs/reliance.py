@@ -36,6 +36,7 @@ from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_within, load_image, to_pixels, to_tensor
+from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 
 Input = Literal["quantized", "embedding"]
@@ -602,6 +603,7 @@ class RelianceMap:
 @torch.inference_mode(False)
 def reliance_map(
     tokenizer: Tokenizer,
+    codebook: Codebook,
     encoding: Encoding,
     *,
     weight: float | Tensor = 1.0,
@@ -629,10 +631,10 @@ def reliance_map(
             change = _change(directions, like=through, generator=generator)
             (answer,) = torch.autograd.grad(through, pull, change, retain_graph=True, materialize_grads=True)
             squares += answer[0].square().mean(0) / probes
-        f = tokenizer.stride
+        f = tokenizer.spec.stride
         return squares.unflatten(0, (-1, f)).unflatten(2, (-1, f)).mean((1, 3)).sqrt().detach().float().numpy()
 
-    codes, residual = tokenizer.codebook.detach(), (encoding.embedding - encoding.quantized)[0].flatten(1).T
+    codes, residual = codebook.vectors, (encoding.embedding - encoding.quantized)[0].flatten(1).T
     quantized = sensitivity(codes - codes.mean(0), pulled[0])
     return RelianceMap(quantized, sensitivity(residual, pulled[1]) if inputs == 2 else None)
 

@@ -38,7 +38,7 @@ def listen(tokenizer: Tokenizer, encoded: EncodedPicture, picture: Picture, *, i
         return Listening(1, off, None, None)
     on = render(tokenizer, encoded, picture, weight=1).quality.psnr
     encoding = encoded.encoding
-    pixels = to_pixels(tokenizer.decode(tokenizer.lookup(_shuffled(encoding.indices)), encoding.embedding))[0]
+    pixels = to_pixels(tokenizer.decode(tokenizer.lookup((_shuffled(encoding.grid),)), encoding.embedding))[0]
     height, width = picture.pixels.shape[:2]
     return Listening(2, off, on, compare(picture.pixels, pixels[:height, :width]).psnr)
 

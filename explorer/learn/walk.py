@@ -9,7 +9,8 @@ from explorer.base.cell import Cell
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, compare
 from vqvae.images import pad_to_multiple, to_pixels
-from vqvae.tokenizer import Tokenizer, blend
+from vqvae.search import Codebook
+from vqvae.tokenizer import Tokenizer, blend, cells
 from vqvae.window import Window, decode_window
 
 NARROWEST = 0.1  # share of a picture's cells that count as having nearly taken another code
@@ -32,7 +33,7 @@ class Walk:
     now: np.ndarray  # at the blend
     embedding: np.ndarray  # float32 [D]
     order: np.ndarray  # int64 [K], all codes, the chosen one first and the others by distance
-    distances: np.ndarray  # float64 [K], Euclidean, of `order` to the embedding
+    distances: np.ndarray  # float32 [K], of `order` to the embedding, as the metric measures it
     quantized: np.ndarray  # float32 [D]
     alike: int  # cells of the picture that took the same code, this one included
 
@@ -87,17 +88,23 @@ def cell_inside(cell: Cell | None, *, rows: int, columns: int) -> Cell:
 
 @torch.inference_mode()
 def follow(
-    tokenizer: Tokenizer, encoded: EncodedPicture, picture: Picture, cell: Cell, *, inputs: int, weight: float
+    tokenizer: Tokenizer,
+    codebook: Codebook,
+    encoded: EncodedPicture,
+    picture: Picture,
+    cell: Cell,
+    *,
+    weight: float,
 ) -> Walk:
     """Follow a cell of the grid, at a blend of `weight` in [0, 1]."""
-    encoding, stride = encoded.encoding, tokenizer.stride
+    encoding, stride = encoded.encoding, tokenizer.spec.stride
     row, column = cell
-    rows, columns = encoding.indices.shape[1:]
+    rows, columns = encoding.grid.shape[1:]
     view = Window(row, column, row + 1, column + 1).grown(CONTEXT, rows=rows, columns=columns)
     padded = pad_to_multiple(picture.image, stride)
     embedding = encoding.embedding[0, :, row, column]
-    code = int(encoding.indices[0, row, column])
-    distances = (tokenizer.codebook.double() - embedding.double()).square().sum(1).sqrt().numpy()
+    code = int(encoding.grid[0, row, column])
+    distances = codebook.distances_from(embedding)
     order = np.argsort(distances, kind="stable")
     order = np.concatenate([[code], order[order != code]])  # a near tie may have been decided by rounding
 
@@ -108,7 +115,7 @@ def follow(
         cell=cell,
         rows=rows,
         columns=columns,
-        inputs=inputs,
+        inputs=tokenizer.spec.inputs,
         weight=weight,
         view=view,
         original=to_pixels(view.of(padded, scale=stride))[0],
@@ -119,7 +126,7 @@ def follow(
         order=order,
         distances=distances[order],
         quantized=encoding.quantized[0, :, row, column].numpy(),
-        alike=int((encoding.indices == code).sum()),
+        alike=int((encoding.grid == code).sum()),
     )
 
 
@@ -130,16 +137,13 @@ def relative_gaps(nearest_two: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def all_gaps(tokenizer: Tokenizer, encoded: EncodedPicture) -> np.ndarray:
-    """How nearly each cell took another code: float64 [h, w], as `Walk.gap`; inf where there is one code only."""
-    embedding = encoded.encoding.embedding[0].flatten(1).T.double()
+def all_gaps(codebook: Codebook, encoded: EncodedPicture) -> np.ndarray:
+    """How nearly each cell took another code: float32 [h, w], as `Walk.gap`; inf where there is one code only."""
     shape = encoded.indices.shape
-    codebook = tokenizer.codebook.double()
     if len(codebook) < 2:
-        return np.full(shape, np.inf)
-    rows_at_once = max(1, (1 << 22) // len(codebook))
-    two = [torch.cdist(part, codebook).topk(2, largest=False).values for part in embedding.split(rows_at_once)]
-    return relative_gaps(torch.cat(two).numpy()).reshape(shape)
+        return np.full(shape, np.inf, np.float32)
+    two = codebook.nearest_several(cells(encoded.encoding.embedding), 2).distances
+    return relative_gaps(two.numpy()).reshape(shape)
 
 
 def light_up(pixels: np.ndarray, gaps: np.ndarray, *, stride: int) -> np.ndarray:
