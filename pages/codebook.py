@@ -8,10 +8,12 @@ from explorer.base.figure import Figure
 from explorer.codebook import charts
 from explorer.codebook.health import geometry_figures, judge, usage_figures
 from explorer.index import usage
-from explorer.ui import cache, codebook_map, dossier, image_set, store, tiles, widgets
+from explorer.ui import cache, image_set, store, widgets
+from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page, open_page
 from explorer.ui.store import CodebookView, Session
+from explorer.ui.views.codebook import codebook_map, dossier
 
 VIEWS: dict[CodebookView, str] = {"wall": "Wall", "map": "Map", "usage": "Usage"}
 ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")

@@ -21,10 +21,12 @@ from explorer.learn.tasks import (
     edit_effect,
 )
 from explorer.learn.walk import Walk, cell_inside, follow, light_up
-from explorer.ui import cache, learn, store, tiles, widgets
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import picker, strip, tiles
 from explorer.ui.page import Page, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.store import Session
+from explorer.ui.views.learn import lesson
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 
@@ -34,7 +36,7 @@ PLOT = {"displayModeBar": False}  # small charts: the wheel scrolls the page
 
 def main() -> None:
     page = open_page("Learn", "One cell of your picture, followed through the model.")
-    learn.style()
+    lesson.style()
     session = store.write(choose_picture(page.session))
     show_walkthrough(page, open_chosen(session))
 
@@ -68,7 +70,7 @@ def choose_cell(page: Page, picture: Picture, encoded: EncodedPicture, walk: Wal
     if session.lights_up:
         gaps = cache.all_gaps(page.fingerprint, picture.key, page.tokenizer, encoded)
         pixels = light_up(pixels, gaps, stride=page.tokenizer.stride)
-    learn.pick_cell(
+    picker.show(
         pixels,
         cell=walk.cell,
         rows=walk.rows,
@@ -123,9 +125,9 @@ def show_steps(page: Page, walk: Walk, session: Session) -> None:
     stations = steps(page.inputs)
     number = next((number for number, step in enumerate(stations) if step.name == session.step), 0)
     tile = cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0]
-    learn.strip(
+    strip.show(
         [
-            learn.Card(step.name, step.title, fact(step.name, walk), learn.drawing(step.name, walk, tile))
+            strip.Card(step.name, step.title, fact(step.name, walk), lesson.drawing(step.name, walk, tile))
             for step in stations
         ],
         opened=stations[number].name,
@@ -133,14 +135,14 @@ def show_steps(page: Page, walk: Walk, session: Session) -> None:
         apply=lambda name: store.read().with_step(name),
     )
     step = stations[number]
-    learn.heading(number + 1, step.title, tell(step.name, walk))
+    lesson.heading(number + 1, step.title, tell(step.name, walk))
     VIEWS[step.name](page, walk)
     for function in step.functions:
-        learn.source(source_of(function))
+        lesson.source(source_of(function))
 
 
 def show_patch(page: Page, walk: Walk) -> None:
-    learn.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
+    lesson.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
 
 
 def show_embedding(page: Page, walk: Walk) -> None:
@@ -148,7 +150,7 @@ def show_embedding(page: Page, walk: Walk) -> None:
 
 
 def show_distances(page: Page, walk: Walk) -> None:
-    learn.label("All codes by their distance to the embedding")
+    lesson.label("All codes by their distance to the embedding")
     st.plotly_chart(charts.distance_curve(walk.order, walk.distances), key="learn-distances", config=PLOT)
     nearest = walk.order[:NEAREST_SHOWN]
     tiles.show(
@@ -166,7 +168,7 @@ def show_distances(page: Page, walk: Walk) -> None:
 def show_code(page: Page, walk: Walk) -> None:
     tile, vector = st.columns([1, 4])
     with tile:
-        learn.label("Decoded alone")
+        lesson.label("Decoded alone")
         st.image(
             cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0],
             caption=f"Code {walk.code}",
@@ -198,7 +200,7 @@ def show_output(page: Page, walk: Walk) -> None:
         if 0 < walk.weight < 1:
             entries.append((walk.now, f"Blend {walk.weight:.0%}", f"{decibels(walk.psnr(walk.now))} dB"))
         entries.append((walk.on, "Embedding on", f"{decibels(walk.psnr(walk.on))} dB"))
-    learn.views(walk, entries)
+    lesson.views(walk, entries)
 
 
 VIEWS = {
@@ -214,8 +216,8 @@ VIEWS = {
 
 def bars(walk: Walk, values: np.ndarray, title: str, *, behind: np.ndarray | None = None) -> None:
     """A vector of the cell under a heading, on the axis that all its vectors share."""
-    learn.label(title)
-    figure = charts.vector_bars(values, largest=learn.scale_of(walk), behind=behind)
+    lesson.label(title)
+    figure = charts.vector_bars(values, largest=lesson.scale_of(walk), behind=behind)
     st.plotly_chart(figure, key=f"learn-bars-{title}", config=PLOT)
 
 
@@ -239,7 +241,7 @@ def show_answers(walk: Walk, encoded: EncodedPicture, picture: Picture, here: Li
         if opened is not None and opened.inputs == inputs:
             others[info.name] = listening(opened, picture)
     st.html("<h2 class='walk'>What this means <span>with the figures of this picture</span></h2>")
-    learn.answers(answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others))
+    lesson.answers(answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others))
 
 
 def open_other(info: CheckpointInfo) -> Page | None:
@@ -268,7 +270,7 @@ def show_tasks(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk
     for task in news:
         st.toast(f"Done: {task.title}", icon=":material/check_circle:")
     with right:
-        learn.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
+        lesson.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
     number = sum(task.name in session.tried for task in TASKS)
     heading.html(f"<h2 class='walk'>Try this <span>{number} of {len(TASKS)} done</span></h2>")
 

@@ -11,8 +11,8 @@ import pytest
 
 from explorer.editing.animation import Form
 from explorer.editing.edits import UNPAINTED, Draft, Rule
-from explorer.ui.canvas.editor import _fitted
-from explorer.ui.canvas.message import (
+from explorer.ui.components.canvas.editor import _fitted
+from explorer.ui.components.canvas.message import (
     LONGEST_DOCUMENT,
     MOST_CELLS,
     MOST_FRAMES,

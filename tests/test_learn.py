@@ -26,8 +26,9 @@ from explorer.learn.tasks import (
     edit_effect,
 )
 from explorer.learn.walk import Walk, all_gaps, cell_inside, follow, light_up
-from explorer.ui import learn
+from explorer.ui.components import picker
 from explorer.ui.store import Session
+from explorer.ui.views.learn import lesson
 from tests.browser import ROOT
 from tests.toys import toy_model, toy_pixels
 from vqvae.images import to_pixels, to_png
@@ -156,7 +157,7 @@ def test_with_a_single_code_there_is_no_gap_and_every_step_still_has_its_words()
     assert not check_margin(walk.gap, all_gaps(model, encoded), chosen=True).done
     for step in steps(2):
         assert tell(step.name, walk) and fact(step.name, walk)
-        learn.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
+        lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
 
 
 def test_lit_cells_keep_their_pixels_and_all_others_are_dimmed():
@@ -231,23 +232,23 @@ def test_every_step_has_a_sound_drawing_and_a_short_fact(inputs):
     model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
     walk, _, _ = walked(model, (0, 6), weight=float(inputs == 2), inputs=inputs)
     for step in steps(inputs):
-        markup = learn.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
+        markup = lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
         assert len(ElementTree.fromstring(f"<p>{markup}</p>"))
         assert len(fact(step.name, walk)) < 24
-    pictures = learn.drawing("output", walk, walk.off).count("<img")
+    pictures = lesson.drawing("output", walk, walk.off).count("<img")
     assert pictures == inputs
 
 
 def test_the_bars_of_a_drawing_are_the_numbers_of_the_vector():
     walk, _, _ = walked(toy_model(), (2, 3))
-    bars = ElementTree.fromstring(learn.drawing("embedding", walk, walk.off)).findall("path")[1].attrib["d"]
+    bars = ElementTree.fromstring(lesson.drawing("embedding", walk, walk.off)).findall("path")[1].attrib["d"]
     heights = [-float(part.split("v")[1].split("h")[0]) for part in bars.split("z") if part]
-    np.testing.assert_allclose(heights, walk.embedding * 0.48 * 40 / learn.scale_of(walk), atol=0.01)
+    np.testing.assert_allclose(heights, walk.embedding * 0.48 * 40 / lesson.scale_of(walk), atol=0.01)
 
 
 def test_charts_hold_the_vector_and_the_distances():
     walk, _, _ = walked(toy_model(), (2, 3))
-    chart = charts.vector_bars(walk.quantized, largest=learn.scale_of(walk), behind=walk.embedding)
+    chart = charts.vector_bars(walk.quantized, largest=lesson.scale_of(walk), behind=walk.embedding)
     np.testing.assert_array_equal(chart.data[-1].y, walk.quantized)
     np.testing.assert_array_equal(chart.data[0].y, walk.embedding)
     low, high = chart.layout.yaxis.range
@@ -478,8 +479,8 @@ def test_what_was_done_stays_done():
 
 @pytest.mark.parametrize("value", [None, [1], [1, 2, 3], "12", [1, 2.0], [True, 1], [5, 0], [0, 7], [-1, 0], {"a": 1}])
 def test_a_cell_that_the_browser_makes_up_is_no_cell(value):
-    assert learn._cell(value, rows=5, columns=7) is None
+    assert picker._cell(value, rows=5, columns=7) is None
 
 
 def test_a_sound_cell_is_taken():
-    assert learn._cell([4, 6], rows=5, columns=7) == (4, 6)
+    assert picker._cell([4, 6], rows=5, columns=7) == (4, 6)

@@ -8,10 +8,10 @@ import pytest
 
 from explorer.editing.edits import Draft
 from explorer.editing.starts import Start
-from explorer.ui.canvas.message import Request
+from explorer.ui.components.canvas.message import Request
+from explorer.ui.components.wire import pack
 from explorer.ui.store import MOST_DRAFTS, Session, Sketch, keep_sketch, sketches
 from explorer.ui.widgets import plain
-from explorer.ui.wire import pack
 
 MESSAGE = {
     "sequence": 3,

@@ -1,5 +1,6 @@
 """The wire from Python to our components: one packed binary message, header and arrays."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -33,3 +34,8 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
 def script(*paths: Path) -> str:
     """A component's JavaScript with `unpack` beside it; Streamlit takes one module, so the files are joined here."""
     return "\n".join(path.read_text() for path in (*paths, _UNPACK))
+
+
+def png_url(png: bytes) -> str:
+    """A PNG file as a URL that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -11,7 +11,8 @@ from explorer.images.pictures import Picture
 from explorer.images.reconstruction import compare, decibels
 from explorer.inputs import blending
 from explorer.inputs.blending import ORDERS, THROUGH, Through
-from explorer.ui import cache, flipbook, store, widgets
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import flipbook
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import PairView

@@ -24,8 +24,8 @@ from explorer.editing.starts import Start
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare
 from explorer.ui import cache, image_set, store
-from explorer.ui.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
-from explorer.ui.canvas.message import AnimationRequest, PaletteChoice
+from explorer.ui.components.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
+from explorer.ui.components.canvas.message import AnimationRequest, PaletteChoice
 from explorer.ui.page import Page
 from explorer.ui.store import Overlay
 from vqvae.images import to_pixels

@@ -14,14 +14,15 @@ from explorer.editing import starts
 from explorer.editing.edits import Draft, LiveDecoder, fresh_draft
 from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
 from explorer.images.pictures import Picture
-from explorer.ui import cache, opening, store, widgets
-from explorer.ui.canvas import editor
-from explorer.ui.canvas.editor import Mode, Numbered, Part
-from explorer.ui.canvas.message import EditRequest, PaletteChoice
+from explorer.ui import cache, store, widgets
+from explorer.ui.components.canvas import editor
+from explorer.ui.components.canvas.editor import Mode, Numbered, Part
+from explorer.ui.components.canvas.message import EditRequest, PaletteChoice
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import Session, Sketch
-from explorer.ui.workbench import Seen, Workbench
+from explorer.ui.views.edit import opening
+from explorer.ui.views.edit.workbench import Seen, Workbench
 from vqvae.errors import BadInput
 
 LABELS: dict[Kind, str] = {

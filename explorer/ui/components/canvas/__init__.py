@@ -10,9 +10,9 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.figure import Figure
-from explorer.ui.canvas.message import Request
+from explorer.ui.components.canvas.message import Request
+from explorer.ui.components.wire import pack, script
 from explorer.ui.store import Session
-from explorer.ui.wire import pack, script
 
 __all__ = ["Request", "read_request", "show"]
 

@@ -12,10 +12,12 @@ from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
 from explorer.inputs import blending, charts, manifold
 from explorer.inputs.manifold import Measured
-from explorer.ui import cache, editing, sample_band, store, widgets
-from explorer.ui.editing import Editing, begin, open_editing
+from explorer.ui import cache, store, widgets
 from explorer.ui.page import Page
-from explorer.ui.workbench import Workbench
+from explorer.ui.views.edit import editing
+from explorer.ui.views.edit.editing import Editing, begin, open_editing
+from explorer.ui.views.edit.workbench import Workbench
+from explorer.ui.views.inputs import sample_band
 
 EDITOR = "blend"
 MARKED = "curve-marks"  # the blend that is marked on the curve

@@ -12,7 +12,8 @@ from explorer.codebook.notes import Notes
 from explorer.images.pictures import Picture
 from explorer.index import usage
 from explorer.index.read import Occurrences
-from explorer.ui import cache, picture_choice, store, tiles, widgets
+from explorer.ui import cache, picture_choice, store, widgets
+from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page
 from explorer.ui.store import Session

@@ -15,7 +15,8 @@ from explorer.base.folders import cache_folder
 from explorer.codebook import charts, projection
 from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.codebook.projection_job import start_job
-from explorer.ui import cache, store, tiles, widgets
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page
 from explorer.ui.store import DEFAULT_LAYOUT, Session

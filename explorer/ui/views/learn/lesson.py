@@ -1,101 +1,26 @@
-"""The pieces of the Learn page: a picture to pick a cell in, the strip of steps, and their small drawings."""
+"""The pieces of the Learn page: the small drawings of the steps, and its text and pictures in place."""
 
-import base64
 import html
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
-from explorer.base.cell import Cell
 from explorer.learn.answers import Answer
 from explorer.learn.steps import Source
 from explorer.learn.tasks import Check, Task
 from explorer.learn.walk import Walk
-from explorer.ui import store
-from explorer.ui.store import Session
+from explorer.ui.components.wire import png_url
 from vqvae.images import to_png
 
-_FOLDER = Path(__file__).parent
-_STYLE = _FOLDER / "learn.css"
-_mount_picker = st.components.v2.component(
-    "vqvae_explorer_cell_picker",
-    css=(_FOLDER / "picker.css").read_text(),
-    js=(_FOLDER / "picker.js").read_text(),
-)
-_mount_strip = st.components.v2.component(
-    "vqvae_explorer_strip",
-    css=(_FOLDER / "strip.css").read_text(),
-    js=(_FOLDER / "strip.js").read_text(),
-)
+_STYLE = Path(__file__).parent / "learn.css"
 
 
 def style() -> None:
     """The page's own looks."""
     st.html(_STYLE)
-
-
-# --- the picture ------------------------------------------------------------------------------------------------------
-
-
-def pick_cell(
-    pixels: np.ndarray, *, cell: Cell, rows: int, columns: int, stride: int, key: str, apply: Callable[[Cell], Session]
-) -> None:
-    """A picture, uint8 [H, W, 3], with one cell marked; a click or an arrow key picks another."""
-
-    def picked() -> None:
-        chosen = _cell((st.session_state.get(key) or {}).get("picked"), rows=rows, columns=columns)
-        if chosen is not None:
-            store.write(apply(chosen))
-
-    height, width = pixels.shape[:2]
-    data = {
-        "source": _png(pixels),
-        "width": width,
-        "height": height,
-        "rows": rows,
-        "columns": columns,
-        "stride": stride,
-        "cell": list(cell),
-    }
-    _mount_picker(key=key, data=data, on_picked_change=picked)
-
-
-def _cell(value: object, *, rows: int, columns: int) -> Cell | None:
-    """What the browser says of a cell -> (row, column) of the grid; None when it is anything else."""
-    if not isinstance(value, list) or len(value) != 2 or any(type(part) is not int for part in value):
-        return None
-    row, column = value
-    return (row, column) if 0 <= row < rows and 0 <= column < columns else None
-
-
-# --- the strip --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Card:
-    """A step on the strip."""
-
-    name: str
-    title: str
-    fact: str
-    drawing: str  # markup of ours, numbers and pixels only
-
-
-def strip(cards: Sequence[Card], *, opened: str, key: str, apply: Callable[[str], Session]) -> None:
-    """The steps in their order, one of them open; a click or an arrow key opens another."""
-    names = {card.name for card in cards}
-
-    def picked() -> None:
-        name = (st.session_state.get(key) or {}).get("picked")
-        if isinstance(name, str) and name in names:
-            store.write(apply(name))
-
-    entries = [{"name": card.name, "title": card.title, "fact": card.fact, "drawing": card.drawing} for card in cards]
-    _mount_strip(key=key, data={"cards": entries, "opened": opened}, on_picked_change=picked)
 
 
 def drawing(step: str, walk: Walk, tile: np.ndarray) -> str:
@@ -158,11 +83,7 @@ def _svg(width: int, height: int, content: str) -> str:
 
 
 def _image(pixels: np.ndarray) -> str:
-    return f'<img src="{_png(pixels)}" alt=""/>'
-
-
-def _png(pixels: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(to_png(pixels)).decode()
+    return f'<img src="{png_url(to_png(pixels))}" alt=""/>'
 
 
 # --- text and pictures in place ---------------------------------------------------------------------------------------
@@ -187,7 +108,7 @@ def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]], *, alone: 
     if alone is not None:
         shown.insert(0, (alone, "The cell", "", ""))
     figures = "".join(
-        f"<figure><div><img src='{_png(pixels)}' alt='{html.escape(title)}'>{mark}</div>"
+        f"<figure><div><img src='{png_url(to_png(pixels))}' alt='{html.escape(title)}'>{mark}</div>"
         f"<figcaption>{html.escape(title)}<b>{html.escape(figure)}</b></figcaption></figure>"
         for pixels, title, figure, mark in shown
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from explorer.ui.components.wire import png_url
+
 MOST_BYTES = 20 << 20  # of a pasted picture, as of an upload
 
 _FOLDER = Path(__file__).parent
@@ -47,7 +49,7 @@ def show(thumbnails: list[Thumbnail], *, chosen: str, key: str) -> None:
         {
             "name": entry.name,
             "title": entry.title,
-            "source": "data:image/png;base64," + base64.b64encode(entry.png).decode(),
+            "source": png_url(entry.png),
         }
         for entry in thumbnails
     ]

@@ -11,9 +11,9 @@ import streamlit as st
 from explorer.base.figure import Figure
 from explorer.base.verdict import Verdict
 from explorer.editing.edits import RULES
-from explorer.ui.canvas.message import EditRequest
+from explorer.ui.components.canvas.message import EditRequest
+from explorer.ui.components.wire import pack, script
 from explorer.ui.store import Session, Sketch
-from explorer.ui.wire import pack, script
 
 T = TypeVar("T", covariant=True)
 

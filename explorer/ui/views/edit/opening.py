@@ -13,7 +13,7 @@ from explorer.ui import cache, store
 from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import Session, Sketch
-from explorer.ui.workbench import Workbench
+from explorer.ui.views.edit.workbench import Workbench
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 

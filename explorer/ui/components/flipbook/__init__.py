@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer.ui.wire import pack, script
+from explorer.ui.components.wire import pack, script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from explorer.ui.wire import pack, script
+from explorer.ui.components.wire import pack, script
 
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
