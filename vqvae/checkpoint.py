@@ -67,9 +67,13 @@ def _describe(folder: Path) -> CheckpointInfo | BrokenCheckpoint:
         _check_table(_renamed(family, _read_table(folder / family.WEIGHTS_FILE)), expected)
     except BadInput as refusal:
         return BrokenCheckpoint(folder.name, folder, str(refusal))
-    summary = " ".join(str(settings.get("summary", "")).split())[:200]
     parameters = sum(shape.numel() for shape in expected.values())
-    return CheckpointInfo(folder.name, folder, skeleton.spec, summary, parameters)
+    return CheckpointInfo(folder.name, folder, skeleton.spec, summary_of(settings), parameters)
+
+
+def summary_of(settings: Mapping[str, Any]) -> str:
+    """What a config.json says of its model in a line, for showing; empty where it says nothing."""
+    return " ".join(str(settings.get("summary", "")).split())[:200]
 
 
 def load(folder: Path) -> TokenizerModule:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vqvae import checkpoint
 from vqvae.search import Codebook
@@ -23,7 +23,7 @@ class OpenModel:
     device: str
     summary: str  # one line, may be empty
     parameters: int | None  # weights of encoder, codebook and decoder; None where that is not known
-    folder: Path | None  # where its usage, its meter's data and its map lie, where it has such a place
+    folder: Path  # where its usage, its meter's data and its map lie, where it has them
     settings: Mapping[str, Any]  # the content of its config.json; empty for code of one's own
 
     @property
@@ -41,7 +41,7 @@ class OpenModel:
         return self.spec.stride
 
     @property
-    def inputs(self) -> int:
+    def inputs(self) -> Literal[1, 2]:
         """How many inputs the decoder has."""
         return self.spec.inputs
 

@@ -3,9 +3,8 @@
 import argparse
 from typing import Any
 
-from explorer.cli.shared import Pace, Stopped, add_command, find_checkpoint, find_set, stoppable
+from explorer.cli.shared import Pace, Stopped, add_command, find_model, find_set, stoppable
 from explorer.inputs import manifold
-from vqvae import checkpoint
 
 
 def run(options: argparse.Namespace) -> int:
@@ -14,25 +13,24 @@ def run(options: argparse.Namespace) -> int:
     Meant for the photos that the model was trained on: the off-manifold meter holds what is on the screen against it.
     Stop it with Ctrl-C; the same command starts anew.
     """
-    folder = find_checkpoint(options.checkpoint)
+    model = find_model(options.checkpoint)
     images = find_set(options.data, options.under)
-    settings = checkpoint.read_config(folder)
     pace = Pace(len(images.names))
     with stoppable(pace), pace.bar:
         reference = manifold.look_at(
-            checkpoint.load(folder),
+            model.tokenizer,
             images,
-            blends=manifold.training_blends(settings),
-            inputs=2 if checkpoint.model_config(settings).decoder_inputs == "both" else 1,
+            blends=manifold.training_blends(model.settings, model.spec),
+            inputs=model.inputs,
             working_size=options.size,
             progress=pace.report,
         )
     if reference is None:
         raise Stopped(pace.stopped_by, "Stopped; nothing was written. The same command starts anew.")
-    manifold.save(folder, reference, checkpoint=checkpoint.content_hash(folder))
+    manifold.save(model.folder, reference, checkpoint=model.fingerprint)
     skipped = len(images.names) - reference.images
     print(f"{reference.images:,} images, {reference.cells:,} cells, {skipped:,} files skipped")
-    print(f"written: {folder / manifold.FILE}")
+    print(f"written: {model.folder / manifold.FILE}")
     return 0
 
 

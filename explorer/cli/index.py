@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from explorer.base.folders import cache_folder
-from explorer.cli.shared import Pace, Stopped, add_command, find_checkpoint, find_set, stoppable
+from explorer.base.open_model import OpenModel
+from explorer.cli.shared import Pace, Stopped, add_command, find_model, find_set, stoppable
 from explorer.index import tables
 from explorer.index.build import build
 from explorer.index.format import index_path
 from explorer.index.read import Index, open_index
 from explorer.index.usage import summarise
-from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
 
 
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.export and options.export[0] not in ("csv", "parquet"):
         options.refuse(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
-    index = make_index(options, find_checkpoint(options.checkpoint), options.out or cache_folder())
+    index = make_index(options, find_model(options.checkpoint), options.out or cache_folder())
     if options.export:
         form, where = options.export
         for written in tables.export(index, form, Path(where)):
@@ -40,18 +40,16 @@ def add_to(commands: Any) -> None:
     )
 
 
-def make_index(options: argparse.Namespace, folder: Path, into: Path) -> Index:
-    """The index of a set with the checkpoint in a folder, opened or built, and described; raises Stopped, BadInput."""
+def make_index(options: argparse.Namespace, model: OpenModel, into: Path) -> Index:
+    """The index of a set with a model, opened or built, and described; raises Stopped, BadInput."""
     images = find_set(options.data, options.under)
-    tokenizer = checkpoint.load(folder)
-    fingerprint = checkpoint.content_hash(folder)
-    path = index_path(into, fingerprint, images.identity)
+    path = index_path(into, model.fingerprint, images.identity)
     try:
         index = open_index(
             path,
-            checkpoint=fingerprint,
+            checkpoint=model.fingerprint,
             identity=images.identity,
-            codes=len(tokenizer.codebook),
+            codes=model.codes,
             working_size=options.size,
         )
         print("The index is there already.")
@@ -61,7 +59,12 @@ def make_index(options: argparse.Namespace, folder: Path, into: Path) -> Index:
         pace = Pace(len(images.names))
         with stoppable(pace), pace.bar:
             built = build(
-                tokenizer, images, checkpoint=fingerprint, working_size=options.size, path=path, progress=pace.report
+                model.tokenizer,
+                images,
+                checkpoint=model.fingerprint,
+                working_size=options.size,
+                path=path,
+                progress=pace.report,
             )
         if built is None:
             raise Stopped(pace.stopped_by) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from explorer.codebook.projection import SHIPPED_FILE, ProjectionSettings, projection_key, to_bytes, umap
 from vqvae import checkpoint
 from vqvae.errors import BadInput
+from vqvae.search import Codebook
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path("checkpoints") / options.checkpoint
     try:
         started = time.process_time()
-        codebook = checkpoint.load(folder).codebook.detach().cpu().numpy()
+        codebook = Codebook.of(checkpoint.load(folder)).array
         settings = ProjectionSettings()
         projection = umap(codebook, settings)
         path = folder / SHIPPED_FILE

@@ -7,10 +7,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from explorer.cli.shared import Pace, Stopped, find_checkpoint, find_set, stoppable, working_size
+from explorer.cli.shared import Pace, Stopped, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
 from explorer.inputs import reliance
-from vqvae import checkpoint
 
 
 def run(options: argparse.Namespace) -> int:
@@ -18,9 +17,8 @@ def run(options: argparse.Namespace) -> int:
 
     Stop it with Ctrl-C: the figures are then of the images measured so far.
     """
-    folder = find_checkpoint(options.checkpoint)
+    model = find_model(options.checkpoint)
     images = find_set(options.data, options.under)
-    config = checkpoint.model_config(checkpoint.read_config(folder))
     pace = Pace(0)
     pace.bar.unit = "pass"
 
@@ -31,10 +29,10 @@ def run(options: argparse.Namespace) -> int:
 
     with stoppable(pace), pace.bar:
         result = reliance.measure_set(
-            checkpoint.load(folder),
+            model.tokenizer,
             images,
             working_size=options.size,
-            inputs=2 if config.decoder_inputs == "both" else 1,
+            inputs=model.inputs,
             limit=options.limit,
             report=report,
         )
@@ -42,10 +40,10 @@ def run(options: argparse.Namespace) -> int:
         raise Stopped(pace.stopped_by, "Stopped before an image was measured; there is nothing to say.")
     for name, reason in result.unreadable:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
-    about = {"checkpoint": folder.name, "data": images.label, "working_size": options.size}
+    about = {"checkpoint": model.name, "data": images.label, "working_size": options.size}
     text = json.dumps({**about, **reliance.plain_set(result)}, indent=2, allow_nan=False)
     to_stdout = options.json == "-"
-    print(f"{folder.name} on {images.label}, long side {options.size} px", file=sys.stderr if to_stdout else sys.stdout)
+    print(f"{model.name} on {images.label}, long side {options.size} px", file=sys.stderr if to_stdout else sys.stdout)
     print(reliance.table_of_set(result), file=sys.stderr if to_stdout else sys.stdout)
     if to_stdout:
         print(text)

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from explorer.base.folders import checkpoints_folder
+from explorer.base.open_model import OpenModel, open_folder
 from explorer.images.sets import SAMPLES, ImageSet, open_set, sample_set
 from vqvae.errors import BadInput, shown
 
@@ -41,6 +42,11 @@ def find_checkpoint(name: str) -> Path:
     if not folder.is_dir():
         raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
     return folder
+
+
+def find_model(name: str) -> OpenModel:
+    """Open a checkpoint by its name or its folder; raises BadInput."""
+    return open_folder(find_checkpoint(name))
 
 
 class Pace:

@@ -5,7 +5,7 @@ from typing import Any
 
 from explorer.base.folders import cache_folder
 from explorer.cli.index import make_index
-from explorer.cli.shared import add_command, find_checkpoint
+from explorer.cli.shared import add_command, find_model
 from explorer.index import training_usage
 from explorer.index.training_usage import TrainingUsage, save_training_usage
 
@@ -16,10 +16,10 @@ def run(options: argparse.Namespace) -> int:
     Meant for the photos that the model was trained on: the Codebook page shows them as "in training". Stop it with
     Ctrl-C; the same command goes on.
     """
-    folder = find_checkpoint(options.checkpoint)
-    index = make_index(options, folder, cache_folder())
-    save_training_usage(folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
-    print(f"written: {folder / training_usage.FILE}")
+    model = find_model(options.checkpoint)
+    index = make_index(options, model, cache_folder())
+    save_training_usage(model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
+    print(f"written: {model.folder / training_usage.FILE}")
     return 0
 
 

@@ -63,7 +63,7 @@ class NearCode:
 def nearest_codes(
     codebook: Codebook, code: int, most: int = 8, *, measure: Literal["distance", "cosine"] = "distance"
 ) -> list[NearCode]:
-    """The other codes nearest to one, by the metric's distance or by cosine (0 with a code of length 0), nearest first."""
+    """The other codes nearest to one by the metric or by cosine (0 with a code of length 0), nearest first."""
     values = codebook.distances_between(code) if measure == "distance" else codebook.cosines(code)
     order = np.argsort(values if measure == "distance" else -values, kind="stable")
     return [NearCode(int(other), float(values[other])) for other in order[order != code][:most]]

@@ -47,8 +47,8 @@ def codes_of_picture(indices: np.ndarray) -> list[Suggestion]:
     ]
 
 
-def nearest(codebook: np.ndarray, code: int, most: int = 24) -> list[Suggestion]:
-    """The other codes of a codebook [K, D] nearest to one by Euclidean distance, nearest first; raises BadInput."""
+def nearest(codebook: Codebook, code: int, most: int = 24) -> list[Suggestion]:
+    """The other codes nearest to one, as the metric measures it, nearest first; raises BadInput."""
     _check_code(code, len(codebook))
     found = nearest_codes(codebook, code, most)
     return [Suggestion(near.code, near.value, f"{near.value:.2f} from code {code}") for near in found]

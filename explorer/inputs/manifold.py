@@ -11,7 +11,7 @@ known where the caller says the blend.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,11 +26,13 @@ from explorer.base.figure import Figure
 from explorer.base.verdict import Grade
 from explorer.editing.edits import Fed
 from explorer.images.sets import ImageSet
-from vqvae.checkpoint import model_config, write_atomically
+from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput
+from vqvae.families.two_input import model_config
 from vqvae.images import fit_within, load_image, to_tensor
+from vqvae.model import FAMILY
 from vqvae.search import Codebook
-from vqvae.tokenizer import Encoding, Tokenizer, cells
+from vqvae.tokenizer import Encoding, Spec, Tokenizer, cells
 
 FILE = "fed.safetensors"
 QUANTILES = 201  # of each figure, the smallest and the largest among them: one every half percent
@@ -124,12 +126,15 @@ class Reference:
         return math.degrees(math.atan2(self.lost, self.length)) if figure == "angle" else 1.0
 
 
-def training_blends(settings: dict[str, Any]) -> Blends:
+def training_blends(settings: Mapping[str, Any], spec: Spec) -> Blends:
     """The blends that a model was trained with, from the content of its config.json; raises BadInput for a bad one.
 
-    Where that says nothing of the training, it is taken to be the usual: half of the blends 0, an eighth 1, the others
-    anywhere between.
+    Where that says nothing of the training, it is taken to be the usual of its family: for ours half of the blends 0,
+    an eighth 1, the others anywhere between; for all others 0, since their training gives the decoder the quantized
+    vectors alone, as both inputs where it has two.
     """
+    if spec.family != FAMILY:
+        return lambda number, generator: torch.zeros(number)
     from vqvae.train import TrainingConfig, draw_blend
 
     training = settings.get("training")
@@ -154,6 +159,7 @@ def look_at(
     The working size stands for the range of sizes in training. What cannot be read is left out; raises BadInput when
     that is all of the images. The same seed gives the same figures.
     """
+    codebook = Codebook.of(tokenizer)
     generator = torch.Generator().manual_seed(seed)
     number = max(8, min(MOST_OF_ONE, SAMPLED // len(images.names)) // 8 * 8)
     rows: list[Tensor] = []  # [N, figures]
@@ -168,7 +174,7 @@ def look_at(
                 sample = _sample(tokenizer.encode(image), number, generator)
                 weight = blends(number, generator)
                 embedding = sample.quantized.lerp(sample.embedding, weight[:, None])
-                found = figures_of(sample.quantized, embedding, tokenizer.codebook, inputs=inputs) | {"blend": weight}
+                found = figures_of(sample.quantized, embedding, codebook, inputs=inputs) | {"blend": weight}
                 rows.append(torch.stack([found[figure] for figure in MEASURED], dim=1))
                 lost = (sample.embedding - sample.quantized).norm(dim=1)
                 whole.append(torch.stack([lost, sample.embedding.norm(dim=1)], dim=1))
@@ -266,7 +272,7 @@ def measure(
 ) -> Meter:
     """Hold the decoder's inputs, [1, D, h, w] each, against its training.
 
-    codebook [K, D]. weight: the blend of each cell, a number or [h, w], where it is known; without it a blend below 0
+    weight: the blend of each cell, a number or [h, w], where it is known; without it a blend below 0
     can go unseen. edited: [h, w] bool, cells to judge by themselves too, since a few of them are lost among all: the
     worse of the two counts.
 
