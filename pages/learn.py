@@ -123,7 +123,7 @@ def with_percent(percent: int) -> Session:
 
 def show_steps(model: OpenModel, walk: Walk, session: Session) -> None:
     """The strip of steps, and the open one with the lines of the model that do it."""
-    stations = steps(model.inputs)
+    stations = steps(model.tokenizer)
     number = next((number for number, step in enumerate(stations) if step.name == session.step), 0)
     tile = cache.tiles_of(model, [walk.code])[0]
     strip.show(

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from explorer.images.reconstruction import decibels
 from explorer.learn.walk import Walk
-from vqvae.decoder import Decoder, OneInputStem, Stem
-from vqvae.encoder import Encoder
 from vqvae.images import pad_to_multiple
-from vqvae.model import VQVAE
-from vqvae.quantizer import VectorQuantizer, nearest
-from vqvae.tokenizer import blend
+from vqvae.model import FAMILY
+from vqvae.search import Codebook
+from vqvae.tokenizer import METRICS, Tokenizer, blend
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -42,24 +41,34 @@ class Step:
     functions: tuple[Callable[..., Any], ...]
 
 
-def steps(inputs: int) -> tuple[Step, ...]:
-    """The stations of a model whose decoder has so many inputs, in their order."""
-    stem = Stem if inputs == 2 else OneInputStem
+def steps(tokenizer: Tokenizer) -> tuple[Step, ...]:
+    """The stations of a tokenizer in their order, each with the functions that ran for it."""
+    kind, inputs = type(tokenizer), tokenizer.spec.inputs
+    encoder, decoder = getattr(tokenizer, "encoder", None), getattr(tokenizer, "decoder", None)
+    compared = (kind.encode,) if tokenizer.spec.grid.metric == "implicit" else (Codebook.nearest,)
     return (
-        Step("patch", "Patch", (VQVAE.encode, pad_to_multiple)),
-        Step("embedding", "Embedding", (Encoder.forward,)),
-        Step("distances", "Distances", (nearest,)),
-        Step("code", "Code", (VectorQuantizer.lookup,)),
+        Step("patch", "Patch", (kind.encode, pad_to_multiple)),
+        Step("embedding", "Embedding", _forward(encoder) or (kind.encode,)),
+        Step("distances", "Distances", compared),
+        Step("code", "Code", (kind.lookup,)),
         Step("residual", "Residual", (blend,)),
-        Step("inputs", "Two inputs" if inputs == 2 else "One input", (stem.forward,)),
-        Step("output", "Output", (VQVAE.decode, Decoder.forward)),
+        Step("inputs", "Two inputs" if inputs == 2 else "One input", _forward(getattr(decoder, "stem", None))),
+        Step("output", "Output", (kind.decode, *_forward(decoder))),
     )
 
 
-def source_of(function: Callable[..., Any]) -> Source:
-    """The lines that define a function, as they are in its file."""
-    lines, first = inspect.getsourcelines(function)
-    path = Path(inspect.getsourcefile(inspect.unwrap(function)) or "")
+def _forward(part: object) -> tuple[Callable[..., Any], ...]:
+    """What a part of a tokenizer runs, where it is a torch module; else nothing."""
+    return (type(part).forward,) if isinstance(part, nn.Module) else ()
+
+
+def source_of(function: Callable[..., Any]) -> Source | None:
+    """The lines that define a function, as they are in its file; None where there are none to be read."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        path = Path(inspect.getsourcefile(inspect.unwrap(function)) or "")
+    except (OSError, TypeError):
+        return None
     text = textwrap.dedent("".join(lines)).rstrip("\n")
     file = path.relative_to(_PROJECT) if path.is_relative_to(_PROJECT) else path
     return Source(function.__qualname__, file.as_posix(), first, first + len(lines) - 1, text)
@@ -112,7 +121,8 @@ def _tell_distances(walk: Walk) -> str:
         )
     middle = float(np.median(walk.distances))
     return (
-        f"The codebook holds {count:,} vectors of the same kind, the codes. How far is each from this embedding? Code "
+        f"The codebook holds {count:,} vectors of the same kind, the codes. The cell takes {METRICS[walk.metric]}. How "
+        f"far is each from this embedding? Code "
         f"{walk.code:,} is nearest, at {walk.distances[0]:.2f}; code {walk.order[1]:,} would have come next, "
         f"{walk.gap:.1%} further away. Half of all codes are further than {middle:.2f}."
     )
@@ -154,8 +164,8 @@ def _tell_inputs(walk: Walk) -> str:
     else:
         second = f"the second brings {_share(walk)} of the residual"
     return (
-        f"The decoder gets two vectors for the cell. The first is the code's own; {second}. The stem sends each "
-        f"through its own matrix and adds the results, so a residual of zero leaves exactly what the codes say."
+        f"The decoder gets two vectors for the cell. The first is the code's own; {second}. {_joined(walk)}, so a "
+        f"residual of zero leaves exactly what the codes say."
     )
 
 
@@ -184,6 +194,12 @@ _TOLD: dict[str, Callable[[Walk], str]] = {
     "inputs": _tell_inputs,
     "output": _tell_output,
 }
+
+
+def _joined(walk: Walk) -> str:
+    if walk.family == FAMILY:
+        return "The stem sends each through its own matrix and adds the results"
+    return "Where both are the same, nothing but the codes reaches it"
 
 
 def _share(walk: Walk) -> str:

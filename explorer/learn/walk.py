@@ -10,7 +10,7 @@ from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, compare
 from vqvae.images import pad_to_multiple, to_pixels
 from vqvae.search import Codebook
-from vqvae.tokenizer import Tokenizer, blend, cells
+from vqvae.tokenizer import Metric, Tokenizer, blend, cells
 from vqvae.window import Window, decode_window
 
 NARROWEST = 0.1  # share of a picture's cells that count as having nearly taken another code
@@ -24,6 +24,8 @@ class Walk:
     cell: Cell
     rows: int  # of the grid
     columns: int
+    family: str
+    metric: Metric
     inputs: int  # of the decoder
     weight: float  # the blend, in [0, 1]
     view: Window  # the cell with some around it, as far as there are any; the four pictures show it, uint8 [·f, ·f, 3]
@@ -115,6 +117,8 @@ def follow(
         cell=cell,
         rows=rows,
         columns=columns,
+        family=tokenizer.spec.family,
+        metric=tokenizer.spec.grid.metric,
         inputs=tokenizer.spec.inputs,
         weight=weight,
         view=view,

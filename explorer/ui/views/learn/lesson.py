@@ -120,8 +120,11 @@ def label(text: str) -> None:
     st.html(f"<p class='label'>{html.escape(text)}</p>")
 
 
-def source(shown: Source) -> None:
+def source(shown: Source | None) -> None:
     """Some of the model's own lines, and where they stand."""
+    if shown is None:
+        st.caption("The lines that did this cannot be shown: they do not stand in a file of Python.")
+        return
     st.html(
         f"<p class='walk-source'><b>{html.escape(shown.name)}</b> "
         f"{html.escape(shown.file)}, lines {shown.first}–{shown.last}</p>"
