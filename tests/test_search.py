@@ -154,3 +154,20 @@ def test_the_array_is_the_codebook_itself_and_is_not_written_to() -> None:
     assert array.ctypes.data == codebook.numpy().ctypes.data
     with pytest.raises(ValueError, match="read-only"):
         array[0, 0] = 1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(("scores", "rows"), [(60, 4), (17, 3), (1, 1)])
+def test_a_codebook_in_blocks_gives_what_the_whole_gives(
+    monkeypatch: pytest.MonkeyPatch, metric: Metric, scores: int, rows: int
+) -> None:
+    codebook = noise(50, 4, seed=2)
+    codebook[31] = codebook[7]  # in another block: the lower of the two is taken
+    codes, vectors = Codebook(codebook, metric), torch.cat([noise(23, 4, seed=1), codebook[[31]]])
+    own = codes.nearest(vectors)
+    others = codes.runners_up(vectors, own)
+    assert own[-1] == 7 or metric == "dot"
+    monkeypatch.setattr(search, "SCORES_PER_CHUNK", scores)
+    monkeypatch.setattr(search, "LEAST_ROWS", rows)
+    assert torch.equal(codes.nearest(vectors), own)
+    assert torch.equal(codes.runners_up(vectors, own).indices, others.indices)

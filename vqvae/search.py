@@ -13,7 +13,7 @@ smallest distance. All in float32 (lower precision changes indices), in chunks, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +25,7 @@ from torch.nn import functional
 from vqvae.tokenizer import Metric, Tokenizer
 
 SCORES_PER_CHUNK = 1 << 21  # the score matrix never grows beyond this, whatever the number of vectors
+LEAST_ROWS = 64  # vectors that go through the codebook at once, where there are as many
 CODES_PER_CHUNK = 1 << 15  # of a codebook that is computed
 _SPARE_CANDIDATES = 4
 
@@ -92,11 +93,8 @@ class Codebook:
         argmin ‖v − e‖² = argmax (v·e − ½‖e‖²): the product starts from −½‖e‖² in place of zero, so that a chunk costs
         one matrix product and one argmax; on the CPU NumPy's is the fast one.
         """
-        vectors = functional.normalize(vectors.float()) if self.metric == "cosine" else vectors.float()
-        indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
-        for part, scores in self._scores(vectors):
-            indices[part] = _argmax(scores)
-        return indices
+        vectors = vectors.float()
+        return self._best(functional.normalize(vectors) if self.metric == "cosine" else vectors)
 
     @torch.no_grad()
     def runners_up(self, vectors: Tensor, own: Tensor) -> Near:
@@ -107,12 +105,8 @@ class Codebook:
         if len(self) == 1:
             return Near(own.clone(), torch.full(own.shape, torch.inf, device=own.device))
         points = self.points(vectors)
-        indices, distances = torch.empty_like(own), points.new_empty(len(points))
-        for part, scores in self._scores(points[:, : self.vectors.shape[1]]):
-            scores.scatter_(1, own[part, None], -torch.inf)
-            indices[part] = _argmax(scores)
-            distances[part] = (points[part] - self.code_points[indices[part]]).square_().sum(1).sqrt_()
-        return Near(indices, distances)
+        indices = self._best(points[:, : self.vectors.shape[1]], but=own)
+        return Near(indices, (points - self.code_points[indices]).square_().sum(1).sqrt_())
 
     def distances(self, vectors: Tensor, codes: Tensor) -> Tensor:
         """From each vector to the code beside it: [N, D], [N] -> float32 [N]; 0 for equal ones."""
@@ -180,19 +174,46 @@ class Codebook:
 
     @cached_property
     def _product(self) -> tuple[Tensor, Tensor]:
-        """What scores are made of: offsets [K] and the codes' points, transposed [D, K]."""
+        """What scores are made of: offsets [K] and the codes' points [K, D]."""
         if self.metric == "dot":  # the last number of a point is worth exactly −½‖e‖²: what is left is the bare product
-            return torch.zeros_like(self.vectors[:, 0], dtype=torch.float32), self.vectors.float().T
-        return -0.5 * self.code_points.square().sum(1), self.code_points.T
+            return torch.zeros_like(self.vectors[:, 0], dtype=torch.float32), self.vectors.float()
+        return -0.5 * self.code_points.square().sum(1), self.code_points
 
-    def _scores(self, points: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yield (slice of the rows, scores [n, K]) in chunks; the scores' memory is used again."""
-        offsets, transposed = self._product
-        chunk = max(1, SCORES_PER_CHUNK // len(offsets))
-        buffer = points.new_empty(min(chunk, len(points)), len(offsets))
-        for start in range(0, len(points), chunk):
-            part = slice(start, min(start + chunk, len(points)))
-            yield part, torch.addmm(offsets, points[part], transposed, out=buffer[: part.stop - start])
+    def _best(self, points: Tensor, *, but: Tensor | None = None) -> Tensor:
+        """The code with the largest score for each point [N, D], or the largest but for one: [N] int64.
+
+        A large codebook goes by in blocks under many rows at once: its memory is read a few times, not once a row.
+        """
+        offsets, codes = self._product
+        rows = min(max(LEAST_ROWS, SCORES_PER_CHUNK // len(offsets)), SCORES_PER_CHUNK, max(1, len(points)))
+        block = min(max(1, SCORES_PER_CHUNK // rows), len(offsets))
+        found = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+        buffer = points.new_empty(rows * block)
+        for start in range(0, len(points), rows):
+            part = points[start : start + rows]
+            best = part.new_full((len(part),), -torch.inf)
+            for first in range(0, len(offsets), block):
+                width = min(block, len(offsets) - first)
+                scores = buffer[: len(part) * width].view(len(part), width)
+                torch.addmm(offsets[first : first + width], part, codes[first : first + width].T, out=scores)
+                if but is not None:
+                    _forbid_(scores, but[start : start + rows] - first)
+                _keep_larger_(best, found[start : start + rows], scores, first)
+        return found
+
+
+def _forbid_(scores: Tensor, columns: Tensor) -> None:
+    """Let no row of [n, K] choose its column, as far as the column is there."""
+    row = ((columns >= 0) & (columns < scores.shape[1])).nonzero()[:, 0]
+    scores[row, columns[row]] = -torch.inf
+
+
+def _keep_larger_(best: Tensor, found: Tensor, scores: Tensor, first: int) -> None:
+    """Take over the largest score of each row and its column, counted from `first`, where none before was as large."""
+    columns = _argmax(scores)
+    largest = scores.gather(1, columns[:, None])[:, 0]
+    larger = largest > best
+    best[larger], found[larger] = largest[larger], columns[larger] + first
 
 
 def _argmax(scores: Tensor) -> Tensor:
