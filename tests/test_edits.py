@@ -18,11 +18,11 @@ from explorer.editing.edits import (
     Rule,
     edited_cells,
     feed,
+    feed_grids,
     fresh_draft,
     unedited,
 )
 from tests.toys import Mixing, StandIn, toy_images, toy_model
-from vqvae.model import VQVAE
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 from vqvae.window import Window, decode_window, redecode
 
@@ -260,18 +260,26 @@ def test_where_nothing_changed_the_picture_is_the_one_before(reach: int | None) 
 # --- what an edit feeds the decoder -----------------------------------------------------------------------------------
 
 
-def fed_cell_by_cell(model: VQVAE, base: Encoding, edit: Edit) -> tuple[np.ndarray, np.ndarray]:
+def looked_up(codebook: Tensor, indices: np.ndarray, *, around: int = 0) -> np.ndarray:
+    """[K, D], [h, w] -> float64 [D, h, w], each cell the mean of the codes so far around it."""
+    codes = codebook.double().numpy()[indices]
+    found = np.empty((codes.shape[2], *indices.shape))
+    for row, column in np.ndindex(indices.shape):
+        near = codes[max(0, row - around) : row + around + 1, max(0, column - around) : column + around + 1]
+        found[:, row, column] = near.mean((0, 1))
+    return found
+
+
+def fed_cell_by_cell(codebook: Tensor, base: Encoding, edit: Edit, *, around: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The definition: both inputs [D, h, w] as float64, one cell after the other."""
-    codebook, z = model.codebook.double().numpy(), base.embedding[0].double().numpy()
-    quantized, embedding = np.empty_like(z), np.empty_like(z)
+    indices, z = base.grid[0].numpy(), base.embedding[0].double().numpy()
+    before, quantized = (looked_up(codebook, grid, around=around) for grid in (indices, edit.indices))
+    embedding = np.empty_like(z)
     for row, column in np.ndindex(edit.indices.shape):
-        old, new = int(base.grid[0, row, column]), int(edit.indices[row, column])
-        said = z[:, row, column]
-        if new != old:
-            residual = said - codebook[old]
-            said = {"follow": codebook[new], "carry": codebook[new] + residual, "keep": said}[edit.rule]
-        quantized[:, row, column] = codebook[new]
-        embedding[:, row, column] = codebook[new] + edit.weight[row, column] * (said - codebook[new])
+        said, old, new = z[:, row, column], before[:, row, column], quantized[:, row, column]
+        if edit.indices[row, column] != indices[row, column]:
+            said = {"follow": new, "carry": new + (said - old), "keep": said}[edit.rule]
+        embedding[:, row, column] = new + edit.weight[row, column] * (said - new)
     return quantized, embedding
 
 
@@ -284,8 +292,39 @@ def test_an_edit_is_fed_as_its_rule_and_blend_say(weight: float | None, rule: Ru
     edit = toy_edit(base, rule) if weight is None else toy_edit(base, rule).with_weight(weight)
     assert 0 < edited_cells(base, edit).sum() < edit.indices.size
     fed = feed(model, base, edit)
-    for found, expected in zip((fed.quantized, fed.embedding), fed_cell_by_cell(model, base, edit), strict=True):
+    for found, expected in zip(
+        (fed.quantized, fed.embedding), fed_cell_by_cell(model.codebook, base, edit), strict=True
+    ):
         np.testing.assert_allclose(found[0].double().numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("weight", [None, 0.0, 0.3, 1.0])
+def test_where_a_lookup_mixes_neighbours_the_grid_is_looked_up_whole(weight: float | None, rule: Rule) -> None:
+    model = toy_model()
+    tokenizer = Mixing(model)
+    base = encoded(tokenizer)
+    edit = toy_edit(base, rule) if weight is None else toy_edit(base, rule).with_weight(weight)
+    wanted = fed_cell_by_cell(model.codebook, base, edit, around=1)
+    found = feed(tokenizer, base, edit)
+    for part, expected in zip((found.quantized, found.embedding), wanted, strict=True):
+        np.testing.assert_allclose(part[0].double().numpy(), expected, rtol=0, atol=1e-5)
+    unchanged = edit.indices == base.grid[0].numpy()
+    assert (found.quantized != base.quantized)[0].any(0).numpy()[unchanged].any()  # next to an edited cell
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("stand_in", [StandIn, Mixing])
+def test_several_grids_are_fed_as_each_by_itself(stand_in: type[StandIn], rule: Rule) -> None:
+    tokenizer = stand_in(toy_model())
+    base = encoded(tokenizer)
+    edits = [replace(toy_edit(base, rule, seed=seed), weight=toy_edit(base).weight) for seed in range(3)]
+    grids = torch.from_numpy(np.stack([edit.indices for edit in edits]))
+    found = feed_grids(tokenizer, base, grids, edits[0])
+    for number, edit in enumerate(edits):
+        alone = feed(tokenizer, base, edit)
+        assert torch.equal(found.quantized[number], alone.quantized[0])
+        assert torch.equal(found.embedding[number], alone.embedding[0])
 
 
 def test_the_rules_differ_only_in_edited_cells_and_there_all_do() -> None:
@@ -359,6 +398,26 @@ def test_edits_in_a_row_decode_like_each_by_itself(reach: str | None, decoder_in
         assert_same_picture(found, expected)
     in_part = [cells for cells in tokenizer.decoded if cells < 24 * 25]
     assert bool(in_part) == (reach is not None)
+
+
+@pytest.mark.parametrize("decoder_inputs", ["both", "quantized"])
+@pytest.mark.parametrize("rule", get_args(Rule))
+def test_where_a_lookup_mixes_neighbours_an_edit_decodes_like_the_whole(rule: Rule, decoder_inputs: str) -> None:
+    model = toy_model(decoder_inputs=decoder_inputs)
+    tokenizer = Mixing(model)
+    base = encoded(tokenizer, 24, 25)
+    live, random = LiveDecoder(tokenizer, base), np.random.default_rng(1)
+    edit = unedited(base, weight=0.5, rule=rule)
+    for _ in range(20):
+        fed = fed_cell_by_cell(model.codebook, base, edit, around=1)
+        whole = model.decode(*(torch.from_numpy(part).float()[None] for part in fed))
+        shown = live.decode(edit)
+        assert_same_picture(shown, decoded_whole(tokenizer, base, edit))
+        torch.testing.assert_close(shown, whole, rtol=0, atol=1e-5)
+        indices = edit.indices.copy()
+        indices[tuple(random.integers(indices.shape))] = random.integers(8)
+        edit = replace(edit, indices=indices)
+    assert [cells for cells in tokenizer.decoded if cells < 24 * 25]
 
 
 def test_an_edit_that_is_shown_already_is_not_decoded() -> None:

@@ -65,7 +65,7 @@ class StandIn:
 
 
 class Mixing(StandIn):
-    """A model whose lookup mixes neighbours, the mean of the 3 × 3 codes around each cell: it reaches a cell further."""
+    """A model whose lookup mixes neighbours, the mean of the 3 × 3 codes around a cell: it reaches one cell further."""
 
     def __init__(self, model: VQVAE) -> None:
         assert model.spec.reach is not None
