@@ -294,7 +294,7 @@ def test_the_ends_keep_codes_that_are_not_the_nearest(through: Any) -> None:
         indices = ((encoding.grid + 1) % 8,)
         encodings.append(Encoding(indices, encoding.embedding, model.lookup(indices)))
     for place, wanted in enumerate(encodings):
-        fed = between(model, *encodings, place, through=through)
+        fed = between(model, encodings[0], encodings[1], place, through=through)
         assert_same(fed, blending.fed_at(wanted, 1))
 
 
