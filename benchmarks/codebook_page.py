@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from playwright.sync_api import Page, expect, sync_playwright
 
-from explorer.codes import CODES_PER_BATCH, FIELD, code_tiles
+from explorer.codebook.tiles import CODES_PER_BATCH, FIELD, code_tiles
 from tests.browser import launch, serve_app
 from vqvae import checkpoint
 from vqvae.model import VQVAE, VQVAEConfig, prepare

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from playwright.sync_api import Page, sync_playwright
 
-from explorer.edits import LiveDecoder, unedited
-from explorer.pictures import open_picture
-from explorer.reconstruction import encode_picture
-from explorer.samples import find
+from explorer.editing.edits import LiveDecoder, unedited
+from explorer.images.pictures import open_picture
+from explorer.images.reconstruction import encode_picture
+from explorer.images.samples import find
 from tests.browser import launch, serve_app
 from vqvae import checkpoint
 from vqvae.tokenizer import Tokenizer

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import Timing, compare, print_table
-from explorer import patches
-from explorer.folders import checkpoints_folder
-from explorer.patches import About, ImageCells, Index
-from explorer.sets import ImageSet, open_set
+from explorer.base.folders import checkpoints_folder
+from explorer.images.sets import ImageSet, open_set
+from explorer.index.build import build as build_index
+from explorer.index.build import write_index
+from explorer.index.cells import CellStream, ImageCells
+from explorer.index.cells import measure as measure_image
+from explorer.index.format import About, packed
+from explorer.index.read import Index, open_index
 from vqvae import checkpoint
 from vqvae.images import fit_within, jpeg_of_size, load_image, pad_to_multiple, to_image, to_tensor
 from vqvae.model import VQVAE, VQVAEConfig, prepare
@@ -65,11 +69,11 @@ def encoding(model: VQVAE, images: ImageSet, folder: Path) -> list[Timing]:
 
     def measure() -> None:
         for one in tensors:
-            patches.measure(model, one)
+            measure_image(model, one)
 
     def build() -> None:
         path = folder / "photos.index"
-        patches.build(model, images, checkpoint="0" * 64, working_size=WORKING_SIZE, path=path)
+        build_index(model, images, checkpoint="0" * 64, working_size=WORKING_SIZE, path=path)
 
     measured = {"encode": encode, "encode, runner-up": measure, "files to index": build, "reading alone": read}
     timings = compare({"encoder alone": encoder}, measured, seconds=12)
@@ -95,12 +99,12 @@ def build_synthetic(cells: int, path: Path) -> tuple[float, float]:
     images = -(-cells // CELLS_PER_IMAGE)
     about = About("0" * 64, "0" * 64, "", "", "", WORKING_SIZE, CODES)
 
-    def cells_from(first: int) -> patches.CellStream:
+    def cells_from(first: int) -> CellStream:
         for number in range(first, images):
             yield made[number % len(made)]
 
     started = time.process_time()
-    patches.write_index(cells_from, tuple(map(str, range(images))), about, path=path)
+    write_index(cells_from, tuple(map(str, range(images))), about, path=path)
     return time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -125,17 +129,17 @@ def sorts(cells: int) -> list[tuple[str, float]]:
             taken.append(time.process_time() - started)
         return min(taken)
 
-    keys = patches._packed(codes, distances, 0)
+    keys = packed(codes, distances, 0)
     return [
         ("stable sort of the codes, 16 bits", seconds(lambda: np.sort(codes, kind="stable"))),
         ("stable argsort of the codes", seconds(lambda: np.argsort(codes, kind="stable"))),
         ("stable sort of the keys, 64 bits", seconds(lambda: np.sort(keys, kind="stable"))),
-        ("keys packed and sorted", seconds(lambda: patches._packed(codes, distances, 0).sort())),
+        ("keys packed and sorted", seconds(lambda: packed(codes, distances, 0).sort())),
     ]
 
 
 def open_synthetic(path: Path) -> Index:
-    return patches.open_index(path, checkpoint="0" * 64, identity="0" * 64, codes=CODES)
+    return open_index(path, checkpoint="0" * 64, identity="0" * 64, codes=CODES)
 
 
 def asking(small: Index, large: Index) -> list[Timing]:

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.stages import noise_image, open_model
 from benchmarks.timing import Timing, clock_name, compare, print_table
-from explorer.reliance import Subject, measure, reliance_map
+from explorer.inputs.reliance import Subject, measure, reliance_map
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE

@@ -4,13 +4,16 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer import figures, usage
-from explorer.health import geometry_figures, judge, usage_figures
-from explorer.reconstruction import Figure
-from explorer.ui import cache, codebook_map, dossier, image_set, store, tiles, widgets
+from explorer.base.figure import Figure
+from explorer.codebook import charts
+from explorer.codebook.health import geometry_figures, judge, usage_figures
+from explorer.index import usage
+from explorer.ui import cache, image_set, store, widgets
+from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import Page, open_page
 from explorer.ui.store import CodebookView, Session
+from explorer.ui.views.codebook import codebook_map, dossier
 
 VIEWS: dict[CodebookView, str] = {"wall": "Wall", "map": "Map", "usage": "Usage"}
 ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
@@ -62,10 +65,10 @@ def show_health(page: Page, used: UsedSet) -> None:
         shown.append(Figure("Used here", f"{here.active:,}", meaning))
         meaning = f"How varied the codes of {here_in_words} are: {here.cells:,} cells."
         shown.append(Figure("Perplexity here", f"{here.perplexity:,.0f}", meaning))
-    widgets.verdict(verdict.level, verdict.sentence)
+    widgets.verdict(verdict.grade, verdict.sentence)
     if training is not None and not used.is_sample:
         chosen = judge(here, sample=here_in_words)
-        widgets.verdict(chosen.level, chosen.sentence)
+        widgets.verdict(chosen.grade, chosen.sentence)
     widgets.figure_row(shown)
 
 
@@ -137,7 +140,7 @@ def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator)
     log = bar.toggle("Logarithmic", value=True, help="Both axes by powers of ten; codes that are never used fall away.")
     training = cache.training_usage(page.info.folder, page.fingerprint, page.info.config.codes)
     event = st.plotly_chart(
-        figures.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),
+        charts.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),
         key="usage-curve",
         on_select="rerun",
         selection_mode=("points", "box"),
@@ -160,11 +163,11 @@ def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator)
         st.caption("Click a point, or draw a box, to see the codes there.")
     st.html("<p class='label'>Distinct codes against images seen <span>· while it rises, look at more</span></p>")
     st.plotly_chart(
-        figures.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)), key="distinct", config=widgets.PLOT
+        charts.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)), key="distinct", config=widgets.PLOT
     )
     st.html("<p class='label'>Distinct codes of each image</p>")
     st.plotly_chart(
-        figures.codes_per_image(usage.distinct_by_image(used.index), used.index.names),
+        charts.codes_per_image(usage.distinct_by_image(used.index), used.index.names),
         key="codes-per-image",
         config=widgets.PLOT,
     )

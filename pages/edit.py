@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from explorer.animation import side_by_side
-from explorer.edits import UNPAINTED
-from explorer.recipe import as_python
-from explorer.ui import editing, opening, store, widgets
-from explorer.ui.editing import Editing, begin, choose_start, open_editing, palette_parts
+from explorer.editing.animation import side_by_side
+from explorer.editing.edits import UNPAINTED
+from explorer.editing.recipe import as_python
+from explorer.ui import store, widgets
 from explorer.ui.page import Page, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
-from explorer.ui.workbench import Workbench
+from explorer.ui.views.edit import editing, opening
+from explorer.ui.views.edit.editing import Editing, begin, choose_start, open_editing, palette_parts
+from explorer.ui.views.edit.workbench import Workbench
 from vqvae.errors import BadInput
 from vqvae.images import to_png
 

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from explorer.ui import blend_view, pair_view, reliance_view, store, widgets
+from explorer.ui import store, widgets
 from explorer.ui.page import open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.store import InputsView
+from explorer.ui.views.inputs import blend, pair, reliance
 
 VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "reliance": "Reliance test"}
 
@@ -22,11 +23,11 @@ def main() -> None:
         **widgets.bound("inputs-view", session.inputs_view, lambda view: store.read().with_inputs_view(view)),
     )
     if session.inputs_view == "blend":
-        blend_view.show(page, picture)
+        blend.show(page, picture)
     elif session.inputs_view == "pair":
-        pair_view.show(page, picture)
+        pair.show(page, picture)
     else:
-        reliance_view.show(page, picture)
+        reliance.show(page, picture)
 
 
 main()

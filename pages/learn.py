@@ -3,15 +3,30 @@
 import numpy as np
 import streamlit as st
 
-from explorer import codes, figures, walkthrough
-from explorer.edits import RULES
-from explorer.pictures import Picture
-from explorer.reconstruction import EncodedPicture, decibels, render
-from explorer.ui import cache, learn, store, tiles, widgets
+from explorer.codebook.tiles import mean_colours
+from explorer.editing.edits import RULES
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import EncodedPicture, decibels, render
+from explorer.learn import charts
+from explorer.learn.answers import BYPASS, CLASSIC, TRAINED, Listening, answers
+from explorer.learn.steps import fact, source_of, steps, tell
+from explorer.learn.tasks import (
+    TASKS,
+    Check,
+    check_half,
+    check_ignored,
+    check_margin,
+    check_rare,
+    check_sky,
+    edit_effect,
+)
+from explorer.learn.walk import Walk, cell_inside, follow, light_up
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import picker, strip, tiles
 from explorer.ui.page import Page, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.store import Session
-from explorer.walkthrough import BYPASS, CLASSIC, TASKS, TRAINED, Check, Listening, Walk
+from explorer.ui.views.learn import lesson
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 
@@ -21,7 +36,7 @@ PLOT = {"displayModeBar": False}  # small charts: the wheel scrolls the page
 
 def main() -> None:
     page = open_page("Learn", "One cell of your picture, followed through the model.")
-    learn.style()
+    lesson.style()
     session = store.write(choose_picture(page.session))
     show_walkthrough(page, open_chosen(session))
 
@@ -32,9 +47,9 @@ def show_walkthrough(page: Page, picture: Picture) -> None:
     session = store.read()
     encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
     rows, columns = encoded.indices.shape
-    cell = walkthrough.cell_inside(session.cell, rows=rows, columns=columns)
+    cell = cell_inside(session.cell, rows=rows, columns=columns)
     weight = session.weight_for(2) if page.inputs == 2 else 0.0
-    walk = walkthrough.follow(page.tokenizer, encoded, picture, cell, inputs=page.inputs, weight=weight)
+    walk = follow(page.tokenizer, encoded, picture, cell, inputs=page.inputs, weight=weight)
     left, right = st.container(key="walk").columns([1, 2.1], gap="large")
     with left.container(key="walk_picture"):
         choose_cell(page, picture, encoded, walk, session)
@@ -54,8 +69,8 @@ def choose_cell(page: Page, picture: Picture, encoded: EncodedPicture, walk: Wal
     pixels = picture.pixels
     if session.lights_up:
         gaps = cache.all_gaps(page.fingerprint, picture.key, page.tokenizer, encoded)
-        pixels = walkthrough.light_up(pixels, gaps, stride=page.tokenizer.stride)
-    learn.pick_cell(
+        pixels = light_up(pixels, gaps, stride=page.tokenizer.stride)
+    picker.show(
         pixels,
         cell=walk.cell,
         rows=walk.rows,
@@ -107,27 +122,27 @@ def with_percent(percent: int) -> Session:
 
 def show_steps(page: Page, walk: Walk, session: Session) -> None:
     """The strip of steps, and the open one with the lines of the model that do it."""
-    steps = walkthrough.steps(page.inputs)
-    number = next((number for number, step in enumerate(steps) if step.name == session.step), 0)
+    stations = steps(page.inputs)
+    number = next((number for number, step in enumerate(stations) if step.name == session.step), 0)
     tile = cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0]
-    learn.strip(
+    strip.show(
         [
-            learn.Card(step.name, step.title, walkthrough.fact(step.name, walk), learn.drawing(step.name, walk, tile))
-            for step in steps
+            strip.Card(step.name, step.title, fact(step.name, walk), lesson.drawing(step.name, walk, tile))
+            for step in stations
         ],
-        opened=steps[number].name,
+        opened=stations[number].name,
         key="learn-strip",
         apply=lambda name: store.read().with_step(name),
     )
-    step = steps[number]
-    learn.heading(number + 1, step.title, walkthrough.tell(step.name, walk))
+    step = stations[number]
+    lesson.heading(number + 1, step.title, tell(step.name, walk))
     VIEWS[step.name](page, walk)
     for function in step.functions:
-        learn.source(walkthrough.source_of(function))
+        lesson.source(source_of(function))
 
 
 def show_patch(page: Page, walk: Walk) -> None:
-    learn.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
+    lesson.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
 
 
 def show_embedding(page: Page, walk: Walk) -> None:
@@ -135,8 +150,8 @@ def show_embedding(page: Page, walk: Walk) -> None:
 
 
 def show_distances(page: Page, walk: Walk) -> None:
-    learn.label("All codes by their distance to the embedding")
-    st.plotly_chart(figures.distance_curve(walk.order, walk.distances), key="learn-distances", config=PLOT)
+    lesson.label("All codes by their distance to the embedding")
+    st.plotly_chart(charts.distance_curve(walk.order, walk.distances), key="learn-distances", config=PLOT)
     nearest = walk.order[:NEAREST_SHOWN]
     tiles.show(
         cache.tiles_of(page.fingerprint, page.tokenizer, nearest),
@@ -153,7 +168,7 @@ def show_distances(page: Page, walk: Walk) -> None:
 def show_code(page: Page, walk: Walk) -> None:
     tile, vector = st.columns([1, 4])
     with tile:
-        learn.label("Decoded alone")
+        lesson.label("Decoded alone")
         st.image(
             cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0],
             caption=f"Code {walk.code}",
@@ -185,7 +200,7 @@ def show_output(page: Page, walk: Walk) -> None:
         if 0 < walk.weight < 1:
             entries.append((walk.now, f"Blend {walk.weight:.0%}", f"{decibels(walk.psnr(walk.now))} dB"))
         entries.append((walk.on, "Embedding on", f"{decibels(walk.psnr(walk.on))} dB"))
-    learn.views(walk, entries)
+    lesson.views(walk, entries)
 
 
 VIEWS = {
@@ -201,8 +216,8 @@ VIEWS = {
 
 def bars(walk: Walk, values: np.ndarray, title: str, *, behind: np.ndarray | None = None) -> None:
     """A vector of the cell under a heading, on the axis that all its vectors share."""
-    learn.label(title)
-    figure = figures.vector_bars(values, largest=learn.scale_of(walk), behind=behind)
+    lesson.label(title)
+    figure = charts.vector_bars(values, largest=lesson.scale_of(walk), behind=behind)
     st.plotly_chart(figure, key=f"learn-bars-{title}", config=PLOT)
 
 
@@ -226,7 +241,7 @@ def show_answers(walk: Walk, encoded: EncodedPicture, picture: Picture, here: Li
         if opened is not None and opened.inputs == inputs:
             others[info.name] = listening(opened, picture)
     st.html("<h2 class='walk'>What this means <span>with the figures of this picture</span></h2>")
-    learn.answers(walkthrough.answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others))
+    lesson.answers(answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others))
 
 
 def open_other(info: CheckpointInfo) -> Page | None:
@@ -255,7 +270,7 @@ def show_tasks(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk
     for task in news:
         st.toast(f"Done: {task.title}", icon=":material/check_circle:")
     with right:
-        learn.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
+        lesson.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
     number = sum(task.name in session.tried for task in TASKS)
     heading.html(f"<h2 class='walk'>Try this <span>{number} of {len(TASKS)} done</span></h2>")
 
@@ -316,18 +331,16 @@ def check_tasks(
         code = None
     colour = effect = None
     if code is not None:
-        colour = codes.mean_colours(cache.tiles_of(page.fingerprint, tokenizer, [code]))[0]
-        effect = walkthrough.edit_effect(
-            tokenizer, encoded.encoding, walk.cell, code, rule=session.tried_rule, weight=walk.weight
-        )
+        colour = mean_colours(cache.tiles_of(page.fingerprint, tokenizer, [code]))[0]
+        effect = edit_effect(tokenizer, encoded.encoding, walk.cell, code, rule=session.tried_rule, weight=walk.weight)
     gaps = cache.all_gaps(page.fingerprint, picture.key, tokenizer, encoded)
     now = render(tokenizer, encoded, picture, weight=walk.weight).quality.psnr
     return {
-        "sky": walkthrough.check_sky(code, colour),
-        "rare": walkthrough.check_rare(code, counts, sample=sample),
-        "margin": walkthrough.check_margin(walk.gap, gaps, chosen=session.cell == walk.cell),
-        "half": walkthrough.check_half(now, here, weight=walk.weight),
-        "ignore": walkthrough.check_ignored(code, effect, inputs=page.inputs),
+        "sky": check_sky(code, colour),
+        "rare": check_rare(code, counts, sample=sample),
+        "margin": check_margin(walk.gap, gaps, chosen=session.cell == walk.cell),
+        "half": check_half(now, here, weight=walk.weight),
+        "ignore": check_ignored(code, effect, inputs=page.inputs),
     }
 
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import streamlit as st
 
-from explorer.pictures import Picture
-from explorer.reconstruction import explain, quality_figures, render, time_figures
-from explorer.ui import cache, canvas, store, widgets
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import explain, quality_figures, render, time_figures
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import canvas
 from explorer.ui.page import Page, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from vqvae.images import to_png

@@ -18,15 +18,15 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 
-from explorer.pictures import Picture, open_picture
-from explorer.samples import SAMPLES
+from explorer.base.cell import Cell
+from explorer.images.pictures import Picture, open_picture
+from explorer.images.samples import SAMPLES
 
 ROOT = Path(__file__).parents[1]
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-Cell = tuple[int, int]  # row, column
 ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from explorer.animation import MOST_FRAMES, Form, animate, edit_frames, side_by_side, thinned
-from explorer.edits import Edit, feed, unedited
+from explorer.editing.animation import MOST_FRAMES, Form, animate, edit_frames, side_by_side, thinned
+from explorer.editing.edits import Edit, feed, unedited
 from tests.toys import toy_images, toy_model, toy_pixels
 from vqvae.images import to_pixels
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import blending
-from explorer.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
-from explorer.edits import Fed
-from explorer.sets import ImageSet
+from explorer.editing.edits import Fed
+from explorer.images.sets import ImageSet
+from explorer.inputs import blending
+from explorer.inputs.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
 from tests.toys import assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor

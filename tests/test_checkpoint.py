@@ -18,6 +18,7 @@ from tests.toys import assert_one_sentence, toy_config, toy_images, toy_model
 from vqvae import checkpoint
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo, content_hash, find, load, load_model, save
 from vqvae.errors import BadInput
+from vqvae.families import two_input
 from vqvae.model import VQVAE, VQVAEConfig
 from vqvae.tokenizer import reconstruct
 
@@ -251,7 +252,7 @@ def test_large_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_t
 def test_the_bound_on_parameters_is_one(config: VQVAEConfig) -> None:
     with torch.device("meta"):
         parameters = sum(tensor.numel() for tensor in VQVAE(config).state_dict().values())
-    assert checkpoint._most_parameters(config) >= parameters
+    assert two_input._most_parameters(config) >= parameters
 
 
 # Refused weights
@@ -275,10 +276,17 @@ def test_a_tensor_of_another_shape_is_named(shape: tuple[int, ...]) -> None:
     assert BIAS in message and "calls for [8]" in message
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int32, torch.bool])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int32, torch.bool])
 def test_a_tensor_of_another_type_is_named(dtype: torch.dtype) -> None:
     message = refused(weights(**{BIAS: torch.zeros(8, dtype=dtype)}), CONFIG)
     assert BIAS in message and "F32" in message
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read_as_float32(dtype: torch.dtype) -> None:
+    bias = torch.randn(8).to(dtype)
+    model = checkpoint.load_model(weights(**{BIAS: bias}), CONFIG)
+    assert torch.equal(model.state_dict()[BIAS], bias.float())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -398,7 +406,7 @@ def test_find_lists_sound_and_broken_folders_by_name(folder: Path) -> None:
     first, broken, toy, only = find(root)
     assert isinstance(first, CheckpointInfo) and isinstance(toy, CheckpointInfo)
     assert first.name == "a b" and first.summary.startswith("First of all. x") and len(first.summary) == 200
-    assert toy == CheckpointInfo("toy", folder, toy_config(), "A toy.", toy.parameters)
+    assert toy == CheckpointInfo("toy", folder, toy_model().spec, "A toy.", toy.parameters)
     assert toy.parameters == sum(tensor.numel() for tensor in toy_model().state_dict().values())
     assert isinstance(broken, BrokenCheckpoint) and broken.name == "broken"
     assert isinstance(only, BrokenCheckpoint) and "config.json" in only.reason

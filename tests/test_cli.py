@@ -14,15 +14,18 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from explorer import __main__ as cli
-from explorer import manifold, patches, reliance
-from explorer.edits import Edit, feed, unedited
-from explorer.patches import Index
-from explorer.pictures import open_picture
-from explorer.recipe import Recipe
-from explorer.sets import open_set
-from explorer.starts import Start, begin
-from explorer.training_usage import FILE, load_training_usage
+from explorer.cli import main as cli
+from explorer.editing.edits import Edit, feed, unedited
+from explorer.editing.recipe import Recipe
+from explorer.editing.starts import Start, begin
+from explorer.images.pictures import open_picture
+from explorer.images.sets import open_set
+from explorer.index.cells import ImageCells
+from explorer.index.cells import measure as measure_image
+from explorer.index.format import index_path
+from explorer.index.read import Index, open_index
+from explorer.index.training_usage import FILE, load_training_usage
+from explorer.inputs import manifold, reliance
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint
@@ -48,8 +51,8 @@ def command(where: Path, *more: str) -> list[str]:
 def the_index(where: Path, folder: str = "cache", under: str = "") -> Index:
     fingerprint = checkpoint.content_hash(where / "checkpoints" / "toy")
     identity = open_set(where / "photos", under=under).identity
-    path = patches.index_path(where / folder, fingerprint, identity)
-    return patches.open_index(path, checkpoint=fingerprint, identity=identity, codes=8, working_size=64)
+    path = index_path(where / folder, fingerprint, identity)
+    return open_index(path, checkpoint=fingerprint, identity=identity, codes=8, working_size=64)
 
 
 def test_it_makes_the_index_and_says_what_it_did(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +107,7 @@ def occurrences(index: Index) -> list[tuple[int, int, int, int, str]]:
 
 
 def test_the_csv_says_what_the_index_says(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.tables._ROWS_AT_ONCE", 100)
+    monkeypatch.setattr("explorer.index.tables._ROWS_AT_ONCE", 100)
     assert cli.main(command(where, "--export", "csv", str(where / "tables"))) == 0
     index = the_index(where)
     with (where / "tables" / "counts.csv").open(newline="") as file:
@@ -119,7 +122,7 @@ def test_the_csv_says_what_the_index_says(where: Path, monkeypatch: pytest.Monke
 
 
 def test_the_parquet_says_what_the_index_says(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.tables._ROWS_AT_ONCE", 100)
+    monkeypatch.setattr("explorer.index.tables._ROWS_AT_ONCE", 100)
     assert cli.main(command(where, "--export", "parquet", str(where / "tables"))) == 0
     index = the_index(where)
     counts = parquet.read_table(where / "tables" / "counts.parquet").to_pydict()
@@ -172,17 +175,17 @@ def test_settings_that_cannot_be_are_refused(more: list[str], where: Path, capsy
 def test_a_signal_stops_it_and_it_goes_on(
     number: signal.Signals, where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured = patches.measure
+    measured = measure_image
     calls = 0
 
-    def measure(*arguments: object) -> patches.ImageCells:
+    def measure(*arguments: object) -> ImageCells:
         nonlocal calls
         calls += 1
         if calls == 2:
             os.kill(os.getpid(), number)
         return measured(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(patches, "measure", measure)
+    monkeypatch.setattr("explorer.index.cells.measure", measure)
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert cli.main(command(where)) == 128 + number
     assert "go on with the same command" in capsys.readouterr().err.lower()
@@ -198,7 +201,7 @@ def test_a_signal_stops_it_and_it_goes_on(
 def test_a_second_signal_stops_it_at_once(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted = False
 
-    def measure(*arguments: object) -> patches.ImageCells:
+    def measure(*arguments: object) -> ImageCells:
         nonlocal interrupted
         try:
             for _ in range(2):
@@ -208,7 +211,7 @@ def test_a_second_signal_stops_it_at_once(where: Path, monkeypatch: pytest.Monke
             raise
         raise AssertionError("It went on.")
 
-    monkeypatch.setattr(patches, "measure", measure)
+    monkeypatch.setattr("explorer.index.cells.measure", measure)
     assert cli.main(command(where)) == 130
     assert interrupted
 
@@ -218,14 +221,15 @@ def test_a_killed_run_leaves_the_old_index_and_goes_on(where: Path, monkeypatch:
     write_toy_photos(where / "photos" / "many", count=300)
     program = (
         "import sys, time\n"
-        "from explorer import __main__ as cli, patches\n"
-        "measured = patches.measure\n"
-        "patches.measure = lambda *a: (time.sleep(0.01), measured(*a))[1]\n"
-        "patches.build.__kwdefaults__['shard_cells'] = 2000\n"
+        "from explorer.cli import main as cli\n"
+        "from explorer.index import build, cells\n"
+        "measured = cells.measure\n"
+        "cells.measure = lambda *a: (time.sleep(0.01), measured(*a))[1]\n"
+        "build.build.__kwdefaults__['shard_cells'] = 2000\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     fingerprint = checkpoint.content_hash(where / "checkpoints" / "toy")
-    path = patches.index_path(where / "cache", fingerprint, open_set(where / "photos").identity)
+    path = index_path(where / "cache", fingerprint, open_set(where / "photos").identity)
     path.parent.mkdir()
     path.write_bytes(b"the old index")
     process = subprocess.Popen(
@@ -242,8 +246,8 @@ def test_a_killed_run_leaves_the_old_index_and_goes_on(where: Path, monkeypatch:
         process.kill()
         process.wait()
     assert path.read_bytes() == b"the old index"
-    measured, images = patches.measure, []
-    monkeypatch.setattr(patches, "measure", lambda *arguments: (images.append(1), measured(*arguments))[1])
+    measured, images = measure_image, []
+    monkeypatch.setattr("explorer.index.cells.measure", lambda *arguments: (images.append(1), measured(*arguments))[1])
     assert cli.main(command(where)) == 0
     assert 0 < len(images) < 305  # the rest was kept
     assert cli.main(command(where, "--out", str(where / "straight"))) == 0
@@ -298,7 +302,7 @@ def test_usage_of_a_part_at_another_size_takes_the_place_of_the_former(where: Pa
 
 def test_usage_needs_no_second_encoding(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(command(where)) == 0
-    monkeypatch.setattr(patches, "measure", None)
+    monkeypatch.setattr("explorer.index.cells.measure", None)
     assert cli.main(usage_arguments(where)) == 0
     assert stored_usage(where) == (the_index(where).counts.tolist(), 5)
 
@@ -306,16 +310,16 @@ def test_usage_needs_no_second_encoding(where: Path, monkeypatch: pytest.MonkeyP
 def test_usage_that_was_stopped_leaves_the_former_and_goes_on(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(usage_arguments(where, "--under", "cats")) == 0
     former = stored_usage(where)
-    measured, calls = patches.measure, 0
+    measured, calls = measure_image, 0
 
-    def measure(*arguments: object) -> patches.ImageCells:
+    def measure(*arguments: object) -> ImageCells:
         nonlocal calls
         calls += 1
         if calls == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return measured(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(patches, "measure", measure)
+    monkeypatch.setattr("explorer.index.cells.measure", measure)
     assert cli.main(usage_arguments(where)) == 128 + signal.SIGTERM
     assert stored_usage(where) == former
     assert cli.main(usage_arguments(where)) == 0

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.dossier import (
+from explorer.base.figure import Figure
+from explorer.codebook.dossier import (
     CONTEXT,
     REACH,
     PatchSample,
@@ -20,8 +21,8 @@ from explorer.dossier import (
     patch_pictures,
     sample_embeddings,
 )
-from explorer.pictures import Picture, open_picture
-from explorer.reconstruction import EncodedPicture, Figure, encode_picture
+from explorer.images.pictures import Picture, open_picture
+from explorer.images.reconstruction import EncodedPicture, encode_picture
 from tests.toys import toy_images, toy_model, toy_pixels
 from vqvae.images import load_image, to_pixels, to_png
 from vqvae.model import VQVAE

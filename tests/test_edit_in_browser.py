@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from explorer import notes
-from explorer import recipe as recipes
-from explorer.edits import LiveDecoder, unedited
-from explorer.folders import user_data_folder
-from explorer.reconstruction import encode_picture
+from explorer.base.folders import user_data_folder
+from explorer.codebook import notes
+from explorer.editing import recipe as recipes
+from explorer.editing.edits import LiveDecoder, unedited
+from explorer.images.reconstruction import encode_picture
 from tests.browser import (
     COLUMNS,
     ROWS,

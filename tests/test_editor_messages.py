@@ -9,10 +9,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from explorer.animation import Form
-from explorer.edits import UNPAINTED, Draft, Rule
-from explorer.ui.canvas.editor import _fitted
-from explorer.ui.canvas.message import (
+from explorer.editing.animation import Form
+from explorer.editing.edits import UNPAINTED, Draft, Rule
+from explorer.ui.components.canvas.editor import _fitted
+from explorer.ui.components.canvas.message import (
     LONGEST_DOCUMENT,
     MOST_CELLS,
     MOST_FRAMES,

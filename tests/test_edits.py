@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from explorer.edits import (
+from explorer.editing.edits import (
     UNPAINTED,
     Draft,
     Edit,

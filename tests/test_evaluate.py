@@ -51,7 +51,7 @@ def test_the_figures_are_those_of_a_plain_computation(images: list[tuple[str, by
         )
         pixels = np.asarray(photo).astype(np.float32) / 255
         encoding = model.encode(torch.from_numpy(pixels).movedim(-1, 0)[None])
-        used += encoding.indices.flatten().tolist()
+        used += encoding.grid.flatten().tolist()
         cells = math.ceil(height / 4) * math.ceil(width / 4)
         rates.append(cells * 3 / (height * width))  # K = 8: three bits a cell
         for name, weight in (("off", 0.0), ("half", 0.5), ("on", 1.0)):
@@ -79,8 +79,8 @@ def test_shuffling_keeps_the_codes_and_changes_their_places(images: list[tuple[s
     encoding = model.encode(torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0)))
     shuffled = evaluate._shuffled(model, encoding, torch.Generator().manual_seed(0))
     indices = model.quantizer.nearest(shuffled)
-    assert not torch.equal(indices, encoding.indices)
-    assert torch.equal(indices.flatten().sort().values, encoding.indices.flatten().sort().values)
+    assert not torch.equal(indices, encoding.grid)
+    assert torch.equal(indices.flatten().sort().values, encoding.grid.flatten().sort().values)
 
 
 def test_shuffled_codes_tell_which_input_the_decoder_reads(images: list[tuple[str, bytes]]) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import samples
-from explorer.codes import code_tiles, mean_colours
-from explorer.pictures import open_picture
-from explorer.reconstruction import (
+from explorer.codebook.tiles import code_tiles, mean_colours
+from explorer.images import samples
+from explorer.images.pictures import open_picture
+from explorer.images.reconstruction import (
     amount,
     compare,
     encode_picture,

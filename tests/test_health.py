@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from explorer.health import ENOUGH_CELLS, geometry_figures, judge, usage_figures
-from explorer.usage import UsageSummary, summarise
+from explorer.codebook.health import ENOUGH_CELLS, geometry_figures, judge, usage_figures
+from explorer.index.usage import UsageSummary, summarise
 from tests.toys import assert_one_sentence
 
 PLENTY = 1_000_000
@@ -18,7 +18,7 @@ def usage(
 
 def judged(usage: UsageSummary) -> tuple[str, str]:
     verdict = judge(usage, sample="10 photos of photos.tar")
-    return verdict.level, verdict.sentence
+    return verdict.grade, verdict.sentence
 
 
 @pytest.mark.parametrize(

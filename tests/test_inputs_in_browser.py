@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageSequence
 from playwright.sync_api import Locator, Page, expect
 
-from explorer import blending
-from explorer.pictures import Picture, open_picture
-from explorer.reconstruction import compare, decibels, encode_picture
-from explorer.samples import SAMPLES
+from explorer.images.pictures import Picture, open_picture
+from explorer.images.reconstruction import compare, decibels, encode_picture
+from explorer.images.samples import SAMPLES
+from explorer.inputs import blending
 from tests.browser import (
     COLUMNS,
     ROWS,

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from explorer import codes, samples, walkthrough
-from explorer.pictures import open_picture
-from explorer.reconstruction import encode_picture
-from explorer.training_usage import load_training_usage
+from explorer.codebook.tiles import code_tiles, mean_colours
+from explorer.images import samples
+from explorer.images.pictures import open_picture
+from explorer.images.reconstruction import encode_picture
+from explorer.index.training_usage import load_training_usage
+from explorer.learn.answers import BYPASS, CLASSIC
+from explorer.learn.steps import source_of, steps
+from explorer.learn.tasks import draws_sky, edit_effect
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint
 
@@ -60,10 +64,10 @@ def test_a_click_and_the_arrow_keys_pick_the_cell_that_all_steps_follow(learn):
 
 
 def test_each_step_opens_with_the_lines_of_the_model_that_do_it(learn):
-    for step in walkthrough.steps(2):
+    for step in steps(2):
         open_step(learn, step.title)
         for function in step.functions:
-            source = walkthrough.source_of(function)
+            source = source_of(function)
             place = learn.locator(".walk-source").filter(has_text=source.name)
             expect(place).to_contain_text(f"{source.file}, lines {source.first}–{source.last}")
             expect(learn.get_by_test_id("stCode").filter(has_text=source.text.splitlines()[-1].strip())).to_be_visible()
@@ -72,7 +76,7 @@ def test_each_step_opens_with_the_lines_of_the_model_that_do_it(learn):
 
 def test_the_questions_are_answered_with_figures_of_the_other_checkpoints(learn):
     answers = learn.locator(".walk-answers")
-    for name in (walkthrough.CLASSIC, walkthrough.BYPASS):
+    for name in (CLASSIC, BYPASS):
         expect(answers).to_contain_text(name)
     expect(answers).not_to_contain_text("no checkpoint")
     expect(answers).to_contain_text("it hardly reads them")
@@ -99,8 +103,8 @@ def test_a_click_on_the_wall_finds_a_code_that_draws_sky(learn):
     usage = load_training_usage(folder, checkpoint=checkpoint.content_hash(folder), codes=1024)
     assert usage is not None
     order = np.argsort(-usage.counts, kind="stable")
-    shown_first = codes.code_tiles(checkpoint.load(folder), order[:150])
-    sky = walkthrough.draws_sky(codes.mean_colours(shown_first))
+    shown_first = code_tiles(checkpoint.load(folder), order[:150])
+    sky = draws_sky(mean_colours(shown_first))
     place = int(np.flatnonzero(sky)[0])
     across = int((wall.locator(".rows").evaluate("rows => rows.clientWidth") + 2) // 24)
     position = {"x": place % across * 24 + 11, "y": place // across * 24 + 11}
@@ -119,7 +123,7 @@ def most_ignored_code(name: str) -> int:
     shares = {
         code: effect.now / effect.alone
         for code in range(0, 1024, 64)
-        if (effect := walkthrough.edit_effect(tokenizer, encoded.encoding, (11, 16), code, rule="keep", weight=1.0))
+        if (effect := edit_effect(tokenizer, encoded.encoding, (11, 16), code, rule="keep", weight=1.0))
     }
     return min(shares, key=lambda code: shares[code])
 
@@ -172,7 +176,7 @@ def test_with_one_input_the_page_says_what_is_different(blank_page, app_url):
     learn = open_learn(blank_page, app_url, "checkpoint=photos-classic")
     expect(learn.get_by_text("This decoder has one input")).to_be_visible()
     expect(learn.get_by_role("slider")).to_have_count(0)
-    for step in walkthrough.steps(1):
+    for step in steps(1):
         open_step(learn, step.title)
     expect(learn.locator(".walk-views img")).to_have_count(2)
     open_step(learn, "One input")

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import manifold
-from explorer.edits import Fed, feed, unedited
-from explorer.manifold import FILE, MEASURED, Inputs, Meter, Reference
-from explorer.sets import ImageSet
+from explorer.editing.edits import Fed, feed, unedited
+from explorer.images.sets import ImageSet
+from explorer.inputs import manifold
+from explorer.inputs.manifold import FILE, MEASURED, Inputs, Meter, Reference
 from tests.toys import assert_one_sentence, encoded, toy_config, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
@@ -374,7 +374,7 @@ def test_the_level_is_a_matter_of_how_many_and_how_far(number: int, out: float, 
     length = 12 + 2 * out
     fed = fed_from([CODE] * 100, [(length, 0.0)] * number + [CODE] * (100 - number), rows=4)
     meter = manifold.measure(fed, CODEBOOK, toy_reference())
-    assert meter.level == level
+    assert meter.grade == level
     beyond = number if out > 0.05 else 0
     assert meter.share == pytest.approx(beyond / 100)
     assert meter.beyond.sum() == beyond
@@ -394,8 +394,8 @@ def test_a_few_edited_cells_are_judged_by_themselves() -> None:
     edited[0, :4] = True
     alone = manifold.measure(fed, CODEBOOK, toy_reference())
     meter = manifold.measure(fed, CODEBOOK, toy_reference(), edited=edited)
-    assert (alone.level, alone.share) == ("good", pytest.approx(0.02))
-    assert (meter.level, meter.share) == ("poor", 0.5)
+    assert (alone.grade, alone.share) == ("good", pytest.approx(0.02))
+    assert (meter.grade, meter.share) == ("poor", 0.5)
     assert "2 of 4 edited cells" in meter.sentence
     assert np.array_equal(meter.out, alone.out)
     elsewhere = np.zeros((10, 10), bool)
@@ -421,7 +421,7 @@ def test_a_blend_that_is_said_counts_where_there_is_something_to_blend() -> None
 
 def test_what_is_no_number_is_as_far_as_can_be() -> None:
     meter = manifold.measure(fed_from([CODE], [(math.nan, 0.0)]), CODEBOOK, toy_reference())
-    assert (meter.level, meter.out[0, 0], meter.share) == ("poor", np.inf, 1)
+    assert (meter.grade, meter.out[0, 0], meter.share) == ("poor", np.inf, 1)
 
 
 def test_a_decoder_of_one_input_does_not_see_the_codes() -> None:
@@ -435,7 +435,7 @@ def test_a_decoder_of_one_input_does_not_see_the_codes() -> None:
 def test_a_model_that_loses_nothing_divides_by_nothing() -> None:
     reference = replace(toy_reference(), lost=0.0, length=0.0)
     meter = manifold.measure(fed_from([CODE], [(13.0, 0.0)]), CODEBOOK, reference)
-    assert meter.level == "poor"
+    assert meter.grade == "poor"
 
 
 def test_the_figures_say_what_is_and_what_was() -> None:
@@ -470,27 +470,27 @@ def judged(weight: float, decoder_inputs: str = "both", *, say: bool = False) ->
 @pytest.mark.parametrize("say", [False, True])
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_blends_of_training_are_on_known_ground(weight: float, say: bool) -> None:
-    assert judged(weight, say=say).level == "good"
+    assert judged(weight, say=say).grade == "good"
 
 
 def test_extrapolation_is_not() -> None:
-    assert judged(1.5).level != "good"
+    assert judged(1.5).grade != "good"
     for weight in (1.5, -0.5):
-        assert judged(weight, say=True).level == "poor"
+        assert judged(weight, say=True).grade == "poor"
 
 
 def test_to_a_decoder_of_one_input_every_blend_is_beyond() -> None:
-    assert judged(0.0, "quantized").level == "good"
+    assert judged(0.0, "quantized").grade == "good"
     for weight in (-0.5, 0.5, 1.0, 1.5):
-        assert judged(weight, "quantized").level == "poor"
+        assert judged(weight, "quantized").grade == "poor"
 
 
 def test_noise_and_another_embedding_are_off_the_manifold() -> None:
     model, encoding, reference = shipped_like("both")
     noise = torch.randn(encoding.embedding.shape, generator=torch.Generator().manual_seed(0))
-    assert manifold.measure(Fed(encoding.quantized, noise), model.codebook, reference).level == "poor"
+    assert manifold.measure(Fed(encoding.quantized, noise), model.codebook, reference).grade == "poor"
     turned = Fed(encoding.quantized, -encoding.embedding)
-    assert manifold.measure(turned, model.codebook, reference).level == "poor"
+    assert manifold.measure(turned, model.codebook, reference).grade == "poor"
 
 
 def test_an_edit_is_off_where_the_embedding_is_kept_and_on_where_it_follows() -> None:
@@ -505,5 +505,5 @@ def test_an_edit_is_off_where_the_embedding_is_kept_and_on_where_it_follows() ->
     levels = {}
     for rule in ("keep", "follow"):
         fed = feed(model, encoding, replace(edit, indices=indices, rule=rule))
-        levels[rule] = manifold.measure(fed, model.codebook, reference, edited=edited).level
+        levels[rule] = manifold.measure(fed, model.codebook, reference, edited=edited).grade
     assert levels == {"keep": "poor", "follow": "good"}

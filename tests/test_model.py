@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from tests.toys import toy_config, toy_images, toy_model
-from vqvae.model import VQVAE, VQVAEConfig, prepare
-from vqvae.tokenizer import Encoding, blend, reconstruct
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.tokenizer import Encoding, blend, prepare, reconstruct
 
 
 def grids(model: VQVAE, *, batch: int = 2, rows: int = 5, columns: int = 6, seed: int = 0) -> Encoding:
@@ -16,7 +16,7 @@ def grids(model: VQVAE, *, batch: int = 2, rows: int = 5, columns: int = 6, seed
     generator = torch.Generator().manual_seed(seed)
     indices = torch.randint(0, model.config.codes, (batch, rows, columns), generator=generator)
     embedding = torch.randn(batch, model.config.embedding_dim, rows, columns, generator=generator)
-    return Encoding(embedding=embedding, indices=indices, quantized=model.lookup(indices))
+    return Encoding(embedding=embedding, indices=(indices,), quantized=model.lookup((indices,)))
 
 
 # The two inputs
@@ -171,9 +171,9 @@ def test_images_of_any_size_go_through(height: int, width: int, channels: tuple[
     images = toy_images(2, height, width)
     encoding = model.encode(images)
     stride = 2 ** len(channels)
-    assert model.stride == stride
+    assert model.spec.stride == stride
     rows, columns = -(-height // stride), -(-width // stride)
-    assert encoding.indices.shape == (2, rows, columns) and encoding.indices.dtype == torch.int64
+    assert encoding.grid.shape == (2, rows, columns) and encoding.grid.dtype == torch.int64
     assert encoding.embedding.shape == encoding.quantized.shape == (2, 4, rows, columns)
     assert model.decode(encoding.quantized).shape == (2, 3, rows * stride, columns * stride)
     assert reconstruct(model, images).shape == images.shape
@@ -182,9 +182,9 @@ def test_images_of_any_size_go_through(height: int, width: int, channels: tuple[
 def test_the_encoding_is_consistent() -> None:
     model = toy_model()
     encoding = model.encode(toy_images(2, 24, 32))
-    assert torch.equal(encoding.indices, model.quantizer.nearest(encoding.embedding))
+    assert torch.equal(encoding.grid, model.quantizer.nearest(encoding.embedding))
     assert torch.equal(encoding.quantized, model.lookup(encoding.indices))
-    assert len(encoding.indices.unique()) > 1
+    assert len(encoding.grid.unique()) > 1
     torch.testing.assert_close(encoding.embedding.square().mean(1), torch.ones(2, 6, 8), rtol=1e-3, atol=1e-3)
 
 
@@ -203,7 +203,7 @@ def test_a_batch_and_one_image_at_a_time_agree() -> None:
     picture = model.decode(together.quantized, together.embedding)
     for number, image in enumerate(images):
         alone = model.encode(image[None])
-        assert torch.equal(alone.indices[0], together.indices[number])
+        assert torch.equal(alone.grid[0], together.grid[number])
         torch.testing.assert_close(alone.embedding[0], together.embedding[number], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(
             model.decode(alone.quantized, alone.embedding)[0], picture[number], rtol=1e-4, atol=1e-5
@@ -255,7 +255,7 @@ def test_a_crop_of_the_grid_decodes_to_a_crop_of_the_picture() -> None:
     encoding = grids(model, batch=1, rows=12, columns=13)
     whole = model.decode(encoding.quantized)
     part = model.decode(encoding.quantized[..., 2:10, 3:13].contiguous())
-    reach = 2 * model.stride
+    reach = 2 * model.spec.stride
     torch.testing.assert_close(
         part[..., reach:-reach, reach:], whole[..., 8 + reach : 40 - reach, 12 + reach :], rtol=0, atol=1e-6
     )

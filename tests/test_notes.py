@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer import notes
-from explorer.notes import LONGEST_NOTE, Notes
+from explorer.codebook import notes
+from explorer.codebook.notes import LONGEST_NOTE, Notes
 
 CHECKPOINT, OTHER = "a" * 64, "b" * 64
 

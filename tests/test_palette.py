@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from explorer import palette
-from explorer.edits import Rule, feed, unedited
-from explorer.palette import (
+from explorer.base.cell import Cell
+from explorer.editing import palette
+from explorer.editing.edits import Rule, feed, unedited
+from explorer.editing.palette import (
     alternatives,
     alternatives_of_map,
     codes_of_picture,
@@ -19,8 +20,7 @@ from explorer.palette import (
     search,
     top_candidates,
 )
-from explorer.patches import Index
-from explorer.probes import Cell
+from explorer.index.read import Index
 from tests.test_probes import CELLS, CODES, COLUMNS, ROWS, F, encoded, tokenizer, toy_edit, with_code
 from tests.test_usage import make_index, toy_grids
 from tests.toys import assert_one_sentence, toy_codebook, toy_model

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from explorer import probes
-from explorer.edits import Edit, Rule, feed, unedited
-from explorer.probes import Cell, cycle_check, decode_each, difference, edit_figures, influence, margins
+from explorer.base.cell import Cell
+from explorer.editing import probes
+from explorer.editing.edits import Edit, Rule, feed, unedited
+from explorer.editing.probes import cycle_check, decode_each, difference, edit_figures, influence, margins
 from tests.toys import assert_one_sentence, toy_images, toy_model
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE

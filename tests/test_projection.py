@@ -1,10 +1,13 @@
 """The codebook's map: PCA and UMAP against plain NumPy, what is kept on disk, and the job in its worker process."""
 
+import hashlib
 import itertools
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -15,8 +18,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from explorer import projection as module
-from explorer.projection import (
+from explorer.cli import projection as command
+from explorer.codebook import projection as module
+from explorer.codebook import projection_job
+from explorer.codebook.projection import (
     PATCH_CODES,
     SHIPPED_FILE,
     SUFFIX,
@@ -29,9 +34,9 @@ from explorer.projection import (
     pca,
     projection_key,
     save_projection,
-    start_job,
     umap,
 )
+from explorer.codebook.projection_job import start_job
 from tests.conftest import ROOT
 from tests.toys import assert_one_sentence, toy_model
 from vqvae import checkpoint
@@ -350,9 +355,9 @@ def test_a_file_cut_off_or_with_a_changed_bit_is_absent(tmp_path: Path) -> None:
 
 def foreign(points: np.ndarray, **changes: str) -> bytes:
     """A file that is sound but for its points or what is said about them."""
-    sound = module._to_bytes("key", Projection(np.zeros((6, 2), np.float32), ProjectionSettings()))
-    header = module.json.loads(sound[8 : 8 + int.from_bytes(sound[:8], "little")])["__metadata__"]
-    digest = module.hashlib.sha256(points.tobytes()).hexdigest()
+    sound = module.to_bytes("key", Projection(np.zeros((6, 2), np.float32), ProjectionSettings()))
+    header = json.loads(sound[8 : 8 + int.from_bytes(sound[:8], "little")])["__metadata__"]
+    digest = hashlib.sha256(points.tobytes()).hexdigest()
     return safetensors.numpy.save({"points": points}, header | {"sha256": digest} | changes)
 
 
@@ -404,7 +409,7 @@ def temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Where jobs make their temporary folders; nothing may be left there."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(module.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []
 
@@ -417,7 +422,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, program: str) -> list[Path]:
         started.append(exchange)
         return [sys.executable, "-c", program]
 
-    monkeypatch.setattr(module, "_worker_command", command)
+    monkeypatch.setattr(projection_job, "_worker_command", command)
     return started
 
 
@@ -494,7 +499,7 @@ def test_a_worker_that_fails_is_reported_in_a_sentence(
 
 @pytest.mark.usefixtures("temporary_folders")
 def test_a_worker_that_cannot_be_started_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_worker_command", lambda exchange: [str(tmp_path / "missing")])
+    monkeypatch.setattr(projection_job, "_worker_command", lambda exchange: [str(tmp_path / "missing")])
     job = start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache")
     assert job.wait(60) and job.state == "failed"
     assert "FileNotFoundError" in assert_one_sentence(job.message)
@@ -544,13 +549,13 @@ def test_one_job_a_key_one_worker_at_a_time_and_all_can_be_cancelled(
 @pytest.mark.usefixtures("temporary_folders")
 def test_only_the_last_ended_jobs_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, SLEEP)
-    monkeypatch.setattr(module, "_jobs", {})
-    monkeypatch.setattr(module, "_ENDED_JOBS_KEPT", 2)
+    monkeypatch.setattr(projection_job, "_jobs", {})
+    monkeypatch.setattr(projection_job, "_ENDED_JOBS_KEPT", 2)
     running = start_job(noise(7, 4), ProjectionSettings(seed=9), tmp_path)
     for seed in range(4):
         start_job(noise(7, 4), ProjectionSettings(seed=seed), tmp_path).cancel()
-    assert [job.settings.seed for job in module._jobs.values()] == [9, 1, 2, 3]
-    jobs = list(module._jobs.values())
+    assert [job.settings.seed for job in projection_job._jobs.values()] == [9, 1, 2, 3]
+    jobs = list(projection_job._jobs.values())
     running.cancel()
     assert all(job.wait(60) for job in jobs)
 
@@ -572,10 +577,11 @@ def test_the_worker_ends_with_its_parent_and_leaves_nothing(tmp_path: Path) -> N
     program = f"""
 import os, pathlib, sys, time, tempfile
 import numpy as np
-from explorer import projection
+from explorer.codebook.projection import ProjectionSettings
+from explorer.codebook.projection_job import start_job
 tempfile.tempdir = sys.argv[1]
 codebook = np.random.default_rng(0).normal(size=(120_000, 64)).astype(np.float32)
-job = projection.start_job(codebook, projection.ProjectionSettings(), pathlib.Path(sys.argv[1]) / "cache")
+job = start_job(codebook, ProjectionSettings(), pathlib.Path(sys.argv[1]) / "cache")
 while job.progress.fraction == 0:
     time.sleep(0.05)
 print(job._process.pid, flush=True)
@@ -595,8 +601,8 @@ print(job._process.pid, flush=True)
 def test_the_worker_ends_at_once_whatever_it_is_doing(tmp_path: Path) -> None:
     program = f"""
 import pathlib, sys, threading
-from explorer.projection import _end_with_parent
-threading.Thread(target=_end_with_parent, args=(pathlib.Path(sys.argv[1]),), daemon=True).start()
+from explorer.codebook.projection_worker import end_with_parent
+threading.Thread(target=end_with_parent, args=(pathlib.Path(sys.argv[1]),), daemon=True).start()
 {SLEEP}
 """
     (tmp_path / "exchange").mkdir()
@@ -672,7 +678,8 @@ def test_too_few_codes_for_umap_are_laid_out_by_pca(codes: int, monkeypatch: pyt
 
 
 def test_importing_the_module_does_not_import_umap() -> None:
-    program = "import sys, explorer.projection; sys.exit(bool({'umap', 'numba', 'streamlit'} & set(sys.modules)))"
+    unwanted = "{'umap', 'numba', 'streamlit'}"
+    program = f"import sys, explorer.codebook.projection_job; sys.exit(bool({unwanted} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
 
 
@@ -682,7 +689,7 @@ def test_importing_the_module_does_not_import_umap() -> None:
 def test_the_command_writes_the_map_beside_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = toy_model()  # of 8 codes: laid out by PCA
     checkpoint.save(tmp_path / "toy", model, {})
-    assert module.main(["--checkpoint", str(tmp_path / "toy")]) == 0
+    assert command.main(["--checkpoint", str(tmp_path / "toy")]) == 0
     assert capsys.readouterr().out.count("\n") == 1
     codebook = model.codebook.numpy()
     kept = load_projection([tmp_path / "toy"], projection_key(codebook, ProjectionSettings()), codes=8)
@@ -696,7 +703,7 @@ def test_the_command_writes_the_map_beside_the_model(tmp_path: Path, capsys: pyt
 
 
 def test_the_command_refuses_a_folder_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert module.main(["--checkpoint", str(tmp_path)]) == 2
+    assert command.main(["--checkpoint", str(tmp_path)]) == 2
     output = capsys.readouterr()
     assert output.out == "" and output.err.startswith("error: ") and output.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -1,85 +1,18 @@
-"""The quantizer against slow NumPy, and the laws of nearest, lookup and the learning codebook."""
+"""The laws of lookup and of the learning codebook."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tests.toys import toy_codebook
-from vqvae import quantizer as quantizer_module
-from vqvae.quantizer import CodebookLearner, VectorQuantizer, cells, nearest
+from tests.toys import slow_nearest, toy_codebook
+from vqvae.quantizer import CodebookLearner, VectorQuantizer
+from vqvae.search import nearest
+from vqvae.tokenizer import cells
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def slow_nearest(vectors: Tensor, codebook: Tensor) -> np.ndarray:
-    """All distances, one by one, in float64."""
-    vectors64, codebook64 = vectors.double().numpy(), codebook.double().numpy()
-    return np.array([np.argmin([np.sum((v - e) ** 2) for e in codebook64]) for v in vectors64])
-
-
-@pytest.mark.parametrize(("codes", "dim"), [(1, 4), (2, 1), (8, 4), (37, 3), (64, 64)])
-def test_nearest_is_the_code_at_the_smallest_distance(codes: int, dim: int) -> None:
-    vectors, codebook = noise(200, dim, seed=1), noise(codes, dim, seed=2)
-    indices = nearest(vectors, codebook)
-    assert indices.dtype == torch.int64
-    assert indices.tolist() == slow_nearest(vectors, codebook).tolist()
-
-
-def test_nearest_minds_the_length_of_the_codes() -> None:
-    codebook = torch.tensor([[10.0, 0.0], [1.0, 0.0]])  # the largest product is not the smallest distance
-    assert nearest(torch.tensor([[2.0, 0.0]]), codebook).tolist() == [1]
-
-
-def test_nearest_of_the_codebook_is_zero_to_k_minus_one() -> None:
-    codebook = toy_codebook(500, 8)
-    assert nearest(codebook, codebook).tolist() == list(range(500))
-
-
-def test_ties_go_to_the_lowest_index() -> None:
-    codebook = torch.tensor([[2.0, 0.0], [0.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
-    vectors = torch.tensor([[2.0, 0.0], [0.0, 0.0], [1.0, 5.0]])  # the last is as far from all four
-    assert nearest(vectors, codebook).tolist() == [0, 1, 0]
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_code_that_is_there_twice_is_found_at_its_first_place(seed: int) -> None:
-    codebook = noise(100 + 13 * seed, 5, seed=seed)
-    codebook[-1 - seed] = codebook[seed]
-    assert (nearest(codebook[seed].expand(50, -1) + 0.01 * noise(50, 5), codebook) == seed).all()
-
-
-@pytest.mark.parametrize("scores", [1, 8, 9, 100])
-def test_chunking_changes_nothing(monkeypatch: pytest.MonkeyPatch, scores: int) -> None:
-    vectors, codebook = noise(101, 4, seed=1), noise(8, 4, seed=2)
-    whole = nearest(vectors, codebook)
-    sizes: list[int] = []
-    real = np.argmax
-
-    def argmax(part: np.ndarray, axis: int) -> np.ndarray:
-        sizes.append(part.size)
-        return real(part, axis=axis)
-
-    monkeypatch.setattr(quantizer_module, "SCORES_PER_CHUNK", scores)
-    monkeypatch.setattr(np, "argmax", argmax)
-    assert torch.equal(nearest(vectors, codebook), whole)
-    assert len(sizes) > 1 and max(sizes) <= max(scores, 8)  # at least one vector at a time
-
-
-def test_a_batch_and_one_vector_at_a_time_agree() -> None:
-    vectors, codebook = noise(60, 16, seed=3), noise(40, 16, seed=4)
-    assert nearest(vectors, codebook).tolist() == [nearest(v[None], codebook).item() for v in vectors]
-
-
-def test_no_vectors_have_no_nearest() -> None:
-    assert nearest(torch.empty(0, 4), noise(8, 4)).tolist() == []
-
-
-def test_distances_are_measured_in_float32_whatever_comes_in() -> None:
-    vectors, codebook = noise(300, 8, seed=5).bfloat16(), noise(64, 8, seed=6)
-    assert nearest(vectors, codebook).tolist() == slow_nearest(vectors, codebook).tolist()
 
 
 def test_nearest_keeps_float32_under_autocast() -> None:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explorer.edits import RULES, Edit, LiveDecoder, Rule, feed, unedited
-from explorer.pictures import Picture, open_picture
-from explorer.recipe import (
+from explorer.editing.edits import RULES, Edit, LiveDecoder, Rule, feed, unedited
+from explorer.editing.recipe import (
     MOST_BYTES,
     MOST_LISTED,
     CellBlend,
@@ -26,7 +25,8 @@ from explorer.recipe import (
     parse,
     render,
 )
-from explorer.starts import MASKS, Start, begin
+from explorer.editing.starts import MASKS, Start, begin
+from explorer.images.pictures import Picture, open_picture
 from tests.toys import assert_one_sentence, toy_model, toy_pixels
 from vqvae import checkpoint
 from vqvae.errors import BadInput

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from explorer.pictures import open_picture
-from explorer.reconstruction import encode_picture, render
-from explorer.samples import SAMPLES
+from explorer.images.pictures import open_picture
+from explorer.images.reconstruction import encode_picture, render
+from explorer.images.samples import SAMPLES
 from tests.browser import act_and_wait, at_rest, drawn, pixels
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint

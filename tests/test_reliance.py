@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from explorer import reliance
-from explorer.reconstruction import Quality
-from explorer.reliance import Ablation, Effect, Reliance, Subject
-from explorer.sets import ImageSet, sample_set
+from explorer.images.reconstruction import Quality
+from explorer.images.sets import ImageSet, sample_set
+from explorer.inputs import reliance
+from explorer.inputs.reliance import Ablation, Effect, Reliance, Subject
 from tests.conftest import CHECKPOINTS
 from tests.toys import assert_one_sentence, toy_images, toy_model, toy_pixels
 from vqvae import checkpoint
@@ -247,7 +247,7 @@ def test_the_verdict_on_models_whose_answer_is_known(kind: str, level: str) -> N
     result = reliance.measure(model, one, own_picture(model, one))
     assert result is not None
     verdict = reliance.judge(result)
-    assert (verdict.name, verdict.level) == (kind, level)
+    assert (verdict.name, verdict.grade) == (kind, level)
     assert_one_sentence(verdict.sentence)
     assert f"{result.worth('quantized'):.1f} dB" in verdict.sentence
     if kind == "ignores the embedding":

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from explorer import folders, samples
-from explorer.sets import SAMPLES, label_of, open_set, sample_set
+from explorer.base import folders
+from explorer.images import samples
+from explorer.images.sets import SAMPLES, label_of, open_set, sample_set
 from tests.test_dataset import FILES, KINDS, OTHERS, make_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files

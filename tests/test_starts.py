@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.edits import edited_cells, feed, unedited
-from explorer.starts import KINDS, LARGEST_SEED, MASKS, Kind, Mask, Start, begin, mask_of, mix, of_codes, random_codes
+from explorer.editing.edits import edited_cells, feed, unedited
+from explorer.editing.starts import (
+    KINDS,
+    LARGEST_SEED,
+    MASKS,
+    Kind,
+    Mask,
+    Start,
+    begin,
+    mask_of,
+    mix,
+    of_codes,
+    random_codes,
+)
 from tests.toys import assert_one_sentence, toy_images, toy_model
 from vqvae.errors import BadInput
 from vqvae.tokenizer import Encoding

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from tests.conftest import ROOT
 
-CANVAS = ROOT / "explorer" / "ui" / "canvas"
+CANVAS = ROOT / "explorer" / "ui" / "components" / "canvas"
 UNPAINTED = -32768
 TOOLS = ["paint", "fill", "replace", "shuffle", "erase", "runner-up", "blend", "paste", "move", "set", "clear"]
 PUBLIC = {

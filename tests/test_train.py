@@ -76,11 +76,11 @@ def test_a_run_leaves_a_checkpoint_that_loads(photos: Path, settings: Path, tmp_
     out = tmp_path / "out"
     assert run(photos, "--out", out, "--config", settings) == 0
     model = checkpoint.load(out)
-    assert model.encode(toy_images(1, 16, 16)).indices.shape == (1, 4, 4)
+    assert model.encode(toy_images(1, 16, 16)).grid.shape == (1, 4, 4)
     about = json.loads((out / "config.json").read_text())
     assert about["training"] == training_settings(TOY) | {"step": 6}
     [found] = checkpoint.find(tmp_path)
-    assert isinstance(found, checkpoint.CheckpointInfo) and found.config == TOY.model
+    assert isinstance(found, checkpoint.CheckpointInfo) and found.spec == model.spec
 
 
 @pytest.mark.parametrize("stop", [0, 1, 3, 5])

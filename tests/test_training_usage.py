@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from explorer.training_usage import FILE, TrainingUsage, load_training_usage, save_training_usage
+from explorer.index.training_usage import FILE, TrainingUsage, load_training_usage, save_training_usage
 
 CHECKPOINT = "a" * 64
 COUNTS = np.array([5, 0, 1 << 40, 7])

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from explorer.edits import Draft
-from explorer.starts import Start
-from explorer.ui.canvas.message import Request
+from explorer.editing.edits import Draft
+from explorer.editing.starts import Start
+from explorer.ui.components.canvas.message import Request
+from explorer.ui.components.wire import pack
 from explorer.ui.store import MOST_DRAFTS, Session, Sketch, keep_sketch, sketches
 from explorer.ui.widgets import plain
-from explorer.ui.wire import pack
 
 MESSAGE = {
     "sequence": 3,

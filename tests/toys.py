@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from vqvae.errors import BadInput
-from vqvae.model import VQVAE, VQVAEConfig, prepare
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.tokenizer import prepare
 
 torch.set_num_threads(1)  # at toy sizes a second thread is only waited for
 
@@ -41,6 +42,12 @@ def toy_codebook(codes: int, dim: int, *, seed: int = 0) -> Tensor:
     """[K, D] with rows of mean square 1, like the embeddings of the encoder."""
     rows = torch.randn(codes, dim, generator=torch.Generator().manual_seed(seed))
     return rows * rows.square().mean(1, keepdim=True).rsqrt()
+
+
+def slow_nearest(vectors: Tensor, codebook: Tensor) -> np.ndarray:
+    """All distances, one by one, in float64."""
+    vectors64, codebook64 = vectors.double().numpy(), codebook.double().numpy()
+    return np.array([np.argmin([np.sum((v - e) ** 2) for e in codebook64]) for v in vectors64])
 
 
 def toy_images(batch: int, height: int, width: int, *, seed: int = 0) -> Tensor:

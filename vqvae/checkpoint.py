@@ -23,8 +23,8 @@ from vqvae.families import SCHEMA_VERSION, Family, family_of
 from vqvae.model import FAMILY, VQVAE
 from vqvae.tokenizer import Spec, TokenizerModule, prepare
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILES = ("model.safetensors",)
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+WEIGHTS_FILES = (WEIGHTS_FILE,)
 MOST_PARAMETERS = 500_000_000
 _MOST_CONFIG_BYTES = 1 << 20
 _FLOATS = ("F32", "F16", "BF16")
@@ -67,9 +67,13 @@ def _describe(folder: Path) -> CheckpointInfo | BrokenCheckpoint:
         _check_table(_renamed(family, _read_table(folder / family.WEIGHTS_FILE)), expected)
     except BadInput as refusal:
         return BrokenCheckpoint(folder.name, folder, str(refusal))
-    summary = " ".join(str(settings.get("summary", "")).split())[:200]
     parameters = sum(shape.numel() for shape in expected.values())
-    return CheckpointInfo(folder.name, folder, skeleton.spec, summary, parameters)
+    return CheckpointInfo(folder.name, folder, skeleton.spec, summary_of(settings), parameters)
+
+
+def summary_of(settings: Mapping[str, Any]) -> str:
+    """What a config.json says of its model in a line, for showing; empty where it says nothing."""
+    return " ".join(str(settings.get("summary", "")).split())[:200]
 
 
 def load(folder: Path) -> TokenizerModule:
@@ -83,6 +87,8 @@ def load_model(data: bytes, settings: dict[str, Any]) -> TokenizerModule:
 
     Checks every name, shape and dtype, and that all weights are finite. Raises BadInput otherwise.
     """
+    if not isinstance(settings, dict):
+        raise BadInput("The config has to be a JSON object.")
     family = family_of(settings)
     model = _skeleton(family, settings)
     tensors = _checked_tensors(data, family, _shapes(model))
@@ -100,13 +106,13 @@ def write(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     text = json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / WEIGHTS_FILES[0], safetensors.torch.save(tensors))
+    write_atomically(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
     write_atomically(folder / CONFIG_FILE, text.encode())
 
 
 def weights_file(folder: Path) -> Path:
     """The file that holds a checkpoint's weights, whatever is wrong with its config."""
-    return next((folder / name for name in WEIGHTS_FILES if (folder / name).exists()), folder / WEIGHTS_FILES[0])
+    return next((folder / name for name in WEIGHTS_FILES if (folder / name).exists()), folder / WEIGHTS_FILE)
 
 
 def content_hash(folder: Path) -> str:
@@ -223,7 +229,9 @@ def _check_table(found: _Table, expected: dict[str, torch.Size]) -> None:
                 f"The tensor {name!r} has shape {shown(shape)} and the config calls for {wanted}; correct one."
             )
         if dtype not in _FLOATS:
-            raise BadInput(f"The tensor {name!r} is of type {dtype} and has to be F32; save it as float32.")
+            raise BadInput(
+                f"The tensor {name!r} is of type {dtype} and has to be F32, F16 or BF16; save it as float32."
+            )
 
 
 def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size]) -> dict[str, Tensor]:

@@ -122,11 +122,29 @@ class Codebook:
         """From each vector to one code: [N, D] -> float32 [N]."""
         return (self.points(vectors) - self.code_points[code]).square_().sum(1).sqrt_()
 
-    def distances_from(self, vector: Tensor) -> Tensor:
+    def distances_from(self, vector: Tensor) -> np.ndarray:
         """From one vector to every code: [D] -> float32 [K]."""
-        point = self.points(vector[None])[0]
+        return self._distances_from(self.points(vector[None])[0])
+
+    def _distances_from(self, point: Tensor) -> np.ndarray:
         parts = self.code_points.split(CODES_PER_CHUNK)
-        return torch.cat([(part - point).square_().sum(1).sqrt_() for part in parts])
+        return torch.cat([(part - point).square_().sum(1).sqrt_() for part in parts]).numpy()
+
+    def distances_between(self, code: int) -> np.ndarray:
+        """From one code to every code, itself among them: float32 [K]."""
+        return self._distances_from(self.code_points[code])
+
+    def cosines(self, code: int) -> np.ndarray:
+        """Of the angle between one code and every code, in −1…1: float32 [K]; 0 with a code of length 0."""
+        point = functional.normalize(self.vectors[code].float(), dim=0)
+        parts = self.vectors.split(CODES_PER_CHUNK)
+        return torch.cat([functional.normalize(part.float()) @ point for part in parts]).numpy()
+
+    @torch.no_grad()
+    def nearest_others(self) -> Near:
+        """Of each code the nearest other one: [K] each; K² · D steps."""
+        points = self.code_points - self.code_points.mean(0)  # what all codes have in common only costs digits
+        return Codebook(points).runners_up(points, torch.arange(len(points)))
 
     @torch.no_grad()
     def neighbours(self, codes: Tensor, count: int, *, report: Callable[[float], None] | None = None) -> Near:
@@ -134,9 +152,9 @@ class Codebook:
         return self._several(self.code_points[codes], count, report)
 
     @torch.no_grad()
-    def nearest_several(self, vectors: Tensor, count: int) -> Near:
-        """The `count` nearest codes of each vector: [N, D] -> [N, count] each."""
-        return self._several(self.points(vectors), count, None)
+    def nearest_several(self, vectors: Tensor, count: int, *, report: Callable[[float], None] | None = None) -> Near:
+        """The `count` nearest codes of each vector, fewer where there are no more: [N, D] -> [N, count] each."""
+        return self._several(self.points(vectors), count, report)
 
     def _several(self, points: Tensor, count: int, report: Callable[[float], None] | None) -> Near:
         """Candidates come from one product a chunk; their distances are measured as differences, so 0 stays 0."""

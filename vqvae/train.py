@@ -31,7 +31,7 @@ from vqvae.images import load_image, to_tensor
 from vqvae.metrics import WINDOW, perplexity, psnr, ssim
 from vqvae.model import VQVAE, VQVAEConfig, has_fast_bf16
 from vqvae.quantizer import CodebookLearner
-from vqvae.tokenizer import cells, channels_last
+from vqvae.tokenizer import TokenizerModule, cells, channels_last
 
 STATE_FILE = "training.safetensors"  # what --resume needs; not part of the checkpoint
 
@@ -204,9 +204,9 @@ class Trainer:
         with torch.no_grad():
             self.learner.start_(torch.cat([cells(self.model.encoder(batch.to(self.device))) for batch in batches]))
 
-    def start_from_(self, model: VQVAE) -> None:
+    def start_from_(self, model: TokenizerModule) -> None:
         """Take over the weights and the codebook of a trained model of the same shape; raises BadInput otherwise."""
-        if model.config != self.config.model:
+        if not isinstance(model, VQVAE) or model.config != self.config.model:
             raise BadInput("The model to start from has another shape than the config's; make the two equal.")
         self.model.load_state_dict(model.state_dict())
         self.average.module.load_state_dict(model.state_dict())
@@ -236,7 +236,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
 
-        vectors, indices = cells(encoding.embedding.detach()), encoding.indices.flatten()
+        vectors, indices = cells(encoding.embedding.detach()), encoding.grid.flatten()
         self.learner.update_(vectors, indices)
         if self.step % config.restart_every == 0 and self.step < config.restart_until * config.steps:
             self.learner.restart_dead_(vectors)

@@ -8,30 +8,23 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer import (
-    blending,
-    codes,
-    dossier,
-    manifold,
-    patches,
-    pictures,
-    projection,
-    reconstruction,
-    reliance,
-    sets,
-    usage,
-    walkthrough,
-)
-from explorer.blending import CellOrder, Curve, Through
-from explorer.folders import cache_folder, checkpoints_folder
-from explorer.patches import Index, Occurrences
-from explorer.pictures import Picture
-from explorer.projection import Projection, ProjectionSettings
-from explorer.reconstruction import EncodedPicture, Figure, Quality
-from explorer.reliance import Reliance, RelianceMap, Subject
-from explorer.sets import ImageSet
-from explorer.training_usage import FILE as USAGE_FILE
-from explorer.training_usage import TrainingUsage, load_training_usage
+from explorer.base.figure import Figure
+from explorer.base.folders import cache_folder, checkpoints_folder
+from explorer.codebook import dossier, geometry, projection, tiles
+from explorer.codebook.projection import Projection, ProjectionSettings
+from explorer.images import pictures, reconstruction, sets
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import EncodedPicture, Quality
+from explorer.images.sets import ImageSet
+from explorer.index import read, usage
+from explorer.index.read import Index, Occurrences
+from explorer.index.training_usage import FILE as USAGE_FILE
+from explorer.index.training_usage import TrainingUsage, load_training_usage
+from explorer.inputs import blending, manifold, reliance
+from explorer.inputs.blending import CellOrder, Curve, Through
+from explorer.inputs.reliance import Reliance, RelianceMap, Subject
+from explorer.learn.answers import Listening, listen
+from explorer.learn.walk import all_gaps as gaps_of_cells
 from vqvae import checkpoint
 from vqvae.images import fit_within, load_image, to_png
 from vqvae.tokenizer import Encoding, Tokenizer
@@ -90,15 +83,15 @@ def size_figures(
 @st.cache_data(max_entries=128, show_spinner="Measuring what the decoder listens to")
 def listening(
     fingerprint: str, picture_key: str, inputs: int, _tokenizer: Tokenizer, _encoded: EncodedPicture, _picture: Picture
-) -> walkthrough.Listening:
+) -> Listening:
     """What a picture comes out as with each of the decoder's inputs on, off and wrong."""
-    return walkthrough.listen(_tokenizer, _encoded, _picture, inputs=inputs)
+    return listen(_tokenizer, _encoded, _picture, inputs=inputs)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def all_gaps(fingerprint: str, picture_key: str, _tokenizer: Tokenizer, _encoded: EncodedPicture) -> np.ndarray:
     """How nearly each cell of a picture took another code: float64 [h, w]."""
-    return walkthrough.all_gaps(_tokenizer, _encoded)
+    return gaps_of_cells(_tokenizer, _encoded)
 
 
 # --- the decoder's inputs
@@ -186,18 +179,18 @@ def tiles_of(fingerprint: str, tokenizer: Tokenizer, which: np.ndarray | list[in
 def colours_of(fingerprint: str, tokenizer: Tokenizer, indices: np.ndarray) -> np.ndarray:
     """The mean colour of what the code of each cell decodes to: [h, w] -> uint8 [h, w, 3]."""
     distinct, place = np.unique(indices, return_inverse=True)
-    return codes.mean_colours(tiles_of(fingerprint, tokenizer, distinct))[place].reshape(*indices.shape, 3)
+    return tiles.mean_colours(tiles_of(fingerprint, tokenizer, distinct))[place].reshape(*indices.shape, 3)
 
 
 @st.cache_data(max_entries=8, show_spinner="Decoding the codes")
 def all_tiles(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
     """What every code decodes to, alone: uint8 [K, f, f, 3]; for codebooks of up to MOST_DECODED codes."""
-    return codes.code_tiles(_tokenizer)
+    return tiles.code_tiles(_tokenizer)
 
 
 @st.cache_data(max_entries=32, show_spinner="Decoding the codes")
 def _some_tiles(fingerprint: str, which: bytes, _tokenizer: Tokenizer) -> np.ndarray:
-    return codes.code_tiles(_tokenizer, np.frombuffer(which, np.int64))
+    return tiles.code_tiles(_tokenizer, np.frombuffer(which, np.int64))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -216,7 +209,7 @@ def counts_by_label(set_key: str, _index: Index) -> dict[str, np.ndarray]:
 @st.cache_data(max_entries=8, show_spinner=False)
 def css_colours(fingerprint: str, _tokenizer: Tokenizer) -> list[str]:
     """The mean colour that each code decodes to, as CSS; for codebooks of up to MOST_DECODED codes."""
-    colours = codes.mean_colours(all_tiles(fingerprint, _tokenizer))
+    colours = tiles.mean_colours(all_tiles(fingerprint, _tokenizer))
     return [f"rgb({red},{green},{blue})" for red, green, blue in colours.tolist()]
 
 
@@ -228,8 +221,8 @@ def code_order(fingerprint: str, by: str, set_key: str, _tokenizer: Tokenizer, _
     if by == "similarity":
         return np.argsort(pca(fingerprint, _tokenizer).points[:, 0], kind="stable")
     coloured = by in ("hue", "brightness")
-    colours = codes.mean_colours(all_tiles(fingerprint, _tokenizer)) if coloured else np.empty((0, 3), np.uint8)
-    return codes.order_by(by, _tokenizer.codebook.numpy(), colours)
+    colours = tiles.mean_colours(all_tiles(fingerprint, _tokenizer)) if coloured else np.empty((0, 3), np.uint8)
+    return tiles.order_by(by, _tokenizer.codebook.numpy(), colours)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -256,21 +249,21 @@ def near_duplicates(fingerprint: str, _tokenizer: Tokenizer) -> int | None:
     """How many pairs of codes are almost the same; None where there are too many codes to compare all with all."""
     if len(_tokenizer.codebook) > MOST_COMPARED:
         return None
-    return len(usage.near_duplicates(_tokenizer.codebook.numpy()))
+    return len(geometry.near_duplicates(_tokenizer.codebook.numpy()))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def nearest_distances(fingerprint: str, _tokenizer: Tokenizer) -> np.ndarray:
     """How far each code's nearest other code is: float32 [K]."""
-    return usage.nearest_others(_tokenizer.codebook.numpy()).distances
+    return geometry.nearest_others(_tokenizer.codebook.numpy()).distances
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def hover_texts(fingerprint: str, set_key: str, _tokenizer: Tokenizer, _counts: np.ndarray) -> list[str] | None:
     """What the map says of each code, its tile painted in characters; None where there are too many."""
-    if len(_tokenizer.codebook) > codes.MOST_PAINTED:
+    if len(_tokenizer.codebook) > tiles.MOST_PAINTED:
         return None
-    return codes.hover_texts(all_tiles(fingerprint, _tokenizer), _counts)
+    return tiles.hover_texts(all_tiles(fingerprint, _tokenizer), _counts)
 
 
 def training_usage(folder: Path, fingerprint: str, number_of_codes: int) -> TrainingUsage | None:
@@ -302,7 +295,7 @@ def sample_set() -> ImageSet:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def open_index(path: str, changed: int, checkpoint: str, identity: str, number_of_codes: int) -> Index:
     """An index, mapped into memory; raises BadInput."""
-    return patches.open_index(Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes)
+    return read.open_index(Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes)
 
 
 @st.cache_resource(max_entries=16, ttl=60, show_spinner="Listing the images")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import patches, sets
-from explorer.folders import cache_folder
-from explorer.patches import Index
-from explorer.sets import ImageSet
+from explorer.base.folders import cache_folder
+from explorer.images import sets
+from explorer.images.sets import ImageSet
+from explorer.index.build import build
+from explorer.index.format import index_path
+from explorer.index.read import Index, list_indexes
 from explorer.ui import cache, store, widgets
 from explorer.ui.page import Page
 from vqvae.errors import BadInput
@@ -106,19 +108,19 @@ def _used(page: Page, source: _Source) -> UsedSet:
 def sample_index(page: Page) -> Index:
     """The index of the bundled samples; a dozen images, so it is made at once where there is none. Raises BadInput."""
     images = cache.sample_set()
-    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
+    path = index_path(cache_folder(), page.fingerprint, images.identity)
     with _lock(str(path)):
         opened = _opened(page, images)
         if isinstance(opened, Index):
             return opened
-        built = patches.build(page.tokenizer, images, checkpoint=page.fingerprint, working_size=WORKING_SIZE, path=path)
+        built = build(page.tokenizer, images, checkpoint=page.fingerprint, working_size=WORKING_SIZE, path=path)
     assert built is not None
     return built
 
 
 def _known_sets(page: Page) -> list[_Source]:
     """The samples, the sets indexed on this machine, and those that this visitor named; from headers alone."""
-    indexed = patches.list_indexes(cache_folder(), checkpoint=page.fingerprint)
+    indexed = list_indexes(cache_folder(), checkpoint=page.fingerprint)
     found = [SAMPLE_PHOTOS, *(_Source(index.source, index.under, index.label) for index in indexed)]
     by_place = {(source.source, source.under): source for source in [*found, *st.session_state.get(NAMED, [])]}
     return [source for source in by_place.values() if source.source == sets.SAMPLES or Path(source.source).exists()]
@@ -141,7 +143,7 @@ def _add() -> None:
 
 def _opened(page: Page, images: ImageSet) -> Index | str:
     """The index on disk, or why there is none that can be used; empty when none was made yet."""
-    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
+    path = index_path(cache_folder(), page.fingerprint, images.identity)
     try:
         changed = path.stat().st_mtime_ns
         return cache.open_index(str(path), changed, page.fingerprint, images.identity, page.info.config.codes)
@@ -161,7 +163,7 @@ def _indexed(page: Page, images: ImageSet) -> Index:
         if not st.button("Go on"):
             st.stop()
         del st.session_state[STOPPED]
-    path = patches.index_path(cache_folder(), page.fingerprint, images.identity)
+    path = index_path(cache_folder(), page.fingerprint, images.identity)
     place = st.empty()
     with place.container():
         if opened:
@@ -178,7 +180,7 @@ def _indexed(page: Page, images: ImageSet) -> Index:
             if isinstance(again, Index):
                 index: Index | None = again
             else:
-                index = patches.build(
+                index = build(
                     page.tokenizer,
                     images,
                     checkpoint=page.fingerprint,

@@ -4,10 +4,11 @@ import hashlib
 
 import streamlit as st
 
-from explorer import samples
-from explorer.pictures import WORKING_SIZES, Picture
-from explorer.ui import cache, gallery, store, widgets
-from explorer.ui.gallery import Thumbnail
+from explorer.images import samples
+from explorer.images.pictures import WORKING_SIZES, Picture
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import gallery
+from explorer.ui.components.gallery import Thumbnail
 from explorer.ui.store import Session, Upload
 from vqvae.dataset import SUFFIXES
 from vqvae.errors import BadInput

@@ -8,11 +8,12 @@ from typing import Literal
 
 import streamlit as st
 
-from explorer.blending import CellOrder, Through
-from explorer.edits import Draft, Rule
-from explorer.pictures import WORKING_SIZES
-from explorer.projection import ProjectionSettings
-from explorer.starts import Start
+from explorer.base.cell import Cell
+from explorer.codebook.projection import ProjectionSettings
+from explorer.editing.edits import Draft, Rule
+from explorer.editing.starts import Start
+from explorer.images.pictures import WORKING_SIZES
+from explorer.inputs.blending import CellOrder, Through
 
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
@@ -21,7 +22,6 @@ InputsView = Literal["blend", "pair", "reliance"]
 TestedOn = Literal["picture", "samples", "set"]
 PairView = Literal["swap", "between"]
 CodebookView = Literal["wall", "map", "usage"]
-Cell = tuple[int, int]  # row, column
 
 SESSION_KEY = "session"
 QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the address is ours

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from explorer.reconstruction import Figure
+from explorer.base.figure import Figure
 from explorer.ui import store
 from explorer.ui.store import Session
 
@@ -49,9 +49,9 @@ def bound(key: str, value: Any, apply: Callable[[Any], Session]) -> dict[str, An
     return {"key": key, "on_change": lambda: store.write(apply(st.session_state[key]))}
 
 
-def verdict(level: str, sentence: str) -> None:
-    """A judgement with its reason; `level` is good, fair, poor or unsure."""
-    st.html(f'<p class="verdict {html.escape(level)}"><i></i>{html.escape(sentence)}</p>')
+def verdict(grade: str, sentence: str) -> None:
+    """A judgement with its reason; `grade` is good, fair, poor or unsure."""
+    st.html(f'<p class="verdict {html.escape(grade)}"><i></i>{html.escape(sentence)}</p>')
 
 
 def figure_row(figures: list[Figure]) -> None:

@@ -1,0 +1,27 @@
+"""What all charts share. Colours of text and background are left to the theme of the app."""
+
+import html
+
+import plotly.graph_objects as go
+
+ACCENT, QUIET = "#1a9e95", "#9aa0a3"
+SCALE = "Viridis"
+MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+
+
+def plain(figure: go.Figure, *, height: int, legend: bool = False) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin=MARGIN,
+        showlegend=legend,
+        legend={"x": 1, "y": 1, "xanchor": "right"},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        bargap=0.05,
+    )
+    return figure
+
+
+def plain_text(text: str) -> str:
+    """Text to show as it is: plotly reads some markup, and a file's name need not even be Unicode."""
+    return html.escape(text.encode(errors="backslashreplace").decode())

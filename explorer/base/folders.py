@@ -1,0 +1,29 @@
+"""Where things are kept on this machine."""
+
+import os
+from pathlib import Path
+
+_NAME = "vqvae-explorer"
+
+
+def checkpoints_folder() -> Path:
+    """Where checkpoints are looked for: $VQVAE_EXPLORER_CHECKPOINTS, or the project's own."""
+    return Path(os.environ.get("VQVAE_EXPLORER_CHECKPOINTS") or Path(__file__).parents[2] / "checkpoints")
+
+
+def cache_folder() -> Path:
+    """For what can be computed again: $VQVAE_EXPLORER_CACHE, or a folder where the system keeps such things."""
+    return _folder("VQVAE_EXPLORER_CACHE", "XDG_CACHE_HOME", ".cache")
+
+
+def user_data_folder() -> Path:
+    """For what the person made: $VQVAE_EXPLORER_DATA, or a folder where the system keeps such things."""
+    return _folder("VQVAE_EXPLORER_DATA", "XDG_DATA_HOME", ".local/share")
+
+
+def _folder(own: str, shared: str, below_home: str) -> Path:
+    """The XDG base directory specification: an empty variable, or a relative path in a shared one, is no answer."""
+    if named := os.environ.get(own):
+        return Path(named).expanduser()
+    base = Path(os.environ.get(shared) or "")
+    return (base if base.is_absolute() else Path.home() / below_home) / _NAME

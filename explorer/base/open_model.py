@@ -1,0 +1,68 @@
+"""An open model: what pages and commands are handed, wherever it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from vqvae import checkpoint
+from vqvae.search import Codebook
+from vqvae.tokenizer import Spec, Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class OpenModel:
+    """A tokenizer of one grid with what is known of it. One is shared by all who look at it, and never written to."""
+
+    name: str
+    tokenizer: Tokenizer
+    fingerprint: str  # SHA-256 in hex: the same for the same weights and settings
+    device: str
+    summary: str  # one line, may be empty
+    parameters: int | None  # weights of encoder, codebook and decoder; None where that is not known
+    folder: Path  # where its usage, its meter's data and its map lie, where it has them
+    settings: Mapping[str, Any]  # the content of its config.json; empty for code of one's own
+
+    @property
+    def spec(self) -> Spec:
+        return self.tokenizer.spec
+
+    @property
+    def codes(self) -> int:
+        """K."""
+        return self.spec.grid.codes
+
+    @property
+    def stride(self) -> int:
+        """f, pixels a cell along each side."""
+        return self.spec.stride
+
+    @property
+    def inputs(self) -> Literal[1, 2]:
+        """How many inputs the decoder has."""
+        return self.spec.inputs
+
+    @cached_property
+    def codebook(self) -> Codebook:
+        """All codes of the grid, once for all who look at them."""
+        return Codebook.of(self.tokenizer)
+
+
+def open_folder(folder: Path) -> OpenModel:
+    """Open a checkpoint's folder; raises BadInput with the first thing that is wrong, or several levels."""
+    tokenizer = checkpoint.load(folder)
+    settings = checkpoint.read_config(folder)
+    _ = tokenizer.spec.grid
+    return OpenModel(
+        name=folder.name,
+        tokenizer=tokenizer,
+        fingerprint=checkpoint.content_hash(folder),
+        device="cpu",
+        summary=checkpoint.summary_of(settings),
+        parameters=sum(tensor.numel() for tensor in tokenizer.state_dict().values()),
+        folder=folder,
+        settings=settings,
+    )

@@ -1,0 +1,50 @@
+"""python -m explorer render RECIPE IMAGE: the picture that a recipe describes."""
+
+import argparse
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from explorer.base.folders import checkpoints_folder
+from explorer.cli.shared import find_checkpoint
+from explorer.editing import recipe
+from explorer.images.pictures import open_picture
+from vqvae import checkpoint
+from vqvae.images import to_png
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the picture that a recipe describes, to the very pixels that the Edit page showed."""
+    with options.recipe.open("rb") as file:
+        made = recipe.parse(file.read(recipe.MOST_BYTES + 1))
+    if options.checkpoint:
+        folder = find_checkpoint(options.checkpoint)
+    else:
+        folder = recipe.find_checkpoint(made, checkpoints_folder())
+    tokenizer = checkpoint.load(folder)
+    recipe.check_checkpoint(made, checkpoint.content_hash(folder))
+    images = [options.image, options.second] if options.second else [options.image]
+    pictures = [open_picture(image.read_bytes(), image.name, working_size=made.working_size) for image in images]
+    pixels = recipe.render(tokenizer, made, pictures)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_atomically(options.out, to_png(pixels))
+    print(f"written: {options.out}")
+    return 0
+
+
+def _png_file(text: str) -> Path:
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError("it has to be a file that ends in .png")
+    return Path(text)
+
+
+def add_to(commands: Any) -> None:
+    parser: ArgumentParser = commands.add_parser(
+        "render", help="draw the picture that a recipe describes", description=run.__doc__
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("recipe", type=Path, help="a recipe, saved on the Edit page")
+    parser.add_argument("image", type=Path, help="the image that it was made with")
+    parser.add_argument("second", type=Path, nargs="?", help="the second image, if the recipe mixes two")
+    parser.add_argument("-o", "--out", type=_png_file, required=True, help="where to write the picture, as PNG")
+    parser.add_argument("--checkpoint", help="a name in checkpoints/, or a folder (default: found by the recipe)")

@@ -1,0 +1,169 @@
+"""Data to plotly figures: how the codes are used, how they lie to one another, and where they sit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.base.charts import ACCENT, QUIET, SCALE, plain, plain_text
+
+CIRCLE, OPEN_CIRCLE = 0, 100  # plotly's numbers for its symbols: arrays of numbers travel packed, texts do not
+
+
+def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
+    """Share of the cells against rank, for a set of images and, where known, the training photos; counts [K].
+
+    The points of the first trace carry their code, so that a click or a box selects codes.
+    """
+    figure = go.Figure()
+    order = np.argsort(-counts, kind="stable")
+    shares = counts[order] / max(1, counts.sum())
+    figure.add_scattergl(
+        x=np.arange(1, len(counts) + 1),
+        y=_positive(shares, log),
+        customdata=order,
+        mode="lines+markers",
+        name=f"in {plain_text(sample)}",
+        line={"color": ACCENT, "width": 1.5},
+        marker={"size": 4, "color": ACCENT},
+        hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
+    )
+    if training is not None and training.sum():
+        ordered = np.sort(training)[::-1] / training.sum()
+        figure.add_scattergl(
+            x=np.arange(1, len(ordered) + 1),
+            y=_positive(ordered, log),
+            mode="lines",
+            name="in training",
+            line={"color": QUIET, "width": 1.5},
+            hoverinfo="skip",
+        )
+    kind = "log" if log else "linear"
+    figure.update_layout(dragmode="select")
+    figure.update_xaxes(title="rank of the code", type=kind)
+    figure.update_yaxes(title="share of the cells", type=kind, tickformat=".3~%", dtick=1 if log else None)
+    figure.update_xaxes(dtick=1 if log else None)
+    return plain(figure, height=420, legend=True)
+
+
+def distinct_curve(distinct: np.ndarray, *, codes: int) -> go.Figure:
+    """Distinct codes seen after the first n images, [n_images]: still rising means that the sample is too small."""
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=np.arange(1, len(distinct) + 1),
+        y=distinct,
+        mode="lines+markers",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 4},
+        hovertemplate="%{x} images: %{y} codes<extra></extra>",
+    )
+    figure.add_hline(y=codes, line={"color": QUIET, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="images seen")
+    figure.update_yaxes(title="distinct codes", rangemode="tozero")
+    return plain(figure, height=220)
+
+
+def codebook_map(
+    points: np.ndarray,
+    counts: np.ndarray,
+    *,
+    colours: np.ndarray | list[str],
+    colour_title: str | None,
+    hover: list[str] | None,
+    background: tuple[np.ndarray, list[str]] | None = None,
+) -> go.Figure:
+    """The codes in a plane: points [K, 2], counts [K]; dead codes are hollow, the area of a dot grows with its usage.
+
+    colours: a number for each code (with `colour_title` a scale is shown) or a CSS colour each. background: points and
+    colours of patches, drawn small behind the codes. Trace 0 is always the codes, in their order. Which code is open is
+    not drawn: Streamlit would take it for another figure, and the person's zoom would be lost.
+    """
+    used = counts > 0
+    relative = np.sqrt(counts / max(1, counts.max()))
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=points[:, 0].astype(np.float32),
+        y=points[:, 1].astype(np.float32),
+        mode="markers",
+        text=hover,
+        hovertemplate="%{text}<extra></extra>" if hover else "code %{pointNumber}<extra></extra>",
+        unselected={"marker": {"opacity": 0.35}},
+        marker={
+            "size": (5 + 11 * relative).astype(np.float32),
+            "color": colours,
+            "colorscale": SCALE,
+            "symbol": np.where(used, CIRCLE, OPEN_CIRCLE).astype(np.uint8),
+            "line": {"width": np.where(used, 0.5, 1.5).astype(np.float32), "color": "rgba(90,90,90,.6)"},
+            "showscale": colour_title is not None,
+            "colorbar": {"title": {"text": colour_title or "", "side": "right"}, "thickness": 8, "len": 0.7},
+        },
+    )
+    if background is not None:
+        places, tints = background
+        figure.add_scattergl(
+            x=places[:, 0].astype(np.float32),
+            y=places[:, 1].astype(np.float32),
+            mode="markers",
+            hoverinfo="skip",
+            marker={"size": 3, "color": tints, "opacity": 0.45},
+        )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    figure.update_layout(uirevision="map", dragmode="pan")  # zoom and pan stay as they are across reruns
+    return plain(figure, height=560)
+
+
+def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
+    """How many distinct codes each image uses, [n_images], most first."""
+    order = np.argsort(-distinct, kind="stable")
+    figure = go.Figure()
+    figure.add_scattergl(
+        x=np.arange(1, len(distinct) + 1),
+        y=distinct[order],
+        text=[plain_text(names[image]) for image in order],
+        mode="markers",
+        marker={"size": 5, "color": ACCENT},
+        hovertemplate="%{text}: %{y} codes<extra></extra>",
+    )
+    figure.update_xaxes(title="images, most varied first")
+    figure.update_yaxes(title="distinct codes", rangemode="tozero")
+    return plain(figure, height=220)
+
+
+def histogram(values: np.ndarray, *, title: str) -> go.Figure:
+    """How a few hundred or a million numbers are spread."""
+    heights, edges = np.histogram(values, bins=24)
+    figure = go.Figure()
+    figure.add_bar(
+        x=(edges[1:] + edges[:-1]) / 2,
+        y=heights,
+        width=np.diff(edges) * 0.92,
+        marker={"color": ACCENT},
+        hovertemplate="%{y} cells around %{x:.3f}<extra></extra>",
+    )
+    figure.update_xaxes(title=title)
+    return plain(figure, height=150)
+
+
+def position_heat(share: np.ndarray) -> go.Figure:
+    """Where in the image a code sits: [bins, bins], 1 is as often as chance."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=share,
+            colorscale="Tealgrn",
+            zmin=0,
+            zmax=max(2.0, float(share.max())),
+            xgap=1,
+            ygap=1,
+            colorbar={"thickness": 6, "len": 0.9},
+            hovertemplate="%{z:.1f} × as often as chance<extra></extra>",
+        )
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    return plain(figure, height=150)
+
+
+def _positive(shares: np.ndarray, log: bool) -> np.ndarray:
+    """On a logarithmic axis, codes that were never used have no place."""
+    return np.where(shares > 0, shares, np.nan) if log else shares

@@ -1,0 +1,79 @@
+"""What each code looks like: the codebook, decoded."""
+
+import colorsys
+
+import numpy as np
+import torch
+
+from vqvae.images import to_pixels
+from vqvae.tokenizer import Tokenizer
+
+FIELD = 3  # cells along a side of the field whose middle cell is shown
+CODES_PER_BATCH = 256
+
+
+@torch.inference_mode()
+def code_tiles(tokenizer: Tokenizer, codes: np.ndarray | None = None) -> np.ndarray:
+    """What codes decode to, alone: the middle cell of a 3 × 3 field of each; uint8 [N, f, f, 3].
+
+    codes: [N] int64, or None for all of them in order.
+    """
+    wanted = torch.arange(tokenizer.spec.grid.codes) if codes is None else torch.tensor(codes, dtype=torch.int64)
+    stride = tokenizer.spec.stride
+    tiles = np.empty((len(wanted), stride, stride, 3), np.uint8)
+    middle = slice(FIELD // 2 * stride, (FIELD // 2 + 1) * stride)
+    for start in range(0, len(wanted), CODES_PER_BATCH):
+        part = wanted[start : start + CODES_PER_BATCH]
+        field = tokenizer.lookup((part[:, None, None].expand(-1, FIELD, FIELD),))
+        tiles[start : start + len(part)] = to_pixels(tokenizer.decode(field)[..., middle, middle])
+    return tiles
+
+
+def mean_colours(tiles: np.ndarray) -> np.ndarray:
+    """The mean colour of each tile: uint8 [K, f, f, 3] -> uint8 [K, 3]."""
+    return tiles.mean(axis=(1, 2)).round().astype(np.uint8)
+
+
+def order_by(measure: str, codebook: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """The codes sorted by hue (greys first), brightness, norm or number; codebook [K, D], colours uint8 [K, 3]."""
+    if measure == "number":
+        return np.arange(len(codebook))
+    if measure == "norm":
+        return np.argsort(np.linalg.norm(codebook, axis=1), kind="stable")
+    if measure == "brightness":
+        return np.argsort(colours @ (0.299, 0.587, 0.114), kind="stable")
+    if measure == "hue":
+        hues = np.array([_hue(*colour) for colour in (colours / 255).tolist()])
+        return np.argsort(hues, kind="stable")
+    raise ValueError(f"There is no order by {measure!r}.")
+
+
+def _hue(red: float, green: float, blue: float) -> float:
+    """Hue in 0…1; greys have none to speak of and come before all, by brightness."""
+    hue, lightness, _ = colorsys.rgb_to_hls(red, green, blue)
+    grey = max(red, green, blue) - min(red, green, blue) < 0.08
+    return lightness - 2 if grey else hue  # −2…−1: white, too, comes before red, which is 0
+
+
+MOST_PAINTED = 4096  # codes whose tile is painted into the hover text: beyond, the texts outweigh the map
+
+
+def hover_texts(tiles: np.ndarray, counts: np.ndarray) -> list[str] | None:
+    """A text of each code for plotly: number, cells, share, and its tile as 4 × 4 coloured blocks.
+
+    tiles: uint8 [K, f, f, 3]; counts [K]. None for more than 4,096 codes.
+    """
+    if len(tiles) > MOST_PAINTED:
+        return None
+    total = max(1, int(counts.sum()))
+    return [
+        f"{_painted(tile)}<br><b>Code {code}</b><br>{count:,} cells · {count / total:.2%}"
+        for code, (tile, count) in enumerate(zip(tiles, counts.tolist(), strict=True))
+    ]
+
+
+def _painted(tile: np.ndarray) -> str:
+    """A tile as four lines of four blocks, each in the colour at the middle of its part."""
+    at = (np.arange(4) * 2 + 1) * len(tile) // 8
+    lines = tile[at[:, None], at].tolist()
+    return "<br>".join("".join(f"<span style='color:rgb({r},{g},{b})'>██</span>" for r, g, b in line) for line in lines)

@@ -1,0 +1,1 @@
+"""Pictures and sets of pictures, and a picture through a tokenizer and back."""

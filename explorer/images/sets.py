@@ -1,0 +1,64 @@
+"""Sets of images, read by name at any time: the bundled samples, or a folder, tar or zip."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from explorer.images import samples
+from vqvae.dataset import open_files
+from vqvae.errors import BadInput
+
+SAMPLES = "samples"  # the source of the bundled photos
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A set of images. Nothing of it is in memory but the names."""
+
+    label: str  # for people: "photos.tar, val"
+    source: str  # where it lies, or SAMPLES
+    under: str  # only the images below this folder of it; "" for all
+    names: tuple[str, ...]  # in the order in which images are numbered
+    identity: str  # SHA-256 in hex: another one when the set has changed
+    _read: Callable[[str], bytes] = field(repr=False, compare=False)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an image file of the set, from any thread; raises BadInput when it cannot be read."""
+        return self._read(name)
+
+
+def sample_set() -> ImageSet:
+    """The bundled photos, named as in links."""
+    digest = hashlib.sha256()
+    for sample in samples.SAMPLES:
+        digest.update(sample.name.encode() + hashlib.sha256(sample.read()).digest())
+    names = tuple(sample.name for sample in samples.SAMPLES)
+    return ImageSet("Sample photos", SAMPLES, "", names, digest.hexdigest(), _read_sample)
+
+
+def open_set(source: Path, *, under: str = "") -> ImageSet:
+    """The image files of a folder, tar or zip, sorted by name, those below the folder `under`; raises BadInput.
+
+    The identity changes with the names, the sizes and the times at which files, or the archive, were last changed;
+    contents are not read for it.
+    """
+    try:
+        files = open_files(source, under=under)
+        where = source.resolve()
+    except OSError as fault:
+        raise BadInput(f"{source} cannot be read ({fault.strerror}); check the path and its permissions.") from None
+    label = f"{where.name}, {under.strip('/')}" if under else where.name
+    return ImageSet(label or str(where), str(where), under, files.names, files.identity, files.read)
+
+
+def label_of(name: str) -> str:
+    """The folder of an image is its label: "cats/1.png" -> "cats", "" at the top of the set."""
+    return name.rpartition("/")[0]
+
+
+def _read_sample(name: str) -> bytes:
+    sample = samples.find(name)
+    if sample is None:
+        raise BadInput("There is no sample photo of that name; choose another.")
+    return sample.read()

@@ -1,0 +1,1 @@
+"""Which cell of a set of images has which code: made once, kept on disk, and counted."""

@@ -1,0 +1,69 @@
+"""The cells of one image as an index takes them in: each with its code, how far from it, and how near the next."""
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.images.sets import ImageSet
+from vqvae.errors import BadInput
+from vqvae.images import fit_within, load_image, to_tensor
+from vqvae.search import Codebook
+from vqvae.tokenizer import Tokenizer
+from vqvae.tokenizer import cells as rows_of
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCells:
+    """One image's cells, as the index takes them in."""
+
+    codes: np.ndarray  # whole numbers [h, w]
+    distances: np.ndarray  # float [h, w], from the embedding to its code, as the metric measures it
+    margins: np.ndarray  # float [h, w], how much farther the runner-up is
+    size: tuple[int, int]  # height and width in pixels
+
+
+CellStream = Generator[ImageCells | BadInput, None, None]  # the cells of one image after another, or why one has none
+
+
+@torch.inference_mode()
+def measure(tokenizer: Tokenizer, codebook: Codebook, image: Tensor) -> ImageCells:
+    """Encode one image, [1, 3, H, W] in [0, 1].
+
+    Images go one by one: batches are no faster on a CPU, and would make the last bits depend on the neighbours.
+    """
+    encoding = tokenizer.encode(image)
+    shape = encoding.grid.shape[-2:]
+    vectors, indices = rows_of(encoding.embedding), encoding.grid.flatten()
+    distances = codebook.distances(vectors, indices)
+    margins = (codebook.runners_up(vectors, indices).distances - distances).clamp_(min=0)
+    codes, away, spare = (part.view(shape).cpu().numpy() for part in (indices, distances, margins))
+    height, width = image.shape[-2:]
+    return ImageCells(codes, away, spare, size=(height, width))
+
+
+def cells_of(tokenizer: Tokenizer, images: ImageSet, working_size: int, first: int) -> CellStream:
+    """The cells of each image from number `first` on, or why there are none; reading runs ahead in other threads."""
+    codebook = Codebook.of(tokenizer)
+
+    def opened(name: str) -> Tensor | BadInput:
+        try:  # the pixels of `open_picture`, without the PNG that it makes to know its size
+            return to_tensor(fit_within(load_image(images.read(name), name), working_size))
+        except BadInput as refusal:
+            return refusal
+
+    pool = ThreadPoolExecutor(2, "reading")
+    try:
+        submitted = (pool.submit(opened, name) for name in images.names[first:])
+        waiting: deque[Future[Tensor | BadInput]] = deque(islice(submitted, 8))
+        while waiting:
+            image = waiting.popleft().result()
+            waiting.extend(islice(submitted, 1))
+            yield image if isinstance(image, BadInput) else measure(tokenizer, codebook, image)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,165 @@
+"""How codes are used: figures from an index, or from counts.
+
+Each function is one figure. What has nothing to count (a dead code) gives zeros or an empty list, never NaN.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from explorer.images.sets import label_of
+from explorer.index.read import Index
+from vqvae.metrics import perplexity
+
+MOST_SAMPLED = 100_000  # occurrences that neighbours and places are taken from, evenly over their distances
+SEEN_ENOUGH = 3  # a pair of neighbours seen fewer times says nothing
+
+Direction = Literal["left", "right", "above", "below"]
+_STEPS: dict[Direction, tuple[int, int]] = {"left": (0, -1), "right": (0, 1), "above": (-1, 0), "below": (1, 0)}
+
+
+# --- how much ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class UsageSummary:
+    """The usage of a codebook in a few figures, and the sample that they are taken from."""
+
+    images: int
+    cells: int
+    codes: int  # K
+    active: int  # codes that at least one cell has
+    perplexity: float  # 1…K, how many codes used equally would be as varied; 0 without cells
+    top_share: float  # 0…1, the share of the cells that have one of the most used 1 % of the codes
+
+    @property
+    def dead(self) -> int:
+        """Codes that no cell has."""
+        return self.codes - self.active
+
+    @property
+    def entropy(self) -> float:
+        """Bits per cell, 0…log2 K: log2 of the perplexity."""
+        return math.log2(self.perplexity) if self.perplexity else 0.0
+
+
+def summarise(counts: np.ndarray, *, images: int) -> UsageSummary:
+    """Counts [K] over so many images -> figures."""
+    return UsageSummary(
+        images=images,
+        cells=int(counts.sum()),
+        codes=len(counts),
+        active=int(np.count_nonzero(counts)),
+        perplexity=perplexity(torch.as_tensor(counts)),
+        top_share=top_share(counts),
+    )
+
+
+def top_share(counts: np.ndarray, fraction: float = 0.01) -> float:
+    """The share of all cells, 0…1, that have one of the most used codes: that fraction of them, at least one."""
+    most = max(1, round(fraction * len(counts)))
+    return float(np.sort(counts)[-most:].sum() / max(1, counts.sum()))
+
+
+def distinct_curve(index: Index) -> np.ndarray:
+    """How many different codes the first 1, 2, … images have together, in the order of the index: int64 [images]."""
+    used = index.counts > 0
+    first = np.minimum.reduceat(index.positions, index.offsets[:-1][used])  # of each code, its first cell
+    return np.cumsum(np.bincount(index.image_of(first), minlength=index.images))
+
+
+# --- in which images and labels ---------------------------------------------------------------------------------------
+
+
+def counts_of_image(index: Index, image: int) -> np.ndarray:
+    """How many cells of an image have each code: int64 [K]."""
+    return np.bincount(index.grid(image).ravel(), minlength=len(index.counts))
+
+
+def distinct_by_image(index: Index) -> np.ndarray:
+    """How many different codes each image has: int64 [images]."""
+    return np.array([len(np.unique(index.grid(image))) for image in range(index.images)])
+
+
+def perplexity_by_image(index: Index) -> np.ndarray:
+    """The perplexity of the codes within each image, 1 or more: float64 [images]."""
+    counts = (np.unique(index.grid(image), return_counts=True)[1] for image in range(index.images))
+    return np.array([perplexity(torch.from_numpy(one)) for one in counts])
+
+
+def counts_by_label(index: Index) -> dict[str, np.ndarray]:
+    """How many cells of each label's images have each code: label -> int64 [K], labels in order of appearance."""
+    counts: dict[str, np.ndarray] = {}
+    labels = [label_of(name) for name in index.names]
+    first = 0
+    for image in range(1, index.images + 1):  # images of a label mostly follow one another: one count for each run
+        if image == index.images or labels[image] != labels[first]:
+            run = np.bincount(index.codes[index.starts[first] : index.starts[image]], minlength=len(index.counts))
+            counts[labels[first]] = counts[labels[first]] + run if labels[first] in counts else run
+            first = image
+    return counts
+
+
+# --- where ------------------------------------------------------------------------------------------------------------
+
+
+def position_map(index: Index, code: int, bins: int = 8) -> np.ndarray:
+    """Where in the image a code sits: float64 [bins, bins], from the top left; 1 is as often as chance, 0 never.
+
+    Each cell is spread over the bins that it covers, so grids of any shape fit. Since all cells of an image cover it
+    evenly, a code that sits anywhere alike has 1 everywhere. The mean of the map is 1; a dead code's map is zero.
+    """
+    found = index.locate(*_sampled(index, code))
+    total = np.zeros((bins, bins))
+    shapes, which = np.unique(index.grids[found.image], axis=0, return_inverse=True)
+    for number, (rows, columns) in enumerate(shapes):
+        here = which.ravel() == number
+        cells = np.bincount(found.row[here] * columns + found.column[here], minlength=rows * columns)
+        total += _overlap(bins, rows) @ cells.reshape(rows, columns) @ _overlap(bins, columns).T
+    return total * (bins * bins / max(1, len(found)))
+
+
+def _overlap(bins: int, cells: int) -> np.ndarray:
+    """The share of each of `cells` equal parts of a line that lies in each of `bins` equal parts: [bins, cells]."""
+    ends, edges = np.arange(1, bins + 1)[:, None] / bins, np.arange(1, cells + 1) / cells
+    shared = np.minimum(ends, edges) - np.maximum(ends - 1 / bins, edges - 1 / cells)
+    return shared.clip(min=0) * cells
+
+
+def _sampled(index: Index, code: int) -> tuple[np.ndarray, np.ndarray]:
+    places = index.places(code, MOST_SAMPLED)
+    return index.positions[places], index.distances[places]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A code that stands next to another."""
+
+    code: int
+    count: int  # times seen there
+    lift: float  # count / what chance would give, if neighbours were drawn from all cells
+
+
+def neighbours(index: Index, code: int, most: int = 8) -> dict[Direction, list[Neighbour]]:
+    """The codes that stand left, right, above and below a code most often against chance, by falling lift.
+
+    Chance is the code's share of all cells. Only codes seen there three times or more; at the edge of an image there is
+    no neighbour. From at most 100,000 of the code's cells, evenly over their distances.
+    """
+    positions, distances = _sampled(index, code)
+    found = index.locate(positions, distances)
+    rows, columns = index.grids[found.image].T
+    result: dict[Direction, list[Neighbour]] = {}
+    for direction, (down, right) in _STEPS.items():
+        row, column = found.row + down, found.column + right
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        beside = index.codes[index.starts[found.image[inside]] + row[inside] * columns[inside] + column[inside]]
+        codes, counts = np.unique(beside, return_counts=True)
+        codes, counts = codes[counts >= SEEN_ENOUGH], counts[counts >= SEEN_ENOUGH]
+        lifts = counts / (len(beside) * (index.counts[codes] / index.cells))
+        order = np.lexsort((codes, -counts, -lifts))[:most]
+        result[direction] = [Neighbour(int(codes[i]), int(counts[i]), float(lifts[i])) for i in order]
+    return result

@@ -1,0 +1,1 @@
+"""The two inputs of the decoder: blended, replaced, and held against its training."""

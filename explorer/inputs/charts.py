@@ -1,0 +1,129 @@
+"""Data to plotly figures: quality at every blend, and what is lost without each input."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from explorer.base.charts import ACCENT, MARGIN, QUIET, SCALE, plain
+from explorer.inputs.blending import Band, Curve
+from explorer.inputs.reliance import INPUTS, Reliance
+
+
+def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal["psnr", "ssim"] = "psnr") -> go.Figure:
+    """How close the picture comes at each blend, with the middle half of a set behind it, and where the slider is.
+
+    Blends below 0 and above 1 are shaded. What has no figure (SSIM of a picture too small for it, the infinite PSNR of
+    equal ones) is a gap.
+    """
+    values = _finite(getattr(curve, measure), len(curve.weights))
+    unit = "%{y:.2f} dB" if measure == "psnr" else "%{y:.3f}"
+    figure = go.Figure()
+    if band is not None:
+        low, middle, high = (_finite(row, len(band.weights)) for row in _rows(getattr(band, measure)))
+        whole = np.isfinite(low) & np.isfinite(high)
+        figure.add_scatter(
+            x=np.concatenate([band.weights[whole], band.weights[whole][::-1]]),
+            y=np.concatenate([high[whole], low[whole][::-1]]),
+            fill="toself",
+            fillcolor="rgba(154,160,163,.22)",
+            line={"width": 0},
+            mode="lines",
+            name="half of the set",
+            hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=band.weights,
+            y=middle,
+            mode="lines",
+            name=f"median of {band.images:,}",
+            line={"color": QUIET, "width": 1.5},
+            hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
+        )
+    figure.add_scatter(
+        x=curve.weights,
+        y=values,
+        mode="lines+markers",
+        name="this picture",
+        line={"color": ACCENT, "width": 2},
+        marker={"size": 4, "color": ACCENT},
+        hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[now],
+        y=[np.interp(now, curve.weights, values)],
+        mode="markers",
+        name="now",
+        marker={"size": 11, "color": ACCENT, "line": {"width": 2, "color": "white"}},
+        hoverinfo="skip",
+    )
+    figure.add_vline(x=now, line={"color": ACCENT, "width": 1, "dash": "dot"})
+    lowest, highest = float(min(curve.weights[0], now)), float(max(curve.weights[-1], now))
+    for left, right in ((lowest, min(0.0, highest)), (max(1.0, lowest), highest)):
+        if left < right:
+            figure.add_vrect(x0=left, x1=right, fillcolor=QUIET, opacity=0.12, line_width=0, layer="below")
+    figure.update_xaxes(title="blend; shaded: extrapolation", range=[lowest, highest])
+    figure.update_yaxes(title="PSNR, dB" if measure == "psnr" else "SSIM")
+    figure = plain(figure, height=270, legend=True)
+    above = {"orientation": "h", "x": 1, "y": 1.02, "xanchor": "right", "yanchor": "bottom"}  # it covers no curve there
+    return figure.update_layout(legend=above, margin=MARGIN | {"t": 28})
+
+
+def reliance_bars(result: Reliance) -> go.Figure:
+    """What each way of replacing each input costs, in dB: the inputs in two colours, in the order of the table."""
+    figure = go.Figure()
+    for (name, label), colour in zip(INPUTS.items(), (ACCENT, QUIET), strict=True):
+        effects = [effect for effect in result.effects if effect.ablation.input == name]
+        if not effects:
+            continue
+        figure.add_bar(
+            x=[effect.drop for effect in effects],
+            y=[f"{label}: {effect.ablation.label}" for effect in effects],
+            orientation="h",
+            name=label,
+            marker={"color": colour},
+            text=[f"{effect.drop:.1f}".replace("-", "−") for effect in effects],
+            cliponaxis=False,
+            customdata=[effect.ablation.meaning for effect in effects],
+            hovertemplate="%{customdata}<br>%{x:.2f} dB lost<extra></extra>",
+        )
+    figure.update_layout(dragmode=False)
+    figure.update_xaxes(title="PSNR lost, dB")
+    figure.update_yaxes(autorange="reversed")
+    return plain(figure, height=60 + 26 * len(result.effects))
+
+
+def reliance_heat(values: np.ndarray, *, title: str, largest: float) -> go.Figure:
+    """How much an input changes the picture at each cell, [h, w]; maps that share `largest` share their scale."""
+    heat = go.Heatmap(z=values, colorscale=SCALE, zmin=0, zmax=largest or 1, hovertemplate=_AT_CELL + "%{z:.3f}")
+    return _cell_map(heat, title=title)
+
+
+def reliance_ratio(values: np.ndarray) -> go.Figure:
+    """log2 of codes over embedding at each cell, [h, w], with equal maps in the middle of the scale."""
+    top = max(1.0, float(np.abs(values).max()))
+    hover = _AT_CELL + "codes / embedding: 2<sup>%{z:.1f}</sup>"
+    heat = go.Heatmap(z=values, colorscale="RdBu_r", zmin=-top, zmax=top, hovertemplate=hover)
+    return _cell_map(heat, title="Codes over embedding, log2")
+
+
+_AT_CELL = "row %{y}, column %{x}<br>"
+
+
+def _cell_map(heat: go.Heatmap, *, title: str) -> go.Figure:
+    heat.update(colorbar={"thickness": 6, "len": 0.9}, hovertemplate=heat.hovertemplate + "<extra></extra>")
+    figure = plain(go.Figure(heat), height=260)
+    figure.update_layout(dragmode=False, title={"text": title, "font": {"size": 14}}, margin=MARGIN | {"t": 32})
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+    return figure
+
+
+def _rows(quartiles: np.ndarray | None) -> Sequence[np.ndarray | None]:
+    return (None, None, None) if quartiles is None else tuple(quartiles)
+
+
+def _finite(values: np.ndarray | None, number: int) -> np.ndarray:
+    """The same with a gap for what is infinite, or missing altogether."""
+    return np.full(number, np.nan) if values is None else np.where(np.isfinite(values), values, np.nan)

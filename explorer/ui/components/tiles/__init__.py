@@ -1,0 +1,58 @@
+"""Tiles: many small pictures in rows, to point at and to click: the codes on the wall, the patches of a code."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import streamlit as st
+
+from explorer.ui.components.wire import pack, script
+
+_FOLDER = Path(__file__).parent
+_mount = st.components.v2.component(
+    "vqvae_explorer_tiles",
+    css=(_FOLDER / "tiles.css").read_text(),
+    js=script(_FOLDER / "tiles.js"),
+)
+
+MOST_TILES = 4096  # on one page; more are paged by the caller
+
+
+def show(
+    tiles: np.ndarray,
+    *,
+    ids: Sequence[int],
+    key: str,
+    label: str,
+    titles: list[str],
+    captions: list[str] | None = None,
+    selected: int | None = None,
+    faint: np.ndarray | None = None,
+    frame: tuple[float, float, float, float] | None = None,
+    side: int = 28,
+    height: int | None = None,
+    scaling: Literal["pixelated", "smooth"] = "pixelated",
+) -> int | None:
+    """Draw tiles, uint8 [N, h, w, 3], in rows; returns the id of the tile that was just clicked, if one was.
+
+    ids: what each tile stands for; a click says the id, so that one on tiles of a moment ago is not taken for another.
+    titles: a line for each, shown while the person points at it. captions: a short text under each. selected: the id of
+    the tile that is outlined. faint: bool [N], tiles that are struck through. frame: (top, left, height, width) in 0…1
+    of a box to draw into every tile. side: CSS pixels along a tile. height: CSS pixels from which the rows scroll.
+    """
+    header = {
+        "label": label,
+        "ids": list(map(int, ids)),
+        "titles": titles,
+        "captions": captions,
+        "selected": selected,
+        "frame": frame,
+        "side": side,
+        "height": height,
+        "scaling": scaling,
+    }
+    marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
+    result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)
+    picked = result.picked
+    return picked if isinstance(picked, int) and not isinstance(picked, bool) else None

@@ -1,0 +1,329 @@
+"""A code's dossier on the screen: what it decodes to, and the real patches that use it."""
+
+import random
+
+import numpy as np
+import streamlit as st
+
+from explorer.base.figure import Figure
+from explorer.base.folders import user_data_folder
+from explorer.codebook import charts, dossier, geometry, notes
+from explorer.codebook.notes import Notes
+from explorer.images.pictures import Picture
+from explorer.index import usage
+from explorer.index.read import Occurrences
+from explorer.ui import cache, picture_choice, store, widgets
+from explorer.ui.components import tiles
+from explorer.ui.image_set import UsedSet
+from explorer.ui.page import Page
+from explorer.ui.store import Session
+from vqvae.errors import BadInput
+
+MOST_PATCHES = 24
+PATCH_SIDE = 64  # CSS pixels
+NUMBER = "code-number"
+FAULT = "note-fault"
+ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
+
+
+def show(page: Page, used: UsedSet, session: Session) -> None:
+    """Everything about the session's code."""
+    code = session.code or 0
+    _navigate(page, used, code)
+    picture = picture_choice.open_chosen(session)
+    _appearance(page, picture, code)
+    widgets.figure_row(_figures(page, used, code))
+    if used.index.counts[code] == 0:
+        _explain_dead(page, used, code)
+    else:
+        _patches(page, used, code)
+        _places(used, code)
+    _relatives(page, used, code)
+    _my_picture(page, picture, code)
+    _notes_and_export(page, used, code)
+
+
+def _open(code: int) -> None:
+    store.write(store.read().with_code(code))
+
+
+def _navigate(page: Page, used: UsedSet, code: int) -> None:
+    counts = used.index.counts
+    last = len(counts) - 1
+    alive = np.flatnonzero(counts)
+    rarest = int(alive[counts[alive].argmin()]) if len(alive) else code
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.html("<h2 class='code'>Code</h2>")
+        st.session_state[NUMBER] = code
+        st.number_input(
+            "Code",
+            0,
+            last,
+            width=105,
+            label_visibility="collapsed",
+            key=NUMBER,
+            on_change=lambda: _open(int(st.session_state[NUMBER])),
+        )
+        for label, target, icon in (
+            ("Previous", max(0, code - 1), ":material/chevron_left:"),
+            ("Next", min(last, code + 1), ":material/chevron_right:"),
+        ):
+            st.button("", icon=icon, help=label, key=label, on_click=_open, args=(target,), disabled=target == code)
+        for label, target, meaning in (
+            ("Most used", int(counts.argmax()), None),
+            ("Rarest", rarest, "The least used of the codes that are used."),
+            ("Random", random.randint(0, last), None),
+        ):
+            st.button(label, help=meaning, type="tertiary", on_click=_open, args=(target,))
+
+
+def _appearance(page: Page, picture: Picture, code: int) -> None:
+    """The code as a field of itself, and put into the middle of the current picture."""
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    context = cache.in_context(page.fingerprint, picture.key, code, page.tokenizer, encoded)
+    side = 118
+    with st.container(horizontal=True, gap="small"):
+        for pixels, caption in (
+            (cache.tiles_of(page.fingerprint, page.tokenizer, [code])[0], "A field of it"),
+            (context.before, f"In a picture: {context.code_before}"),
+            (context.after, f"The same: {code}"),
+        ):
+            st.image(pixels, caption=caption, width=side, output_format="PNG")
+
+
+def _figures(page: Page, used: UsedSet, code: int) -> list[Figure]:
+    counts = used.index.counts
+    cells = int(counts.sum())
+    rank = int((counts > counts[code]).sum()) + 1
+    over = f"Over {used.label}: {used.index.images:,} images, {cells:,} cells."
+    shown = [
+        Figure("Cells", f"{counts[code]:,}", f"How many cells have this code. {over}"),
+        Figure("Rank", f"{rank:,} of {len(counts):,}", f"1 is the most used code. {over}"),
+        Figure("Share", f"{counts[code] / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
+    ]
+    training = cache.training_usage(page.info.folder, page.fingerprint, len(counts))
+    if training is not None:
+        share = training.counts[code] / max(1, training.counts.sum())
+        meaning = f"Share of the cells of the {training.images:,} photos that the model was trained on."
+        shown.append(Figure("In training", f"{share:.2%}", meaning))
+    return shown
+
+
+def _explain_dead(page: Page, used: UsedSet, code: int) -> None:
+    counts = used.index.counts
+    alive = np.flatnonzero(counts)
+    if not len(alive):
+        st.info(f"No cell of {widgets.plain(used.label)} was counted.")
+        return
+    codebook = page.tokenizer.codebook.numpy()
+    distance = np.linalg.norm(codebook[alive] - codebook[code], axis=1)
+    nearest = int(alive[distance.argmin()])
+    st.info(f"No cell of {widgets.plain(used.label)} uses code {code}. The nearest code in use is {nearest}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.image(cache.tiles_of(page.fingerprint, page.tokenizer, [nearest])[0], width=56, output_format="PNG")
+        st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
+
+
+def _patches(page: Page, used: UsedSet, code: int) -> None:
+    """Real patches: the nearest ones, and some from every part of the range, which is the fairer picture."""
+    index = used.index
+    choice = st.segmented_control(
+        "Patches",
+        ["nearest", "spread"],
+        default="nearest",
+        format_func={"nearest": "Nearest first", "spread": "Across all distances"}.__getitem__,
+        help="The nearest alone flatter a code; across all distances shows what it has to stand for.",
+    )
+    found = index.spread(code, MOST_PATCHES) if choice == "spread" else index.top(code, MOST_PATCHES)
+    try:
+        pictures = cache.patch_pictures(
+            used.key, code, choice or "nearest", page.tokenizer.stride, used.images, index, found
+        )
+    except BadInput as refusal:
+        widgets.refuse(f"The patches cannot be shown. {refusal}")
+        return
+    picked = tiles.show(
+        pictures,
+        ids=found.image.tolist(),
+        key="patches",
+        label="Patches that use this code",
+        titles=_patch_titles(used, found),
+        frame=dossier.patch_frame(),
+        side=PATCH_SIDE,
+        scaling="smooth",
+    )
+    if picked is not None and picked < used.index.images:
+        _show_image(page, used, code, picked)
+
+
+def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
+    return [
+        f"{used.index.names[image]} · row {row}, column {column} · distance {distance:.3f}"
+        for image, row, column, distance in zip(found.image, found.row, found.column, found.distance, strict=True)
+    ]
+
+
+@st.dialog("Where the code is used", width="large")
+def _show_image(page: Page, used: UsedSet, code: int, image: int) -> None:
+    grid = used.index.grid(image)
+    cells = grid == code
+    try:
+        pixels = cache.set_picture(used.key, image, used.images, used.index).pixels
+    except BadInput as refusal:
+        widgets.refuse(str(refusal))
+        return
+    marked = dossier.mark_cells(pixels, cells, stride=page.tokenizer.stride)
+    st.image(marked, output_format="PNG")
+    name = widgets.plain(used.index.names[image])
+    st.caption(f"{name}: {cells.sum():,} of its {cells.size:,} cells have code {code}.")
+
+
+def _places(used: UsedSet, code: int) -> None:
+    """How far its cells are from it, where in the image they sit, and in which images."""
+    index = used.index
+    left, right = st.columns([1.4, 1])
+    distances = np.asarray(index.distances[index.span(code)], np.float32)
+    with left:
+        st.html("<p class='label'>Distance of its cells to it</p>")
+        st.plotly_chart(charts.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
+    with right:
+        st.html("<p class='label'>Where in the image</p>")
+        st.plotly_chart(charts.position_heat(usage.position_map(index, code)), key="places", config=widgets.PLOT)
+    images, cells = index.images_with(code)
+    listed = ", ".join(f"{index.names[image]} ({count:,})" for image, count in zip(images[:6], cells, strict=False))
+    more = " …" if len(images) > 6 else ""
+    st.caption(f"In {len(images):,} of {index.images:,} images: {widgets.plain(listed)}{more}")
+    labels = cache.counts_by_label(used.key, index)
+    if len(labels) > 1:
+        by_label = sorted(((int(counts[code]), name) for name, counts in labels.items()), reverse=True)[:6]
+        st.caption("By label: " + widgets.plain(", ".join(f"{name or 'none'} {count:,}" for count, name in by_label)))
+
+
+def _relatives(page: Page, used: UsedSet, code: int) -> None:
+    """Codes that lie near it in the codebook, and codes that stand next to it in pictures."""
+    codebook = page.tokenizer.codebook.numpy()
+    if len(codebook) < 2:
+        return
+    by_distance = geometry.nearest_codes(codebook, code, measure="distance")
+    by_cosine = geometry.nearest_codes(codebook, code, measure="cosine")
+    for near, title in ((by_distance, "Nearest codes, by distance"), (by_cosine, "Nearest codes, by cosine")):
+        _strip(page, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
+    around = [
+        (ARROWS[direction], neighbour)
+        for direction, found in usage.neighbours(used.index, code, most=4).items()
+        for neighbour in found
+        if neighbour.lift > 1
+    ]
+    _strip(
+        page,
+        [neighbour.code for _, neighbour in around],
+        [f"{arrow} {neighbour.lift:.0f}×" for arrow, neighbour in around],
+        "Stands beside it more often than chance",
+        key="neighbours",
+    )
+
+
+def _strip(page: Page, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
+    if not codes:
+        return
+    st.html(f"<p class='label'>{title}</p>")
+    titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
+    picked = tiles.show(
+        cache.tiles_of(page.fingerprint, page.tokenizer, codes),
+        ids=codes,
+        key=key,
+        label=title,
+        titles=titles,
+        captions=captions,
+        side=40,
+    )
+    if picked is not None:
+        _open(picked)
+        st.rerun()
+
+
+def _my_picture(page: Page, picture: Picture, code: int) -> None:
+    """The cells of the current picture that come closest to the code."""
+    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    close = dossier.closeness(page.tokenizer, encoded, code, most=12)
+    number = int((encoded.indices == code).sum())
+    st.html(f"<p class='label'>My picture on this code <span>· {number:,} of its cells use it; the closest:</span></p>")
+    cells = list(zip(close.row.tolist(), close.column.tolist(), strict=True))
+    tiles.show(
+        dossier.patch_pictures([picture.pixels] * len(cells), cells, stride=page.tokenizer.stride),
+        ids=range(len(cells)),
+        key="mine",
+        label="Closest cells of my picture",
+        titles=[
+            f"Row {row}, column {column} · distance {distance:.3f} · {'uses it' if uses else 'has another code'}"
+            for (row, column), distance, uses in zip(cells, close.distance, close.uses, strict=True)
+        ],
+        captions=[
+            f"{distance:.2f}{' ✓' if uses else ''}" for distance, uses in zip(close.distance, close.uses, strict=True)
+        ],
+        frame=dossier.patch_frame(),
+        side=PATCH_SIDE,
+        scaling="smooth",
+    )
+
+
+def _notes_and_export(page: Page, used: UsedSet, code: int) -> None:
+    kept = notes.load(user_data_folder(), page.fingerprint)
+    star, note = (f"{kind}-{page.fingerprint[:16]}-{code}" for kind in ("star", "note"))
+    st.session_state[star], st.session_state[note] = code in kept.starred, kept.texts.get(code, "")
+    st.toggle(
+        "Star", key=star, help="Starred codes are kept together.", on_change=lambda: _keep(page, code, star, None)
+    )
+    text = st.text_area(
+        "Note", key=note, max_chars=notes.LONGEST_NOTE, height=68, on_change=lambda: _keep(page, code, None, note)
+    )
+    if fault := st.session_state.pop(FAULT, None):
+        widgets.refuse(fault)
+    with st.container(horizontal=True):
+        st.download_button(
+            "Dossier (HTML)",
+            lambda: _html(page, used, code, text),
+            file_name=f"{page.info.name}-code-{code}.html",
+            mime="text/html",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Vector (.npy)",
+            lambda: widgets.npy(page.tokenizer.codebook[code].numpy()),
+            file_name=f"{page.info.name}-code-{code}.npy",
+            mime="application/octet-stream",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    if kept.starred:
+        stars = sorted(kept.starred & set(range(page.info.config.codes)))
+        _strip(page, stars, [str(star) for star in stars], "Starred codes", key="starred")
+
+
+def _keep(page: Page, code: int, star: str | None, note: str | None) -> None:
+    """Write down what was changed, the star or the note under these keys, and nothing else."""
+
+    def change(kept: Notes) -> Notes:
+        if star is not None:
+            kept = kept.with_star(code, st.session_state[star])
+        return kept if note is None else kept.with_text(code, st.session_state[note])
+
+    try:
+        notes.update(user_data_folder(), page.fingerprint, change)
+    except OSError as fault:
+        st.session_state[FAULT] = (
+            f"The note could not be kept in {user_data_folder()} ({fault.strerror}); free the folder."
+        )
+
+
+def _html(page: Page, used: UsedSet, code: int, note: str) -> str:
+    index, stride = used.index, page.tokenizer.stride
+    strips = [("A field of it", cache.tiles_of(page.fingerprint, page.tokenizer, [code]), 128)]
+    for title, found, kind in (
+        ("Nearest patches", index.top(code, MOST_PATCHES), "nearest"),
+        ("Patches across all distances", index.spread(code, MOST_PATCHES), "spread"),
+    ):
+        strips.append((title, cache.patch_pictures(used.key, code, kind, stride, used.images, index, found), 80))
+    title = f"Code {code} of {page.info.name}"
+    return dossier.as_html(title, _figures(page, used, code), strips, note)

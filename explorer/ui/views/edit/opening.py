@@ -1,0 +1,72 @@
+"""Opening a recipe: the checkpoint and the picture that it was made with are looked for and opened, too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from explorer.editing import recipe as recipes
+from explorer.editing.edits import Draft
+from explorer.editing.recipe import Recipe
+from explorer.ui import cache, store
+from explorer.ui.page import Page
+from explorer.ui.picture_choice import open_named, picture_titles
+from explorer.ui.store import Session, Sketch
+from explorer.ui.views.edit.workbench import Workbench
+from vqvae.checkpoint import CheckpointInfo
+from vqvae.errors import BadInput
+
+PENDING = "recipe-to-open"  # a recipe whose checkpoint and picture are being opened
+
+
+def open_recipe(data: bytes, page: Page) -> None:
+    """Bring up what a recipe was made with, for `apply_pending` to lay it over; raises BadInput and changes nothing."""
+    recipe = recipes.parse(data)
+    session = _with_checkpoint(store.read(), page, recipe)
+    session = session.with_working_size(recipe.working_size)
+    session = session.with_picture(_picture_named(recipe.image, recipe))
+    start = recipe.start
+    if start.kind == "mix":
+        start = replace(start, other=_picture_named(start.other, recipe))
+    session = session.with_start(start).with_rule(recipe.rule)
+    st.session_state[PENDING] = recipe
+    store.write(session)
+
+
+def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
+    """Lay a recipe that was just opened over the sketch of its grid; raises BadInput when it does not fit."""
+    recipe: Recipe | None = st.session_state.pop(PENDING, None)
+    if recipe is None:
+        return sketch
+    tokenizer, base = bench.page.tokenizer, bench.base
+    if recipe.start.kind == "random":  # it says what was drawn: another usage would draw otherwise from the same seed
+        base = recipes.base_of(tokenizer, recipe, [bench.picture])
+    edit = recipes.edit_of(recipe, base, codes=len(tokenizer.codebook))
+    session = store.read()
+    level = min(1.0, max(0.0, recipe.level))
+    store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.page.inputs))
+    opened = replace(sketch, draft=Draft.of(edit, level=recipe.level), load=sketch.load + 1)
+    store.keep_sketch(bench.content, opened)
+    return opened
+
+
+def _with_checkpoint(session: Session, page: Page, recipe: Recipe) -> Session:
+    if recipe.checkpoint_hash == page.fingerprint:
+        return session
+    for found in cache.find_checkpoints():
+        if isinstance(found, CheckpointInfo) and cache.fingerprint(found.folder) == recipe.checkpoint_hash:
+            return session.with_checkpoint(found.name)
+    recipes.check_checkpoint(recipe, page.fingerprint)
+    return session
+
+
+def _picture_named(key: str, recipe: Recipe) -> str:
+    """The name of the picture in the gallery that has this key at the recipe's working size; raises BadInput."""
+    for name in picture_titles():
+        if open_named(name, recipe.working_size).key == key:
+            return name
+    raise BadInput(
+        f"The recipe's picture ({recipe.width} × {recipe.height} px) is not among the pictures here; "
+        "upload it and open the recipe again."
+    )

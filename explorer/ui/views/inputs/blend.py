@@ -1,0 +1,130 @@
+"""The blend of one picture: slider and brush, what they change, how far that is from training, and the whole curve."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from explorer.base.figure import Figure
+from explorer.base.verdict import Verdict
+from explorer.editing.edits import edited_cells, feed
+from explorer.editing.starts import Kind
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import Quality, compare, quality_figures
+from explorer.inputs import blending, charts, manifold
+from explorer.inputs.manifold import Measured
+from explorer.ui import cache, store, widgets
+from explorer.ui.page import Page
+from explorer.ui.views.edit import editing
+from explorer.ui.views.edit.editing import Editing, begin, open_editing
+from explorer.ui.views.edit.workbench import Workbench
+from explorer.ui.views.inputs import sample_band
+
+EDITOR = "blend"
+MARKED = "curve-marks"  # the blend that is marked on the curve
+TELLING: tuple[Measured, ...] = ("embedding", "angle")  # of the meter's figures; the others show on hover
+STARTS: dict[Kind, str] = {
+    "picture": "",
+    "one code": " The grid starts from one code, as chosen on the Edit page.",
+    "mix": " The grid starts from two pictures, as chosen on the Edit page.",
+    "random": " The grid starts from random codes, as chosen on the Edit page.",
+}
+
+
+def show(page: Page, picture: Picture) -> None:
+    """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
+    show_editor(begin(page, picture))
+    show_curve(page, picture)
+
+
+@st.fragment
+def show_editor(bench: Workbench) -> None:
+    """The editor; while the slider is dragged only this part runs again, and once it is let go the curve follows."""
+    now = open_editing(bench, key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
+    codes_only = bench.codes_only()
+    before = bench.codes_only_quality()
+    after = compare(bench.picture.pixels, now.seen.pixels)
+    meter, meter_figures = measure(now)
+    editing.show(
+        now,
+        key=EDITOR,
+        mode="inputs",
+        figures=[quality_figures(before, after), meter_figures],
+        sentence=describe(now, before, after),
+        more=[codes_only],
+        blends=(blending.LOWEST, blending.HIGHEST),
+        verdict=meter,
+    )
+    if now.settled and st.session_state.setdefault(MARKED, now.level) != now.level:
+        st.session_state[MARKED] = now.level
+        st.rerun()
+
+
+def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
+    """How far what the decoder is fed lies from its training."""
+    page, edit = now.bench.page, now.seen.edit
+    reference = cache.fed_reference(page.info.folder, page.fingerprint)
+    if reference is None:
+        name = page.info.name
+        how = f"python -m explorer fed PHOTOS --checkpoint {name}"
+        return Verdict("unsure", f"This checkpoint does not say what it was fed in training; {how} adds that."), []
+    fed = feed(page.tokenizer, now.bench.base, edit)
+    meter = manifold.measure(
+        fed, page.tokenizer.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
+    )
+    shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
+    telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
+    details = ", ".join(f"{figure.label.lower()} {figure.value}" for figure in shown.values())
+    return Verdict(meter.grade, meter.sentence, f"Also measured, as medians over the cells: {details}."), telling
+
+
+def with_training(figure: Figure, low: float, high: float) -> Figure:
+    """A figure of the meter with where 99 % of the training lies."""
+    return replace(figure, label=f"{figure.label} (training)", value=f"{figure.value} ({low:.1f} – {high:.1f})")
+
+
+def describe(now: Editing, before: Quality, after: Quality) -> str:
+    """What the decoder is given, and what became of the picture."""
+    gain = after.psnr - before.psnr
+    outcome = f"{abs(gain):.1f} dB {'closer to' if gain >= 0 else 'further from'} the original than the codes alone"
+    edited = int(edited_cells(now.bench.base, now.seen.edit).sum())
+    edits = STARTS[now.bench.start.kind]
+    if edited:
+        edits += f" {edited:,} {'cell is' if edited == 1 else 'cells are'} edited, on the Edit page."
+    if (now.seen.edit.weight == 0).all():
+        return f"The decoder gets the codes alone.{edits}"
+    if now.bench.page.inputs == 1:
+        return (
+            "This decoder has one input and never met an embedding: it is fed in place of the codes. The picture comes "
+            f"out {outcome}.{edits}"
+        )
+    if now.level < 0:
+        return f"What quantization lost is taken away once more, which nothing was trained for: {outcome}.{edits}"
+    if now.level > 1:
+        return f"More than all of what quantization lost is added, which nothing was trained for: {outcome}.{edits}"
+    return f"With the embedding, the picture comes out {outcome}.{edits}"
+
+
+@st.fragment
+def show_curve(page: Page, picture: Picture) -> None:
+    """Quality at every blend, for this picture and for the sample photos."""
+    session = store.read()
+    measures = {"psnr": "PSNR", "ssim": "SSIM"}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html("<h2 class='code'>Quality at every blend</h2>")
+        measure = st.segmented_control(
+            "Measure",
+            list(measures),
+            format_func=measures.__getitem__,
+            label_visibility="collapsed",
+            **widgets.bound("curve-measure", session.curve, lambda chosen: store.read().with_curve(chosen)),
+        )
+        band = sample_band.choose(page)
+    curve = cache.curve(page.fingerprint, picture.key, page.tokenizer, picture)
+    if curve.ssim is None and measure == "ssim":
+        st.caption("The picture is too small for SSIM, so this is PSNR.")
+        measure = "psnr"
+    st.plotly_chart(
+        charts.blend_curve(curve, band, now=session.weight_for(page.inputs), measure=measure or "psnr"),
+        key="blend-curve",
+        config=widgets.PLOT | {"scrollZoom": False},
+    )

@@ -1,0 +1,142 @@
+"""Two pictures: one's codes with the other's embedding, and all that lies between them."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from explorer.editing.animation import Form, animate
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import compare, decibels
+from explorer.inputs import blending
+from explorer.inputs.blending import ORDERS, THROUGH, Through
+from explorer.ui import cache, store, widgets
+from explorer.ui.components import flipbook
+from explorer.ui.page import Page
+from explorer.ui.picture_choice import open_named, picture_titles
+from explorer.ui.store import PairView
+from vqvae.images import to_png
+from vqvae.tokenizer import Encoding
+
+STEPS = 25  # frames from one picture to the other
+FRAME_MS = 90
+WIDEST, TALLEST = 540, 400  # CSS pixels of a swapped picture
+WAYS: dict[Through, str] = {
+    "embeddings": "Embeddings",
+    "requantized": "Embeddings, re-quantized",
+    "codes": "Codes",
+}
+FORMS: dict[Form, str] = {"gif": "GIF", "webp": "WebP"}
+CHOICES: dict[PairView, str] = {"swap": "Swap the embeddings", "between": "From one to the other"}
+
+
+@st.fragment
+def show(page: Page, picture: Picture) -> None:
+    """Choose the second picture and what to do with the two."""
+    session = store.read()
+    titles = picture_titles()
+    others = [name for name in titles if name != session.picture]
+    second = session.second if session.second in others else others[0]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(
+            "Second picture",
+            others,
+            format_func=titles.__getitem__,
+            width=260,
+            **widgets.bound("second-picture", second, lambda name: replace(store.read(), second=name)),
+        )
+        st.segmented_control(
+            "What to do",
+            list(CHOICES),
+            format_func=CHOICES.__getitem__,
+            label_visibility="collapsed",
+            **widgets.bound("pair-view", session.pair_view, lambda view: store.read().with_pair_view(view)),
+        )
+    other = open_named(second, session.working_size)
+    names = (titles.get(session.picture, "First picture"), titles[second])
+    a = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
+    b = cache.encode(page.fingerprint, other.key, page.tokenizer, other).encoding
+    if session.pair_view == "swap":
+        show_swap(page, picture, other, a, b, names)
+    else:
+        show_between(page, picture, other, a, b, names)
+
+
+def show_swap(page: Page, one: Picture, other: Picture, a: Encoding, b: Encoding, names: tuple[str, str]) -> None:
+    """Each picture's codes with the other's embedding: whichever it looks like is the input that the decoder uses."""
+    if page.inputs == 1:
+        st.info(
+            "This decoder has one input. The embedding is fed in its place, so the codes have no say: each picture is "
+            "the one whose embedding it got."
+        )
+    swapped = blending.swap(page.tokenizer, a, b)
+    with st.container(key="stack_swap"):
+        left, right = st.columns(2, gap="medium")
+    with left:
+        show_mixture(page, swapped.a_with_b_pixels, names, one, a, b)
+    with right:
+        show_mixture(page, swapped.b_with_a_pixels, names[::-1], other, b, a)
+
+
+def show_mixture(
+    page: Page, pixels: np.ndarray, names: tuple[str, str], picture: Picture, own: Encoding, other: Encoding
+) -> None:
+    """A picture's codes with another's embedding, and which of the two reconstructions that is closer to."""
+    height, width = picture.pixels.shape[:2]
+    other = blending.fitted(other, *own.indices.shape[-2:])
+    alone = (blending.decoded(page.tokenizer, blending.fed_at(whole, 1))[:height, :width] for whole in (own, other))
+    pixels = pixels[:height, :width]
+    by_codes, by_embedding = (compare(reconstruction, pixels).psnr for reconstruction in alone)
+    codes_name, embedding_name = (widgets.plain(name) for name in names)
+    more, closer = ("codes", codes_name) if by_codes >= by_embedding else ("embedding", embedding_name)
+    st.image(to_png(pixels), output_format="PNG", width=min(WIDEST, TALLEST * width // height))
+    st.markdown(f"**Codes of {codes_name}, embedding of {embedding_name}**")
+    st.caption(
+        f"Against the reconstruction of {codes_name} it has a PSNR of {decibels(by_codes)} dB, against that of "
+        f"{embedding_name} {decibels(by_embedding)} dB: it is closer to {closer}, so here the {more} decided more."
+    )
+
+
+def show_between(
+    page: Page, picture: Picture, other: Picture, a: Encoding, b: Encoding, names: tuple[str, str]
+) -> None:
+    """A scrubber from one picture to the other, and the animation to save."""
+    session = store.read()
+    with st.container(key="stack_between"):
+        controls, place = st.columns([1, 2], gap="large")
+    with controls:
+        through: Through = st.radio(
+            "Through",
+            list(THROUGH),
+            format_func=WAYS.__getitem__,
+            captions=list(THROUGH.values()),
+            **widgets.bound("through", session.through, lambda way: replace(store.read(), through=way)),
+        )
+        order = session.cell_order
+        if through == "codes":
+            st.selectbox(
+                "Cells are switched",
+                list(ORDERS),
+                format_func=lambda name: ORDERS[name].rstrip("."),
+                **widgets.bound("cell-order", order, lambda chosen: replace(store.read(), cell_order=chosen)),
+            )
+        weight = min(1.0, max(0.0, session.weight_for(page.inputs)))
+        st.caption(f"With {weight:.0%} of the embedding blended in; the slider of the view Blend sets it.")
+    height, width = picture.pixels.shape[:2]
+    frames = cache.frames_between(
+        page.fingerprint, (picture.key, other.key), through, order, weight, STEPS, page.tokenizer, a, b, (height, width)
+    )
+    captions = [f"{100 * step / (STEPS - 1):.0f} % of the way" for step in range(STEPS)]
+    with place:
+        flipbook.show(frames, captions=captions, ends=names, key="between")
+        with st.container(horizontal=True):
+            for form, form_name in FORMS.items():
+                st.download_button(
+                    f"Animation ({form_name})",
+                    partial(animate, [*frames, *frames[-2:0:-1]], form=form, milliseconds=FRAME_MS),
+                    file_name=f"{page.info.name}-{through}.{form}",
+                    mime=f"image/{form}",
+                    on_click="ignore",
+                    icon=":material/download:",
+                )

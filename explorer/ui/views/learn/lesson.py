@@ -1,0 +1,154 @@
+"""The pieces of the Learn page: the small drawings of the steps, and its text and pictures in place."""
+
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from explorer.learn.answers import Answer
+from explorer.learn.steps import Source
+from explorer.learn.tasks import Check, Task
+from explorer.learn.walk import Walk
+from explorer.ui.components.wire import png_url
+from vqvae.images import to_png
+
+_STYLE = Path(__file__).parent / "learn.css"
+
+
+def style() -> None:
+    """The page's own looks."""
+    st.html(_STYLE)
+
+
+def drawing(step: str, walk: Walk, tile: np.ndarray) -> str:
+    """What stands for a step on the strip; tile: uint8 [f, f, 3], what the chosen code decodes to."""
+    largest = scale_of(walk)
+    if step == "patch":
+        return _image(walk.patch(walk.original))
+    if step == "embedding":
+        return _bars([walk.embedding], largest)
+    if step == "distances":
+        return _curve(walk.distances)
+    if step == "code":
+        return _image(tile)
+    if step == "residual":
+        return _bars([walk.residual], largest)
+    if step == "inputs":
+        return _bars([walk.quantized, walk.fed] if walk.inputs == 2 else [walk.quantized], largest)
+    shown = (walk.off, walk.now) if walk.inputs == 2 and walk.weight > 0 else (walk.off,)
+    return "".join(_image(walk.patch(view)) for view in shown)
+
+
+def scale_of(walk: Walk) -> float:
+    """The end of the axis that all vectors of a cell are drawn on, so that they can be compared."""
+    return max(0.1, *(float(np.abs(vector).max()) for vector in (walk.embedding, walk.quantized, walk.residual)))
+
+
+def _bars(vectors: Sequence[np.ndarray], largest: float) -> str:
+    """Vectors as rows of bars, one under the other."""
+    width, height = 64, 40
+    rows = []
+    for number, values in enumerate(vectors):
+        middle = height * (number + 0.5) / len(vectors)
+        pitch, most = width / len(values), 0.48 * height / len(vectors)
+        bars = "".join(
+            f"M{pitch * place:.2f} {middle:.2f}h{0.8 * pitch:.2f}v{-most * value / largest:.2f}h{-0.8 * pitch:.2f}z"
+            for place, value in enumerate(values.tolist())
+        )
+        rows.append(f'<path class="axis" d="M0 {middle:.2f}h{width}"/><path class="bars" d="{bars}"/>')
+    return _svg(width, height, "".join(rows))
+
+
+def _curve(distances: np.ndarray) -> str:
+    """Sorted distances as a line, the first one marked."""
+    width, height = 64, 40
+    chosen = np.unique(np.linspace(0, len(distances) - 1, 64).round().astype(int))
+    scale = max(float(distances.max()), 1e-12)
+    points = [
+        (4 + (width - 8) * place / max(1, len(distances) - 1), height - 4 - (height - 8) * distances[place] / scale)
+        for place in chosen.tolist()
+    ]
+    line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    x, y = points[0]
+    return _svg(
+        width, height, f'<path class="line" d="{line}"/><circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="3.2"/>'
+    )
+
+
+def _svg(width: int, height: int, content: str) -> str:
+    return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{content}</svg>'
+
+
+def _image(pixels: np.ndarray) -> str:
+    return f'<img src="{png_url(to_png(pixels))}" alt=""/>'
+
+
+# --- text and pictures in place ---------------------------------------------------------------------------------------
+
+
+def heading(number: int, title: str, text: str) -> None:
+    """A step's number, its title and what happens there."""
+    st.html(
+        f"<div class='walk-step'><h2><span>{number}</span>{html.escape(title)}</h2><p>{html.escape(text)}</p></div>"
+    )
+
+
+def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]], *, alone: np.ndarray | None = None) -> None:
+    """Pictures of a walk's view in a row, the cell framed in each: (pixels, title, figure); first the cell alone."""
+    view, (row, column) = walk.view, walk.cell
+    rows, columns = view.bottom - view.top, view.right - view.left
+    frame = (
+        f"left:{100 * (column - view.left) / columns:.3f}%;top:{100 * (row - view.top) / rows:.3f}%;"
+        f"width:{100 / columns:.3f}%;height:{100 / rows:.3f}%"
+    )
+    shown = [(pixels, title, figure, f"<i style='{frame}'></i>") for pixels, title, figure in entries]
+    if alone is not None:
+        shown.insert(0, (alone, "The cell", "", ""))
+    figures = "".join(
+        f"<figure><div><img src='{png_url(to_png(pixels))}' alt='{html.escape(title)}'>{mark}</div>"
+        f"<figcaption>{html.escape(title)}<b>{html.escape(figure)}</b></figcaption></figure>"
+        for pixels, title, figure, mark in shown
+    )
+    st.html(f"<div class='walk-views'>{figures}</div>")
+
+
+def label(text: str) -> None:
+    """A heading over a small chart."""
+    st.html(f"<p class='label'>{html.escape(text)}</p>")
+
+
+def source(shown: Source) -> None:
+    """Some of the model's own lines, and where they stand."""
+    st.html(
+        f"<p class='walk-source'><b>{html.escape(shown.name)}</b> "
+        f"{html.escape(shown.file)}, lines {shown.first}–{shown.last}</p>"
+    )
+    st.code(shown.text, language="python", wrap_lines=True)
+
+
+_MEASURED = re.compile(r"(?:(?:\d+\.\d+|∞) to )?(?:\d+\.\d+|∞) dB")
+
+
+def answers(shown: Sequence[Answer]) -> None:
+    """Questions and answers as cards; what was measured stands out."""
+    cards = "".join(
+        f"<article><h3>{html.escape(answer.question)}</h3>"
+        f"<p>{_MEASURED.sub(lambda found: f'<b>{found[0]}</b>', html.escape(answer.text))}</p></article>"
+        for answer in shown
+    )
+    st.html(f"<section class='walk-answers'>{cards}</section>")
+
+
+def tasks(entries: Sequence[tuple[Task, Check, bool]]) -> None:
+    """Things to try: each with how it stands now, and a tick if it was ever done."""
+    items = "".join(
+        f"<li class='{'done' if done else 'open'}' data-task='{html.escape(task.name)}'>"
+        f"<i role='img' aria-label='{'done' if done else 'not done'}'>{'✓' if done else ''}</i>"
+        f"<div><h3>{html.escape(task.title)}</h3><p>{html.escape(task.advice)}</p>"
+        f"<p class='now'>{html.escape(check.sentence)}</p></div></li>"
+        for task, check, done in entries
+    )
+    st.html(f"<ol class='walk-tasks'>{items}</ol>")

@@ -1,0 +1,287 @@
+"""What the figures draw, taken out of them again: which point is which code, and what is too little to draw."""
+
+import html
+import json
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from explorer.codebook import charts
+from explorer.images.reconstruction import Quality
+from explorer.inputs import charts as input_charts
+from explorer.inputs.blending import Band, Curve
+from explorer.inputs.reliance import Effect, Reliance, ablations
+
+
+def drawn(figure: go.Figure) -> go.Figure:
+    """The figure, having gone the way to the browser: strict JSON, and no wider a type than plotly takes."""
+    json.loads(figure.to_json(), parse_constant=pytest.fail)
+    return figure
+
+
+def trace(figure: go.Figure, name: str) -> go.Scattergl:
+    (found,) = (one for one in figure.data if one.name == name)
+    return found
+
+
+# --- rank and frequency -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [None, np.array([5, 5, 0, 0, 90, 0])])
+def test_each_point_of_the_ranks_knows_its_code(training: np.ndarray | None) -> None:
+    counts = np.array([3, 0, 10, 3, 0, 4])
+    figure = drawn(charts.rank_frequency(counts, training, log=False, sample="toys"))
+    points = figure.data[0]  # the page asks for what is selected of this one
+    assert points.name == "in toys"
+    assert list(points.customdata) == [2, 5, 0, 3, 1, 4]  # equal counts by number
+    assert list(points.x) == [1, 2, 3, 4, 5, 6]
+    for code, share in zip(points.customdata, points.y, strict=True):
+        assert share == counts[code] / 20
+    assert len(figure.data) == (1 if training is None else 2)
+
+
+def test_the_training_photos_are_shares_by_rank_of_their_own() -> None:
+    figure = charts.rank_frequency(np.array([1, 2, 3]), np.array([10, 0, 30]), log=False, sample="toys")
+    assert list(trace(figure, "in training").y) == [0.75, 0.25, 0]
+    assert trace(figure, "in training").customdata is None  # so a click there is no code
+
+
+def test_the_name_of_a_set_is_no_markup() -> None:
+    figure = charts.rank_frequency(np.array([1]), None, log=False, sample="<b>a & b</b>")
+    assert figure.data[0].name == "in &lt;b&gt;a &amp; b&lt;/b&gt;"
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_logarithmic_axis_has_no_place_for_zero(log: bool) -> None:
+    counts, training = np.array([0, 8, 0, 2]), np.array([0, 0, 0, 5])
+    figure = drawn(charts.rank_frequency(counts, training, log=log, sample="toys"))
+    for name, wanted in (("in toys", [0.8, 0.2, 0, 0]), ("in training", [1, 0, 0, 0])):
+        found = [0 if math.isnan(share) else share for share in trace(figure, name).y]
+        assert found == wanted
+        assert sum(math.isnan(share) for share in trace(figure, name).y) == (wanted.count(0) if log else 0)
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == ("log" if log else "linear")
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("counts", [[0], [7], [0, 0, 0]])
+def test_ranks_of_very_little(counts: list[int], log: bool) -> None:
+    for training in (None, np.zeros(len(counts), np.int64), np.ones(len(counts), np.int64)):
+        figure = drawn(charts.rank_frequency(np.array(counts), training, log=log, sample="toys"))
+        assert list(trace(figure, "in toys").customdata) == list(range(len(counts)))
+        assert len(figure.data) == (2 if training is not None and training.any() else 1)
+
+
+# --- distinct codes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("distinct", [[4], [3, 5, 5, 6]])
+def test_the_curve_of_distinct_codes(distinct: list[int]) -> None:
+    figure = drawn(charts.distinct_curve(np.array(distinct), codes=8))
+    (curve,) = figure.data
+    assert list(curve.x) == list(range(1, len(distinct) + 1))
+    assert list(curve.y) == distinct
+    assert "markers" in curve.mode  # one image is a point, and a line of one point is nothing
+    (line,) = figure.layout.shapes
+    assert (line.y0, line.y1) == (8, 8)
+
+
+@pytest.mark.parametrize("distinct", [[4], [3, 9, 5, 9]])
+def test_each_image_is_a_point_with_its_name(distinct: list[int]) -> None:
+    names = ["a.png", "<b>b</b>.png", "c & d.png", "d.png"][: len(distinct)]
+    (points,) = drawn(charts.codes_per_image(np.array(distinct), names)).data
+    assert list(points.y) == sorted(distinct, reverse=True)
+    assert [int(x) for x in points.x] == list(range(1, len(distinct) + 1))
+    found = {html.unescape(name): int(number) for name, number in zip(points.text, points.y, strict=True)}
+    assert found == dict(zip(names, distinct, strict=True))
+    assert not any("<" in name for name in points.text)
+
+
+# --- the map ----------------------------------------------------------------------------------------------------------
+
+
+def codebook_map(counts: list[int], **changes: object) -> go.Figure:
+    points = np.random.default_rng(0).normal(size=(len(counts), 2))
+    settings = {
+        "colours": np.arange(len(counts), dtype=np.float32),
+        "colour_title": "cells",
+        "hover": None,
+    }
+    return drawn(charts.codebook_map(points, np.array(counts), **(settings | changes)))  # type: ignore[arg-type]
+
+
+BACKGROUND = (np.zeros((5, 2)), ["rgb(1,2,3)"] * 5)
+
+
+@pytest.mark.parametrize("background", [None, BACKGROUND])
+def test_the_first_trace_is_the_codes_in_their_order(background: tuple | None) -> None:
+    counts = [5, 0, 1, 100, 0]
+    points = np.random.default_rng(0).normal(size=(5, 2))
+    texts = [f"code {code}" for code in range(5)]
+    figure = codebook_map(counts, background=background, hover=texts)
+    codes = figure.data[0]
+    np.testing.assert_allclose(np.stack([codes.x, codes.y], axis=1), points, rtol=1e-6)
+    assert list(codes.text) == texts
+    assert list(codes.marker.color) == [0, 1, 2, 3, 4]
+    assert len(figure.data) == 1 + (background is not None)
+    for other in figure.data[1:]:
+        assert other.hoverinfo == "skip"
+    if background is not None:
+        assert len(figure.data[1].x) == 5
+
+
+@pytest.mark.parametrize("counts", [[5, 0, 1, 100, 0], [0, 0, 0], [1, 2], [0], [9]])
+def test_exactly_dead_codes_are_hollow(counts: list[int]) -> None:
+    symbols = list(codebook_map(counts).data[0].marker.symbol)
+    assert symbols == [0 if count else 100 for count in counts]  # in plotly.js 100 + n is symbol n, open
+
+
+def test_the_area_of_a_dot_grows_with_its_usage() -> None:
+    sizes = np.array(codebook_map([0, 1, 25, 100, 0]).data[0].marker.size)
+    grown = sizes - sizes[0]
+    assert sizes[0] == sizes[4] > 0
+    np.testing.assert_allclose(grown / grown[3], [0, 0.1, 0.5, 1, 0])
+    assert (np.array(codebook_map([0, 0, 0]).data[0].marker.size) == sizes[0]).all()
+
+
+def test_a_scale_is_shown_for_what_has_a_title() -> None:
+    figure = codebook_map([1, 2], colours=["rgb(1,2,3)", "rgb(4,5,6)"], colour_title=None)
+    assert list(figure.data[0].marker.color) == ["rgb(1,2,3)", "rgb(4,5,6)"]
+    assert figure.data[0].marker.showscale is False
+    titled = codebook_map([1, 2]).data[0].marker
+    assert titled.showscale is True
+    assert titled.colorbar.title.text == "cells"
+
+
+def test_the_only_code_has_no_neighbour_and_a_map() -> None:
+    assert len(codebook_map([3], colours=np.array([np.inf], np.float32)).data[0].x) == 1
+
+
+def test_the_map_stays_where_it_was_moved_to() -> None:
+    assert codebook_map([1, 2]).layout.uirevision == codebook_map([3, 0, 1]).layout.uirevision is not None
+
+
+# --- small ones -------------------------------------------------------------------------------------------------------
+
+
+def test_a_histogram_counts_everything_once() -> None:
+    values = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    (bars,) = drawn(charts.histogram(values, title="distance")).data
+    step = (values.max() - values.min()) / len(bars.x)
+    for middle, height in list(zip(bars.x, bars.y, strict=True))[1:-1]:
+        assert height == pytest.approx(((values >= middle - step / 2) & (values < middle + step / 2)).sum(), abs=1)
+    assert sum(bars.y) == 500
+    assert (np.array(bars.width) < step).all()  # so that the bars do not overlap
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [2.5] * 9])
+def test_a_histogram_of_very_little(values: list[float]) -> None:
+    (bars,) = drawn(charts.histogram(np.array(values, np.float32), title="distance")).data
+    assert sum(bars.y) == len(values)
+
+
+@pytest.mark.parametrize(("share", "top"), [(np.zeros((8, 8)), 2), (np.eye(8) * 8, 8), (np.full((1, 1), 1.0), 2)])
+def test_where_a_code_sits_is_drawn_from_the_top_and_chance_is_not_the_top_of_the_scale(
+    share: np.ndarray, top: float
+) -> None:
+    figure = drawn(charts.position_heat(share))
+    (heat,) = figure.data
+    np.testing.assert_array_equal(np.array(heat.z), share)
+    assert (heat.zmin, heat.zmax) == (0, top)
+    assert figure.layout.yaxis.autorange == "reversed"
+
+
+# --- blends -----------------------------------------------------------------------------------------------------------
+
+WEIGHTS = np.array([-0.5, 0.0, 0.5, 1.0, 1.5])
+PSNR = np.array([18.0, 24.0, 30.0, 32.0, 20.0])
+BAND = Band(7, WEIGHTS, np.stack([PSNR - 2, PSNR + 1, PSNR + 3]), None)
+
+
+def test_the_curve_of_the_blend_marks_where_the_slider_is() -> None:
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), None, now=0.25))
+    assert list(trace(figure, "this picture").x) == list(WEIGHTS)
+    assert list(trace(figure, "this picture").y) == list(PSNR)
+    assert (list(trace(figure, "now").x), list(trace(figure, "now").y)) == ([0.25], [27.0])
+    assert len(figure.data) == 2
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "line"] == [(0.25, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "now", "shaded"),
+    [
+        ([-0.5, 0, 1, 1.5], 0.5, [(-0.5, 0), (1, 1.5)]),
+        ([0, 0.5, 1], 0.5, []),
+        ([0, 1], 1.2, [(1, 1.2)]),
+        ([0, 1], -0.25, [(-0.25, 0)]),
+        ([1.25, 1.5], 1.25, [(1.25, 1.5)]),
+    ],
+)
+def test_exactly_the_extrapolation_is_shaded(
+    weights: list[float], now: float, shaded: list[tuple[float, float]]
+) -> None:
+    curve = Curve(np.array(weights), np.arange(len(weights), dtype=float), None)
+    figure = drawn(input_charts.blend_curve(curve, None, now=now))
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"] == shaded
+    assert tuple(figure.layout.xaxis.range) == (min([*weights, now]), max([*weights, now]))
+
+
+def test_the_band_lies_between_its_quartiles() -> None:
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0))
+    outline = trace(figure, "half of the set")
+    assert list(outline.x) == [*WEIGHTS, *WEIGHTS[::-1]]
+    assert list(outline.y) == [*(PSNR + 3), *(PSNR - 2)[::-1]]
+    assert list(trace(figure, "median of 7").y) == list(PSNR + 1)
+    assert [one.name for one in figure.data][-2:] == ["this picture", "now"]  # in front
+
+
+def test_what_has_no_figure_is_a_gap() -> None:
+    endless = np.array([18.0, 24.0, np.inf, 32.0, np.inf])
+    band = Band(1, WEIGHTS, np.stack([endless] * 3), None)
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, endless, None), band, now=0.0))
+    assert np.isnan(trace(figure, "this picture").y).tolist() == [False, False, True, False, True]
+    assert list(trace(figure, "half of the set").x) == [-0.5, 0.0, 1.0, 1.0, 0.0, -0.5]
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0, measure="ssim"))
+    assert np.isnan(trace(figure, "this picture").y).all()
+    ssim = PSNR / 40
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, ssim), None, now=0.5, measure="ssim"))
+    assert list(trace(figure, "this picture").y) == list(ssim)
+    assert list(trace(figure, "now").y) == [0.75]
+
+
+# --- reliance ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("inputs", "partner"), [(2, True), (2, False), (1, True)])
+def test_each_ablation_is_a_bar_with_what_it_costs(inputs: int, partner: bool) -> None:
+    kinds = ablations(inputs=inputs, partner=partner)
+    effects = tuple(Effect(one, Quality(30 - place, None), float(place)) for place, one in enumerate(kinds, -1))
+    figure = drawn(input_charts.reliance_bars(Reliance(inputs, 1, Quality(30, None), effects)))
+    assert len(figure.data) == inputs
+    found = [bar for bars in figure.data for bar in zip(bars.customdata, bars.x, strict=True)]
+    assert found == [(effect.ablation.meaning, effect.drop) for effect in effects]
+    places = [place for bars in figure.data for place in bars.y]
+    assert places[:2] == ["codes: zero", "codes: mean"]
+    assert len(set(places)) == len(kinds)  # else two bars share a place
+    assert figure.layout.yaxis.autorange == "reversed"
+
+
+@pytest.mark.parametrize(
+    ("figure", "values", "scale"),
+    [
+        (input_charts.reliance_heat(np.array([[1, 2, 0.5]]), title="Codes", largest=4), [[1, 2, 0.5]], (0, 4)),
+        (input_charts.reliance_heat(np.zeros((2, 3)), title="Codes", largest=0), [[0] * 3] * 2, (0, 1)),
+        (input_charts.reliance_ratio(np.array([[1.0, -3.0]], np.float32)), [[1, -3]], (-3, 3)),
+        (input_charts.reliance_ratio(np.array([[0.5]], np.float32)), [[0.5]], (-1, 1)),
+    ],
+)
+def test_a_map_over_the_cells_has_a_scale_that_starts_at_nothing_or_is_even(
+    figure: go.Figure, values: list, scale: tuple[float, float]
+) -> None:
+    (heat,) = drawn(figure).data
+    np.testing.assert_array_equal(np.array(heat.z), values)
+    assert (heat.zmin, heat.zmax) == scale
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert figure.layout.title.text

@@ -1,0 +1,486 @@
+"""One cell followed through toy models, against the definitions computed the slow way; and the five tasks."""
+
+import math
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+
+from explorer.editing.edits import Edit, feed, unedited
+from explorer.images.pictures import Picture, open_picture
+from explorer.images.reconstruction import EncodedPicture, encode_picture
+from explorer.learn import charts
+from explorer.learn.answers import BYPASS, CLASSIC, TRAINED, Listening, _shuffled, answers, listen
+from explorer.learn.steps import fact, source_of, steps, tell
+from explorer.learn.tasks import (
+    TASKS,
+    EditEffect,
+    check_half,
+    check_ignored,
+    check_margin,
+    check_rare,
+    check_sky,
+    edit_effect,
+)
+from explorer.learn.walk import Walk, all_gaps, cell_inside, follow, light_up
+from explorer.ui.components import picker
+from explorer.ui.store import Session
+from explorer.ui.views.learn import lesson
+from tests.browser import ROOT
+from tests.toys import toy_model, toy_pixels
+from vqvae.images import to_pixels, to_png
+from vqvae.model import VQVAE
+from vqvae.tokenizer import blend
+
+CELLS = [(0, 0), (0, 6), (4, 6), (4, 0), (2, 3)]  # the corners and the middle of the grid below
+HEIGHT, WIDTH = 19, 27  # 5 × 7 cells of 4 × 4 pixels, the last row and column partly padding
+
+
+def toy_picture(height: int = HEIGHT, width: int = WIDTH, *, seed: int = 0) -> Picture:
+    return open_picture(to_png(toy_pixels(height, width, seed=seed)), "toy.png", working_size=128)
+
+
+def walked(
+    model: VQVAE, cell: tuple[int, int], *, weight: float = 1.0, inputs: int = 2
+) -> tuple[Walk, Picture, EncodedPicture]:
+    picture = toy_picture()
+    encoded = encode_picture(model, picture)
+    return follow(model, encoded, picture, cell, inputs=inputs, weight=weight), picture, encoded
+
+
+def deaf_to_codes() -> VQVAE:
+    """A bypass: its stem adds W·quantized + W·(embedding − quantized), so the codes fall out."""
+    model = toy_model()
+    model.decoder.stem.from_embedding.weight.copy_(model.decoder.stem.from_quantized.weight)
+    return model
+
+
+def deaf_to_the_embedding() -> VQVAE:
+    model = toy_model()
+    model.decoder.stem.from_embedding.weight.zero_()
+    return model
+
+
+def plain_psnr(one: np.ndarray, two: np.ndarray) -> float:
+    error = np.mean((one.astype(float) - two.astype(float)) ** 2)
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+# --- one cell ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_each_picture_of_a_walk_is_that_part_of_the_whole_one(cell, weight):
+    model = toy_model()
+    walk, picture, encoded = walked(model, cell, weight=weight)
+    row, column = cell
+    rows = slice(4 * max(0, row - 2), 4 * min(5, row + 3))
+    columns = slice(4 * max(0, column - 2), 4 * min(7, column + 3))
+    padded = np.pad(picture.pixels, ((0, 1), (0, 1), (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(walk.original, padded[rows, columns])
+    for shown, share in ((walk.off, 0.0), (walk.on, 1.0), (walk.now, weight)):
+        whole = to_pixels(model.decode(encoded.encoding.quantized, blend(encoded.encoding, share)))[0]
+        np.testing.assert_array_equal(shown, whole[rows, columns])
+        patch = whole[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        np.testing.assert_array_equal(walk.patch(shown), patch)
+        original = padded[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        assert walk.psnr(shown) == pytest.approx(plain_psnr(original, patch), abs=1e-3)
+    assert not np.array_equal(walk.off, walk.on)
+    assert walk.numbers == 48
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_codes_come_by_their_distance_and_the_chosen_one_first(cell):
+    model = toy_model()
+    walk, _, encoded = walked(model, cell)
+    embedding = encoded.encoding.embedding[0, :, cell[0], cell[1]].tolist()
+    plain = [math.dist(embedding, code) for code in model.codebook.tolist()]
+    assert walk.code == encoded.indices[cell] == np.argmin(plain)
+    assert walk.order.tolist() == sorted(range(8), key=lambda code: plain[code])
+    np.testing.assert_allclose(walk.distances, sorted(plain), rtol=1e-6)
+    first, second = sorted(plain)[:2]
+    assert walk.gap == pytest.approx((second - first) / first)
+
+
+def test_of_codes_equally_near_the_one_that_the_model_chose_comes_first():
+    model, cell = toy_model(), (2, 3)
+    _, picture, encoded = walked(model, cell)
+    code = int(encoded.indices[cell])
+    twin = (code + 1) % 8
+    model.codebook[twin] = model.codebook[code]
+    for chosen, other in ((code, twin), (twin, code)):
+        encoding = replace(encoded.encoding, indices=torch.full_like(encoded.encoding.indices, chosen))
+        walk = follow(model, replace(encoded, encoding=encoding), picture, cell, inputs=2, weight=1.0)
+        assert walk.order[:2].tolist() == [chosen, other]
+        assert sorted(walk.order.tolist()) == list(range(8))
+        assert walk.gap == 0
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_the_vectors_of_a_walk_add_up(weight):
+    walk, _, encoded = walked(toy_model(), (2, 3), weight=weight)
+    encoding = encoded.encoding
+    embedding, quantized = (part[0, :, 2, 3].numpy() for part in (encoding.embedding, encoding.quantized))
+    np.testing.assert_array_equal(walk.residual, embedding - quantized)
+    np.testing.assert_allclose(walk.quantized + walk.fed, blend(encoding, weight)[0, :, 2, 3], atol=1e-6)
+    assert walk.lost == pytest.approx(((embedding - quantized) ** 2).sum() / (embedding**2).sum())
+    assert walk.alike == sum(index == walk.code for index in encoded.indices.ravel())
+
+
+def test_a_cell_that_the_grid_has_stays_and_another_becomes_the_middle():
+    for cell in ((0, 0), (4, 6)):
+        assert cell_inside(cell, rows=5, columns=7) == cell
+    for cell in (None, (5, 0), (0, 7), (-1, 0), (0, -1)):
+        assert cell_inside(cell, rows=5, columns=7) == (2, 3)
+    assert cell_inside(None, rows=1, columns=1) == (0, 0)
+
+
+def test_the_gaps_of_all_cells_are_those_of_each():
+    model = toy_model()
+    _, picture, encoded = walked(model, (0, 0))
+    gaps = all_gaps(model, encoded)
+    assert gaps.shape == (5, 7)
+    for cell in np.ndindex(5, 7):
+        walk = follow(model, encoded, picture, cell, inputs=2, weight=1.0)
+        assert gaps[cell] == pytest.approx(walk.gap)
+
+
+def test_with_a_single_code_there_is_no_gap_and_every_step_still_has_its_words():
+    model = toy_model(codes=1)
+    walk, _, encoded = walked(model, (2, 3))
+    assert walk.gap is None
+    assert np.isinf(all_gaps(model, encoded)).all()
+    assert not check_margin(walk.gap, all_gaps(model, encoded), chosen=True).done
+    for step in steps(2):
+        assert tell(step.name, walk) and fact(step.name, walk)
+        lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
+
+
+def test_lit_cells_keep_their_pixels_and_all_others_are_dimmed():
+    pixels = np.full((19, 27, 3), 200, np.uint8)
+    gaps = np.arange(35.0).reshape(5, 7)[::-1, ::-1]
+    lit = light_up(pixels, gaps, stride=4)
+    assert lit.shape == pixels.shape
+    bright = {(row // 4, column // 4) for row, column in np.argwhere((lit == 200).all(-1)).tolist()}
+    assert bright == {(4, 6), (4, 5), (4, 4), (4, 3)}  # a tenth of 35 cells, and the one at the edge of it
+    assert (lit[:16] == 50).all()
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_the_source_of_each_step_is_what_stands_in_the_file(inputs):
+    for step in steps(inputs):
+        for function in step.functions:
+            source = source_of(function)
+            lines = (ROOT / source.file).read_text().splitlines()[source.first - 1 : source.last]
+            assert source.file.startswith("vqvae/")
+            assert [line.strip() for line in lines] == [line.strip() for line in source.text.splitlines()]
+            assert f"def {source.name.split('.')[-1]}(" in source.text
+            assert not source.text.startswith(" ")
+
+
+def test_a_decoder_with_one_input_has_the_same_steps_with_its_own_stem():
+    one, two = steps(1), steps(2)
+    assert [step.name for step in one] == [step.name for step in two]
+    assert [a.name for a, b in zip(one, two, strict=True) if a.functions != b.functions] == ["inputs"]
+    assert "embedding - quantized" in source_of(two[5].functions[0]).text
+    assert "embedding - quantized" not in source_of(one[5].functions[0]).text
+
+
+def test_what_is_told_of_a_step_has_this_cells_own_figures():
+    walk, _, _ = walked(toy_model(), (2, 3), weight=0.25)
+    wanted = {
+        "patch": ["5 × 7 cells", "row 2, column 3", "4 × 4 pixels", "48 numbers", "35 cells"],
+        "embedding": ["4 numbers", f"{walk.embedding.max():.2f}"],
+        "distances": ["8 vectors", f"Code {walk.code} ", f"{walk.distances[0]:.2f}", f"code {walk.order[1]} "],
+        "code": [f"number, {walk.code}:", "3 bits", "384"],
+        "residual": [f"{walk.lost:.0%}", "25%"],
+        "inputs": ["25% of the residual"],
+        "output": [f"{walk.psnr(view):.2f} dB" for view in (walk.off, walk.now, walk.on)],
+    }
+    for step in steps(2):
+        told = tell(step.name, walk)
+        for words in wanted[step.name]:
+            assert words in told
+        assert told.endswith(".")
+
+
+def test_what_is_told_follows_the_blend_and_the_number_of_inputs():
+    told = {}
+    for inputs, weight in ((2, 0.0), (2, 1.0), (1, 0.0)):
+        model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
+        walk, _, _ = walked(model, (1, 1), weight=weight, inputs=inputs)
+        told[inputs, weight] = {step.name: tell(step.name, walk) for step in steps(inputs)}
+    assert "the embedding is off" in told[2, 0.0]["inputs"]
+    assert "gets nothing of it" in told[2, 0.0]["residual"]
+    assert "all of the residual" in told[2, 1.0]["inputs"]
+    assert "carries all of it" in told[2, 1.0]["residual"]
+    assert "at a blend" not in told[2, 1.0]["output"]
+    assert "has a single input" in told[1, 0.0]["inputs"]
+    assert "no second input" in told[1, 0.0]["residual"]
+    assert "the whole embedding" not in told[1, 0.0]["output"]
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_every_step_has_a_sound_drawing_and_a_short_fact(inputs):
+    model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
+    walk, _, _ = walked(model, (0, 6), weight=float(inputs == 2), inputs=inputs)
+    for step in steps(inputs):
+        markup = lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
+        assert len(ElementTree.fromstring(f"<p>{markup}</p>"))
+        assert len(fact(step.name, walk)) < 24
+    pictures = lesson.drawing("output", walk, walk.off).count("<img")
+    assert pictures == inputs
+
+
+def test_the_bars_of_a_drawing_are_the_numbers_of_the_vector():
+    walk, _, _ = walked(toy_model(), (2, 3))
+    bars = ElementTree.fromstring(lesson.drawing("embedding", walk, walk.off)).findall("path")[1].attrib["d"]
+    heights = [-float(part.split("v")[1].split("h")[0]) for part in bars.split("z") if part]
+    np.testing.assert_allclose(heights, walk.embedding * 0.48 * 40 / lesson.scale_of(walk), atol=0.01)
+
+
+def test_charts_hold_the_vector_and_the_distances():
+    walk, _, _ = walked(toy_model(), (2, 3))
+    chart = charts.vector_bars(walk.quantized, largest=lesson.scale_of(walk), behind=walk.embedding)
+    np.testing.assert_array_equal(chart.data[-1].y, walk.quantized)
+    np.testing.assert_array_equal(chart.data[0].y, walk.embedding)
+    low, high = chart.layout.yaxis.range
+    assert low == -high and high >= np.abs([walk.quantized, walk.embedding, walk.residual]).max()
+    curve = charts.distance_curve(walk.order, walk.distances)
+    np.testing.assert_allclose(curve.data[0].y, walk.distances, rtol=1e-6)
+    assert list(curve.data[0].customdata) == walk.order.tolist()
+    assert isinstance(curve, go.Figure) and list(curve.data[1].y) == [np.float32(walk.distances[0])]
+
+
+# --- the whole picture ------------------------------------------------------------------------------------------------
+
+
+def listened(model: VQVAE, inputs: int = 2) -> Listening:
+    picture = toy_picture()
+    return listen(model, encode_picture(model, picture), picture, inputs=inputs)
+
+
+def test_off_and_on_are_the_plain_psnr_of_the_pixels_on_the_screen():
+    model, picture = toy_model(), toy_picture()
+    encoding = model.encode(picture.image)
+    found = listened(model)
+    for value, embedding in ((found.off, None), (found.on, encoding.embedding)):
+        pixels = to_pixels(model.decode(encoding.quantized, embedding))[0, :HEIGHT, :WIDTH]
+        assert value == pytest.approx(plain_psnr(picture.pixels, pixels), abs=1e-3)
+    assert found.gain == pytest.approx(found.on - found.off)
+
+
+def test_wrong_codes_are_the_right_ones_in_other_cells():
+    indices = torch.arange(35).view(1, 5, 7)
+    shuffled = _shuffled(indices)
+    assert shuffled.shape == indices.shape
+    assert not torch.equal(shuffled, indices)
+    assert sorted(shuffled.flatten().tolist()) == list(range(35))
+    assert torch.equal(shuffled, _shuffled(indices))
+
+
+def test_wrong_codes_change_nothing_for_a_decoder_that_is_deaf_to_codes_and_much_for_one_that_hears_nothing_else():
+    bypass = listened(deaf_to_codes())
+    assert bypass.shuffled == pytest.approx(bypass.on, abs=1e-3)
+    assert abs(bypass.on - bypass.off) > 0.05
+    codes_alone = listened(deaf_to_the_embedding())
+    assert codes_alone.on == codes_alone.off
+    assert codes_alone.gain == 0
+    assert abs(codes_alone.shuffled - codes_alone.on) > 0.01
+
+
+def test_a_decoder_with_one_input_is_only_measured_on_its_codes():
+    found = listened(toy_model(decoder_inputs="quantized"), inputs=1)
+    assert (found.on, found.shuffled, found.gain) == (None, None, 0)
+    assert math.isfinite(found.off)
+
+
+def answered(here: Listening, others: dict[str, Listening]) -> list[str]:
+    walk, picture, encoded = walked(toy_model(), (2, 3))
+    shown = answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others)
+    assert all(answer.question.endswith("?") and answer.text.endswith(".") for answer in shown)
+    return [answer.text for answer in shown]
+
+
+def test_the_answers_speak_with_the_figures_that_were_measured():
+    trained, classic = Listening(2, 24.4, 31.5, 26.7), Listening(1, 24.72, None, None)
+    bypass = Listening(2, 22.88, 32.22, 31.96)
+    codebook, two, classical, dropout = answered(trained, {TRAINED: trained, CLASSIC: classic, BYPASS: bypass})
+    _, picture, encoded = walked(toy_model(), (2, 3))
+    assert "8 vectors" in codebook and "35 cells" in codebook and "3 bits" in codebook
+    assert f"{len(set(encoded.indices.ravel().tolist()))} different" in codebook and "1,539" in codebook
+    assert picture.pixels.size == 1539
+    assert "24.40 dB" in two and "31.50 dB" in two
+    assert "24.72 dB" in classical and "0.32 dB less" in classical and "31.50 dB" in classical
+    assert "from 32.22 to 31.96 dB: it hardly reads them" in dropout
+    assert "from 31.50 to 26.70 dB" in dropout and "22.88 dB" in dropout and "24.40 dB" in dropout
+
+
+def test_the_answers_claim_no_more_than_was_measured():
+    here = Listening(2, 24.4, 24.42, 20.0)
+    hearing = Listening(2, 22.88, 32.22, 28.0)
+    _, two, classical, dropout = answered(
+        here, {TRAINED: here, CLASSIC: Listening(1, 24.0, None, None), BYPASS: hearing}
+    )
+    assert "adds nothing" in two
+    assert "0.40 dB more" in classical
+    assert "hardly" not in dropout
+    _, _, classical, _ = answered(here, {TRAINED: here, CLASSIC: Listening(1, 24.4, None, None)})
+    assert "has as much" in classical
+
+
+def test_what_is_not_there_is_said():
+    one = Listening(1, 24.4, None, None)
+    _, two, classical, dropout = answered(one, {})
+    assert "24.40 dB" in two and "two inputs" in two
+    assert f"no checkpoint named {CLASSIC}" in classical
+    assert f"no checkpoint named {BYPASS}" in dropout
+    _, _, classical, dropout = answered(one, {CLASSIC: one, BYPASS: Listening(2, 20.0, 30.0, 29.9)})
+    assert classical.endswith("24.40 dB on this picture.")
+    assert dropout.endswith("left with 20.00 dB.")
+
+
+def test_a_picture_that_comes_out_exactly_is_infinitely_good_and_not_an_error():
+    exact = Listening(2, math.inf, math.inf, math.inf)
+    close = Listening(2, 30.0, math.inf, 30.0)
+    assert exact.gain == 0
+    assert "adds nothing" in answered(exact, {TRAINED: exact, CLASSIC: exact, BYPASS: exact})[1]
+    assert "∞ dB" in answered(close, {TRAINED: close, BYPASS: close})[1]
+    check = check_half(math.inf, close, weight=1.0)
+    assert not check.done and "exactly" in check.sentence
+
+
+# --- things to try ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "colour, sky",
+    [
+        ([100, 142, 186], True),
+        ([95, 105, 115], True),  # 20 bluer than red, and not dark
+        ([96, 105, 115], False),  # too grey
+        ([10, 30, 90], False),  # too dark
+        ([140, 130, 190], False),  # violet
+        ([120, 190, 180], False),  # green
+        ([255, 255, 255], False),
+    ],
+)
+def test_sky_is_light_and_more_blue_than_green_than_red(colour, sky):
+    check = check_sky(3, np.array(colour, np.uint8))
+    assert check.done is sky
+    assert f"blue {colour[2]}" in check.sentence and ("not sky" in check.sentence) is not sky
+
+
+def test_the_rarest_hundredth_of_the_codes_counts_and_all_that_are_as_rare():
+    counts = np.arange(200)[::-1] // 2 + 5  # each count twice, so that the hundredth are the two of 5
+    for code, rare in ((199, True), (198, True), (197, False), (0, False)):
+        assert check_rare(code, counts, sample="toys").done is rare
+    tied = np.array([9, 0, 0, 0])
+    assert [check_rare(code, tied, sample="toys").done for code in range(4)] == [False, True, True, True]
+    assert "1 cell of toys" in check_rare(0, np.array([1, 7]), sample="toys").sentence
+
+
+def test_a_cell_counts_as_close_when_it_is_among_a_tenth_and_was_picked():
+    gaps = np.linspace(0.01, 1, 100).reshape(10, 10)
+    assert check_margin(0.05, gaps, chosen=True).done
+    assert not check_margin(0.05, gaps, chosen=False).done
+    assert not check_margin(0.2, gaps, chosen=True).done
+    assert "20.0%" in check_margin(0.2, gaps, chosen=True).sentence
+
+
+def test_half_of_the_gain_is_half_of_the_decibels():
+    here = Listening(2, 20.0, 30.0, 25.0)
+    done = {now: check_half(now, here, weight=0.2).done for now in (24.4, 24.6, 25.0, 25.4, 25.6, 30.0)}
+    assert [now for now, is_done in done.items() if is_done] == [24.6, 25.0, 25.4]
+    assert "brings 46% of the 10.00 dB" in check_half(24.6, here, weight=0.2).sentence
+    assert not check_half(20.1, Listening(2, 20.0, 20.2, 20.0), weight=0.5).done
+    assert not check_half(22.0, Listening(1, 20.0, None, None), weight=0.0).done
+
+
+def plain_effect(model: VQVAE, edit: Edit, before: Edit, encoded: EncodedPicture, cell: tuple[int, int]) -> float:
+    """Both whole pictures decoded; the root mean square of what changed in the cell, in levels of 255."""
+    one, two = (
+        model.decode(fed.quantized, fed.embedding).numpy()[0]
+        for fed in (feed(model, encoded.encoding, each) for each in (before, edit))
+    )
+    row, column = cell
+    change = (one - two)[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+    return 255 * math.sqrt((change.astype(float) ** 2).mean())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("rule", ["follow", "carry", "keep"])
+def test_the_effect_of_an_edit_is_what_it_does_to_the_cells_pixels(cell, rule):
+    model = toy_model()
+    _, _, encoded = walked(model, cell)
+    code = (int(encoded.indices[cell]) + 3) % 8
+    effect = edit_effect(model, encoded.encoding, cell, code, rule=rule, weight=0.6)
+    assert effect is not None
+    for found, weight in ((effect.now, 0.6), (effect.alone, 0.0)):
+        before = unedited(encoded.encoding, weight=weight, rule=rule)
+        indices = before.indices.copy()
+        indices[cell] = code
+        plain = plain_effect(model, replace(before, indices=indices), before, encoded, cell)
+        assert found == pytest.approx(plain, rel=1e-3, abs=1e-3)
+
+
+def test_only_a_decoder_that_is_deaf_to_codes_ignores_an_edit_and_only_while_the_embedding_is_kept():
+    cell = (2, 3)
+    done = {}
+    for name, model in (("codes", deaf_to_codes()), ("embedding", deaf_to_the_embedding())):
+        _, _, encoded = walked(model, cell)
+        for rule in ("follow", "keep"):
+            for weight in (0.0, 1.0):
+                for code in set(range(8)) - {int(encoded.indices[cell])}:
+                    effect = edit_effect(model, encoded.encoding, cell, code, rule=rule, weight=weight)
+                    check = check_ignored(code, effect, inputs=2)
+                    done.setdefault((name, rule, weight), set()).add(check.done)
+    assert done.pop(("codes", "keep", 1.0)) == {True}
+    assert set.union(*done.values()) == {False}
+
+
+def test_what_cannot_be_checked_is_not_done():
+    assert edit_effect(*_same_code(), rule="keep", weight=1.0) is None
+    silent = EditEffect(now=0.0, alone=0.2)
+    for check in (
+        check_sky(None, None),
+        check_rare(None, np.ones(8), sample="toys"),
+        check_ignored(None, None, inputs=2),
+        check_ignored(3, None, inputs=2),
+        check_ignored(3, silent, inputs=2),
+        check_ignored(3, EditEffect(0.0, 50.0), inputs=1),
+    ):
+        assert not check.done and check.sentence.endswith(".")
+
+
+def _same_code() -> tuple:
+    model = toy_model()
+    _, _, encoded = walked(model, (1, 1))
+    return model, encoded.encoding, (1, 1), int(encoded.indices[1, 1])
+
+
+# --- the session, and what the browser says ---------------------------------------------------------------------------
+
+
+def test_what_was_done_stays_done():
+    session = Session().with_tried("sky")
+    assert session.with_tried("half").tried == {"sky", "half"}
+    assert session.with_tried("sky") is session
+    assert session.with_checkpoint("photos-bypass").with_picture("coffee").tried == {"sky"}
+    assert {task.name for task in TASKS} == {"sky", "rare", "margin", "half", "ignore"}
+
+
+@pytest.mark.parametrize("value", [None, [1], [1, 2, 3], "12", [1, 2.0], [True, 1], [5, 0], [0, 7], [-1, 0], {"a": 1}])
+def test_a_cell_that_the_browser_makes_up_is_no_cell(value):
+    assert picker._cell(value, rows=5, columns=7) is None
+
+
+def test_a_sound_cell_is_taken():
+    assert picker._cell([4, 6], rows=5, columns=7) == (4, 6)

@@ -1,0 +1,156 @@
+"""Nearest codes, runners-up and neighbours of every metric, against slow NumPy in float64."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.toys import slow_nearest, toy_codebook
+from vqvae import search
+from vqvae.search import Codebook, nearest
+from vqvae.tokenizer import Metric
+
+METRICS: tuple[Metric, ...] = ("euclidean", "cosine", "dot", "implicit")
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("codes", "dim"), [(1, 4), (2, 1), (8, 4), (37, 3), (64, 64)])
+def test_nearest_is_the_code_at_the_smallest_distance(codes: int, dim: int) -> None:
+    vectors, codebook = noise(200, dim, seed=1), noise(codes, dim, seed=2)
+    indices = nearest(vectors, codebook)
+    assert indices.dtype == torch.int64
+    assert indices.tolist() == slow_nearest(vectors, codebook).tolist()
+
+
+def test_nearest_minds_the_length_of_the_codes() -> None:
+    codebook = torch.tensor([[10.0, 0.0], [1.0, 0.0]])  # the largest product is not the smallest distance
+    assert nearest(torch.tensor([[2.0, 0.0]]), codebook).tolist() == [1]
+
+
+def test_nearest_of_the_codebook_is_zero_to_k_minus_one() -> None:
+    codebook = toy_codebook(500, 8)
+    assert nearest(codebook, codebook).tolist() == list(range(500))
+
+
+def test_ties_go_to_the_lowest_index() -> None:
+    codebook = torch.tensor([[2.0, 0.0], [0.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    vectors = torch.tensor([[2.0, 0.0], [0.0, 0.0], [1.0, 5.0]])  # the last is as far from all four
+    assert nearest(vectors, codebook).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_code_that_is_there_twice_is_found_at_its_first_place(seed: int) -> None:
+    codebook = noise(100 + 13 * seed, 5, seed=seed)
+    codebook[-1 - seed] = codebook[seed]
+    assert (nearest(codebook[seed].expand(50, -1) + 0.01 * noise(50, 5), codebook) == seed).all()
+
+
+@pytest.mark.parametrize("scores", [1, 8, 9, 100])
+def test_chunking_changes_nothing(monkeypatch: pytest.MonkeyPatch, scores: int) -> None:
+    vectors, codebook = noise(101, 4, seed=1), noise(8, 4, seed=2)
+    whole = nearest(vectors, codebook)
+    sizes: list[int] = []
+    real = np.argmax
+
+    def argmax(part: np.ndarray, axis: int) -> np.ndarray:
+        sizes.append(part.size)
+        return real(part, axis=axis)
+
+    monkeypatch.setattr(search, "SCORES_PER_CHUNK", scores)
+    monkeypatch.setattr(np, "argmax", argmax)
+    assert torch.equal(nearest(vectors, codebook), whole)
+    assert len(sizes) > 1 and max(sizes) <= max(scores, 8)  # at least one vector at a time
+
+
+def test_a_batch_and_one_vector_at_a_time_agree() -> None:
+    vectors, codebook = noise(60, 16, seed=3), noise(40, 16, seed=4)
+    assert nearest(vectors, codebook).tolist() == [nearest(v[None], codebook).item() for v in vectors]
+
+
+def test_no_vectors_have_no_nearest() -> None:
+    assert nearest(torch.empty(0, 4), noise(8, 4)).tolist() == []
+
+
+def test_distances_are_measured_in_float32_whatever_comes_in() -> None:
+    vectors, codebook = noise(300, 8, seed=5).bfloat16(), noise(64, 8, seed=6)
+    assert nearest(vectors, codebook).tolist() == slow_nearest(vectors, codebook).tolist()
+
+
+def slow_ranks(vectors: Tensor, codebook: Tensor, metric: Metric) -> np.ndarray:
+    """The codes from best to worst for each vector, by the metric's own definition: int64 [N, K]."""
+    v, e = vectors.double().numpy(), codebook.double().numpy()
+    if metric == "dot":
+        worth = -v @ e.T
+    elif metric == "cosine":
+        worth = -(v / np.linalg.norm(v, axis=1, keepdims=True)) @ (e / np.linalg.norm(e, axis=1, keepdims=True)).T
+    else:
+        worth = ((v[:, None] - e[None]) ** 2).sum(2)
+    return np.argsort(worth, axis=1, kind="stable")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dim", [1, 4, 33])
+def test_each_metric_is_what_its_name_says(metric: Metric, dim: int) -> None:
+    if (metric, dim) == ("cosine", 1):
+        pytest.skip("in one dimension every angle is 0 or 180 degrees")
+    vectors, codebook = noise(150, dim, seed=1), noise(40, dim, seed=2) * torch.linspace(0.2, 3, 40)[:, None]
+    codes, ranks = Codebook(codebook, metric), slow_ranks(vectors, codebook, metric)
+    own = codes.nearest(vectors)
+    assert own.tolist() == ranks[:, 0].tolist()
+    assert codes.runners_up(vectors, own).indices.tolist() == ranks[:, 1].tolist()
+    assert codes.nearest_several(vectors, 5).indices.tolist() == ranks[:, :5].tolist()
+
+
+def test_the_metrics_differ() -> None:
+    vectors, codebook = noise(100, 4, seed=1), noise(40, 4, seed=2) * torch.linspace(0.2, 3, 40)[:, None]
+    found = {tuple(Codebook(codebook, metric).nearest(vectors).tolist()) for metric in METRICS}
+    assert len(found) == 3  # implicit is measured as Euclidean is
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_runner_up_is_never_closer_than_the_own_code(metric: Metric) -> None:
+    vectors, codebook = noise(200, 6, seed=3), noise(30, 6, seed=4)
+    codes = Codebook(codebook, metric)
+    own = codes.nearest(vectors)
+    other = codes.runners_up(vectors, own)
+    assert (other.indices != own).all()
+    assert (other.distances >= codes.distances(vectors, own) - 1e-5).all()
+    assert torch.equal(codes.distances(vectors, other.indices), other.distances)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_distances_from_and_to_are_those_of_single_pairs(metric: Metric) -> None:
+    codes, vectors = Codebook(noise(20, 5, seed=1), metric), noise(7, 5, seed=2)
+    for number, vector in enumerate(vectors):
+        pairs = codes.distances(vector.expand(20, -1), torch.arange(20))
+        torch.testing.assert_close(torch.from_numpy(codes.distances_from(vector)), pairs)
+        torch.testing.assert_close(codes.distances_to(vectors, 3)[number], pairs[3])
+
+
+def test_an_only_code_has_no_runner_up() -> None:
+    found = Codebook(noise(1, 4)).runners_up(noise(3, 4, seed=1), torch.zeros(3, dtype=torch.int64))
+    assert found.indices.tolist() == [0, 0, 0] and found.distances.tolist() == [float("inf")] * 3
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_code_is_its_own_first_neighbour(metric: Metric) -> None:
+    codes = Codebook(noise(50, 8), metric)
+    found = codes.neighbours(torch.arange(50), 4)
+    assert found.indices[:, 0].tolist() == list(range(50)) and (found.distances[:, 0] == 0).all()
+    assert (found.distances.diff(dim=1) >= 0).all()
+
+
+def test_vectors_that_are_equal_to_a_code_are_at_distance_zero() -> None:
+    codebook = noise(20, 16) + 1000
+    assert (Codebook(codebook).nearest_several(codebook, 3).distances[:, 0] == 0).all()
+
+
+def test_the_array_is_the_codebook_itself_and_is_not_written_to() -> None:
+    codebook = noise(8, 4)
+    array = Codebook(codebook).array
+    assert array.ctypes.data == codebook.numpy().ctypes.data
+    with pytest.raises(ValueError, match="read-only"):
+        array[0, 0] = 1
