@@ -169,7 +169,7 @@ class WrongMetric(Faulty):
     spec = replace(SOUND, levels=(replace(LEVEL, metric="dot"),))
 
 
-class NoEncoding(Faulty):
+class NoQuantized(Faulty):
     def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
         return None  # type: ignore[return-value]
 
@@ -184,7 +184,7 @@ def described(**changes: object) -> type[Faulty]:
         (RaisesInEncode, "encode raises RuntimeError (“mat1 and mat2 shapes cannot be multiplied (1x2 and 3x4)”)"),
         (ReturnsATuple, "encode returns a tuple"),
         (ListsIndices, "have to be a tuple"),
-        (WrongGrid, "the shape is [2, 6, 6] and has to be [2, 12, 13]"),
+        (WrongGrid, "the shape is [2, 6, 7] and has to be [2, 12, 13]"),
         (FlatIndices, "has to be [2, 12, 13]"),
         (FloatIndices, "type float32"),
         (TwoGrids, "2 levels, and spec names 1"),
@@ -201,7 +201,7 @@ def described(**changes: object) -> type[Faulty]:
         (OtherVectors, "vectors returns the shape [64, 128]"),
         (TooLittleReach, "spec.reach says that a change goes 1 cells far"),
         (WrongMetric, "'euclidean' agrees in 100%"),
-        (NoEncoding, "lookup returns nothing (None)"),
+        (NoQuantized, "quantized gives nothing (None)"),
         (described(levels=()), "one or more"),
         (described(levels=(Level("grid", 0, 9, "euclidean", 4),)), "0 codes"),
         (described(levels=(Level("grid", 128, 9, "manhattan", 4),)), "manhattan"),  # type: ignore[arg-type]

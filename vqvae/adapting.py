@@ -78,12 +78,14 @@ def adapt(
         )
     codes = _checked_codebook(codebook)
     level = Level("grid", codes.num_embeddings, codes.embedding_dim, metric, stride)
-    spec = Spec(name, (level,), reach, inputs, Sizes(stride, sizes and tuple(sizes)))  # type: ignore[arg-type]
+    spec = Spec(name, (level,), reach, inputs, Sizes(stride, sizes))
     for fault in contract.spec_faults(spec):
         raise BadInput(fault)
     dtype = dtype_of((module, encode, decode, codes))
     adapted = Adapted(spec, codes, encode, decode, quantize, _checked_range(pixels), dtype, module)
     served = Served(adapted)
+    for fault in contract.mode_faults(served):
+        raise BadInput(fault)
     _check_pixels(served, adapted)
     contract.check(served)
     return served

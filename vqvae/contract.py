@@ -37,7 +37,7 @@ def faults(tokenizer: Tokenizer) -> Iterator[str]:
     except BadInput as refusal:
         yield str(refusal)
         return
-    found = list(spec_faults(served.spec)) or [*_mode_faults(served)]
+    found = list(spec_faults(served.spec)) or [*mode_faults(served)]
     if not found:
         before = _state(served)
         for number, (height, width) in enumerate(trial_sizes(served.spec)):
@@ -110,9 +110,9 @@ def _whole(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _mode_faults(served: Served) -> Iterator[str]:
+def mode_faults(tokenizer: Tokenizer) -> Iterator[str]:
     """Layers that still behave as in training."""
-    for module in modules(served):
+    for module in modules(tokenizer):
         for name, layer in module.named_modules():
             if layer.training and isinstance(layer, _MODAL_LAYERS):
                 where = f"{type(module).__name__}.{name}" if name else type(module).__name__

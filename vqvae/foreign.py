@@ -202,9 +202,7 @@ def _checked_tokenizer(tokenizer: object) -> Any:
     missing = [name for name in ("spec", *_METHODS) if not hasattr(tokenizer, name)]
     if missing:
         names = ", ".join(repr(name) for name in missing)
-        raise BadInput(
-            f"What was given is {_kind(tokenizer)} and no tokenizer: it lacks {names}; vqvae.adapt makes one."
-        )
+        raise BadInput(f"What came is {_kind(tokenizer)} and no tokenizer: it lacks {names}; vqvae.adapt makes one.")
     for name in _METHODS:
         if not callable(getattr(tokenizer, name)):
             raise BadInput(f"The tokenizer's {name!r} is {_kind(getattr(tokenizer, name))} and has to be a method.")
@@ -217,7 +215,7 @@ def _checked_tokenizer(tokenizer: object) -> Any:
 def _returned(name: str, value: object, *, floats: bool = True) -> Tensor:
     """A copy on the CPU, float32 or int64; raises BadInput where it is no tensor of that kind."""
     if not isinstance(value, Tensor):
-        raise BadInput(f"{name} returns {_kind(value)} and has to return a tensor.")
+        raise BadInput(f"{name} gives {_kind(value)} and has to give a tensor.")
     if value.is_floating_point() != floats or value.is_complex() or value.dtype == torch.bool:
         wanted = "floats" if floats else "whole numbers (int64)"
         raise BadInput(f"{name} has numbers of type {_dtype(value)}, and they have to be {wanted}.")

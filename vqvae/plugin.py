@@ -100,7 +100,10 @@ def _parsed(named: str) -> tuple[Path, str]:
     file, colon, function = named.rpartition(":")
     if not colon or not file.endswith(".py") or not function.isidentifier():
         raise BadInput(f"{shown(named)} names no tokenizer; write a file and its function, such as my_model.py:load.")
-    return Path(file).expanduser().resolve(), function
+    try:
+        return Path(file).expanduser().resolve(), function
+    except (OSError, RuntimeError, ValueError):  # links in a circle, no home, a byte that no path has
+        raise _no_file(file) from None
 
 
 def _checked_device(device: str) -> torch.device:
@@ -116,15 +119,19 @@ def _checked_device(device: str) -> torch.device:
 
 def _read(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            raise BadInput(f"There is no file {shown(str(path), longest=120)}; correct the path.")
+        if not path.is_file():  # a pipe would be waited for
+            raise _no_file(path)
         with path.open("rb") as file:
             code = file.read(_MOST_FILE_BYTES + 1)
     except OSError:
-        raise BadInput(f"The file {shown(str(path), longest=120)} cannot be read; correct its permissions.") from None
+        raise _no_file(path) from None
     if len(code) > _MOST_FILE_BYTES:
         raise BadInput(f"The file {path.name} is over {_MOST_FILE_BYTES >> 20} MiB; it should hold a little code.")
     return code
+
+
+def _no_file(path: Path | str) -> BadInput:
+    return BadInput(f"There is no file {shown(str(path), longest=120)} that can be read; correct the path.")
 
 
 @contextmanager
