@@ -77,6 +77,11 @@ def load_plugin(named: str, *, device: str | None = None) -> Served:
     return served
 
 
+def on_device(tokenizer: Tokenizer, device: str) -> Served:
+    """Any tokenizer, moved to a device; images and results stay on the CPU. Raises BadInput where there is none."""
+    return Served(tokenizer, device=_checked_device(device))
+
+
 def fingerprint(tokenizer: Tokenizer) -> str:
     """SHA-256 over spec, weights and the plug-in file's bytes, in hex: the same in each run, another for other weights.
 
