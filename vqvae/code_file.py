@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,12 +109,10 @@ def _size(shapes: list[tuple[int, ...]], stated: np.ndarray | None, spec: Spec) 
         raise BadInput(f"The codes stand for {filled[0]:,} × {filled[1]:,} pixels; that is too large to decode.")
     if stated is None:
         return filled
-    size = tuple(stated.tolist()) if stated.shape == (2,) else ()
-    if len(size) != 2 or any(
-        not 0 <= whole - side < spec.sizes.multiple for side, whole in zip(size, filled, strict=True)
-    ):
+    height, width = stated.tolist() if stated.shape == (2,) else (0, 0)
+    if not all(0 <= whole - side < spec.sizes.multiple for side, whole in zip((height, width), filled, strict=True)):
         raise BadInput(f"The array 'size' does not fit grids of {filled[0]:,} × {filled[1]:,} pixels; encode again.")
-    return size[0], size[1]
+    return height, width
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
@@ -125,13 +122,13 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
             members = archive.infolist()
             if len(members) > _MOST_MEMBERS or sum(member.file_size for member in members) > MOST_BYTES:
                 raise BadInput(
-                    f"The file unpacks to over {MOST_BYTES >> 20} MiB or {_MOST_MEMBERS} arrays; it is refused."
+                    f"The file unpacks to over {MOST_BYTES >> 20} MiB or {_MOST_MEMBERS} arrays; it is no image."
                 )
             return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError):
-        raise BadInput(
-            "The file is damaged, or not in NumPy's .npz format; write it with the command encode."
-        ) from None
+    except BadInput:
+        raise
+    except Exception:  # zipfile and its decompressors raise whatever damaged bytes lead them to
+        raise BadInput("The file is damaged, or not in NumPy's .npz format; write it with encode.") from None
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:

@@ -125,12 +125,21 @@ def _faults_at(served: Served, images: Tensor) -> Iterator[str]:
     spec, encoding = served.spec, served.encode(images)
     found = [*_shape_faults(spec, encoding, images), *_value_faults(spec, encoding)]
     if not found:
-        found += [*_encoding_faults(served, encoding, images), *_code_faults(served, encoding)]
+        found += _told(_encoding_faults(served, encoding, images))
+        found += _told(_code_faults(served, encoding))
+        found += _told(_decode_faults(served, encoding, images))
     if not found:
-        found += [*_decode_faults(served, encoding, images)]
-    if not found:
-        found += [*_second_input_faults(served, encoding), *_reach_faults(served, encoding)]
+        found += _told(_second_input_faults(served, encoding))
+        found += _told(_reach_faults(served, encoding))
     yield from found
+
+
+def _told(faults: Iterator[str]) -> Iterator[str]:
+    """The faults, and what was raised while they were looked for."""
+    try:
+        yield from faults
+    except BadInput as refusal:
+        yield str(refusal)
 
 
 def _shape_faults(spec: Spec, encoding: Encoding, images: Tensor) -> Iterator[str]:

@@ -7,7 +7,7 @@ In place of a checkpoint's name each takes `--tokenizer my_model.py:load`.
 import argparse
 import sys
 
-from explorer.cli import decode, encode, fed, index, reliance, render, usage
+from explorer.cli import decode, doctor, encode, fed, index, reliance, render, usage
 from explorer.cli.shared import CommandParser, PluggedParser, Stopped
 from vqvae.errors import BadInput
 
@@ -18,7 +18,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(
         title="commands", required=True, metavar="COMMAND", parser_class=PluggedParser if plugged else CommandParser
     )
-    for command in (index, usage, fed, reliance, render, encode, decode):
+    for command in (index, usage, fed, reliance, render, encode, decode, doctor):
         command.add_to(commands)
     return parser.parse_args(arguments)
 
