@@ -5,13 +5,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.figure import Figure
+from explorer.base.open_model import OpenModel
 from explorer.codebook import charts
 from explorer.codebook.health import geometry_figures, judge, usage_figures
 from explorer.index import usage
 from explorer.ui import cache, image_set, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.page import Page, open_page
+from explorer.ui.page import open_page
 from explorer.ui.store import CodebookView, Session
 from explorer.ui.views.codebook import codebook_map, dossier
 
@@ -20,37 +21,37 @@ ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
 
 
 def main() -> None:
-    page = open_page("Codebook", "Which codes are used, what they look like, and what each of them means.")
+    model = open_page("Codebook", "Which codes are used, what they look like, and what each of them means.")
     heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
     verdict_place = heading.container(width="stretch")
     with heading:
-        used = image_set.choose(page)
-    session = open_code(page, used)
+        used = image_set.choose(model)
+    session = open_code(model, used)
     with verdict_place:
-        show_health(page, used)
+        show_health(model, used)
     browse, detail = st.container(key="browse_row").columns([1.2, 1], gap="large")
     with browse.container(key="browse"):
-        session = browse_codes(page, used, session)
+        session = browse_codes(model, used, session)
     with detail:
-        dossier.show(page, used, session)
+        dossier.show(model, used, session)
 
 
-def open_code(page: Page, used: UsedSet) -> Session:
+def open_code(model: OpenModel, used: UsedSet) -> Session:
     """The session with a code that exists: the one of the link, else the most used."""
     session = store.read()
-    if session.code is not None and session.code >= page.info.config.codes:
-        st.warning(f"Code {session.code} is not in this codebook, which ends at {page.info.config.codes - 1}.")
+    if session.code is not None and session.code >= model.codes:
+        st.warning(f"Code {session.code} is not in this codebook, which ends at {model.codes - 1}.")
         session = session.with_code(None)
     if session.code is None:
         session = session.with_code(int(used.index.counts.argmax()))
     return store.write(session)
 
 
-def show_health(page: Page, used: UsedSet) -> None:
+def show_health(model: OpenModel, used: UsedSet) -> None:
     """The verdict in words and figures, over the training photos where their counts are known."""
     here = usage.summarise(used.index.counts, images=used.index.images)
     here_in_words = f"{used.label} ({here.images:,} images)"
-    training = cache.training_usage(page.info.folder, page.fingerprint, here.codes)
+    training = cache.training_usage(model)
     if training is None:
         counted, sample = here, here_in_words
     else:
@@ -58,8 +59,8 @@ def show_health(page: Page, used: UsedSet) -> None:
         sample = f"the {training.images:,} training photos"
     verdict = judge(counted, sample=sample)
     shown = usage_figures(counted, sample=sample)
-    duplicates = cache.near_duplicates(page.fingerprint, page.tokenizer)
-    shown += geometry_figures(page.tokenizer.codebook.numpy(), duplicates)
+    duplicates = cache.near_duplicates(model)
+    shown += geometry_figures(model.codebook.array, duplicates)
     if training is not None:
         meaning = f"Codes that at least one cell of {here_in_words} took: {here.cells:,} cells."
         shown.append(Figure("Used here", f"{here.active:,}", meaning))
@@ -72,7 +73,7 @@ def show_health(page: Page, used: UsedSet) -> None:
     widgets.figure_row(shown)
 
 
-def browse_codes(page: Page, used: UsedSet, session: Session) -> Session:
+def browse_codes(model: OpenModel, used: UsedSet, session: Session) -> Session:
     """Wall, map or usage curve; what is clicked there becomes the open code."""
     bar = st.container(horizontal=True, vertical_alignment="center")
     bar.segmented_control(
@@ -85,18 +86,18 @@ def browse_codes(page: Page, used: UsedSet, session: Session) -> Session:
         ),
     )
     if session.codebook_view == "wall":
-        return show_wall(page, used, session, bar)
+        return show_wall(model, used, session, bar)
     if session.codebook_view == "map":
-        codebook_map.show(page, used, session, bar)
+        codebook_map.show(model, used, session, bar)
         return store.read()
-    return show_usage(page, used, session, bar)
+    return show_usage(model, used, session, bar)
 
 
-def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
+def show_wall(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
     """Every code as a tile of what it decodes to; its controls go into the bar."""
     counts = used.index.counts
     with bar:
-        whole = page.info.config.codes <= cache.MOST_DECODED
+        whole = model.codes <= cache.MOST_DECODED
         orders = [order for order in ORDERS if whole or order not in ("hue", "brightness")]
         order_name = session.wall_order if session.wall_order in orders else "usage"
         st.selectbox(
@@ -107,7 +108,7 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
             label_visibility="collapsed",
             **widgets.bound("wall-order", order_name, lambda order: store.read().with_wall_order(order)),
         )
-        order = cache.code_order(page.fingerprint, order_name, used.key, page.tokenizer, counts)
+        order = cache.code_order(model, order_name, used.key, counts)
         pages = -(-len(order) // tiles.MOST_TILES)
         number = st.number_input(f"Page of {pages}", 1, pages, width=140) if pages > 1 else 1
         dead = int((counts == 0).sum())
@@ -116,7 +117,7 @@ def show_wall(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) 
     part = order[(number - 1) * tiles.MOST_TILES : number * tiles.MOST_TILES]
     total = max(1, int(counts.sum()))
     picked = tiles.show(
-        cache.tiles_of(page.fingerprint, page.tokenizer, part),
+        cache.tiles_of(model, part),
         ids=part.tolist(),
         key="wall",
         label="All codes",
@@ -134,11 +135,11 @@ def open_picked(session: Session, code: int | None) -> Session:
     return session if code is None else store.write(session.with_code(code))
 
 
-def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
+def show_usage(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
     """The rank–frequency curve, the codes of a range of it, and whether the sample was large enough."""
     counts = used.index.counts
     log = bar.toggle("Logarithmic", value=True, help="Both axes by powers of ten; codes that are never used fall away.")
-    training = cache.training_usage(page.info.folder, page.fingerprint, page.info.config.codes)
+    training = cache.training_usage(model)
     event = st.plotly_chart(
         charts.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),
         key="usage-curve",
@@ -151,7 +152,7 @@ def show_usage(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator)
         codes = np.argsort(-counts, kind="stable")[chosen][: tiles.MOST_TILES]
         st.caption(f"{len(codes):,} codes, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
         picked = tiles.show(
-            cache.tiles_of(page.fingerprint, page.tokenizer, codes),
+            cache.tiles_of(model, codes),
             ids=codes.tolist(),
             key="usage-tiles",
             label="Codes in the chosen range",

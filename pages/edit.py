@@ -2,11 +2,12 @@
 
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.editing.animation import side_by_side
 from explorer.editing.edits import UNPAINTED
 from explorer.editing.recipe import as_python
 from explorer.ui import store, widgets
-from explorer.ui.page import Page, open_page
+from explorer.ui.page import open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.views.edit import editing, opening
 from explorer.ui.views.edit.editing import Editing, begin, choose_start, open_editing, palette_parts
@@ -19,14 +20,14 @@ GAP = 8  # pixels between two pictures side by side
 
 
 def main() -> None:
-    page = open_page("Edit", "Paint with codes and watch the decoder answer.")
-    session = store.write(choose_picture(page.session))
+    model = open_page("Edit", "Paint with codes and watch the decoder answer.")
+    session = store.write(choose_picture(store.read()))
     picture = open_chosen(session)
     row = st.container(horizontal=True, vertical_alignment="center")
     with row:
-        choose_start(page)
-        choose_recipe(page)
-    bench = begin(page, picture)
+        choose_start(model)
+        choose_recipe(model)
+    bench = begin(model, picture)
     with row:
         offer_saving(bench)
         show_python(bench)
@@ -54,7 +55,7 @@ def describe(now: Editing) -> str:
         f" {painted:,} cell{' has' if painted == 1 else 's have'} a blend of {'its' if painted == 1 else 'their'} own."
     )
     where = where if painted else ""
-    if now.bench.page.inputs == 1:
+    if now.bench.model.inputs == 1:
         fed = "the codes" if now.level == 0 else f"the codes, moved {now.level:.0%} of the way to the embedding"
         return f"This decoder has one input: {fed}.{where}"
     if now.level == 0:
@@ -62,7 +63,7 @@ def describe(now: Editing) -> str:
     return f"Where nothing was edited, the decoder also gets {now.level:.0%} of what quantization lost.{where}"
 
 
-def choose_recipe(page: Page) -> None:
+def choose_recipe(model: OpenModel) -> None:
     """The popover in which to open a recipe; its checkpoint and picture are opened with it."""
     opened = st.session_state.get(
         "recipes-opened", 0
@@ -73,7 +74,7 @@ def choose_recipe(page: Page) -> None:
         if file is None:
             return
         try:
-            opening.open_recipe(file.getvalue(), page)
+            opening.open_recipe(file.getvalue(), model)
         except BadInput as refusal:
             widgets.refuse(str(refusal))
             return
@@ -83,7 +84,7 @@ def choose_recipe(page: Page) -> None:
 
 def offer_saving(bench: Workbench) -> None:
     """Picture, pair of pictures and recipe; each file is made only when asked for, of what is seen then."""
-    name = f"{bench.page.info.name}-{bench.picture.key[:8]}-edit"
+    name = f"{bench.model.name}-{bench.picture.key[:8]}-edit"
     with st.popover("Save", icon=":material/download:"):
         st.download_button(
             "Picture (PNG)", lambda: to_png(bench.last().pixels), file_name=f"{name}.png", on_click="ignore"

@@ -12,8 +12,8 @@ VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "relia
 
 
 def main() -> None:
-    page = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
-    session = store.write(choose_picture(page.session))
+    model = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
+    session = store.write(choose_picture(store.read()))
     picture = open_chosen(session)
     st.segmented_control(
         "View",
@@ -23,11 +23,11 @@ def main() -> None:
         **widgets.bound("inputs-view", session.inputs_view, lambda view: store.read().with_inputs_view(view)),
     )
     if session.inputs_view == "blend":
-        blend.show(page, picture)
+        blend.show(model, picture)
     elif session.inputs_view == "pair":
-        pair.show(page, picture)
+        pair.show(model, picture)
     else:
-        reliance.show(page, picture)
+        reliance.show(model, picture)
 
 
 main()

@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.codebook.tiles import mean_colours
 from explorer.editing.edits import RULES
 from explorer.images.pictures import Picture
@@ -23,7 +24,7 @@ from explorer.learn.tasks import (
 from explorer.learn.walk import Walk, cell_inside, follow, light_up
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import picker, strip, tiles
-from explorer.ui.page import Page, open_page
+from explorer.ui.page import open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.store import Session
 from explorer.ui.views.learn import lesson
@@ -35,47 +36,47 @@ PLOT = {"displayModeBar": False}  # small charts: the wheel scrolls the page
 
 
 def main() -> None:
-    page = open_page("Learn", "One cell of your picture, followed through the model.")
+    model = open_page("Learn", "One cell of your picture, followed through the model.")
     lesson.style()
-    session = store.write(choose_picture(page.session))
-    show_walkthrough(page, open_chosen(session))
+    session = store.write(choose_picture(store.read()))
+    show_walkthrough(model, open_chosen(session))
 
 
 @st.fragment
-def show_walkthrough(page: Page, picture: Picture) -> None:
+def show_walkthrough(model: OpenModel, picture: Picture) -> None:
     """The picture with its cell, the steps, what they mean, and what to try."""
     session = store.read()
-    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
+    encoded = cache.encode(model, picture)
     rows, columns = encoded.indices.shape
     cell = cell_inside(session.cell, rows=rows, columns=columns)
-    weight = session.weight_for(2) if page.inputs == 2 else 0.0
-    walk = follow(page.tokenizer, encoded, picture, cell, inputs=page.inputs, weight=weight)
+    weight = session.weight_for(2) if model.inputs == 2 else 0.0
+    walk = follow(model.tokenizer, model.codebook, encoded, picture, cell, weight=weight)
     left, right = st.container(key="walk").columns([1, 2.1], gap="large")
     with left.container(key="walk_picture"):
-        choose_cell(page, picture, encoded, walk, session)
+        choose_cell(model, picture, encoded, walk, session)
     with right:
-        show_steps(page, walk, session)
-    here = listening(page, picture)
+        show_steps(model, walk, session)
+    here = cache.listening(model, picture)
     show_answers(walk, encoded, picture, here)
-    show_tasks(page, picture, encoded, walk, here)
+    show_tasks(model, picture, encoded, walk, here)
 
 
 # --- the cell ---------------------------------------------------------------------------------------------------------
 
 
-def choose_cell(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk, session: Session) -> None:
+def choose_cell(model: OpenModel, picture: Picture, encoded: EncodedPicture, walk: Walk, session: Session) -> None:
     """The picture to click in, the cell in numbers, and the blend."""
     row, column = walk.cell
     pixels = picture.pixels
     if session.lights_up:
-        gaps = cache.all_gaps(page.fingerprint, picture.key, page.tokenizer, encoded)
-        pixels = light_up(pixels, gaps, stride=page.tokenizer.stride)
+        gaps = cache.all_gaps(model, picture)
+        pixels = light_up(pixels, gaps, stride=model.stride)
     picker.show(
         pixels,
         cell=walk.cell,
         rows=walk.rows,
         columns=walk.columns,
-        stride=page.tokenizer.stride,
+        stride=model.stride,
         key="learn-picture",
         apply=lambda cell: store.read().with_cell(cell),
     )
@@ -98,7 +99,7 @@ def choose_cell(page: Page, picture: Picture, encoded: EncodedPicture, walk: Wal
         "Light up cells that nearly took another code",
         **widgets.bound("learn-light", session.lights_up, lambda on: store.read().with_lights_up(on)),
     )
-    if page.inputs == 1:
+    if model.inputs == 1:
         st.caption("This decoder has one input, the codes: there is no embedding to blend in.")
         return
     st.slider(
@@ -120,11 +121,11 @@ def with_percent(percent: int) -> Session:
 # --- the steps --------------------------------------------------------------------------------------------------------
 
 
-def show_steps(page: Page, walk: Walk, session: Session) -> None:
+def show_steps(model: OpenModel, walk: Walk, session: Session) -> None:
     """The strip of steps, and the open one with the lines of the model that do it."""
-    stations = steps(page.inputs)
+    stations = steps(model.inputs)
     number = next((number for number, step in enumerate(stations) if step.name == session.step), 0)
-    tile = cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0]
+    tile = cache.tiles_of(model, [walk.code])[0]
     strip.show(
         [
             strip.Card(step.name, step.title, fact(step.name, walk), lesson.drawing(step.name, walk, tile))
@@ -136,25 +137,25 @@ def show_steps(page: Page, walk: Walk, session: Session) -> None:
     )
     step = stations[number]
     lesson.heading(number + 1, step.title, tell(step.name, walk))
-    VIEWS[step.name](page, walk)
+    VIEWS[step.name](model, walk)
     for function in step.functions:
         lesson.source(source_of(function))
 
 
-def show_patch(page: Page, walk: Walk) -> None:
+def show_patch(model: OpenModel, walk: Walk) -> None:
     lesson.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
 
 
-def show_embedding(page: Page, walk: Walk) -> None:
+def show_embedding(model: OpenModel, walk: Walk) -> None:
     bars(walk, walk.embedding, "The embedding, number by number")
 
 
-def show_distances(page: Page, walk: Walk) -> None:
+def show_distances(model: OpenModel, walk: Walk) -> None:
     lesson.label("All codes by their distance to the embedding")
     st.plotly_chart(charts.distance_curve(walk.order, walk.distances), key="learn-distances", config=PLOT)
     nearest = walk.order[:NEAREST_SHOWN]
     tiles.show(
-        cache.tiles_of(page.fingerprint, page.tokenizer, nearest),
+        cache.tiles_of(model, nearest),
         ids=nearest.tolist(),
         key="learn-nearest",
         label="The nearest codes",
@@ -165,12 +166,12 @@ def show_distances(page: Page, walk: Walk) -> None:
     )
 
 
-def show_code(page: Page, walk: Walk) -> None:
+def show_code(model: OpenModel, walk: Walk) -> None:
     tile, vector = st.columns([1, 4])
     with tile:
         lesson.label("Decoded alone")
         st.image(
-            cache.tiles_of(page.fingerprint, page.tokenizer, [walk.code])[0],
+            cache.tiles_of(model, [walk.code])[0],
             caption=f"Code {walk.code}",
             width=110,
             output_format="PNG",
@@ -179,11 +180,11 @@ def show_code(page: Page, walk: Walk) -> None:
         bars(walk, walk.quantized, "The code's vector; in grey the embedding", behind=walk.embedding)
 
 
-def show_residual(page: Page, walk: Walk) -> None:
+def show_residual(model: OpenModel, walk: Walk) -> None:
     bars(walk, walk.residual, "The residual, on the scale of the embedding")
 
 
-def show_inputs(page: Page, walk: Walk) -> None:
+def show_inputs(model: OpenModel, walk: Walk) -> None:
     if walk.inputs == 1:
         bars(walk, walk.quantized, "The only input: the quantized vector")
         return
@@ -194,7 +195,7 @@ def show_inputs(page: Page, walk: Walk) -> None:
         bars(walk, walk.fed, "Second input; in grey the whole residual", behind=walk.residual)
 
 
-def show_output(page: Page, walk: Walk) -> None:
+def show_output(model: OpenModel, walk: Walk) -> None:
     entries = [(walk.original, "Original", ""), (walk.off, "Codes alone", f"{decibels(walk.psnr(walk.off))} dB")]
     if walk.inputs == 2:
         if 0 < walk.weight < 1:
@@ -224,12 +225,6 @@ def bars(walk: Walk, values: np.ndarray, title: str, *, behind: np.ndarray | Non
 # --- the whole picture ------------------------------------------------------------------------------------------------
 
 
-def listening(page: Page, picture: Picture) -> Listening:
-    """What the page's decoder makes of the picture with its inputs on, off and wrong."""
-    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
-    return cache.listening(page.fingerprint, picture.key, page.inputs, page.tokenizer, encoded, picture)
-
-
 def show_answers(walk: Walk, encoded: EncodedPicture, picture: Picture, here: Listening) -> None:
     """Four questions, answered with the figures of this picture, also from the shipped checkpoints that are there."""
     others = {}
@@ -239,16 +234,15 @@ def show_answers(walk: Walk, encoded: EncodedPicture, picture: Picture, here: Li
             continue
         opened = open_other(info)
         if opened is not None and opened.inputs == inputs:
-            others[info.name] = listening(opened, picture)
+            others[info.name] = cache.listening(opened, picture)
     st.html("<h2 class='walk'>What this means <span>with the figures of this picture</span></h2>")
     lesson.answers(answers(walk, encoded.indices, pixels=picture.pixels, here=here, others=others))
 
 
-def open_other(info: CheckpointInfo) -> Page | None:
+def open_other(info: CheckpointInfo) -> OpenModel | None:
     """Another checkpoint; None where it cannot be opened."""
     try:
-        fingerprint = cache.fingerprint(info.folder)
-        return Page(store.read(), info, cache.load_tokenizer(info.folder, fingerprint), fingerprint)
+        return cache.open_model(info.folder)
     except (BadInput, OSError):
         return None
 
@@ -256,15 +250,15 @@ def open_other(info: CheckpointInfo) -> Page | None:
 # --- things to try ----------------------------------------------------------------------------------------------------
 
 
-def show_tasks(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk, here: Listening) -> None:
+def show_tasks(model: OpenModel, picture: Picture, encoded: EncodedPicture, walk: Walk, here: Listening) -> None:
     """Five tasks, each with how it stands; what was done once stays done."""
     heading = st.container()
     left, right = st.container(key="walk_try").columns(2, gap="large")
     with left:
-        counts, sample = usage(page, encoded)
-        session = pick_code(page, counts, sample)
-        choose_rule(page, session)
-    checks = check_tasks(page, picture, encoded, walk, here, session, counts, sample)
+        counts, sample = usage(model, encoded)
+        session = pick_code(model, counts, sample)
+        choose_rule(model, session)
+    checks = check_tasks(model, picture, encoded, walk, here, session, counts, sample)
     news = [task for task in TASKS if checks[task.name].done and task.name not in session.tried]
     session = store.keep(session.with_tried(*(task.name for task in news)))
     for task in news:
@@ -275,15 +269,15 @@ def show_tasks(page: Page, picture: Picture, encoded: EncodedPicture, walk: Walk
     heading.html(f"<h2 class='walk'>Try this <span>{number} of {len(TASKS)} done</span></h2>")
 
 
-def usage(page: Page, encoded: EncodedPicture) -> tuple[np.ndarray, str]:
+def usage(model: OpenModel, encoded: EncodedPicture) -> tuple[np.ndarray, str]:
     """How often each code is used, [K], and by what: by the training photos where that is known."""
-    training = cache.training_usage(page.info.folder, page.fingerprint, page.info.config.codes)
+    training = cache.training_usage(model)
     if training is not None:
         return training.counts, f"the {training.images:,} training photos"
-    return np.bincount(encoded.indices.ravel(), minlength=page.info.config.codes), "this picture"
+    return np.bincount(encoded.indices.ravel(), minlength=model.codes), "this picture"
 
 
-def pick_code(page: Page, counts: np.ndarray, sample: str) -> Session:
+def pick_code(model: OpenModel, counts: np.ndarray, sample: str) -> Session:
     """The wall of codes, by usage; of a very large codebook both ends of it."""
     order = np.argsort(-counts, kind="stable")
     if len(order) > tiles.MOST_TILES:
@@ -291,7 +285,7 @@ def pick_code(page: Page, counts: np.ndarray, sample: str) -> Session:
     session = store.read()
     st.html(f"<p class='label'>Codes <span>· the most used by {sample} first</span></p>")
     picked = tiles.show(
-        cache.tiles_of(page.fingerprint, page.tokenizer, order),
+        cache.tiles_of(model, order),
         ids=order.tolist(),
         key="learn-wall",
         label="All codes",
@@ -303,20 +297,20 @@ def pick_code(page: Page, counts: np.ndarray, sample: str) -> Session:
     return session if picked is None else store.write(session.with_code(picked))
 
 
-def choose_rule(page: Page, session: Session) -> None:
+def choose_rule(model: OpenModel, session: Session) -> None:
     """What becomes of the cell's embedding when the picked code is put there."""
     st.segmented_control(
         "Put the picked code into the cell, and let its embedding",
         list(RULES),
         format_func=str.capitalize,
         help=" ".join(RULES.values()),
-        disabled=page.inputs == 1,
+        disabled=model.inputs == 1,
         **widgets.bound("learn-rule", session.tried_rule, lambda rule: store.read().with_tried_rule(rule or "follow")),
     )
 
 
 def check_tasks(
-    page: Page,
+    model: OpenModel,
     picture: Picture,
     encoded: EncodedPicture,
     walk: Walk,
@@ -326,21 +320,21 @@ def check_tasks(
     sample: str,
 ) -> dict[str, Check]:
     """How each task stands, by its name."""
-    tokenizer, code = page.tokenizer, session.code
+    tokenizer, code = model.tokenizer, session.code
     if code is not None and code >= len(counts):
         code = None
     colour = effect = None
     if code is not None:
-        colour = mean_colours(cache.tiles_of(page.fingerprint, tokenizer, [code]))[0]
+        colour = mean_colours(cache.tiles_of(model, [code]))[0]
         effect = edit_effect(tokenizer, encoded.encoding, walk.cell, code, rule=session.tried_rule, weight=walk.weight)
-    gaps = cache.all_gaps(page.fingerprint, picture.key, tokenizer, encoded)
+    gaps = cache.all_gaps(model, picture)
     now = render(tokenizer, encoded, picture, weight=walk.weight).quality.psnr
     return {
         "sky": check_sky(code, colour),
         "rare": check_rare(code, counts, sample=sample),
         "margin": check_margin(walk.gap, gaps, chosen=session.cell == walk.cell),
         "half": check_half(now, here, weight=walk.weight),
-        "ignore": check_ignored(code, effect, inputs=page.inputs),
+        "ignore": check_ignored(code, effect, inputs=model.inputs),
     }
 
 

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import explain, quality_figures, render, time_figures
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import canvas
-from explorer.ui.page import Page, open_page
+from explorer.ui.page import open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from vqvae.images import to_png
 
@@ -17,58 +18,57 @@ CANVAS = "canvas"
 
 
 def main() -> None:
-    page = open_page("Reconstruct", "A picture, what its codes say of it, and what the decoder's second input adds.")
-    session = store.write(choose_picture(page.session))
+    model = open_page("Reconstruct", "A picture, what its codes say of it, and what the decoder's second input adds.")
+    session = store.write(choose_picture(store.read()))
     picture = open_chosen(session)
-    show_reconstruction(page, picture)
+    show_reconstruction(model, picture)
 
 
 @st.fragment
-def show_reconstruction(page: Page, picture: Picture) -> None:
+def show_reconstruction(model: OpenModel, picture: Picture) -> None:
     """The canvas with its figures, and the downloads; while a control is moved only this part runs again."""
-    content = f"{page.fingerprint[:16]}-{picture.key[:16]}"
-    tokenizer, config = page.tokenizer, page.info.config
-    encoded = cache.encode(page.fingerprint, picture.key, tokenizer, picture)
+    content = f"{model.fingerprint[:16]}-{picture.key[:16]}"
+    encoded = cache.encode(model, picture)
     rows, columns = encoded.indices.shape
 
     request = canvas.read_request(CANVAS)
     session = store.read().with_blend_within(0, 1)
     if request and request.content == content:
-        session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=page.inputs)
+        session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=model.inputs)
         session = session.with_layout(view=request.view, panel=request.panel)
         inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
         session = session.with_cell(request.cell if inside else None)
         session = store.write(session) if request.settled else store.keep(session)
 
-    weight = session.weight_for(page.inputs)
-    codes_only = cache.codes_only(page.fingerprint, picture.key, tokenizer, encoded, picture)
-    now = render(tokenizer, encoded, picture, weight=weight)
+    weight = session.weight_for(model.inputs)
+    codes_only = cache.codes_only(model, picture)
+    now = render(model.tokenizer, encoded, picture, weight=weight)
     canvas.show(
         session,
         request,
         key=CANVAS,
         content=content,
-        inputs=page.inputs,
-        stride=tokenizer.stride,
+        inputs=model.inputs,
+        stride=model.stride,
         original=picture.pixels,
         reconstruction=now.pixels,
         indices=encoded.indices,
-        colours=cache.colours_of(page.fingerprint, tokenizer, encoded.indices),
-        codes=config.codes,
+        colours=cache.colours_of(model, encoded.indices),
+        codes=model.codes,
         figures=[
             quality_figures(codes_only, now.quality),
-            cache.size_figures(page.fingerprint, picture.key, config.codes, picture, encoded),
-            time_figures(encoded.milliseconds, now.milliseconds, device=str(tokenizer.codebook.device).upper()),
+            cache.size_figures(model, picture),
+            time_figures(encoded.milliseconds, now.milliseconds, device=model.device.upper()),
         ],
-        sentence=explain(codes_only, now.quality, weight=weight, inputs=page.inputs),
+        sentence=explain(codes_only, now.quality, weight=weight, inputs=model.inputs),
     )
-    offer_downloads(page, encoded.indices, now.pixels, picture)
+    offer_downloads(model, encoded.indices, now.pixels, picture)
 
 
-def offer_downloads(page: Page, indices: np.ndarray, reconstruction: np.ndarray, picture: Picture) -> None:
+def offer_downloads(model: OpenModel, indices: np.ndarray, reconstruction: np.ndarray, picture: Picture) -> None:
     """Reconstruction as PNG, indices as .npy and JSON; made only when asked for. Notes on the picture stand beside."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        name = f"{page.info.name}-{picture.key[:8]}"
+        name = f"{model.name}-{picture.key[:8]}"
         st.download_button(
             "Reconstruction (PNG)",
             lambda: to_png(reconstruction),
@@ -87,7 +87,7 @@ def offer_downloads(page: Page, indices: np.ndarray, reconstruction: np.ndarray,
         )
         st.download_button(
             "Codes (JSON)",
-            lambda: to_json(page, indices),
+            lambda: to_json(model, indices),
             file_name=f"{name}-codes.json",
             mime="application/json",
             on_click="ignore",
@@ -97,10 +97,10 @@ def offer_downloads(page: Page, indices: np.ndarray, reconstruction: np.ndarray,
             st.caption(widgets.plain(" ".join(picture.notes)))
 
 
-def to_json(page: Page, indices: np.ndarray) -> str:
+def to_json(model: OpenModel, indices: np.ndarray) -> str:
     """The grid of indices, and the checkpoint that they belong to."""
-    about = {"checkpoint": page.info.name, "checkpoint_sha256": page.fingerprint, "stride": page.tokenizer.stride}
-    return json.dumps({**about, "codes": page.info.config.codes, "indices": indices.tolist()})
+    about = {"checkpoint": model.name, "checkpoint_sha256": model.fingerprint, "stride": model.stride}
+    return json.dumps({**about, "codes": model.codes, "indices": indices.tolist()})
 
 
 main()

@@ -607,7 +607,6 @@ def reliance_map(
     encoding: Encoding,
     *,
     weight: float | Tensor = 1.0,
-    inputs: int = 2,
     probes: int = PROBES,
     seed: int = 0,
 ) -> RelianceMap:
@@ -617,6 +616,7 @@ def reliance_map(
     of the directions and a sign, and the mean of the squared answers is unbiased for value². Pixels that the decoder
     clips to 0 or 1 do not change. A decoder with one input has one map, of the derivative by that input.
     """
+    inputs = tokenizer.spec.inputs
     fed = [part.detach().clone().requires_grad_() for part in (encoding.quantized, blend(encoding, weight))][-inputs:]
     with torch.enable_grad():
         decoded = tokenizer.decode(*fed)

@@ -31,10 +31,10 @@ class Listening:
 
 
 @torch.inference_mode()
-def listen(tokenizer: Tokenizer, encoded: EncodedPicture, picture: Picture, *, inputs: int) -> Listening:
+def listen(tokenizer: Tokenizer, encoded: EncodedPicture, picture: Picture) -> Listening:
     """Measure what a decoder makes of a picture, after rounding to 8 bits as on the screen."""
     off = render(tokenizer, encoded, picture, weight=0).quality.psnr
-    if inputs == 1:
+    if tokenizer.spec.inputs == 1:
         return Listening(1, off, None, None)
     on = render(tokenizer, encoded, picture, weight=1).quality.psnr
     encoding = encoded.encoding

@@ -7,13 +7,13 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.base.folders import cache_folder
+from explorer.base.open_model import OpenModel
 from explorer.images import sets
 from explorer.images.sets import ImageSet
 from explorer.index.build import build
 from explorer.index.format import index_path
 from explorer.index.read import Index, list_indexes
 from explorer.ui import cache, store, widgets
-from explorer.ui.page import Page
 from vqvae.errors import BadInput
 
 WORKING_SIZE = 256  # pixels on the long side, at which sets are indexed
@@ -57,9 +57,9 @@ class _Source:
 SAMPLE_PHOTOS = _Source(sets.SAMPLES, "", "Sample photos")
 
 
-def choose(page: Page) -> UsedSet:
+def choose(model: OpenModel) -> UsedSet:
     """The set that the person chose, indexed; the bundled samples where theirs cannot be had."""
-    known = _known_sets(page)
+    known = _known_sets(model)
     current = next(
         (source for source in known if source.source + source.under == store.read().image_set), SAMPLE_PHOTOS
     )
@@ -84,11 +84,11 @@ def choose(page: Page) -> UsedSet:
     if refusal := st.session_state.pop(REFUSAL, None):
         widgets.refuse(refusal)
     try:
-        used = _used(page, current)
+        used = _used(model, current)
     except (BadInput, OSError) as fault:
         widgets.refuse(str(fault))
         try:
-            used = _used(page, SAMPLE_PHOTOS)
+            used = _used(model, SAMPLE_PHOTOS)
         except (BadInput, OSError) as second:
             widgets.refuse(f"The sample photos could not be indexed either. {second}")
             st.stop()
@@ -100,27 +100,27 @@ def choose(page: Page) -> UsedSet:
     return used
 
 
-def _used(page: Page, source: _Source) -> UsedSet:
+def _used(model: OpenModel, source: _Source) -> UsedSet:
     images = cache.open_set(source.source, source.under)
-    return UsedSet(images, _indexed(page, images))
+    return UsedSet(images, _indexed(model, images))
 
 
-def sample_index(page: Page) -> Index:
+def sample_index(model: OpenModel) -> Index:
     """The index of the bundled samples; a dozen images, so it is made at once where there is none. Raises BadInput."""
     images = cache.sample_set()
-    path = index_path(cache_folder(), page.fingerprint, images.identity)
+    path = index_path(cache_folder(), model.fingerprint, images.identity)
     with _lock(str(path)):
-        opened = _opened(page, images)
+        opened = _opened(model, images)
         if isinstance(opened, Index):
             return opened
-        built = build(page.tokenizer, images, checkpoint=page.fingerprint, working_size=WORKING_SIZE, path=path)
+        built = build(model.tokenizer, images, checkpoint=model.fingerprint, working_size=WORKING_SIZE, path=path)
     assert built is not None
     return built
 
 
-def _known_sets(page: Page) -> list[_Source]:
+def _known_sets(model: OpenModel) -> list[_Source]:
     """The samples, the sets indexed on this machine, and those that this visitor named; from headers alone."""
-    indexed = list_indexes(cache_folder(), checkpoint=page.fingerprint)
+    indexed = list_indexes(cache_folder(), checkpoint=model.fingerprint)
     found = [SAMPLE_PHOTOS, *(_Source(index.source, index.under, index.label) for index in indexed)]
     by_place = {(source.source, source.under): source for source in [*found, *st.session_state.get(NAMED, [])]}
     return [source for source in by_place.values() if source.source == sets.SAMPLES or Path(source.source).exists()]
@@ -141,21 +141,21 @@ def _add() -> None:
     store.write(store.read().with_image_set(images.source + images.under))
 
 
-def _opened(page: Page, images: ImageSet) -> Index | str:
+def _opened(model: OpenModel, images: ImageSet) -> Index | str:
     """The index on disk, or why there is none that can be used; empty when none was made yet."""
-    path = index_path(cache_folder(), page.fingerprint, images.identity)
+    path = index_path(cache_folder(), model.fingerprint, images.identity)
     try:
         changed = path.stat().st_mtime_ns
-        return cache.open_index(str(path), changed, page.fingerprint, images.identity, page.info.config.codes)
+        return cache.open_index(str(path), changed, model.fingerprint, images.identity, model.codes)
     except OSError:
         return ""
     except BadInput as fault:
         return str(fault)
 
 
-def _indexed(page: Page, images: ImageSet) -> Index:
+def _indexed(model: OpenModel, images: ImageSet) -> Index:
     """The index of a set, from disk or made now, with progress and a way to stop."""
-    opened = _opened(page, images)
+    opened = _opened(model, images)
     if isinstance(opened, Index):
         return opened
     if st.session_state.get(STOPPED) == images.identity:
@@ -163,7 +163,7 @@ def _indexed(page: Page, images: ImageSet) -> Index:
         if not st.button("Go on"):
             st.stop()
         del st.session_state[STOPPED]
-    path = index_path(cache_folder(), page.fingerprint, images.identity)
+    path = index_path(cache_folder(), model.fingerprint, images.identity)
     place = st.empty()
     with place.container():
         if opened:
@@ -176,14 +176,14 @@ def _indexed(page: Page, images: ImageSet) -> Index:
             return True  # a click on Stop ends this run at the next report
 
         with _lock(str(path)):  # whoever waited for another session's work finds it done
-            again = _opened(page, images)
+            again = _opened(model, images)
             if isinstance(again, Index):
                 index: Index | None = again
             else:
                 index = build(
-                    page.tokenizer,
+                    model.tokenizer,
                     images,
-                    checkpoint=page.fingerprint,
+                    checkpoint=model.fingerprint,
                     working_size=WORKING_SIZE,
                     path=path,
                     progress=report,

@@ -2,37 +2,24 @@
 
 import gc
 import html
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.store import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
-from vqvae.tokenizer import Tokenizer
+from vqvae.model import FAMILY
+from vqvae.tokenizer import METRICS
 
+FAMILIES = {FAMILY: "VQ-VAE Explorer"}  # what else than its own name a family is called
 _STYLE = Path(__file__).parent / "page.css"
 _settled: set[str] = set()  # pages whose modules the garbage collector has been told of
 
 
-@dataclass(frozen=True, eq=False)
-class Page:
-    """An open page: what it shows, and with which tokenizer."""
-
-    session: Session
-    info: CheckpointInfo
-    tokenizer: Tokenizer
-    fingerprint: str
-
-    @property
-    def inputs(self) -> int:
-        """How many inputs the decoder has."""
-        return 2 if self.info.config.decoder_inputs == "both" else 1
-
-
-def open_page(title: str, subtitle: str) -> Page:
+def open_page(title: str, subtitle: str) -> OpenModel:
     """Draw what all pages share and load the chosen checkpoint; where there is none, say so and end the page."""
     navigation.ensure()
     st.html(_STYLE)
@@ -46,9 +33,9 @@ def open_page(title: str, subtitle: str) -> Page:
             opened, failed = _open(session, sound)
             broken += failed
             if opened:
-                if opened.info.name != session.checkpoint:
-                    st.caption(f"Shown in its place: {widgets.plain(opened.info.name)}")
-                _describe(opened.info)
+                if opened.name != session.checkpoint:
+                    st.caption(f"Shown in its place: {widgets.plain(opened.name)}")
+                _describe(opened)
         _list_broken(broken)
     st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
     if not sound or opened is None:
@@ -86,35 +73,36 @@ def _pick(session: Session, sound: list[CheckpointInfo]) -> Session:
     return session
 
 
-def _open(session: Session, sound: list[CheckpointInfo]) -> tuple[Page | None, list[BrokenCheckpoint]]:
+def _open(session: Session, sound: list[CheckpointInfo]) -> tuple[OpenModel | None, list[BrokenCheckpoint]]:
     """The chosen checkpoint, or when its weights turn out bad the next one that opens; and those that did not."""
     failed: list[BrokenCheckpoint] = []
     for info in sorted(sound, key=lambda entry: entry.name != session.checkpoint):
         try:
-            fingerprint = cache.fingerprint(info.folder)
-            return Page(session, info, cache.load_tokenizer(info.folder, fingerprint), fingerprint), failed
+            return cache.open_model(info.folder), failed
         except (BadInput, OSError) as fault:
             failed.append(BrokenCheckpoint(info.name, info.folder, str(fault)))
     return None, failed
 
 
-def _describe(info: CheckpointInfo) -> None:
-    config = info.config
-    if info.summary:
-        st.caption(widgets.plain(info.summary))
-    widgets.facts(
-        [
-            ("f", str(config.stride), "Stride: each cell of the latent grid stands for f × f pixels."),
-            ("K", f"{config.codes:,}", "Codes in the codebook."),
-            ("D", str(config.embedding_dim), "Numbers in each code, and in the embedding of each cell."),
-            ("Parameters", f"{info.parameters / 1e6:.1f} M", "Weights of encoder, codebook and decoder together."),
-            (
-                "Decoder inputs",
-                "2" if config.decoder_inputs == "both" else "1",
-                "Two: the quantized vectors and the continuous embedding. One: the classic VQ-VAE.",
-            ),
-        ]
-    )
+def _describe(model: OpenModel) -> None:
+    if model.summary:
+        st.caption(widgets.plain(model.summary))
+    facts = [
+        ("Family", FAMILIES.get(model.spec.family, model.spec.family), "Whose architecture and weights these are."),
+        ("f", str(model.stride), "Stride: each cell of the latent grid stands for f × f pixels."),
+        ("K", f"{model.codes:,}", "Codes in the codebook."),
+        ("D", str(model.spec.grid.dim), "Numbers in each code, and in the embedding of each cell."),
+        ("Metric", model.spec.grid.metric.capitalize(), f"Each cell takes {METRICS[model.spec.grid.metric]}."),
+        (
+            "Decoder inputs",
+            str(model.inputs),
+            "Two: the quantized vectors and the continuous embedding. One: the classic VQ-VAE.",
+        ),
+    ]
+    if model.parameters is not None:
+        meaning = "Weights of encoder, codebook and decoder together."
+        facts.insert(4, ("Parameters", f"{model.parameters / 1e6:.1f} M", meaning))
+    widgets.facts(facts)
 
 
 def _list_broken(broken: list[BrokenCheckpoint]) -> None:

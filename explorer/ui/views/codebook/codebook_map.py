@@ -12,13 +12,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.folders import cache_folder
+from explorer.base.open_model import OpenModel
 from explorer.codebook import charts, projection
 from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.codebook.projection_job import start_job
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.page import Page
 from explorer.ui.store import DEFAULT_LAYOUT, Session
 
 CHART = "codebook-map"
@@ -29,18 +29,18 @@ OTHER = "#9aa0a3"  # labels beyond the palette, and codes that no image uses
 LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#ff9da6", "#9d755d", "#eeca3b")
 
 
-def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
+def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
     """Draw the map and what is selected on it; its controls go into the bar."""
     with bar:
-        session = _controls(page, used, session)
-    placed = _projection(page, session.map_layout)
-    codebook, counts = page.tokenizer.codebook.numpy(), used.index.counts
-    colours, title = _colours(page, used, session.map_colour)
+        session = _controls(model, used, session)
+    placed = _projection(model, session.map_layout)
+    counts = used.index.counts
+    colours, title = _colours(model, used, session.map_colour)
     background = None
     if session.map_patches:
-        sample = cache.patch_sample(used.key, page.tokenizer, used.images, used.index, MOST_PATCHES)
-        places = projection.embed_patches(codebook, placed, sample.vectors)
-        tints = cache.colours_of(page.fingerprint, page.tokenizer, sample.codes[None])[0]
+        sample = cache.patch_sample(model, used.key, MOST_PATCHES, used.images, used.index)
+        places = projection.embed_patches(model.codebook, placed, sample.vectors)
+        tints = cache.colours_of(model, sample.codes[None])[0]
         background = (places, [f"rgb({red},{green},{blue})" for red, green, blue in tints.tolist()])
     st.plotly_chart(
         charts.codebook_map(
@@ -48,7 +48,7 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
             counts,
             colours=colours,
             colour_title=title,
-            hover=cache.hover_texts(page.fingerprint, used.key, page.tokenizer, counts),
+            hover=cache.hover_texts(model, used.key, counts),
             background=background,
         ),
         key=CHART,
@@ -62,12 +62,12 @@ def show(page: Page, used: UsedSet, session: Session, bar: DeltaGenerator) -> No
     gathered = np.array(widgets.selected_points(st.session_state.get(CHART)), dtype=np.int64)
     gathered = gathered[gathered < len(counts)]
     if len(gathered) > 1:
-        _show_gathered(page, counts, gathered)
+        _show_gathered(model, counts, gathered)
 
 
-def _controls(page: Page, used: UsedSet, session: Session) -> Session:
+def _controls(model: OpenModel, used: UsedSet, session: Session) -> Session:
     """Colour, patches and layout; returns the session with what the person chose."""
-    small = page.info.config.codes <= min(cache.MOST_DECODED, cache.MOST_COMPARED)
+    small = model.codes <= min(cache.MOST_DECODED, cache.MOST_COMPARED)
     colours = list(COLOURS if small else COLOURS_OF_MANY)
     if len(cache.counts_by_label(used.key, used.index)) > 1:
         colours.append("label")
@@ -124,26 +124,26 @@ def _layout(now: ProjectionSettings, apply: Callable[[ProjectionSettings], Sessi
     )
 
 
-def _projection(page: Page, settings: ProjectionSettings) -> Projection:
+def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
     """The wanted layout where it is stored or just made; else PCA, while a worker computes it."""
-    codebook = page.tokenizer.codebook.numpy()
+    codebook = model.codebook.array
     if settings.method == "pca":
-        return cache.pca(page.fingerprint, page.tokenizer)
-    key = cache.projection_key(page.fingerprint, settings, page.tokenizer)
-    stored = projection.load_projection([page.info.folder, cache_folder()], key, codes=len(codebook))
+        return cache.pca(model)
+    key = cache.projection_key(model, settings)
+    stored = projection.load_projection([model.folder, cache_folder()], key, codes=len(codebook))
     if stored is not None:
         return stored
     job = start_job(codebook, settings, cache_folder())
     if job.projection is not None:  # it could not be kept on disk, and says so
         st.caption(widgets.plain(job.message))
         return job.projection
-    st.fragment(_follow, run_every=1.0 if job.state == "running" else None)(page, settings)
-    return cache.pca(page.fingerprint, page.tokenizer)
+    st.fragment(_follow, run_every=1.0 if job.state == "running" else None)(model, settings)
+    return cache.pca(model)
 
 
-def _follow(page: Page, settings: ProjectionSettings) -> None:
+def _follow(model: OpenModel, settings: ProjectionSettings) -> None:
     """Progress of the worker; when it is done the page runs again and finds the result."""
-    codebook = page.tokenizer.codebook.numpy()
+    codebook = model.codebook.array
     job = start_job(codebook, settings, cache_folder())
     if job.state == "done":
         st.rerun()
@@ -169,15 +169,15 @@ def _open_clicked() -> None:
         store.keep(store.read().with_code(chosen[0]))
 
 
-def _colours(page: Page, used: UsedSet, by: str) -> tuple[np.ndarray | list[str], str | None]:
+def _colours(model: OpenModel, used: UsedSet, by: str) -> tuple[np.ndarray | list[str], str | None]:
     counts = used.index.counts
     if by == "log usage":
         return np.log10(counts + 1.0), "log10 (cells + 1)"
     if by == "isolation":
-        return cache.nearest_distances(page.fingerprint, page.tokenizer), "distance to the nearest code"
+        return cache.nearest_distances(model), "distance to the nearest code"
     if by == "label":
         return _label_colours(used), None
-    return cache.css_colours(page.fingerprint, page.tokenizer), None
+    return cache.css_colours(model), None
 
 
 def _label_colours(used: UsedSet) -> list[str]:
@@ -197,13 +197,13 @@ def _label_colours(used: UsedSet) -> list[str]:
     ]
 
 
-def _show_gathered(page: Page, counts: np.ndarray, codes: np.ndarray) -> None:
+def _show_gathered(model: OpenModel, counts: np.ndarray, codes: np.ndarray) -> None:
     """The codes in a box or lasso: their tiles, their usage together, and downloads."""
     share = counts[codes].sum() / max(1, counts.sum())
     st.markdown(f"**{len(codes):,} codes**, {counts[codes].sum():,} cells, {share:.1%} of all")
     part = codes[: tiles.MOST_TILES]
     picked = tiles.show(
-        cache.tiles_of(page.fingerprint, page.tokenizer, part),
+        cache.tiles_of(model, part),
         ids=part.tolist(),
         key="gathered",
         label="Gathered codes",

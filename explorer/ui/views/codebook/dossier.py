@@ -7,6 +7,7 @@ import streamlit as st
 
 from explorer.base.figure import Figure
 from explorer.base.folders import user_data_folder
+from explorer.base.open_model import OpenModel
 from explorer.codebook import charts, dossier, geometry, notes
 from explorer.codebook.notes import Notes
 from explorer.images.pictures import Picture
@@ -15,7 +16,6 @@ from explorer.index.read import Occurrences
 from explorer.ui import cache, picture_choice, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.page import Page
 from explorer.ui.store import Session
 from vqvae.errors import BadInput
 
@@ -26,28 +26,28 @@ FAULT = "note-fault"
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
-def show(page: Page, used: UsedSet, session: Session) -> None:
+def show(model: OpenModel, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
     code = session.code or 0
-    _navigate(page, used, code)
+    _navigate(model, used, code)
     picture = picture_choice.open_chosen(session)
-    _appearance(page, picture, code)
-    widgets.figure_row(_figures(page, used, code))
+    _appearance(model, picture, code)
+    widgets.figure_row(_figures(model, used, code))
     if used.index.counts[code] == 0:
-        _explain_dead(page, used, code)
+        _explain_dead(model, used, code)
     else:
-        _patches(page, used, code)
+        _patches(model, used, code)
         _places(used, code)
-    _relatives(page, used, code)
-    _my_picture(page, picture, code)
-    _notes_and_export(page, used, code)
+    _relatives(model, used, code)
+    _my_picture(model, picture, code)
+    _notes_and_export(model, used, code)
 
 
 def _open(code: int) -> None:
     store.write(store.read().with_code(code))
 
 
-def _navigate(page: Page, used: UsedSet, code: int) -> None:
+def _navigate(model: OpenModel, used: UsedSet, code: int) -> None:
     counts = used.index.counts
     last = len(counts) - 1
     alive = np.flatnonzero(counts)
@@ -77,21 +77,20 @@ def _navigate(page: Page, used: UsedSet, code: int) -> None:
             st.button(label, help=meaning, type="tertiary", on_click=_open, args=(target,))
 
 
-def _appearance(page: Page, picture: Picture, code: int) -> None:
+def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
     """The code as a field of itself, and put into the middle of the current picture."""
-    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
-    context = cache.in_context(page.fingerprint, picture.key, code, page.tokenizer, encoded)
+    context = cache.in_context(model, picture, code)
     side = 118
     with st.container(horizontal=True, gap="small"):
         for pixels, caption in (
-            (cache.tiles_of(page.fingerprint, page.tokenizer, [code])[0], "A field of it"),
+            (cache.tiles_of(model, [code])[0], "A field of it"),
             (context.before, f"In a picture: {context.code_before}"),
             (context.after, f"The same: {code}"),
         ):
             st.image(pixels, caption=caption, width=side, output_format="PNG")
 
 
-def _figures(page: Page, used: UsedSet, code: int) -> list[Figure]:
+def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
     counts = used.index.counts
     cells = int(counts.sum())
     rank = int((counts > counts[code]).sum()) + 1
@@ -101,7 +100,7 @@ def _figures(page: Page, used: UsedSet, code: int) -> list[Figure]:
         Figure("Rank", f"{rank:,} of {len(counts):,}", f"1 is the most used code. {over}"),
         Figure("Share", f"{counts[code] / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
     ]
-    training = cache.training_usage(page.info.folder, page.fingerprint, len(counts))
+    training = cache.training_usage(model)
     if training is not None:
         share = training.counts[code] / max(1, training.counts.sum())
         meaning = f"Share of the cells of the {training.images:,} photos that the model was trained on."
@@ -109,22 +108,22 @@ def _figures(page: Page, used: UsedSet, code: int) -> list[Figure]:
     return shown
 
 
-def _explain_dead(page: Page, used: UsedSet, code: int) -> None:
+def _explain_dead(model: OpenModel, used: UsedSet, code: int) -> None:
     counts = used.index.counts
     alive = np.flatnonzero(counts)
     if not len(alive):
         st.info(f"No cell of {widgets.plain(used.label)} was counted.")
         return
-    codebook = page.tokenizer.codebook.numpy()
+    codebook = model.codebook.array
     distance = np.linalg.norm(codebook[alive] - codebook[code], axis=1)
     nearest = int(alive[distance.argmin()])
     st.info(f"No cell of {widgets.plain(used.label)} uses code {code}. The nearest code in use is {nearest}.")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(cache.tiles_of(page.fingerprint, page.tokenizer, [nearest])[0], width=56, output_format="PNG")
+        st.image(cache.tiles_of(model, [nearest])[0], width=56, output_format="PNG")
         st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
 
 
-def _patches(page: Page, used: UsedSet, code: int) -> None:
+def _patches(model: OpenModel, used: UsedSet, code: int) -> None:
     """Real patches: the nearest ones, and some from every part of the range, which is the fairer picture."""
     index = used.index
     choice = st.segmented_control(
@@ -136,9 +135,7 @@ def _patches(page: Page, used: UsedSet, code: int) -> None:
     )
     found = index.spread(code, MOST_PATCHES) if choice == "spread" else index.top(code, MOST_PATCHES)
     try:
-        pictures = cache.patch_pictures(
-            used.key, code, choice or "nearest", page.tokenizer.stride, used.images, index, found
-        )
+        pictures = cache.patch_pictures(used.key, code, choice or "nearest", model.stride, used.images, index, found)
     except BadInput as refusal:
         widgets.refuse(f"The patches cannot be shown. {refusal}")
         return
@@ -153,7 +150,7 @@ def _patches(page: Page, used: UsedSet, code: int) -> None:
         scaling="smooth",
     )
     if picked is not None and picked < used.index.images:
-        _show_image(page, used, code, picked)
+        _show_image(model, used, code, picked)
 
 
 def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
@@ -164,7 +161,7 @@ def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
 
 
 @st.dialog("Where the code is used", width="large")
-def _show_image(page: Page, used: UsedSet, code: int, image: int) -> None:
+def _show_image(model: OpenModel, used: UsedSet, code: int, image: int) -> None:
     grid = used.index.grid(image)
     cells = grid == code
     try:
@@ -172,7 +169,7 @@ def _show_image(page: Page, used: UsedSet, code: int, image: int) -> None:
     except BadInput as refusal:
         widgets.refuse(str(refusal))
         return
-    marked = dossier.mark_cells(pixels, cells, stride=page.tokenizer.stride)
+    marked = dossier.mark_cells(pixels, cells, stride=model.stride)
     st.image(marked, output_format="PNG")
     name = widgets.plain(used.index.names[image])
     st.caption(f"{name}: {cells.sum():,} of its {cells.size:,} cells have code {code}.")
@@ -199,15 +196,15 @@ def _places(used: UsedSet, code: int) -> None:
         st.caption("By label: " + widgets.plain(", ".join(f"{name or 'none'} {count:,}" for count, name in by_label)))
 
 
-def _relatives(page: Page, used: UsedSet, code: int) -> None:
+def _relatives(model: OpenModel, used: UsedSet, code: int) -> None:
     """Codes that lie near it in the codebook, and codes that stand next to it in pictures."""
-    codebook = page.tokenizer.codebook.numpy()
+    codebook = model.codebook
     if len(codebook) < 2:
         return
     by_distance = geometry.nearest_codes(codebook, code, measure="distance")
     by_cosine = geometry.nearest_codes(codebook, code, measure="cosine")
     for near, title in ((by_distance, "Nearest codes, by distance"), (by_cosine, "Nearest codes, by cosine")):
-        _strip(page, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
+        _strip(model, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
     around = [
         (ARROWS[direction], neighbour)
         for direction, found in usage.neighbours(used.index, code, most=4).items()
@@ -215,7 +212,7 @@ def _relatives(page: Page, used: UsedSet, code: int) -> None:
         if neighbour.lift > 1
     ]
     _strip(
-        page,
+        model,
         [neighbour.code for _, neighbour in around],
         [f"{arrow} {neighbour.lift:.0f}×" for arrow, neighbour in around],
         "Stands beside it more often than chance",
@@ -223,13 +220,13 @@ def _relatives(page: Page, used: UsedSet, code: int) -> None:
     )
 
 
-def _strip(page: Page, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
+def _strip(model: OpenModel, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
     if not codes:
         return
     st.html(f"<p class='label'>{title}</p>")
     titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
     picked = tiles.show(
-        cache.tiles_of(page.fingerprint, page.tokenizer, codes),
+        cache.tiles_of(model, codes),
         ids=codes,
         key=key,
         label=title,
@@ -242,15 +239,15 @@ def _strip(page: Page, codes: list[int], captions: list[str], title: str, *, key
         st.rerun()
 
 
-def _my_picture(page: Page, picture: Picture, code: int) -> None:
+def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
     """The cells of the current picture that come closest to the code."""
-    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture)
-    close = dossier.closeness(page.tokenizer, encoded, code, most=12)
+    encoded = cache.encode(model, picture)
+    close = dossier.closeness(model.codebook, encoded, code, most=12)
     number = int((encoded.indices == code).sum())
     st.html(f"<p class='label'>My picture on this code <span>· {number:,} of its cells use it; the closest:</span></p>")
     cells = list(zip(close.row.tolist(), close.column.tolist(), strict=True))
     tiles.show(
-        dossier.patch_pictures([picture.pixels] * len(cells), cells, stride=page.tokenizer.stride),
+        dossier.patch_pictures([picture.pixels] * len(cells), cells, stride=model.stride),
         ids=range(len(cells)),
         key="mine",
         label="Closest cells of my picture",
@@ -267,41 +264,41 @@ def _my_picture(page: Page, picture: Picture, code: int) -> None:
     )
 
 
-def _notes_and_export(page: Page, used: UsedSet, code: int) -> None:
-    kept = notes.load(user_data_folder(), page.fingerprint)
-    star, note = (f"{kind}-{page.fingerprint[:16]}-{code}" for kind in ("star", "note"))
+def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
+    kept = notes.load(user_data_folder(), model.fingerprint)
+    star, note = (f"{kind}-{model.fingerprint[:16]}-{code}" for kind in ("star", "note"))
     st.session_state[star], st.session_state[note] = code in kept.starred, kept.texts.get(code, "")
     st.toggle(
-        "Star", key=star, help="Starred codes are kept together.", on_change=lambda: _keep(page, code, star, None)
+        "Star", key=star, help="Starred codes are kept together.", on_change=lambda: _keep(model, code, star, None)
     )
     text = st.text_area(
-        "Note", key=note, max_chars=notes.LONGEST_NOTE, height=68, on_change=lambda: _keep(page, code, None, note)
+        "Note", key=note, max_chars=notes.LONGEST_NOTE, height=68, on_change=lambda: _keep(model, code, None, note)
     )
     if fault := st.session_state.pop(FAULT, None):
         widgets.refuse(fault)
     with st.container(horizontal=True):
         st.download_button(
             "Dossier (HTML)",
-            lambda: _html(page, used, code, text),
-            file_name=f"{page.info.name}-code-{code}.html",
+            lambda: _html(model, used, code, text),
+            file_name=f"{model.name}-code-{code}.html",
             mime="text/html",
             on_click="ignore",
             icon=":material/download:",
         )
         st.download_button(
             "Vector (.npy)",
-            lambda: widgets.npy(page.tokenizer.codebook[code].numpy()),
-            file_name=f"{page.info.name}-code-{code}.npy",
+            lambda: widgets.npy(model.codebook.array[code]),
+            file_name=f"{model.name}-code-{code}.npy",
             mime="application/octet-stream",
             on_click="ignore",
             icon=":material/download:",
         )
     if kept.starred:
-        stars = sorted(kept.starred & set(range(page.info.config.codes)))
-        _strip(page, stars, [str(star) for star in stars], "Starred codes", key="starred")
+        stars = sorted(kept.starred & set(range(model.codes)))
+        _strip(model, stars, [str(star) for star in stars], "Starred codes", key="starred")
 
 
-def _keep(page: Page, code: int, star: str | None, note: str | None) -> None:
+def _keep(model: OpenModel, code: int, star: str | None, note: str | None) -> None:
     """Write down what was changed, the star or the note under these keys, and nothing else."""
 
     def change(kept: Notes) -> Notes:
@@ -310,20 +307,20 @@ def _keep(page: Page, code: int, star: str | None, note: str | None) -> None:
         return kept if note is None else kept.with_text(code, st.session_state[note])
 
     try:
-        notes.update(user_data_folder(), page.fingerprint, change)
+        notes.update(user_data_folder(), model.fingerprint, change)
     except OSError as fault:
         st.session_state[FAULT] = (
             f"The note could not be kept in {user_data_folder()} ({fault.strerror}); free the folder."
         )
 
 
-def _html(page: Page, used: UsedSet, code: int, note: str) -> str:
-    index, stride = used.index, page.tokenizer.stride
-    strips = [("A field of it", cache.tiles_of(page.fingerprint, page.tokenizer, [code]), 128)]
+def _html(model: OpenModel, used: UsedSet, code: int, note: str) -> str:
+    index, stride = used.index, model.stride
+    strips = [("A field of it", cache.tiles_of(model, [code]), 128)]
     for title, found, kind in (
         ("Nearest patches", index.top(code, MOST_PATCHES), "nearest"),
         ("Patches across all distances", index.spread(code, MOST_PATCHES), "spread"),
     ):
         strips.append((title, cache.patch_pictures(used.key, code, kind, stride, used.images, index, found), 80))
-    title = f"Code {code} of {page.info.name}"
-    return dossier.as_html(title, _figures(page, used, code), strips, note)
+    title = f"Code {code} of {model.name}"
+    return dossier.as_html(title, _figures(model, used, code), strips, note)

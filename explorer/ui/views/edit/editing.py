@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.figure import Figure
+from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
 from explorer.editing import starts
 from explorer.editing.edits import Draft, LiveDecoder, fresh_draft
@@ -18,7 +19,6 @@ from explorer.ui import cache, store, widgets
 from explorer.ui.components.canvas import editor
 from explorer.ui.components.canvas.editor import Mode, Numbered, Part
 from explorer.ui.components.canvas.message import EditRequest, PaletteChoice
-from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import Session, Sketch
 from explorer.ui.views.edit import opening
@@ -57,49 +57,49 @@ class Editing:
         return int(np.bincount(self.sketch.draft.indices.ravel()).argmax())
 
 
-def begin(page: Page, picture: Picture) -> Workbench:
+def begin(model: OpenModel, picture: Picture) -> Workbench:
     """The bench for what the person chose to start from; for the picture's own grid where that cannot be had."""
     session = store.read()
-    content = f"{page.fingerprint[:16]}-{picture.key[:16]}-{session.start.key}"
+    content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{session.start.key}"
     if bench := Workbench.find(content):
         return bench
-    encoded = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
+    encoded = cache.encode(model, picture).encoding
     start, other, second = session.start, None, None
     try:
         if start.kind == "mix":
             other = open_named(start.other, session.working_size)
-            second = cache.encode(page.fingerprint, other.key, page.tokenizer, other).encoding
-        counts = cache.usual_counts(page.info.folder, page.fingerprint, len(page.tokenizer.codebook))
-        base = starts.begin(page.tokenizer, start, encoded, other=second, counts=counts)
+            second = cache.encode(model, other).encoding
+        counts = cache.usual_counts(model)
+        base = starts.begin(model.tokenizer, start, encoded, other=second, counts=counts)
     except BadInput as refusal:
         widgets.refuse(str(refusal))
         start, base = store.FROM_PICTURE, encoded
-        content = f"{page.fingerprint[:16]}-{picture.key[:16]}-{start.key}"
+        content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{start.key}"
     return Workbench.keep(
         Workbench(
-            page,
+            model,
             picture,
             content,
             session.working_size,
             start,
             other,
             base,
-            LiveDecoder(page.tokenizer, base),
-            LiveDecoder(page.tokenizer, base),
+            LiveDecoder(model.tokenizer, base),
+            LiveDecoder(model.tokenizer, base),
         ),
     )
 
 
 def open_editing(bench: Workbench, *, key: str, lowest: float = 0.0, highest: float = 1.0) -> Editing:
     """Take in what the editor with this key asks for, and decode it; `lowest` and `highest` bound the blend."""
-    page = bench.page
-    request = editor.read_request(key, codes=len(page.tokenizer.codebook))
+    model = bench.model
+    request = editor.read_request(key, codes=model.codes)
     if request and request.content != bench.content:
         request = None
     sketch = _sketch(bench, request)
     session = _session(bench, request).with_blend_within(lowest, highest)
     settled = request is None or request.settled
-    seen = bench.look(sketch.draft, level=session.weight_for(page.inputs), rule=session.rule, settled=settled)
+    seen = bench.look(sketch.draft, level=session.weight_for(model.inputs), rule=session.rule, settled=settled)
     return Editing(bench, request, sketch, session, seen, settled)
 
 
@@ -116,7 +116,7 @@ def show(
 ) -> None:
     """Draw the editor as an editing has it; `more` is what else the browser may lack, `blends` the slider's ends."""
     bench, session, request = editing.bench, editing.session, editing.request
-    page = bench.page
+    model = bench.model
     numbered = list(more)
     if mode == "edit" or editing.settled:  # a whole decode where there are edits: not while the blend is dragged
         numbered.append(bench.unedited())
@@ -130,9 +130,9 @@ def show(
         mode=mode,
         blends=blends,
         content=bench.content,
-        inputs=page.inputs,
-        stride=page.tokenizer.stride,
-        codes=len(page.tokenizer.codebook),
+        inputs=model.inputs,
+        stride=model.stride,
+        codes=model.codes,
         code=editing.code,
         grid=bench.grid,
         sketch=editing.sketch,
@@ -158,7 +158,7 @@ def palette_parts(editing: Editing) -> list[Numbered[Part]]:
 def _sketch(bench: Workbench, request: EditRequest | None) -> Sketch:
     """The grid as the browser sent it, as it was left, or untouched."""
     sketch = store.sketches().get(bench.content) or Sketch(fresh_draft(bench.base))
-    shape = bench.base.indices.shape[1:]
+    shape = bench.base.grid.shape[1:]
     if request and request.draft and request.draft.indices.size == np.prod(shape) and request.loaded >= sketch.load:
         draft = Draft(request.draft.indices.reshape(shape), request.draft.painted.reshape(shape))
         sketch = replace(sketch, draft=draft, document=request.document or sketch.document)
@@ -175,15 +175,15 @@ def _session(bench: Workbench, request: EditRequest | None) -> Session:
     session = store.read()
     if request is None:
         return session
-    rows, columns = bench.base.indices.shape[1:]
+    rows, columns = bench.base.grid.shape[1:]
     inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
-    session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=bench.page.inputs)
+    session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=bench.model.inputs)
     session = session.with_painting(rule=request.rule, brush=request.code, overlay=request.overlay)
     session = session.with_cell(request.cell if inside else None)
     return store.write(session) if request.settled else store.keep(session)
 
 
-def choose_start(page: Page) -> None:
+def choose_start(model: OpenModel) -> None:
     """The popover in which to choose what an edit starts from."""
     start = store.read().start
     titles = picture_titles()
@@ -202,7 +202,7 @@ def choose_start(page: Page) -> None:
         kinds = list(KINDS.keys())
         st.radio("Start from", kinds, format_func=LABELS.__getitem__, captions=list(KINDS.values()), **setting("kind"))
         if start.kind == "one code":
-            st.number_input("Code", 0, len(page.tokenizer.codebook) - 1, **setting("code"))
+            st.number_input("Code", 0, model.codes - 1, **setting("code"))
         if start.kind == "mix":
             st.selectbox("Second picture", list(titles.keys()), format_func=titles.__getitem__, **setting("other"))
             st.selectbox("Cells from the second picture", MASKS, format_func=str.capitalize, **setting("mask"))

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.editing import recipe as recipes
 from explorer.editing.edits import Draft
 from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
-from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import Session, Sketch
 from explorer.ui.views.edit.workbench import Workbench
@@ -20,10 +20,10 @@ from vqvae.errors import BadInput
 PENDING = "recipe-to-open"  # a recipe whose checkpoint and picture are being opened
 
 
-def open_recipe(data: bytes, page: Page) -> None:
+def open_recipe(data: bytes, model: OpenModel) -> None:
     """Bring up what a recipe was made with, for `apply_pending` to lay it over; raises BadInput and changes nothing."""
     recipe = recipes.parse(data)
-    session = _with_checkpoint(store.read(), page, recipe)
+    session = _with_checkpoint(store.read(), model, recipe)
     session = session.with_working_size(recipe.working_size)
     session = session.with_picture(_picture_named(recipe.image, recipe))
     start = recipe.start
@@ -39,25 +39,25 @@ def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
     recipe: Recipe | None = st.session_state.pop(PENDING, None)
     if recipe is None:
         return sketch
-    tokenizer, base = bench.page.tokenizer, bench.base
+    tokenizer, base = bench.model.tokenizer, bench.base
     if recipe.start.kind == "random":  # it says what was drawn: another usage would draw otherwise from the same seed
         base = recipes.base_of(tokenizer, recipe, [bench.picture])
-    edit = recipes.edit_of(recipe, base, codes=len(tokenizer.codebook))
+    edit = recipes.edit_of(recipe, base, codes=bench.model.codes)
     session = store.read()
     level = min(1.0, max(0.0, recipe.level))
-    store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.page.inputs))
+    store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.model.inputs))
     opened = replace(sketch, draft=Draft.of(edit, level=recipe.level), load=sketch.load + 1)
     store.keep_sketch(bench.content, opened)
     return opened
 
 
-def _with_checkpoint(session: Session, page: Page, recipe: Recipe) -> Session:
-    if recipe.checkpoint_hash == page.fingerprint:
+def _with_checkpoint(session: Session, model: OpenModel, recipe: Recipe) -> Session:
+    if recipe.checkpoint_hash == model.fingerprint:
         return session
     for found in cache.find_checkpoints():
         if isinstance(found, CheckpointInfo) and cache.fingerprint(found.folder) == recipe.checkpoint_hash:
             return session.with_checkpoint(found.name)
-    recipes.check_checkpoint(recipe, page.fingerprint)
+    recipes.check_checkpoint(recipe, model.fingerprint)
     return session
 
 

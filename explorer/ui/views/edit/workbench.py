@@ -14,6 +14,7 @@ from torch import Tensor
 from explorer.base.cell import Cell
 from explorer.base.figure import Figure
 from explorer.base.folders import user_data_folder
+from explorer.base.open_model import OpenModel
 from explorer.codebook import notes
 from explorer.editing import animation, palette, probes
 from explorer.editing.edits import Draft, Edit, LiveDecoder, edited_cells, unedited
@@ -26,7 +27,6 @@ from explorer.images.reconstruction import Quality, compare
 from explorer.ui import cache, image_set, store
 from explorer.ui.components.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
 from explorer.ui.components.canvas.message import AnimationRequest, PaletteChoice
-from explorer.ui.page import Page
 from explorer.ui.store import Overlay
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
@@ -54,7 +54,7 @@ class Seen:
 class Workbench:
     """One base grid, its decoder with a memory, and the last answer to each kind of question."""
 
-    page: Page
+    model: OpenModel
     picture: Picture
     content: str  # names checkpoint, picture and start
     working_size: int
@@ -107,7 +107,7 @@ class Workbench:
         untouched = unedited(self.base, weight=seen.level, rule=seen.edit.rule)
         if np.array_equal(untouched.indices, seen.edit.indices) and np.array_equal(untouched.weight, seen.edit.weight):
             return seen.pixels
-        return self._crop(LiveDecoder(self.page.tokenizer, self.base).decode(untouched))
+        return self._crop(LiveDecoder(self.model.tokenizer, self.base).decode(untouched))
 
     def _crop(self, decoded: Tensor) -> np.ndarray:
         height, width = self.picture.pixels.shape[:2]
@@ -124,22 +124,22 @@ class Workbench:
 
     def grid(self) -> Grid:
         margins = self.margins()
-        base = self.base.indices[0].numpy()
-        codes = np.arange(len(self.page.tokenizer.codebook))
+        base = self.base.grid[0].numpy()
+        codes = np.arange(self.model.codes)
         known = codes if self.all_known else np.unique(np.concatenate([base, margins.runner_up]))
-        tiles = cache.tiles_of(self.page.fingerprint, self.page.tokenizer, known)
+        tiles = cache.tiles_of(self.model, known)
         return Grid(self.picture.pixels, base, margins.runner_up, known, tiles)
 
     def tiles(self, codes: np.ndarray | list[int]) -> np.ndarray | None:
         """What the codes look like; None where the browser has the tiles of all codes."""
-        return None if self.all_known else cache.tiles_of(self.page.fingerprint, self.page.tokenizer, codes)
+        return None if self.all_known else cache.tiles_of(self.model, codes)
 
     @property
     def all_known(self) -> bool:
-        return len(self.page.tokenizer.codebook) <= ALL_TILES_UP_TO
+        return self.model.codes <= ALL_TILES_UP_TO
 
     def margins(self) -> Margins:
-        return self._once("margins", None, lambda: probes.margins(self.page.tokenizer, self.base)).value
+        return self._once("margins", None, lambda: probes.margins(self.model.codebook, self.base)).value
 
     def codes_only(self) -> Numbered[CodesOnly]:
         """The grid as it is edited, decoded with the embedding off."""
@@ -181,7 +181,7 @@ class Workbench:
 
     def _cycle(self) -> Marks:
         seen = self.last()
-        check = probes.cycle_check(self.page.tokenizer, self.base, seen.edit, seen.decoded)
+        check = probes.cycle_check(self.model.tokenizer, self.base, seen.edit, seen.decoded)
         marks = np.select([check.returned, check.edited, check.drifted], [1, 2, 3], 0).astype(np.uint8)
         return Marks(
             "cycle", marks, f"{check.sentence} Green came back, red was smoothed away, yellow changed by itself."
@@ -191,8 +191,8 @@ class Workbench:
         if cell is None:
             return Marks("influence", np.zeros((1, 1), np.uint8), "Choose a cell to see which pixels it reaches.")
         seen = self.last()
-        counts = np.bincount(self.base.indices.flatten().numpy(), minlength=len(self.page.tokenizer.codebook))
-        found = probes.influence(self.page.tokenizer, self.base, seen.edit, cell, counts=counts)
+        counts = np.bincount(self.base.grid.flatten().numpy(), minlength=self.model.codes)
+        found = probes.influence(self.model.tokenizer, self.base, seen.edit, cell, counts=counts)
         scale = 255 / max(1.0, float(found.change.max()))
         corner = (found.window.top, found.window.left)
         return Marks("influence", np.rint(scale * found.change).astype(np.uint8), found.sentence, corner)
@@ -213,11 +213,11 @@ class Workbench:
         elif choice.kind == "near":
             depends = (choice, code)
         elif choice.kind == "starred":
-            depends = (choice, notes.load(user_data_folder(), self.page.fingerprint).starred)
+            depends = (choice, notes.load(user_data_folder(), self.model.fingerprint).starred)
         return self._once("palette", depends, lambda: self._palette(choice, code, cell))
 
     def _palette(self, choice: PaletteChoice, code: int, cell: Cell | None) -> Palette:
-        codebook = self.page.tokenizer.codebook
+        codebook = self.model.codebook
         indices = self.last().edit.indices
         note = ""
         suggestions: list[Suggestion] = []
@@ -227,14 +227,14 @@ class Workbench:
                 note = f"The {4 * OFFERED} most used of {len(suggestions):,} codes."
             return self._offer(choice.kind, suggestions[: 4 * OFFERED], note)
         if choice.kind == "near":
-            suggestions = palette.nearest(codebook.numpy(), code, OFFERED)
+            suggestions = palette.nearest(codebook, code, OFFERED)
             note = f"Nearest to code {code}, in the codebook's own distance."
         elif choice.kind == "search":
             found = palette.search(choice.text, len(codebook))
             suggestions = [Suggestion(number, 0, "") for number in found.codes]
             note = found.note
         elif choice.kind == "starred":
-            starred = sorted(notes.load(user_data_folder(), self.page.fingerprint).starred)
+            starred = sorted(notes.load(user_data_folder(), self.model.fingerprint).starred)
             suggestions = [Suggestion(number, 0, "starred") for number in starred if number < len(codebook)]
             note = "" if suggestions else "Star codes on the Codebook page, and they are here."
         elif choice.kind == "map":
@@ -248,7 +248,7 @@ class Workbench:
         elif cell is None:
             note = "Choose a cell first: press on it, or go there with the arrow keys."
         elif choice.kind == "plausible":
-            index, name = image_set.sample_index(self.page), store.read().picture
+            index, name = image_set.sample_index(self.model), store.read().picture
             own = index.names.index(name) if name in index.names else None  # it does not vote for its own codes
             suggestions = palette.plausible(index, indices, cell, OFFERED, without=own)
             note = "By how often codes stand side by side in the sample photos."
@@ -261,8 +261,8 @@ class Workbench:
         return Palette(kind, codes, [suggestion.meaning for suggestion in suggestions], note, self.tiles(codes))
 
     def _alternatives(self, cell: Cell) -> Palette:
-        tokenizer = self.page.tokenizer
-        suggestions = palette.top_candidates(tokenizer, self.base, cell, TRIED_OUT)
+        tokenizer = self.model.tokenizer
+        suggestions = palette.top_candidates(self.model.codebook, self.base, cell, TRIED_OUT)
         codes = np.array([suggestion.code for suggestion in suggestions])
         found = palette.alternatives(tokenizer, self.base, self.last().edit, cell, codes)
         labels = [suggestion.meaning for suggestion in suggestions]
@@ -274,11 +274,11 @@ class Workbench:
         return self._once("map", None, self._code_map)
 
     def _code_map(self) -> CodeMap:
-        codes = len(self.page.tokenizer.codebook)
-        placed = cache.best_projection(self.page.info.folder, self.page.fingerprint, self.page.tokenizer)
+        codes = self.model.codes
+        placed = cache.best_projection(self.model)
         colours = np.full((codes, 3), 128, np.uint8)
         if codes <= cache.MOST_DECODED:
-            colours = cache.colours_of(self.page.fingerprint, self.page.tokenizer, np.arange(codes)[None])[0]
+            colours = cache.colours_of(self.model, np.arange(codes)[None])[0]
         return CodeMap(placed.points, colours)
 
     # --- recipes and animations
@@ -287,8 +287,8 @@ class Workbench:
         """The newest edit as data."""
         seen = self.last()
         return Recipe.of(
-            checkpoint=self.page.info.name,
-            checkpoint_hash=self.page.fingerprint,
+            checkpoint=self.model.name,
+            checkpoint_hash=self.model.fingerprint,
             picture=self.picture,
             working_size=self.working_size,
             start=self.start,
@@ -300,13 +300,13 @@ class Workbench:
 
     def animate(self, request: AnimationRequest, *, level: float, rule: Any) -> Animation:
         """The steps of the history as a moving picture."""
-        shape = self.base.indices.shape[1:]
+        shape = self.base.grid.shape[1:]
         grids = [Draft(frame.indices.reshape(shape), frame.painted.reshape(shape)) for frame in request.frames]
         height, width = self.picture.pixels.shape[:2]
         edits = [grid.edit(level=level, rule=rule) for grid in grids]
-        frames = animation.edit_frames(self.page.tokenizer, self.base, edits, size=(height, width))
+        frames = animation.edit_frames(self.model.tokenizer, self.base, edits, size=(height, width))
         data = animation.animate(frames, form=request.form, milliseconds=FRAME_MS)
-        name = f"{self.page.info.name}-{self.picture.key[:8]}-edit.{request.form}"
+        name = f"{self.model.name}-{self.picture.key[:8]}-edit.{request.form}"
         return Animation(data, name, f"image/{request.form}")
 
     def _state(self) -> tuple[bytes, bytes, str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from explorer.base.figure import Figure
+from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
 from explorer.editing.edits import edited_cells, feed
 from explorer.editing.starts import Kind
@@ -13,7 +14,6 @@ from explorer.images.reconstruction import Quality, compare, quality_figures
 from explorer.inputs import blending, charts, manifold
 from explorer.inputs.manifold import Measured
 from explorer.ui import cache, store, widgets
-from explorer.ui.page import Page
 from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import Editing, begin, open_editing
 from explorer.ui.views.edit.workbench import Workbench
@@ -30,10 +30,10 @@ STARTS: dict[Kind, str] = {
 }
 
 
-def show(page: Page, picture: Picture) -> None:
+def show(model: OpenModel, picture: Picture) -> None:
     """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
-    show_editor(begin(page, picture))
-    show_curve(page, picture)
+    show_editor(begin(model, picture))
+    show_curve(model, picture)
 
 
 @st.fragment
@@ -61,15 +61,15 @@ def show_editor(bench: Workbench) -> None:
 
 def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     """How far what the decoder is fed lies from its training."""
-    page, edit = now.bench.page, now.seen.edit
-    reference = cache.fed_reference(page.info.folder, page.fingerprint)
+    model, edit = now.bench.model, now.seen.edit
+    reference = cache.fed_reference(model)
     if reference is None:
-        name = page.info.name
+        name = model.name
         how = f"python -m explorer fed PHOTOS --checkpoint {name}"
         return Verdict("unsure", f"This checkpoint does not say what it was fed in training; {how} adds that."), []
-    fed = feed(page.tokenizer, now.bench.base, edit)
+    fed = feed(model.tokenizer, now.bench.base, edit)
     meter = manifold.measure(
-        fed, page.tokenizer.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
+        fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
     )
     shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
     telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
@@ -92,7 +92,7 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
         edits += f" {edited:,} {'cell is' if edited == 1 else 'cells are'} edited, on the Edit page."
     if (now.seen.edit.weight == 0).all():
         return f"The decoder gets the codes alone.{edits}"
-    if now.bench.page.inputs == 1:
+    if now.bench.model.inputs == 1:
         return (
             "This decoder has one input and never met an embedding: it is fed in place of the codes. The picture comes "
             f"out {outcome}.{edits}"
@@ -105,7 +105,7 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
 
 
 @st.fragment
-def show_curve(page: Page, picture: Picture) -> None:
+def show_curve(model: OpenModel, picture: Picture) -> None:
     """Quality at every blend, for this picture and for the sample photos."""
     session = store.read()
     measures = {"psnr": "PSNR", "ssim": "SSIM"}
@@ -118,13 +118,13 @@ def show_curve(page: Page, picture: Picture) -> None:
             label_visibility="collapsed",
             **widgets.bound("curve-measure", session.curve, lambda chosen: store.read().with_curve(chosen)),
         )
-        band = sample_band.choose(page)
-    curve = cache.curve(page.fingerprint, picture.key, page.tokenizer, picture)
+        band = sample_band.choose(model)
+    curve = cache.curve(model, picture)
     if curve.ssim is None and measure == "ssim":
         st.caption("The picture is too small for SSIM, so this is PSNR.")
         measure = "psnr"
     st.plotly_chart(
-        charts.blend_curve(curve, band, now=session.weight_for(page.inputs), measure=measure or "psnr"),
+        charts.blend_curve(curve, band, now=session.weight_for(model.inputs), measure=measure or "psnr"),
         key="blend-curve",
         config=widgets.PLOT | {"scrollZoom": False},
     )

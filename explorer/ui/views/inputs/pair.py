@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.editing.animation import Form, animate
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import compare, decibels
@@ -13,7 +14,6 @@ from explorer.inputs import blending
 from explorer.inputs.blending import ORDERS, THROUGH, Through
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import flipbook
-from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import PairView
 from vqvae.images import to_png
@@ -32,7 +32,7 @@ CHOICES: dict[PairView, str] = {"swap": "Swap the embeddings", "between": "From 
 
 
 @st.fragment
-def show(page: Page, picture: Picture) -> None:
+def show(model: OpenModel, picture: Picture) -> None:
     """Choose the second picture and what to do with the two."""
     session = store.read()
     titles = picture_titles()
@@ -55,37 +55,37 @@ def show(page: Page, picture: Picture) -> None:
         )
     other = open_named(second, session.working_size)
     names = (titles.get(session.picture, "First picture"), titles[second])
-    a = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
-    b = cache.encode(page.fingerprint, other.key, page.tokenizer, other).encoding
+    a = cache.encode(model, picture).encoding
+    b = cache.encode(model, other).encoding
     if session.pair_view == "swap":
-        show_swap(page, picture, other, a, b, names)
+        show_swap(model, picture, other, a, b, names)
     else:
-        show_between(page, picture, other, a, b, names)
+        show_between(model, picture, other, a, b, names)
 
 
-def show_swap(page: Page, one: Picture, other: Picture, a: Encoding, b: Encoding, names: tuple[str, str]) -> None:
+def show_swap(model: OpenModel, one: Picture, other: Picture, a: Encoding, b: Encoding, names: tuple[str, str]) -> None:
     """Each picture's codes with the other's embedding: whichever it looks like is the input that the decoder uses."""
-    if page.inputs == 1:
+    if model.inputs == 1:
         st.info(
             "This decoder has one input. The embedding is fed in its place, so the codes have no say: each picture is "
             "the one whose embedding it got."
         )
-    swapped = blending.swap(page.tokenizer, a, b)
+    swapped = blending.swap(model.tokenizer, a, b)
     with st.container(key="stack_swap"):
         left, right = st.columns(2, gap="medium")
     with left:
-        show_mixture(page, swapped.a_with_b_pixels, names, one, a, b)
+        show_mixture(model, swapped.a_with_b_pixels, names, one, a, b)
     with right:
-        show_mixture(page, swapped.b_with_a_pixels, names[::-1], other, b, a)
+        show_mixture(model, swapped.b_with_a_pixels, names[::-1], other, b, a)
 
 
 def show_mixture(
-    page: Page, pixels: np.ndarray, names: tuple[str, str], picture: Picture, own: Encoding, other: Encoding
+    model: OpenModel, pixels: np.ndarray, names: tuple[str, str], picture: Picture, own: Encoding, other: Encoding
 ) -> None:
     """A picture's codes with another's embedding, and which of the two reconstructions that is closer to."""
     height, width = picture.pixels.shape[:2]
-    other = blending.fitted(other, *own.indices.shape[-2:])
-    alone = (blending.decoded(page.tokenizer, blending.fed_at(whole, 1))[:height, :width] for whole in (own, other))
+    other = blending.fitted(model.tokenizer, other, *own.grid.shape[-2:])
+    alone = (blending.decoded(model.tokenizer, blending.fed_at(whole, 1))[:height, :width] for whole in (own, other))
     pixels = pixels[:height, :width]
     by_codes, by_embedding = (compare(reconstruction, pixels).psnr for reconstruction in alone)
     codes_name, embedding_name = (widgets.plain(name) for name in names)
@@ -99,7 +99,7 @@ def show_mixture(
 
 
 def show_between(
-    page: Page, picture: Picture, other: Picture, a: Encoding, b: Encoding, names: tuple[str, str]
+    model: OpenModel, picture: Picture, other: Picture, a: Encoding, b: Encoding, names: tuple[str, str]
 ) -> None:
     """A scrubber from one picture to the other, and the animation to save."""
     session = store.read()
@@ -121,12 +121,9 @@ def show_between(
                 format_func=lambda name: ORDERS[name].rstrip("."),
                 **widgets.bound("cell-order", order, lambda chosen: replace(store.read(), cell_order=chosen)),
             )
-        weight = min(1.0, max(0.0, session.weight_for(page.inputs)))
+        weight = min(1.0, max(0.0, session.weight_for(model.inputs)))
         st.caption(f"With {weight:.0%} of the embedding blended in; the slider of the view Blend sets it.")
-    height, width = picture.pixels.shape[:2]
-    frames = cache.frames_between(
-        page.fingerprint, (picture.key, other.key), through, order, weight, STEPS, page.tokenizer, a, b, (height, width)
-    )
+    frames = cache.frames_between(model, picture, other, through, order, weight, STEPS)
     captions = [f"{100 * step / (STEPS - 1):.0f} % of the way" for step in range(STEPS)]
     with place:
         flipbook.show(frames, captions=captions, ends=names, key="between")
@@ -135,7 +132,7 @@ def show_between(
                 st.download_button(
                     f"Animation ({form_name})",
                     partial(animate, [*frames, *frames[-2:0:-1]], form=form, milliseconds=FRAME_MS),
-                    file_name=f"{page.info.name}-{through}.{form}",
+                    file_name=f"{model.name}-{through}.{form}",
                     mime=f"image/{form}",
                     on_click="ignore",
                     icon=":material/download:",

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.images import pictures
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, decibels
@@ -13,7 +14,6 @@ from explorer.inputs import charts, reliance
 from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, RelianceMap, SetReliance, Subject
 from explorer.ui import background, cache, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
-from explorer.ui.page import Page
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.store import TestedOn
 from vqvae.errors import BadInput
@@ -27,7 +27,7 @@ SIDE = 164  # CSS pixels of a picture behind a number
 
 
 @st.fragment
-def show(page: Page, picture: Picture) -> None:
+def show(model: OpenModel, picture: Picture) -> None:
     """Choose what to test on, then the verdict with what it rests on."""
     session = store.read()
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -37,15 +37,15 @@ def show(page: Page, picture: Picture) -> None:
             format_func=ON.__getitem__,
             **widgets.bound("tested-on", session.tested_on, lambda on: store.read().with_tested_on(on)),
         )
-        images, key = choose_set(page, session.tested_on)
+        images, key = choose_set(model, session.tested_on)
     if session.tested_on == "picture":
-        test_picture(page, picture)
+        test_picture(model, picture)
     elif images is not None:
-        test_set(page, images, key)
-    show_map(page, picture)
+        test_set(model, images, key)
+    show_map(model, picture)
 
 
-def choose_set(page: Page, on: TestedOn) -> tuple[ImageSet | None, str]:
+def choose_set(model: OpenModel, on: TestedOn) -> tuple[ImageSet | None, str]:
     """The set to test on and the name of the job that does it; none for a single picture, or until a path is given."""
     if on == "picture":
         return None, ""
@@ -66,16 +66,16 @@ def choose_set(page: Page, on: TestedOn) -> tuple[ImageSet | None, str]:
         except (BadInput, OSError, ValueError) as fault:
             widgets.refuse(str(fault))
             return None, ""
-    return images, f"{JOB}-{page.fingerprint[:16]}-{images.identity[:16]}"
+    return images, f"{JOB}-{model.fingerprint[:16]}-{images.identity[:16]}"
 
 
-def test_picture(page: Page, picture: Picture) -> None:
+def test_picture(model: OpenModel, picture: Picture) -> None:
     """The test of the chosen picture, at once."""
     name, other = following(picture)
-    subject = subject_of(page, picture, other)
-    result = cache.reliance_of(page.fingerprint, (picture.key, other.key), page.tokenizer, subject, picture)
+    subject = subject_of(model, picture, other)
+    result = cache.reliance_of(model, picture, other, subject)
     show_result(result, where="on this picture", other=name)
-    show_pictures(page, subject, result, picture, key=(picture.key, other.key))
+    show_pictures(model, subject, result, picture, key=(picture.key, other.key))
 
 
 def following(picture: Picture) -> tuple[str, Picture]:
@@ -88,16 +88,16 @@ def following(picture: Picture) -> tuple[str, Picture]:
     return titles[name], open_named(name, session.working_size)
 
 
-def subject_of(page: Page, picture: Picture, other: Picture) -> Subject:
+def subject_of(model: OpenModel, picture: Picture, other: Picture) -> Subject:
     """A picture as what is tested."""
-    return Subject.alone(encoding_of(page, picture), partner=encoding_of(page, other), inputs=page.inputs)
+    return Subject.alone(encoding_of(model, picture), partner=encoding_of(model, other), inputs=model.inputs)
 
 
-def encoding_of(page: Page, picture: Picture) -> Encoding:
-    return cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
+def encoding_of(model: OpenModel, picture: Picture) -> Encoding:
+    return cache.encode(model, picture).encoding
 
 
-def test_set(page: Page, images: ImageSet, key: str) -> None:
+def test_set(model: OpenModel, images: ImageSet, key: str) -> None:
     """The test of a set, beside the page: started by the person, shown as it goes, and stopped when they like."""
     job = background.find(key)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -105,7 +105,7 @@ def test_set(page: Page, images: ImageSet, key: str) -> None:
             "Images at most", 1, 100_000, 100, help="So many of the set, spread evenly over it.", width=160
         )
         if st.button("Run the test" if job is None else "Run it again", type="primary"):
-            tokenizer, inputs = page.tokenizer, page.inputs
+            tokenizer, inputs = model.tokenizer, model.inputs
             background.start(
                 key,
                 lambda report: reliance.measure_set(
@@ -122,10 +122,10 @@ def test_set(page: Page, images: ImageSet, key: str) -> None:
     if job.state == "ended" and job.result is None and not job.message:
         st.info("It was stopped before the first image was done.")
     if job.result is not None:
-        show_set(page, images, job.result)
+        show_set(model, images, job.result)
 
 
-def show_set(page: Page, images: ImageSet, result: SetReliance) -> None:
+def show_set(model: OpenModel, images: ImageSet, result: SetReliance) -> None:
     """The verdict over the set, then each image by itself."""
     done = len(result.names)
     stopped = "" if result.finished else f" It was stopped after {done} of {result.asked}."
@@ -138,12 +138,12 @@ def show_set(page: Page, images: ImageSet, result: SetReliance) -> None:
     number = st.selectbox(
         "The pictures behind the numbers, of", range(done), format_func=lambda at: result.names[at], width=320
     )
-    subject, picture = subject_of_set(page, images, result, number)
+    subject, picture = subject_of_set(model, images, result, number)
     key = (images.identity, result.names[number], str(result.asked))
-    show_pictures(page, subject, result.single[number], picture, key=key)
+    show_pictures(model, subject, result.single[number], picture, key=key)
 
 
-def subject_of_set(page: Page, images: ImageSet, result: SetReliance, number: int) -> tuple[Subject, Picture]:
+def subject_of_set(model: OpenModel, images: ImageSet, result: SetReliance, number: int) -> tuple[Subject, Picture]:
     """One image of a set with the very inputs that it was measured with."""
 
     def opened(name: str) -> Picture:
@@ -151,10 +151,10 @@ def subject_of_set(page: Page, images: ImageSet, result: SetReliance, number: in
 
     picture, partner = opened(result.names[number]), result.partners[number]
     subject = Subject(
-        encoding_of(page, picture),
+        encoding_of(model, picture),
         result.statistics,
-        encoding_of(page, opened(partner)) if partner else None,
-        page.inputs,
+        encoding_of(model, opened(partner)) if partner else None,
+        model.inputs,
         result.seeds[number],
     )
     return subject, picture
@@ -192,15 +192,17 @@ def show_table(result: Reliance) -> None:
     )
 
 
-def show_pictures(page: Page, subject: Subject, result: Reliance, picture: Picture, *, key: tuple[str, ...]) -> None:
+def show_pictures(
+    model: OpenModel, subject: Subject, result: Reliance, picture: Picture, *, key: tuple[str, ...]
+) -> None:
     """What the decoder drew for each number: a row for each input, beside the original or both inputs whole."""
     height, width = picture.pixels.shape[:2]
-    whole, *drawn = cache.reliance_pictures(page.fingerprint, key, page.tokenizer, subject, (height, width))
+    whole, *drawn = cache.reliance_pictures(model, key, (height, width), subject)
     leading = {
         "quantized": (whole, f"Both whole: {decibels(result.whole.psnr)} dB"),
         "embedding": (to_png(picture.pixels), "The original"),
     }
-    for name in list(INPUTS)[: page.inputs]:
+    for name in list(INPUTS)[: model.inputs]:
         st.html(f"<p class='label'>{INPUTS[name].capitalize()} replaced, and what that costs</p>")
         with st.container(horizontal=True, key=f"behind-{name}"):
             show_small(*leading[name])
@@ -215,7 +217,7 @@ def show_small(png: bytes, caption: str) -> None:
         st.image(png, caption=caption.replace("-", "−"), output_format="PNG", width="stretch")
 
 
-def show_map(page: Page, picture: Picture) -> None:
+def show_map(model: OpenModel, picture: Picture) -> None:
     """Cell by cell, how much the picture changes with each input; made when it is asked for."""
     st.html("<h2 class='code'>Cell by cell</h2>")
     st.caption(
@@ -225,13 +227,10 @@ def show_map(page: Page, picture: Picture) -> None:
         "cells and more to the embedding in blue ones, each step by a factor of two. A unit is as long for either, and "
         "the embedding adds less than one code differs from another: both can count although one map is darker."
     )
-    weight = store.read().weight_for(page.inputs)
+    weight = store.read().weight_for(model.inputs)
     if not st.toggle("Show the maps", key="reliance-map-wanted"):
         return
-    encoding = cache.encode(page.fingerprint, picture.key, page.tokenizer, picture).encoding
-    found: RelianceMap = cache.reliance_map(
-        page.fingerprint, picture.key, weight, page.inputs, page.tokenizer, encoding
-    )
+    found: RelianceMap = cache.reliance_map(model, picture, weight)
     with st.container(key="stack_maps"):
         columns = st.columns(3, gap="medium")
     largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))

@@ -2,21 +2,21 @@
 
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.inputs import blending
 from explorer.inputs.blending import Band
 from explorer.ui import background, cache
 from explorer.ui.image_set import WORKING_SIZE
-from explorer.ui.page import Page
 
 WANTED = "band-wanted"
 
 
-def choose(page: Page) -> Band | None:
+def choose(model: OpenModel) -> Band | None:
     """A switch for the band of the sample photos; the first time it is computed beside the page."""
-    bands, key = _bands(), f"band-{page.fingerprint[:16]}"
+    bands, key = _bands(), f"band-{model.fingerprint[:16]}"
     if (job := background.find(key)) and job.state == "ended":
         if job.result is not None:
-            bands[page.fingerprint] = job.result
+            bands[model.fingerprint] = job.result
         else:
             st.session_state[WANTED] = False  # it was stopped
         background.forget(key)
@@ -24,14 +24,14 @@ def choose(page: Page) -> Band | None:
     if not wanted:
         background.forget(key)
         return None
-    if page.fingerprint not in bands and background.find(key) is None:
-        tokenizer, images = page.tokenizer, cache.sample_set()
+    if model.fingerprint not in bands and background.find(key) is None:
+        tokenizer, images = model.tokenizer, cache.sample_set()
         background.start(
             key,
             lambda report: blending.band_of_set(tokenizer, images, working_size=WORKING_SIZE, progress=report),
         )
     background.follow(key, "Sample photos")
-    return bands.get(page.fingerprint)
+    return bands.get(model.fingerprint)
 
 
 @st.cache_resource
