@@ -137,6 +137,18 @@ def test_the_model_is_not_changed(net: Net) -> None:
     assert net.encoder[0].weight.requires_grad
 
 
+def test_decode_can_be_derived_by_what_it_is_given(net: Net) -> None:
+    tokenizer = adapted(net)
+    quantized = tokenizer.encode(toy_images(1, 16, 16)).quantized.requires_grad_()
+    (gradient,) = torch.autograd.grad(tokenizer.decode(quantized).sum(), quantized)
+    (expected,) = torch.autograd.grad((net.decoder(quantized.clone()) / 2 + 0.5).sum(), quantized)
+    torch.testing.assert_close(gradient, expected)
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not tokenizer.decode(quantized.detach()).requires_grad
+    with torch.no_grad():
+        assert not tokenizer.decode(quantized).requires_grad
+
+
 def test_a_codebook_may_be_a_tensor_and_a_model_of_another_precision(net: Net) -> None:
     images = toy_images(1, 16, 16)
     expected = adapted(net).encode(images)

@@ -67,10 +67,13 @@ class Served:
         return _returned("vectors", rows)
 
     def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
-        with torch.inference_mode():
+        """As the contract says; derivatives by what it is given can be asked for, and by nothing else are."""
+        derived = quantized.requires_grad or (embedding is not None and embedding.requires_grad)
+        derived &= torch.is_grad_enabled()
+        with torch.enable_grad() if derived else torch.inference_mode():
             second = None if embedding is None else self._sent(embedding)
             images = call("decode", self.tokenizer.decode, self._sent(quantized), second)
-        return _returned("decode", images)
+        return _returned("decode", images, derived=derived)
 
     def _sent(self, tensor: Tensor) -> Tensor:
         """A copy on the device: whoever gets it may write into it."""
@@ -212,14 +215,14 @@ def _checked_tokenizer(tokenizer: object) -> Any:
     return tokenizer
 
 
-def _returned(name: str, value: object, *, floats: bool = True) -> Tensor:
-    """A copy on the CPU, float32 or int64; raises BadInput where it is no tensor of that kind."""
+def _returned(name: str, value: object, *, floats: bool = True, derived: bool = False) -> Tensor:
+    """A copy on the CPU, float32 or int64, detached unless `derived`; raises BadInput where it is no such tensor."""
     if not isinstance(value, Tensor):
         raise BadInput(f"{name} gives {_kind(value)} and has to give a tensor.")
     if value.is_floating_point() != floats or value.is_complex() or value.dtype == torch.bool:
         wanted = "floats" if floats else "whole numbers (int64)"
         raise BadInput(f"{name} has numbers of type {_dtype(value)}, and they have to be {wanted}.")
-    return value.detach().to("cpu", torch.float32 if floats else torch.int64, copy=True)
+    return (value if derived else value.detach()).to("cpu", torch.float32 if floats else torch.int64, copy=True)
 
 
 def _dtype(tensor: Tensor) -> str:
