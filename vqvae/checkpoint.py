@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,39 @@ def load_model(data: bytes, settings: dict[str, Any]) -> TokenizerModule:
     tensors = _checked_tensors(data, family, _shapes(model))
     model.load_state_dict(tensors, assign=True)
     return prepare(model)
+
+
+def faults(folder: Path) -> list[str]:
+    """All that is wrong with a folder's files, a sentence each; nothing where `load` opens it."""
+    found: list[str] = []
+    path, family, expected = weights_file(folder), None, None
+    try:
+        settings = read_config(folder)
+        family = family_of(settings)
+        path = folder / family.WEIGHTS_FILE
+        expected = _shapes(_skeleton(family, settings))
+    except BadInput as refusal:
+        found.append(str(refusal))
+    try:
+        table = _read_table(path)
+        if family is not None and expected is not None:
+            found += _table_faults(_renamed(family, table), expected)
+        found += _value_faults(path)
+    except BadInput as refusal:
+        found.append(str(refusal))
+    return found
+
+
+def _value_faults(path: Path) -> Iterator[str]:
+    """Tensors that are not finite, read one at a time."""
+    try:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                tensor = file.get_tensor(name)
+                if tensor.is_floating_point() and not tensor.float().isfinite().all():
+                    yield f"The tensor {shown(name)} has values that are not finite; train or save the model again."
+    except (SafetensorError, OSError, ValueError):
+        raise _damaged(path.name) from None
 
 
 def save(folder: Path, model: VQVAE, about: dict[str, Any]) -> None:
@@ -214,24 +247,26 @@ def _renamed(family: Family, found: _Table) -> _Table:
 
 
 def _check_table(found: _Table, expected: dict[str, torch.Size]) -> None:
+    for fault in _table_faults(found, expected):
+        raise BadInput(fault)
+
+
+def _table_faults(found: _Table, expected: dict[str, torch.Size]) -> Iterator[str]:
+    """Tensors that are missing, unknown, of another shape or of a type that is not read."""
     for name in expected:
         if name not in found:
-            raise BadInput(f"The weights lack the tensor {name!r} that the config calls for; save them again.")
+            yield f"The weights lack the tensor {name!r} that the config calls for; save them again."
     for name in found:
         if name not in expected:
-            raise BadInput(
-                f"The weights hold a tensor {shown(name)} that the config does not know; correct the config."
-            )
+            yield f"The weights hold a tensor {shown(name)} that the config does not know; correct the config."
     for name, (shape, dtype) in found.items():
+        if name not in expected:
+            continue
         wanted = list(expected[name])
         if shape != wanted:
-            raise BadInput(
-                f"The tensor {name!r} has shape {shown(shape)} and the config calls for {wanted}; correct one."
-            )
+            yield f"The tensor {name!r} has shape {shown(shape)} and the config calls for {wanted}; correct one."
         if dtype not in _FLOATS:
-            raise BadInput(
-                f"The tensor {name!r} is of type {dtype} and has to be F32, F16 or BF16; save it as float32."
-            )
+            yield f"The tensor {name!r} is of type {dtype} and has to be F32, F16 or BF16; save it as float32."
 
 
 def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size]) -> dict[str, Tensor]:

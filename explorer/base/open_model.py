@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from explorer.base.folders import cache_folder
 from vqvae import checkpoint
+from vqvae.foreign import tensors
+from vqvae.plugin import Request, fingerprint
 from vqvae.search import Codebook
 from vqvae.tokenizer import Spec, Tokenizer
 
@@ -65,4 +68,21 @@ def open_folder(folder: Path) -> OpenModel:
         parameters=sum(tensor.numel() for tensor in tokenizer.state_dict().values()),
         folder=folder,
         settings=settings,
+    )
+
+
+def open_plugin(request: Request) -> OpenModel:
+    """Open code of one's own, which runs; what is measured of it is kept in the cache. Raises BadInput."""
+    tokenizer = request.load()
+    _ = tokenizer.spec.grid
+    known_by = fingerprint(tokenizer)
+    return OpenModel(
+        name=Path(request.named).name,
+        tokenizer=tokenizer,
+        fingerprint=known_by,
+        device=str(tokenizer.device),
+        summary=f"Code of one's own, {request.named}",
+        parameters=sum(tensor.numel() for _, tensor in tensors(tokenizer)),
+        folder=cache_folder() / f"tokenizer-{known_by[:16]}",
+        settings={},
     )

@@ -13,7 +13,7 @@ def run(options: argparse.Namespace) -> int:
     Meant for the photos that the model was trained on: the off-manifold meter holds what is on the screen against it.
     Stop it with Ctrl-C; the same command starts anew.
     """
-    model = find_model(options.checkpoint)
+    model = find_model(options)
     images = find_set(options.data, options.under)
     pace = Pace(len(images.names))
     with stoppable(pace), pace.bar:
@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if reference is None:
         raise Stopped(pace.stopped_by, "Stopped; nothing was written. The same command starts anew.")
+    model.folder.mkdir(parents=True, exist_ok=True)
     manifold.save(model.folder, reference, checkpoint=model.fingerprint)
     skipped = len(images.names) - reference.images
     print(f"{reference.images:,} images, {reference.cells:,} cells, {skipped:,} files skipped")

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.export and options.export[0] not in ("csv", "parquet"):
         options.refuse(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
-    index = make_index(options, find_model(options.checkpoint), options.out or cache_folder())
+    index = make_index(options, find_model(options), options.out or cache_folder())
     if options.export:
         form, where = options.export
         for written in tables.export(index, form, Path(where)):

@@ -3,11 +3,10 @@
 import argparse
 import json
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from explorer.cli.shared import Pace, Stopped, find_model, find_set, stoppable, working_size
+from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
 from explorer.inputs import reliance
 
@@ -17,7 +16,7 @@ def run(options: argparse.Namespace) -> int:
 
     Stop it with Ctrl-C: the figures are then of the images measured so far.
     """
-    model = find_model(options.checkpoint)
+    model = find_model(options)
     images = find_set(options.data, options.under)
     pace = Pace(0)
     pace.bar.unit = "pass"
@@ -63,11 +62,11 @@ def _limit(text: str) -> int:
 
 
 def add_to(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser(
+    parser: CommandParser = commands.add_parser(
         "reliance", help="find out which input the decoder uses", description=run.__doc__
     )
     parser.set_defaults(run=run)
-    parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
+    add_model(parser)
     parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")

@@ -1,15 +1,13 @@
 """python -m explorer render RECIPE IMAGE: the picture that a recipe describes."""
 
 import argparse
-from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from explorer.base.folders import checkpoints_folder
-from explorer.cli.shared import find_checkpoint
+from explorer.cli.shared import CommandParser, add_model_option, find_model, written
 from explorer.editing import recipe
 from explorer.images.pictures import open_picture
-from vqvae import checkpoint
 from vqvae.images import to_png
 
 
@@ -17,18 +15,14 @@ def run(options: argparse.Namespace) -> int:
     """Draw the picture that a recipe describes, to the very pixels that the Edit page showed."""
     with options.recipe.open("rb") as file:
         made = recipe.parse(file.read(recipe.MOST_BYTES + 1))
-    if options.checkpoint:
-        folder = find_checkpoint(options.checkpoint)
-    else:
-        folder = recipe.find_checkpoint(made, checkpoints_folder())
-    tokenizer = checkpoint.load(folder)
-    recipe.check_checkpoint(made, checkpoint.content_hash(folder))
+    if not options.checkpoint and not options.tokenizer:
+        options.checkpoint = str(recipe.find_checkpoint(made, checkpoints_folder()))
+    model = find_model(options)
+    recipe.check_checkpoint(made, model.fingerprint)
     images = [options.image, options.second] if options.second else [options.image]
     pictures = [open_picture(image.read_bytes(), image.name, working_size=made.working_size) for image in images]
-    pixels = recipe.render(tokenizer, made, pictures)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_atomically(options.out, to_png(pixels))
-    print(f"written: {options.out}")
+    pixels = recipe.render(model.tokenizer, made, pictures)
+    written(options.out, to_png(pixels))
     return 0
 
 
@@ -39,7 +33,7 @@ def _png_file(text: str) -> Path:
 
 
 def add_to(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser(
+    parser: CommandParser = commands.add_parser(
         "render", help="draw the picture that a recipe describes", description=run.__doc__
     )
     parser.set_defaults(run=run)
@@ -47,4 +41,4 @@ def add_to(commands: Any) -> None:
     parser.add_argument("image", type=Path, help="the image that it was made with")
     parser.add_argument("second", type=Path, nargs="?", help="the second image, if the recipe mixes two")
     parser.add_argument("-o", "--out", type=_png_file, required=True, help="where to write the picture, as PNG")
-    parser.add_argument("--checkpoint", help="a name in checkpoints/, or a folder (default: found by the recipe)")
+    add_model_option(parser, required=False, otherwise=" (default: found by the recipe)")

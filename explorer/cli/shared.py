@@ -7,6 +7,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 from tqdm import tqdm
 
 from explorer.base.folders import checkpoints_folder
-from explorer.base.open_model import OpenModel, open_folder
+from explorer.base.open_model import OpenModel, open_folder, open_plugin
 from explorer.images.sets import SAMPLES, ImageSet, open_set, sample_set
+from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
+from vqvae.plugin import Request, on_device
+from vqvae.tokenizer import Tokenizer
 
 
 class Stopped(Exception):
@@ -44,9 +48,62 @@ def find_checkpoint(name: str) -> Path:
     return folder
 
 
-def find_model(name: str) -> OpenModel:
-    """Open a checkpoint by its name or its folder; raises BadInput."""
-    return open_folder(find_checkpoint(name))
+def find_model(options: argparse.Namespace) -> OpenModel:
+    """Open what `--tokenizer` names, or else the checkpoint; raises BadInput, also for several levels."""
+    if options.tokenizer:
+        return open_plugin(Request(options.tokenizer, options.device))
+    model = open_folder(find_checkpoint(options.checkpoint))
+    if options.device:
+        return replace(model, tokenizer=on_device(model.tokenizer, options.device), device=options.device)
+    return model
+
+
+def find_tokenizer(options: argparse.Namespace) -> Tokenizer:
+    """What `--tokenizer` names, or else the checkpoint's, of any number of levels; raises BadInput."""
+    if options.tokenizer:
+        return Request(options.tokenizer, options.device).load()
+    tokenizer = checkpoint.load(find_checkpoint(options.checkpoint))
+    return on_device(tokenizer, options.device) if options.device else tokenizer
+
+
+class CommandParser(ArgumentParser):
+    """The parser of one command."""
+
+    plugged = False  # whether a tokenizer is named in place of a checkpoint
+
+
+class PluggedParser(CommandParser):
+    """The parser of one command with `--tokenizer`."""
+
+    plugged = True
+
+
+def add_model(parser: CommandParser) -> None:
+    """Which model: a checkpoint as the next argument, or `--tokenizer` without it."""
+    if not parser.plugged:
+        parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
+    _add_tokenizer(parser, parser)
+
+
+def add_model_option(parser: CommandParser, *, required: bool = True, otherwise: str = "") -> None:
+    """Which model: `--checkpoint` or `--tokenizer`."""
+    either = parser.add_mutually_exclusive_group(required=required)
+    either.add_argument("--checkpoint", help=f"a name in checkpoints/, or a checkpoint's folder{otherwise}")
+    _add_tokenizer(parser, either)
+
+
+def _add_tokenizer(parser: ArgumentParser, group: Any) -> None:
+    group.add_argument(
+        "--tokenizer", metavar="FILE.py:FUNCTION", help="in place of a checkpoint: run a file of your own"
+    )
+    parser.add_argument("--device", help="where to compute, for example cuda (default: the CPU)")
+
+
+def written(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, and say so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_atomically(path, data)
+    print(f"written: {path}")
 
 
 class Pace:
@@ -93,10 +150,10 @@ def working_size(text: str) -> int:
 
 def add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str) -> ArgumentParser:
     """A command that encodes a set of images: what to encode with what is said in the same way to each."""
-    parser: ArgumentParser = commands.add_parser(name, help=summary, description=run.__doc__)
+    parser: CommandParser = commands.add_parser(name, help=summary, description=run.__doc__)
     parser.set_defaults(run=run)
     parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
-    parser.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")
+    add_model_option(parser)
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
     return parser

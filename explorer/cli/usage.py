@@ -16,8 +16,9 @@ def run(options: argparse.Namespace) -> int:
     Meant for the photos that the model was trained on: the Codebook page shows them as "in training". Stop it with
     Ctrl-C; the same command goes on.
     """
-    model = find_model(options.checkpoint)
+    model = find_model(options)
     index = make_index(options, model, cache_folder())
+    model.folder.mkdir(parents=True, exist_ok=True)
     save_training_usage(model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
     print(f"written: {model.folder / training_usage.FILE}")
     return 0
