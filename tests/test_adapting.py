@@ -16,9 +16,9 @@ from tests.contract import LAWS, Law
 from tests.toys import assert_one_sentence, toy_images
 from vqvae.adapting import Adapted
 from vqvae.errors import BadInput
-from vqvae.foreign import Served
 from vqvae.images import pad_to_multiple
 from vqvae.search import nearest
+from vqvae.served import Served
 from vqvae.tokenizer import cells
 
 

@@ -12,8 +12,8 @@ from tests.contract import LAWS, Law, images_for
 from tests.toys import assert_one_sentence, toy_model
 from vqvae import contract
 from vqvae.errors import BadInput
-from vqvae.foreign import Served
 from vqvae.metrics import psnr
+from vqvae.served import Served
 from vqvae.tokenizer import Encoding, Level, Sizes, Spec, Tokenizer, reconstruct
 
 MAKERS: dict[str, Callable[[], Tokenizer]] = {

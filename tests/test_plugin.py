@@ -17,8 +17,8 @@ from tests.toy_tokenizers import MAKERS
 from tests.toys import assert_one_sentence, toy_images, toy_model
 from vqvae import contract
 from vqvae.errors import BadInput
-from vqvae.foreign import Served
 from vqvae.plugin import Request, fingerprint, load_plugin, requested
+from vqvae.served import Served
 
 README_EXAMPLE = """\
 import torch

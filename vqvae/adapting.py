@@ -23,9 +23,9 @@ from torch.nn import functional
 
 from vqvae import contract
 from vqvae.errors import BadInput, shown
-from vqvae.foreign import Served, call, dtype_of
 from vqvae.images import pad_to_multiple
 from vqvae.search import Codebook
+from vqvae.served import Served, call, dtype_of
 from vqvae.tokenizer import Encoding, Level, Metric, Sizes, Spec, cells
 
 Encode = Callable[[Tensor], Tensor]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vqvae.errors import BadInput, shown
-from vqvae.foreign import Served, modules, tensors
 from vqvae.search import Codebook
+from vqvae.served import Served, modules, tensors
 from vqvae.tokenizer import METRICS, Encoding, Level, Metric, Sizes, Spec, Tokenizer, cells
 
 ROUNDING_SHARE = 0.01  # of the cells may have another index than the nearest code's: a quantizer in lower precision

@@ -23,11 +23,11 @@ from vqvae import checkpoint, contract
 from vqvae.adapting import Adapted
 from vqvae.errors import BadInput
 from vqvae.families import family_of
-from vqvae.foreign import Served, call
 from vqvae.images import pad_to_multiple
 from vqvae.metrics import perplexity, psnr
 from vqvae.plugin import on_device
 from vqvae.search import Codebook
+from vqvae.served import Served, call
 from vqvae.tokenizer import Encoding, Level, Metric, Sizes, Tokenizer, TokenizerModule, cells, prepare, reconstruct
 
 Severity = Literal["fault", "warning", "note"]

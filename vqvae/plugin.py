@@ -21,7 +21,7 @@ import torch
 
 from vqvae import contract
 from vqvae.errors import BadInput, shown
-from vqvae.foreign import Served, call, tensors
+from vqvae.served import Served, call, tensors
 from vqvae.tokenizer import Tokenizer
 
 TOKENIZER_VARIABLE = "VQVAE_EXPLORER_TOKENIZER"

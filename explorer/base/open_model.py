@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from explorer.base.folders import cache_folder
 from vqvae import checkpoint
-from vqvae.foreign import tensors
 from vqvae.plugin import Request, fingerprint
 from vqvae.search import Codebook
+from vqvae.served import tensors
 from vqvae.tokenizer import Spec, Tokenizer
 
 
