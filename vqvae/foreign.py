@@ -24,8 +24,8 @@ from vqvae.images import display_name
 
 WEIGHTS_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 MOST_PARAMETERS = 500_000_000
-MOST_TENSORS = 50_000
-MOST_SETTINGS_BYTES = 1 << 20
+MOST_TENSORS = 20_000
+MOST_SETTINGS_BYTES, MOST_YAML_BYTES = 1 << 20, 128 << 10  # PyYAML reads about 200 KiB a second
 _MOST_YAML_EVENTS, _MOST_YAML_DEPTH, _MOST_YAML_SCALAR = 10_000, 30, 4096
 _MOST_DEPTH = 8  # of dicts in dicts
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -141,14 +141,16 @@ def checked(name: str, tensor: Tensor) -> Tensor:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The content of a YAML or JSON file, plain values only; raises BadInput."""
-    name = display_name(path.name)
-    if check_is_file(path) > MOST_SETTINGS_BYTES:
-        raise BadInput(f"{name} is over 1 MiB; it should hold a few settings.")
+    name, is_json = display_name(path.name), path.suffix.lower() == ".json"
+    most = MOST_SETTINGS_BYTES if is_json else MOST_YAML_BYTES
+    if check_is_file(path) > most:
+        raise BadInput(f"{name} is over {most >> 10:,} KiB; it should hold a few settings.")
     try:
-        data = path.read_bytes()[: MOST_SETTINGS_BYTES + 1]
+        with path.open("rb") as file:
+            data = file.read(most)
     except OSError as fault:
         raise BadInput(f"{name} cannot be read ({fault.strerror or 'unreadable'}); check its permissions.") from None
-    settings = _json(data, name) if path.suffix.lower() == ".json" else _yaml(data, name)
+    settings = _json(data, name) if is_json else _yaml(data, name)
     if not isinstance(settings, dict):
         raise BadInput(f"{name} has to hold settings by name; give the model's config.")
     return settings
@@ -181,7 +183,8 @@ def _check_yaml(data: bytes, name: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             raise BadInput(f"{name} uses aliases (*{shown(event.anchor)[1:-1]}); write the values out.")
         if getattr(event, "tag", None) is not None:
-            raise BadInput(f"{name} has the tag {shown(event.tag)}, and only plain values are read; remove it.")
+            tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!"), longest=80)
+            raise BadInput(f"{name} has the tag {tag}, and only plain values are read; remove it.")
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > _MOST_YAML_SCALAR:
             raise BadInput(f"{name} has a value of {len(event.value):,} characters; settings are short.")
 

@@ -75,7 +75,12 @@ INERT_DICTS = (
 )
 _STORAGE_BYTES = {
     f"torch.{name}Storage": size
-    for size, names in {1: "Byte Char Bool", 2: "Half BFloat16 Short", 4: "Float Int", 8: "Double Long"}.items()
+    for size, names in {
+        1: "Byte Char Bool",
+        2: "Half BFloat16 Short",
+        4: "Float Int",
+        8: "Double Long ComplexFloat",
+    }.items()
     for name in names.split()
 }
 _DTYPES = _named("torch", "float16 bfloat16 float32 float64 half float double uint8 int8 int16 int32 int64 long bool")
@@ -89,6 +94,7 @@ _ALLOWED = (
 _NO_WEIGHTS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
     "torch._utils._rebuild_qtensor": "a quantized tensor",
+    "torch._utils._rebuild_tensor_v3": "a tensor of a type with few bits",
     "torch._utils._rebuild_nested_tensor": "a nested tensor",
     "torch._utils._rebuild_meta_tensor_no_storage": "a tensor on the meta device, which has no numbers",
     "torch.jit._pickle.restore_type_tag": "TorchScript",
@@ -97,18 +103,19 @@ _NO_WEIGHTS = {
 
 def load(path: Path) -> Any:
     """What a regular file of torch.save holds, mapped into memory where it can be; raises BadInput."""
+    name = display_name(path.name)
     with path.open("rb") as file:
         start = file.read(len(LEGACY_MAGIC))
         if start.startswith(ZIP_MAGIC):
-            contents = _walk_zip(file, path.name)
-            return _torch_load(str(path), contents, path.name, mapped=True)
+            contents = _walk_zip(file, name)
+            return _torch_load(str(path), contents, name, mapped=True)
         if start == LEGACY_MAGIC:
-            contents = _walk_legacy(file, path.name)
+            contents = _walk_legacy(file, name)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # not the file: torch tries tar on those
-                return _torch_load(data, contents, path.name, mapped=False)
+                return _torch_load(data, contents, name, mapped=False)
         file.seek(0)
-        refuse_a_bare_pickle(file.read(MOST_PICKLE_BYTES), path.name)
-        raise BadInput(f"{display_name(path.name)} is no file of torch.save; name the one that holds the weights.")
+        refuse_a_bare_pickle(file.read(MOST_PICKLE_BYTES), name)
+        raise BadInput(f"{name} is no file of torch.save; name the one that holds the weights.")
 
 
 def refuse_a_bare_pickle(data: bytes, name: str) -> None:
@@ -120,7 +127,7 @@ def refuse_a_bare_pickle(data: bytes, name: str) -> None:
     except (ValueError, IndexError, struct.error):
         return
     _Walk(name).run(io.BytesIO(data))
-    raise BadInput(f"{display_name(name)} is a pickle, but not one of torch.save; save the weights with torch.save.")
+    raise BadInput(f"{name} is a pickle, but not one of torch.save; save the weights with torch.save.")
 
 
 def _torch_load(source: Any, walk: "_Walk", name: str, *, mapped: bool) -> Any:
@@ -133,7 +140,7 @@ def _torch_load(source: Any, walk: "_Walk", name: str, *, mapped: bool) -> Any:
 
 
 def _damaged(name: str) -> BadInput:
-    return BadInput(f"{display_name(name)} is damaged or cut off; copy it again.")
+    return BadInput(f"{name} is damaged or cut off; copy it again.")
 
 
 # Zip archives, torch 1.6 and later
@@ -160,9 +167,7 @@ def _zip_sizes(file: BinaryIO, name: str) -> dict[str, int]:
     size = file.seek(0, os.SEEK_END)
     entries, directory_bytes, directory_at = _zip_end(file, size, name)
     if entries > MOST_ENTRIES or directory_bytes > 512 * MOST_ENTRIES:
-        raise BadInput(
-            f"{display_name(name)} is a zip of {entries:,} entries, more than any checkpoint has; name another file."
-        )
+        raise BadInput(f"{name} is a zip of {entries:,} entries, more than any checkpoint has; name another file.")
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
@@ -173,26 +178,22 @@ def _zip_sizes(file: BinaryIO, name: str) -> dict[str, int]:
     root = infos[0].filename.split("/")[0]
     names = {info.filename.removeprefix(f"{root}/") for info in infos}
     if any(info.flag_bits & 1 for info in infos):
-        raise BadInput(f"{display_name(name)} is an encrypted zip; decrypt it first.")
+        raise BadInput(f"{name} is an encrypted zip; decrypt it first.")
     if "constants.pkl" in names or any(entry.startswith("code/") for entry in names):
         raise BadInput(
-            f"{display_name(name)} is a TorchScript archive, which is code; save the model's state_dict() with torch.save."
+            f"{name} is a TorchScript archive, which is code; save the model's state_dict() with torch.save."
         )
     if "data.pkl" not in names:
-        raise BadInput(
-            f"{display_name(name)} is a zip, but not one of torch.save; unpack it and name the file with the weights."
-        )
+        raise BadInput(f"{name} is a zip, but not one of torch.save; unpack it and name the file with the weights.")
     if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-        raise BadInput(
-            f"{display_name(name)} is a zip with compressed entries, which torch.save never writes; save it again with torch.save."
-        )
+        raise BadInput(f"{name} is a zip with compressed entries, which torch.save never writes; save it anew.")
     odd = (info.compress_size != info.file_size or not info.filename.startswith(f"{root}/") for info in infos)
     plain = {info.orig_filename.lower() for info in infos}  # torch looks entries up without regard to case
     if any(odd) or len(plain) < len(infos) or sum(info.file_size for info in infos) > size:
         raise _damaged(name)
     sizes = {info.filename: info.file_size for info in infos}
     if sizes[f"{root}/data.pkl"] > MOST_PICKLE_BYTES:
-        raise BadInput(f"{display_name(name)} has a pickle of over 16 MiB; save the model's state_dict() alone.")
+        raise BadInput(f"{name} has a pickle of over 16 MiB; save the model's state_dict() alone.")
     return sizes
 
 
@@ -218,9 +219,7 @@ def _zip_end(file: BinaryIO, size: int, name: str) -> tuple[int, int, int]:
 def _walk_legacy(file: BinaryIO, name: str) -> "_Walk":
     size = file.seek(0, os.SEEK_END)
     if size > MOST_LEGACY_BYTES:
-        raise BadInput(
-            f"{display_name(name)} is over 4 GiB in the format before torch 1.6, which is read whole; save it again with torch.save."
-        )
+        raise BadInput(f"{name} is over 4 GiB in the format of before torch 1.6; save it again with torch.save.")
     file.seek(len(LEGACY_MAGIC))
     head = io.BytesIO(file.read(MOST_PICKLE_BYTES))
     walk = _Walk(name)
@@ -271,7 +270,7 @@ class _Walk:
     Raises BadInput at the first step that is not one of an ordinary checkpoint.
     """
 
-    file: str
+    file: str  # as sentences call it
     named: set[str] = field(default_factory=set)  # every global
     storages: dict[str, int] = field(default_factory=dict)  # key -> bytes
     steps: int = 0
@@ -290,10 +289,7 @@ class _Walk:
                     break
                 self.step(opcode.name, argument)
             if self.foreign:
-                raise BadInput(
-                    f"{display_name(self.file)} is pickled in a way that torch does not load as weights ({self.foreign}); "
-                    "save it again with torch.save and its own pickle protocol."
-                )
+                raise self.not_loaded(self.foreign)
             return self.stack.pop()
         except BadInput:
             raise
@@ -303,9 +299,7 @@ class _Walk:
     def spend(self, steps: int) -> None:
         self.steps += steps
         if self.steps > MOST_STEPS:
-            raise BadInput(
-                f"{display_name(self.file)} takes over {MOST_STEPS:,} steps to unpickle; save the model's state_dict() alone."
-            )
+            raise BadInput(f"{self.file} takes over {MOST_STEPS:,} steps to unpickle; save the state_dict() alone.")
 
     def step(self, opcode: str, argument: Any) -> None:
         push = self.stack.append
@@ -325,8 +319,8 @@ class _Walk:
             self.marks.append(self.stack)
             self.stack = []
         elif opcode == "TUPLE":
-            items = tuple(self.pop_mark())
-            self.stack.append(items)
+            entries = tuple(self.pop_mark())
+            self.stack.append(entries)
         elif opcode == "EMPTY_LIST":
             push([])
         elif opcode in ("EMPTY_DICT", "EMPTY_SET"):
@@ -391,10 +385,7 @@ class _Walk:
         elif opcode == "PERSID":
             raise self.refused(f"persistent id {shown(argument)}")
         else:  # OBJ, NEWOBJ_EX and what is yet to be invented
-            raise BadInput(
-                f"{display_name(self.file)} is pickled in a way that torch does not load as weights ({opcode}); "
-                "save it again with torch.save and its own pickle protocol."
-            )
+            raise self.not_loaded(opcode)
 
     def pop(self) -> Any:
         return self.stack.pop()
@@ -410,8 +401,14 @@ class _Walk:
 
     def refused(self, what: str) -> BadInput:
         return BadInput(
-            f"{display_name(self.file)} would run {what} when it is opened, and only weights are read; "
+            f"{self.file} would run {what} when it is opened, and only weights are read; "
             "save the model's state_dict() with torch.save."
+        )
+
+    def not_loaded(self, how: str) -> BadInput:
+        return BadInput(
+            f"{self.file} is pickled in a way that torch does not load as weights ({how}); "
+            "save it again with torch.save and its own pickle protocol."
         )
 
     def found(self, module: str, name: str) -> _Global:
@@ -419,7 +416,7 @@ class _Walk:
             module, name = NAME_MAPPING[module, name]
         full = f"{IMPORT_MAPPING.get(module, module)}.{name}"
         if full in _NO_WEIGHTS:
-            raise BadInput(f"{display_name(self.file)} holds {_NO_WEIGHTS[full]}; save its weights as dense floats.")
+            raise BadInput(f"{self.file} holds {_NO_WEIGHTS[full]}; save its weights as dense floats.")
         if full not in _ALLOWED:
             raise self.refused(full if re.fullmatch(r"[\w.]{1,80}", full) else shown(full, longest=80))
         self.named.add(full)
@@ -459,9 +456,7 @@ class _Walk:
         else:
             fits = name in INERT or name in INERT_DICTS
         if not fits:
-            raise BadInput(
-                f"{display_name(self.file)} calls {name} in a way that torch.save never does; save the model's state_dict() anew."
-            )
+            raise BadInput(f"{self.file} calls {name} in a way that torch.save never does; save the state_dict() anew.")
         return _Made(name)
 
     def new(self, made: Any) -> _Made:
