@@ -1,6 +1,7 @@
 """Toy models and pictures, made on the spot: small enough that a test of a law takes milliseconds."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from vqvae.errors import BadInput
-from vqvae.model import VQVAE, VQVAEConfig, prepare
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.tokenizer import Encoding, prepare
 
 torch.set_num_threads(1)  # at toy sizes a second thread is only waited for
 
@@ -37,10 +40,55 @@ def toy_model(seed: int = 0, **changes: Any) -> VQVAE:
     return prepare(model)
 
 
+class StandIn:
+    """A model as another tokenizer: it may claim another spec, and notes how many cells it looks up and decodes."""
+
+    def __init__(self, model: VQVAE, **claims: Any) -> None:
+        self.spec = replace(model.spec, **claims)
+        self.model = model
+        self.looked_up: list[int] = []
+        self.decoded: list[int] = []
+
+    def encode(self, images: Tensor) -> Encoding:
+        return self.model.encode(images)
+
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        self.looked_up.append(indices[0].numel())
+        return self.model.lookup(indices)
+
+    def vectors(self, level: int, codes: Tensor) -> Tensor:
+        return self.model.vectors(level, codes)
+
+    def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        self.decoded.append(quantized[:, 0].numel())
+        return self.model.decode(quantized, embedding)
+
+
+class Mixing(StandIn):
+    """A model whose lookup mixes neighbours, the mean of the 3 × 3 codes around a cell: it reaches one cell further."""
+
+    def __init__(self, model: VQVAE) -> None:
+        assert model.spec.reach is not None
+        super().__init__(model, reach=model.spec.reach + 1)
+
+    def encode(self, images: Tensor) -> Encoding:
+        found = super().encode(images)
+        return replace(found, quantized=self.lookup(found.indices))
+
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        return functional.avg_pool2d(super().lookup(indices), 3, stride=1, padding=1, count_include_pad=False)
+
+
 def toy_codebook(codes: int, dim: int, *, seed: int = 0) -> Tensor:
     """[K, D] with rows of mean square 1, like the embeddings of the encoder."""
     rows = torch.randn(codes, dim, generator=torch.Generator().manual_seed(seed))
     return rows * rows.square().mean(1, keepdim=True).rsqrt()
+
+
+def slow_nearest(vectors: Tensor, codebook: Tensor) -> np.ndarray:
+    """All distances, one by one, in float64."""
+    vectors64, codebook64 = vectors.double().numpy(), codebook.double().numpy()
+    return np.array([np.argmin([np.sum((v - e) ** 2) for e in codebook64]) for v in vectors64])
 
 
 def toy_images(batch: int, height: int, width: int, *, seed: int = 0) -> Tensor:
