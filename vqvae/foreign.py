@@ -27,6 +27,7 @@ MOST_PARAMETERS = 500_000_000
 MOST_TENSORS = 20_000
 MOST_SETTINGS_BYTES, MOST_YAML_BYTES = 1 << 20, 128 << 10  # PyYAML reads about 200 KiB a second
 _MOST_YAML_EVENTS, _MOST_YAML_DEPTH, _MOST_YAML_SCALAR = 10_000, 30, 4096
+_MOST_HEADER_BYTES = 16 << 20  # of a safetensors file
 _MOST_DEPTH = 8  # of dicts in dicts
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _MAGIC = {  # what other files with such suffixes begin with
@@ -63,7 +64,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise BadInput(f"{name} is a web page (HTML or XML), not weights; download the file itself.")
         if head[257:262] == b"ustar":
             raise BadInput(f"{name} is a tar archive; unpack it first.")
-        if head[8:9] == b"{" and 2 <= struct.unpack("<Q", head[:8])[0] <= size:
+        if head[8:9] == b"{" and 2 <= (header := struct.unpack("<Q", head[:8])[0]) <= size:
+            if header > _MOST_HEADER_BYTES:
+                raise BadInput(f"{name} has a header of {header >> 20:,} MiB, more than any tokenizer's; use another.")
             return _read_safetensors(path)
         return dict(_flat(pickles.load(path), name))
     except OSError as fault:
@@ -92,6 +95,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             if len(names) > MOST_TENSORS:
                 raise BadInput(f"{display_name(path.name)} holds {len(names):,} tensors, more than any tokenizer has.")
             return {name: file.get_tensor(name) for name in names}
+    except BadInput:
+        raise
     except (SafetensorError, ValueError, TypeError, AttributeError):
         raise BadInput(
             f"{display_name(path.name)} is cut off or not in the safetensors format; copy it again."
