@@ -46,7 +46,12 @@ _NOT_THE_MODEL = re.compile(  # parts of a name that belong to training
 
 
 class Convertible(Protocol):
-    """What `vqvae.families` asks of a family whose files can be converted."""
+    """What a family's module offers whose authors' files can be converted, and, if it likes, `adjusted`.
+
+    Names and shapes are those of such a file, wrappers and prefixes taken off. `settings_of` returns the `model` part
+    of our config.json and raises BadInput, asking for what is not known; `canonical` returns a tensor's name in our
+    file, or None for one that is left out; `adjusted(name, tensor)` returns the tensor of that name as our file holds it.
+    """
 
     def recognises(self, shapes: Mapping[str, torch.Size]) -> bool: ...
 

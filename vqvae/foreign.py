@@ -208,7 +208,7 @@ def section(settings: Mapping[str, Any]) -> dict[str, Any]:
             return dict(inner)
         stage = params.get("first_stage_config")
         if not isinstance(stage, dict):
-            return {**params, "target": str(inner.get("target", ""))}
+            return {**params, **({"target": str(inner["target"])} if "target" in inner else {})}
         inner = stage
     return dict(settings)
 

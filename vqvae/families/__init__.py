@@ -7,16 +7,6 @@ A family module offers
                         config says, so every number is checked against a bound before it is used.
     WEIGHTS_FILE        the name of the file beside config.json that holds the weights, in the safetensors format
     renamed(name)       a tensor's name in that file -> its name in the module's state_dict
-
-and, for `vqvae.convert`, which reads a file of the authors' own, its wrappers and prefixes already taken off,
-
-    recognises(shapes)  whether names and shapes are those of this family
-    settings_of(shapes, config=, metric=, pixels=)
-                        the `model` part of config.json; `config` is what the authors' config says of the tokenizer, or
-                        None; raises BadInput, asking for what shapes cannot tell
-    canonical(name)     a tensor's name there -> its name in our file; None: it is left out
-    adjusted(name, tensor)
-                        (may be missing) the tensor as our file holds it; `name` is the canonical one
 """
 
 from collections.abc import Mapping
