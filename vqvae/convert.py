@@ -50,7 +50,7 @@ class Convertible(Protocol):
 
     Names and shapes are those of such a file, wrappers and prefixes taken off. `settings_of` returns the `model` part
     of our config.json and raises BadInput, asking for what is not known; `canonical` returns a tensor's name in our
-    file, or None for one that is left out; `adjusted(name, tensor)` returns the tensor of that name as our file holds it.
+    file, or None for one that is left out; `adjusted(name, tensor)` returns the tensor of that name as ours holds it.
     """
 
     def recognises(self, shapes: Mapping[str, torch.Size]) -> bool: ...
