@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from vqvae.errors import BadInput
+import torch
+
+from vqvae.errors import BadInput, shown
 from vqvae.model import VQVAE, VQVAEConfig
 
 WEIGHTS_FILE = "model.safetensors"
@@ -18,6 +20,38 @@ def build(settings: Mapping[str, Any]) -> VQVAE:
 
 def renamed(name: str) -> str:
     """A tensor's name in the file is its name in the model."""
+    return name
+
+
+def recognises(shapes: Mapping[str, torch.Size]) -> bool:
+    """Whether these are the tensors of a `VQVAE`, as its state_dict names them."""
+    return {"encoder.to_embedding.weight", "quantizer.codebook", "decoder.stem.from_quantized.weight"} <= shapes.keys()
+
+
+def settings_of(
+    shapes: Mapping[str, torch.Size], *, config: Mapping[str, Any] | None, metric: str | None, pixels: str | None
+) -> dict[str, Any]:
+    """The `model` part of config.json, which shapes alone say; raises BadInput for another metric or range."""
+    if metric not in (None, "euclidean"):
+        raise BadInput(f"This family's metric is Euclidean and not {shown(metric)}; leave --metric out.")
+    if pixels is not None:
+        raise BadInput("This family takes pixels in [0, 1]; leave --pixels out.")
+    codebook = shapes.get("quantizer.codebook", torch.Size())
+    if len(codebook) != 2:
+        raise BadInput("The tensor 'quantizer.codebook' has to be a table [codes, numbers in each]; use another file.")
+    channels: list[int] = []
+    blocks: list[int] = []
+    while first := shapes.get(f"encoder.levels.{3 * len(channels) + 1}.weight"):
+        stack = f"encoder.levels.{3 * len(channels) + 2}."
+        channels.append(first[0])
+        blocks.append(sum(name.startswith(stack) and name.endswith(".mix.weight") for name in shapes))
+    both = "decoder.stem.from_embedding.weight" in shapes
+    model = {"codes": codebook[0], "embedding_dim": codebook[1], "channels": channels, "blocks": blocks}
+    return model | {"decoder_inputs": "both" if both else "quantized"}
+
+
+def canonical(name: str) -> str | None:
+    """A name of a state_dict is the name in our file."""
     return name
 
 
