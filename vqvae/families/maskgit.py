@@ -50,7 +50,7 @@ class MaskGITConfig:
             embedding_dim=whole_number(settings, "embedding_dim", 1, 1024),
             width=whole_number(settings, "width", 1, 4096),
             channels=whole_numbers(settings, "channels", 1, 4096, most=MOST_LEVELS),
-            blocks=whole_number(settings, "blocks", 1, 16),
+            blocks=whole_number(settings, "blocks", 1, 8),
             pixels=pixel_range(settings),
         )
         for width in (config.width, *config.channels):
