@@ -7,6 +7,15 @@ A family module offers
                         config says, so every number is checked against a bound before it is used.
     WEIGHTS_FILE        the name of the file beside config.json that holds the weights, in the safetensors format
     renamed(name)       a tensor's name in that file -> its name in the module's state_dict
+
+and, where files of its authors can be converted, names and shapes of tensors being those of such a file,
+
+    recognises(shapes)  whether they are this family's
+    settings_of(shapes, *, config, metric, pixels)
+                        the object "model" of our config.json: the architecture by the shapes, the rest by the authors'
+                        config and what the person says of metric and pixel range; raises BadInput, with one sentence
+                        that asks for it, where something is still unknown
+    canonical(name)     a tensor's name there -> its name in the module's state_dict, None where it is not needed
 """
 
 from collections.abc import Mapping
@@ -19,6 +28,9 @@ from vqvae.tokenizer import TokenizerModule
 SCHEMA_VERSION = 1
 FAMILIES: dict[str, str] = {  # what config.json calls it -> its module here
     "vqvae-two-input": "two_input",
+    "maskgit-vqgan": "maskgit",
+    "pytorch-vq-vae": "pytorch_vq_vae",
+    "dall-e": "dall_e",
 }
 
 
