@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.ui import cache
-from explorer.ui.store import SESSION_KEY, Session
+from explorer.ui.session import Session
+from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
 from tests.toys import toy_model
 from vqvae import checkpoint

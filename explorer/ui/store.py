@@ -1,0 +1,61 @@
+"""Where a visitor's session is kept, and what works for them: the only module that knows of st.session_state's keys.
+
+Widgets have keys of their own there; `widgets` reads those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from explorer.ui.session import Session
+
+if TYPE_CHECKING:
+    from explorer.ui.background import Job
+    from explorer.ui.views.edit.workbench import Workbench
+
+SESSION_KEY = "session"
+LIVE_KEY = "live"
+QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the address is ours
+
+
+def read() -> Session:
+    """This visitor's session; a new one starts as the link says."""
+    if SESSION_KEY not in st.session_state:
+        st.session_state[SESSION_KEY] = Session.from_query(st.query_params.to_dict())
+    return st.session_state[SESSION_KEY]
+
+
+def keep(session: Session) -> Session:
+    """Keep a session, and leave the address as it is: for the many small changes of a drag."""
+    st.session_state[SESSION_KEY] = session
+    return session
+
+
+def write(session: Session) -> Session:
+    """Keep a session and bring the address in line with it."""
+    keep(session)
+    query = session.to_query()
+    ours = {name: st.query_params.get(name) for name in QUERY if name in st.query_params}
+    if ours != query:
+        for name in ours.keys() - query.keys():
+            del st.query_params[name]
+        st.query_params.update(query)
+    return session
+
+
+@dataclass(eq=False)
+class Live:
+    """What works for one visitor and changes as it does: nothing that was chosen is lost with it."""
+
+    workbenches: dict[str, Workbench] = field(default_factory=dict)  # by the content that they are of, newest last
+    jobs: dict[str, Job[Any]] = field(default_factory=dict)  # by name, newest last
+
+
+def live() -> Live:
+    """What works for this visitor."""
+    if LIVE_KEY not in st.session_state:
+        st.session_state[LIVE_KEY] = Live()
+    return st.session_state[LIVE_KEY]
