@@ -13,7 +13,7 @@ from explorer.ui import cache, image_set, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import open_page
-from explorer.ui.store import CodebookView, Session
+from explorer.ui.session import CodebookView, Session
 from explorer.ui.views.codebook import codebook_map, dossier
 
 VIEWS: dict[CodebookView, str] = {"wall": "Wall", "map": "Map", "usage": "Usage"}
@@ -39,12 +39,13 @@ def main() -> None:
 def open_code(model: OpenModel, used: UsedSet) -> Session:
     """The session with a code that exists: the one of the link, else the most used."""
     session = store.read()
-    if session.code is not None and session.code >= model.codes:
-        st.warning(f"Code {session.code} is not in this codebook, which ends at {model.codes - 1}.")
-        session = session.with_code(None)
-    if session.code is None:
-        session = session.with_code(int(used.index.counts.argmax()))
-    return store.write(session)
+    code = session.codebook.code
+    if code is not None and code >= model.codes:
+        st.warning(f"Code {code} is not in this codebook, which ends at {model.codes - 1}.")
+        code = None
+    if code is None:
+        code = int(used.index.counts.argmax())
+    return store.write(session.on("codebook", code=code))
 
 
 def show_health(model: OpenModel, used: UsedSet) -> None:
@@ -76,18 +77,17 @@ def show_health(model: OpenModel, used: UsedSet) -> None:
 def browse_codes(model: OpenModel, used: UsedSet, session: Session) -> Session:
     """Wall, map or usage curve; what is clicked there becomes the open code."""
     bar = st.container(horizontal=True, vertical_alignment="center")
+    view = session.codebook.view
     bar.segmented_control(
         "View",
         list(VIEWS),
         format_func=VIEWS.__getitem__,
         label_visibility="collapsed",
-        **widgets.bound(
-            "codebook-view", session.codebook_view, lambda view: store.read().with_codebook_view(view or "wall")
-        ),
+        **widgets.bound("codebook-view", view, lambda chosen: store.read().on("codebook", view=chosen or "wall")),
     )
-    if session.codebook_view == "wall":
+    if view == "wall":
         return show_wall(model, used, session, bar)
-    if session.codebook_view == "map":
+    if view == "map":
         codebook_map.show(model, used, session, bar)
         return store.read()
     return show_usage(model, used, session, bar)
@@ -99,18 +99,27 @@ def show_wall(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGener
     with bar:
         whole = model.codes <= cache.MOST_DECODED
         orders = [order for order in ORDERS if whole or order not in ("hue", "brightness")]
-        order_name = session.wall_order if session.wall_order in orders else "usage"
+        chosen = session.codebook.wall_order
+        order_name = chosen if chosen in orders else "usage"
         st.selectbox(
             "Sorted by",
             orders,
             width=190,
             format_func="Sorted by {}".format,
             label_visibility="collapsed",
-            **widgets.bound("wall-order", order_name, lambda order: store.read().with_wall_order(order)),
+            **widgets.bound("wall-order", order_name, lambda order: store.read().on("codebook", wall_order=order)),
         )
         order = cache.code_order(model, order_name, used.key, counts)
         pages = -(-len(order) // tiles.MOST_TILES)
-        number = st.number_input(f"Page of {pages}", 1, pages, width=140) if pages > 1 else 1
+        number = min(session.codebook.wall_page, pages)
+        if pages > 1:
+            st.number_input(
+                f"Page of {pages}",
+                1,
+                pages,
+                width=140,
+                **widgets.bound("wall-page", number, lambda page: store.read().on("codebook", wall_page=page)),
+            )
         dead = int((counts == 0).sum())
         if dead:
             st.caption(f"Struck through: {dead:,} codes unused in these images.")
@@ -122,7 +131,7 @@ def show_wall(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGener
         key="wall",
         label="All codes",
         titles=[f"Code {code} · {counts[code]:,} cells · {counts[code] / total:.2%}" for code in part],
-        selected=session.code,
+        selected=session.codebook.code,
         faint=counts[part] == 0,
         side=28,
         height=560,
@@ -132,13 +141,18 @@ def show_wall(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGener
 
 def open_picked(session: Session, code: int | None) -> Session:
     """The session with the code whose tile was clicked, if one was."""
-    return session if code is None else store.write(session.with_code(code))
+    return session if code is None else store.write(session.on("codebook", code=code))
 
 
 def show_usage(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> Session:
     """The rank–frequency curve, the codes of a range of it, and whether the sample was large enough."""
     counts = used.index.counts
-    log = bar.toggle("Logarithmic", value=True, help="Both axes by powers of ten; codes that are never used fall away.")
+    log = session.codebook.usage_by_powers
+    bar.toggle(
+        "Logarithmic",
+        help="Both axes by powers of ten; codes that are never used fall away.",
+        **widgets.bound("usage-by-powers", log, lambda on: store.read().on("codebook", usage_by_powers=on)),
+    )
     training = cache.training_usage(model)
     event = st.plotly_chart(
         charts.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),

@@ -65,9 +65,7 @@ def describe(now: Editing) -> str:
 
 def choose_recipe(model: OpenModel) -> None:
     """The popover in which to open a recipe; its checkpoint and picture are opened with it."""
-    opened = st.session_state.get(
-        "recipes-opened", 0
-    )  # the next one is opened in a popover of its own, which is closed
+    opened = store.read().edit.recipes_opened  # the next one is opened in a popover of its own, which is closed
     with st.popover("Open a recipe", icon=":material/upload_file:", key=f"open-recipe-{opened}"):
         st.caption("A recipe is an edit as a small JSON file. Opening one is a step that can be undone.")
         file = st.file_uploader("Recipe", type="json", label_visibility="collapsed", key=f"recipe-file-{opened}")
@@ -78,7 +76,6 @@ def choose_recipe(model: OpenModel) -> None:
         except BadInput as refusal:
             widgets.refuse(str(refusal))
             return
-        st.session_state["recipes-opened"] = opened + 1
     st.rerun()
 
 

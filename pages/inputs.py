@@ -5,7 +5,7 @@ import streamlit as st
 from explorer.ui import store, widgets
 from explorer.ui.page import open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
-from explorer.ui.store import InputsView
+from explorer.ui.session import InputsView
 from explorer.ui.views.inputs import blend, pair, reliance
 
 VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "reliance": "Reliance test"}
@@ -15,16 +15,17 @@ def main() -> None:
     model = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
     session = store.write(choose_picture(store.read()))
     picture = open_chosen(session)
+    view = session.inputs.view
     st.segmented_control(
         "View",
         list(VIEWS),
         format_func=VIEWS.__getitem__,
         label_visibility="collapsed",
-        **widgets.bound("inputs-view", session.inputs_view, lambda view: store.read().with_inputs_view(view)),
+        **widgets.bound("inputs-view", view, lambda chosen: store.read().on("inputs", view=chosen or view)),
     )
-    if session.inputs_view == "blend":
+    if view == "blend":
         blend.show(model, picture)
-    elif session.inputs_view == "pair":
+    elif view == "pair":
         pair.show(model, picture)
     else:
         reliance.show(model, picture)

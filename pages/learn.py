@@ -26,7 +26,7 @@ from explorer.ui import cache, store, widgets
 from explorer.ui.components import picker, strip, tiles
 from explorer.ui.page import open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
-from explorer.ui.store import Session
+from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
@@ -68,7 +68,7 @@ def choose_cell(model: OpenModel, picture: Picture, encoded: EncodedPicture, wal
     """The picture to click in, the cell in numbers, and the blend."""
     row, column = walk.cell
     pixels = picture.pixels
-    if session.lights_up:
+    if session.learn.lights_up:
         gaps = cache.all_gaps(model, picture)
         pixels = light_up(pixels, gaps, stride=model.stride)
     picker.show(
@@ -97,7 +97,7 @@ def choose_cell(model: OpenModel, picture: Picture, encoded: EncodedPicture, wal
         )
     st.toggle(
         "Light up cells that nearly took another code",
-        **widgets.bound("learn-light", session.lights_up, lambda on: store.read().with_lights_up(on)),
+        **widgets.bound("learn-light", session.learn.lights_up, lambda on: store.read().on("learn", lights_up=on)),
     )
     if model.inputs == 1:
         st.caption("This decoder has one input, the codes: there is no embedding to blend in.")
@@ -124,7 +124,7 @@ def with_percent(percent: int) -> Session:
 def show_steps(model: OpenModel, walk: Walk, session: Session) -> None:
     """The strip of steps, and the open one with the lines of the model that do it."""
     stations = steps(model.tokenizer)
-    number = next((number for number, step in enumerate(stations) if step.name == session.step), 0)
+    number = next((number for number, step in enumerate(stations) if step.name == session.learn.step), 0)
     tile = cache.tiles_of(model, [walk.code])[0]
     strip.show(
         [
@@ -133,7 +133,7 @@ def show_steps(model: OpenModel, walk: Walk, session: Session) -> None:
         ],
         opened=stations[number].name,
         key="learn-strip",
-        apply=lambda name: store.read().with_step(name),
+        apply=lambda name: store.read().on("learn", step=name),
     )
     step = stations[number]
     lesson.heading(number + 1, step.title, tell(step.name, walk))
@@ -259,13 +259,13 @@ def show_tasks(model: OpenModel, picture: Picture, encoded: EncodedPicture, walk
         session = pick_code(model, counts, sample)
         choose_rule(model, session)
     checks = check_tasks(model, picture, encoded, walk, here, session, counts, sample)
-    news = [task for task in TASKS if checks[task.name].done and task.name not in session.tried]
+    news = [task for task in TASKS if checks[task.name].done and task.name not in session.learn.tried]
     session = store.keep(session.with_tried(*(task.name for task in news)))
     for task in news:
         st.toast(f"Done: {task.title}", icon=":material/check_circle:")
     with right:
-        lesson.tasks([(task, checks[task.name], task.name in session.tried) for task in TASKS])
-    number = sum(task.name in session.tried for task in TASKS)
+        lesson.tasks([(task, checks[task.name], task.name in session.learn.tried) for task in TASKS])
+    number = sum(task.name in session.learn.tried for task in TASKS)
     heading.html(f"<h2 class='walk'>Try this <span>{number} of {len(TASKS)} done</span></h2>")
 
 
@@ -290,11 +290,11 @@ def pick_code(model: OpenModel, counts: np.ndarray, sample: str) -> Session:
         key="learn-wall",
         label="All codes",
         titles=[f"Code {code} · {counts[code]:,} cells" for code in order],
-        selected=session.code,
+        selected=session.codebook.code,
         side=22,
         height=240,
     )
-    return session if picked is None else store.write(session.with_code(picked))
+    return session if picked is None else store.write(session.on("codebook", code=picked))
 
 
 def choose_rule(model: OpenModel, session: Session) -> None:
@@ -305,7 +305,9 @@ def choose_rule(model: OpenModel, session: Session) -> None:
         format_func=str.capitalize,
         help=" ".join(RULES.values()),
         disabled=model.inputs == 1,
-        **widgets.bound("learn-rule", session.tried_rule, lambda rule: store.read().with_tried_rule(rule or "follow")),
+        **widgets.bound(
+            "learn-rule", session.learn.tried_rule, lambda rule: store.read().on("learn", tried_rule=rule or "follow")
+        ),
     )
 
 
@@ -320,13 +322,15 @@ def check_tasks(
     sample: str,
 ) -> dict[str, Check]:
     """How each task stands, by its name."""
-    tokenizer, code = model.tokenizer, session.code
+    tokenizer, code = model.tokenizer, session.codebook.code
     if code is not None and code >= len(counts):
         code = None
     colour = effect = None
     if code is not None:
         colour = mean_colours(cache.tiles_of(model, [code]))[0]
-        effect = edit_effect(tokenizer, encoded.encoding, walk.cell, code, rule=session.tried_rule, weight=walk.weight)
+        effect = edit_effect(
+            tokenizer, encoded.encoding, walk.cell, code, rule=session.learn.tried_rule, weight=walk.weight
+        )
     gaps = cache.all_gaps(model, picture)
     now = render(tokenizer, encoded, picture, weight=walk.weight).quality.psnr
     return {

@@ -35,7 +35,7 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
     session = store.read().with_blend_within(0, 1)
     if request and request.content == content:
         session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=model.inputs)
-        session = session.with_layout(view=request.view, panel=request.panel)
+        session = session.on("reconstruct", view=request.view, panel=request.panel)
         inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
         session = session.with_cell(request.cell if inside else None)
         session = store.write(session) if request.settled else store.keep(session)

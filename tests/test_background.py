@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.ui import background
+from explorer.ui import background, store
 from explorer.ui.background import MOST_JOBS, Job, Report
+from explorer.ui.store import LIVE_KEY, Live
 from vqvae.errors import BadInput
 
 PATIENCE = 30.0  # seconds, for a thread to do next to nothing
@@ -149,7 +150,7 @@ def test_the_oldest_of_too_many_jobs_is_stopped_and_forgotten(session_state: dic
     assert all(background.find(str(number)) for number in range(MOST_JOBS))
     work.let()
     assert ended(oldest).result == 1
-    for job in session_state[background.JOBS].values():
+    for job in store.live().jobs.values():
         ended(job)
 
 
@@ -170,13 +171,13 @@ def test_a_page_shows_how_far_a_job_is_stops_it_and_then_shows_the_result() -> N
     app = AppTest.from_function(page)
     assert app.run().text[0].value == "no job" and not app.button
     work = Counting(2000)
-    app.session_state[background.JOBS] = {"count": Job(work)}
+    app.session_state[LIVE_KEY] = Live(jobs={"count": Job(work)})
     work.let(1500)
     app.run()
     assert app.get("progress")[0].proto.text == "Counting: 1,500 of 2,000"
     assert app.get("progress")[0].proto.value == 75
     app.button[0].click().run()
-    job = app.session_state[background.JOBS]["count"]
+    job = app.session_state[LIVE_KEY].jobs["count"]
     assert job.stopped and app.button[0].disabled
     work.let()
     ended(job)

@@ -21,7 +21,7 @@ from explorer.ui.components.canvas.message import (
     PaletteKind,
     Request,
 )
-from explorer.ui.store import Overlay
+from explorer.ui.session import Overlay
 from tests.test_ui_values import MESSAGE as CANVAS_MESSAGE
 
 CODES = 1000

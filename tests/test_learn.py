@@ -27,7 +27,7 @@ from explorer.learn.tasks import (
 )
 from explorer.learn.walk import Walk, all_gaps, cell_inside, follow, light_up
 from explorer.ui.components import picker
-from explorer.ui.store import Session
+from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
 from tests.browser import ROOT
 from tests.toys import toy_model, toy_pixels
@@ -472,9 +472,9 @@ def _same_code() -> tuple:
 
 def test_what_was_done_stays_done():
     session = Session().with_tried("sky")
-    assert session.with_tried("half").tried == {"sky", "half"}
+    assert session.with_tried("half").learn.tried == {"sky", "half"}
     assert session.with_tried("sky") is session
-    assert session.with_checkpoint("photos-bypass").with_picture("coffee").tried == {"sky"}
+    assert session.with_checkpoint("photos-bypass").with_picture("coffee").learn.tried == {"sky"}
     assert {task.name for task in TASKS} == {"sky", "rare", "margin", "half", "ignore"}
 
 

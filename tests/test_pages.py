@@ -1,13 +1,16 @@
 """Every page through Streamlit's own harness: it opens, and bad input never takes it down."""
 
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.ui import cache
-from explorer.ui.store import SESSION_KEY, Session
+from explorer.ui.session import Session
+from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
 from tests.toys import toy_model
 from vqvae import checkpoint
@@ -114,3 +117,44 @@ def test_choosing_a_checkpoint_keeps_the_rest_of_the_session(toy_checkpoints):
     session = app.session_state[SESSION_KEY]
     assert (session.checkpoint, session.picture, session.blend) == ("classic", "coffee", 0.5)
     assert app.query_params["checkpoint"] == "classic"
+
+
+def on_page(name: str, session: Session) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / f"{name}.py"), default_timeout=120)
+    app.session_state[SESSION_KEY] = session
+    return app.run()
+
+
+def test_switches_show_what_the_session_says_and_change_it(toy_checkpoints):
+    app = on_page("inputs", Session().on("inputs", view="reliance", tested_on="samples", tested_most=7))
+    assert not app.exception
+    most, maps = app.number_input(key="reliance-most"), app.toggle(key="reliance-maps")
+    assert (most.value, maps.value) == (7, False)
+    most.set_value(9)
+    maps.set_value(True)
+    app.run()
+    assert not app.exception
+    now = app.session_state[SESSION_KEY].inputs
+    assert (now.tested_most, now.shows_maps) == (9, True)
+
+
+@pytest.mark.parametrize(
+    ("page", "key", "left"),
+    [
+        ("inputs", "inputs-view", Session().on("inputs", view="pair", pair_view="between")),
+        ("inputs", "pair-view", Session().on("inputs", view="pair", pair_view="between")),
+        ("inputs", "curve-measure", Session().on("inputs", curve="ssim")),
+        ("inputs", "tested-on", Session().on("inputs", view="reliance", tested_on="set")),
+    ],
+)
+def test_a_second_click_on_a_choice_leaves_it(page, key, left, toy_checkpoints):
+    app = on_page(page, left)
+    app.button_group(key=key).set_value(None).run()
+    assert not app.exception
+    assert app.session_state[SESSION_KEY].inputs == replace(left.inputs, curve_mark=ANY)
+
+
+def test_a_new_visitor_has_the_address_of_a_new_session(toy_checkpoints):
+    app = run(ROOT / "pages" / "reconstruct.py")
+    assert app.session_state[SESSION_KEY] == Session()
+    assert app.query_params == Session().to_query()

@@ -1,17 +1,34 @@
 """The session, and the wire to the canvas: pure values, tested without a screen."""
 
+import ast
 import json
 import math
+from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from explorer.editing.edits import Draft
+from explorer.editing.recipe import Recipe
 from explorer.editing.starts import Start
 from explorer.ui.components.canvas.message import Request
 from explorer.ui.components.wire import pack
-from explorer.ui.store import MOST_DRAFTS, Session, Sketch, keep_sketch, sketches
+from explorer.ui.session import (
+    MOST_SKETCHES,
+    MOST_UPLOADS,
+    CodebookPage,
+    EditPage,
+    InputsPage,
+    LearnPage,
+    NamedSet,
+    ReconstructPage,
+    Session,
+    Sketch,
+    Upload,
+)
 from explorer.ui.widgets import plain
+from tests.browser import ROOT
 
 MESSAGE = {
     "sequence": 3,
@@ -48,27 +65,72 @@ def test_a_slider_with_other_ends_moves_the_blend_to_the_nearer_one(blend, kept)
     assert session.with_blend_within(-0.5, 1.5) == session
 
 
-def test_choosing_nothing_in_a_row_of_choices_leaves_what_was_chosen():
-    chosen = Session(inputs_view="pair", curve="ssim", tested_on="set", pair_view="between")
-    assert (
-        Session().with_inputs_view("pair").with_curve("ssim").with_tested_on("set").with_pair_view("between") == chosen
-    )
-    assert chosen.with_inputs_view(None).with_curve(None).with_tested_on(None).with_pair_view(None) == chosen
+PAGES = {
+    "reconstruct": ReconstructPage,
+    "codebook": CodebookPage,
+    "edit": EditPage,
+    "inputs": InputsPage,
+    "learn": LearnPage,
+}
+
+
+def test_a_choice_on_a_page_is_changed_there_and_nowhere_else():
+    old = Session().with_cell((1, 2)).on("inputs", view="pair")
+    new = old.on("edit", rule="carry", brush=3)
+    assert new.edit == EditPage(rule="carry", brush=3)
+    assert old.edit == EditPage()
+    assert new == Session(cell=(1, 2), inputs=InputsPage(view="pair"), edit=new.edit)
+    assert new.on("edit", brush=None).edit == EditPage(rule="carry")
+    assert new.on("learn", step="code").learn == LearnPage(step="code")
+
+
+@pytest.mark.parametrize("page", ["compare", "", "checkpoint", "cell", "on", "__class__"])
+def test_there_is_nothing_to_change_on_a_page_that_there_is_not(page):
+    with pytest.raises(TypeError, match="page"):
+        Session().on(page, view="wall")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_does_not_have_cannot_be_changed_on_it(page):
+    assert getattr(Session(), page) == PAGES[page]()
+    with pytest.raises(TypeError):
+        Session().on(page, blend=0.5)
+
+
+def changes_on_pages() -> Iterator[tuple[str, str]]:
+    """Every page and choice that the app's own code names in a call of `on`."""
+    for path in [*(ROOT / "pages").glob("*.py"), *(ROOT / "explorer" / "ui").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "on":
+                (page,) = node.args
+                for change in node.keywords:
+                    yield ast.literal_eval(page), str(change.arg)
+
+
+def test_the_app_changes_only_what_there_is_and_leaves_no_choice_without_a_way_to_change_it():
+    named = set(changes_on_pages())
+    assert named == {(page, choice.name) for page, of_page in PAGES.items() for choice in fields(of_page)}
+
+
+def test_a_session_is_all_values():
+    session = Session().with_upload(Upload("mine.png", b"1")).with_named_set(NamedSet("/photos", "", "Photos"))
+    session = session.with_sketch(Sketch("a grid", Draft(np.zeros((1, 1)), np.zeros((1, 1))))).with_tried("sky")
+    assert hash(session) == hash(session.with_cell((1, 2)).with_cell(None))
 
 
 def test_what_is_painted_with_is_the_checkpoints_and_the_rule_stays():
-    session = Session().with_cell((1, 2)).with_painting(rule="keep", brush=5, overlay="cycle")
-    assert session == Session(cell=(1, 2), rule="keep", brush=5, overlay="cycle")
-    assert session.with_rule("carry") == Session(cell=(1, 2), rule="carry", brush=5, overlay="cycle")
-    other = session.with_checkpoint("photos-fine")  # of which code 5 is another one
-    assert (other.rule, other.brush, other.overlay) == ("keep", None, "cycle")
-    assert session.with_picture("coffee").brush == 5
+    session = Session().with_cell((1, 2)).on("edit", rule="keep", brush=5, overlay="cycle").on("codebook", code=7)
+    other = session.with_checkpoint("photos-fine")  # of which codes 5 and 7 are other ones
+    assert other.edit == EditPage(rule="keep", brush=None, overlay="cycle")
+    assert other.codebook.code is None
+    assert session.with_picture("coffee").edit.brush == 5
+    assert session.with_picture("coffee").codebook.code == 7
 
 
 def test_another_start_is_another_grid_without_the_selected_cell():
     session = Session().with_cell((1, 2))
     started = session.with_start(Start("one code", code=3))
-    assert (started.start, started.cell) == (Start("one code", code=3), None)
+    assert (started.edit.start, started.cell) == (Start("one code", code=3), None)
     assert session.with_start(Start()) is session
     painted = started.with_cell((0, 1))
     assert painted.with_start(Start("one code", code=3)) is painted
@@ -101,6 +163,24 @@ def test_a_link_brings_back_what_matters(blend, uses_embedding):
     again = Session.from_query(session.to_query())
     assert again.weight_for(2) == session.weight_for(2)
     assert (again.checkpoint, again.picture, again.working_size) == ("photos-fine", "coffee", 384)
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        Session(),
+        Session(blend=0.25),
+        Session(uses_embedding=False),
+        Session(checkpoint="photos-fine", picture="coffee", working_size=384, codebook=CodebookPage(code=12)),
+    ],
+)
+def test_a_session_that_its_address_says_all_of_comes_back_from_it(session):
+    assert Session.from_query(session.to_query()) == session
+
+
+def test_what_is_chosen_on_the_pages_but_for_the_code_is_not_in_the_address():
+    session = Session().on("edit", brush=3).on("inputs", view="pair").on("codebook", view="map", code=5)
+    assert session.to_query() == Session().to_query() | {"code": "5"}
 
 
 @pytest.mark.parametrize(
@@ -174,16 +254,49 @@ def test_what_is_not_a_request_is_no_request(message):
     assert Request.parse(message) is None
 
 
-def test_the_newest_sketches_are_kept_and_no_more(monkeypatch):
-    monkeypatch.setattr("streamlit.session_state", {})
-    grids = [Sketch(Draft(np.array([[number]]), np.array([[0]], np.int16))) for number in range(MOST_DRAFTS + 2)]
-    for number, sketch in enumerate(grids[:MOST_DRAFTS]):
-        keep_sketch(str(number), sketch)
-    assert list(sketches().values()) == grids[:MOST_DRAFTS]
-    keep_sketch("0", grids[-2])  # touched again, it is the newest
-    keep_sketch("new", grids[-1])
-    assert list(sketches()) == [*map(str, range(2, MOST_DRAFTS)), "0", "new"]
-    assert list(sketches().values()) == [*grids[2:MOST_DRAFTS], *grids[-2:]]
+def test_the_newest_sketches_are_kept_and_no_more():
+    draft = Draft(np.array([[0]]), np.array([[0]], np.int16))
+    first = tuple(Sketch(str(number), draft) for number in range(MOST_SKETCHES))
+    session = Session()
+    for sketch in first:
+        session = session.with_sketch(sketch)
+    assert session.edit.sketches == first
+    again, new = Sketch("0", draft, document="more"), Sketch("new", draft)
+    session = session.with_sketch(again).with_sketch(new)  # touched again, one is the newest
+    assert session.edit.sketches == (*first[2:], again, new)
+    assert session.edit.sketch_of("0") is again
+    assert session.edit.sketch_of("1") is None
+
+
+def test_the_newest_uploads_are_kept_and_the_last_one_is_shown():
+    first = tuple(Upload(f"{number}.png", bytes([number])) for number in range(MOST_UPLOADS))
+    session = Session(cell=(1, 2))
+    for upload in first:
+        session = session.with_upload(upload)
+    assert session.uploads == first
+    assert (session.picture, session.cell) == (first[-1].digest, None)
+    renamed = Upload("again.png", first[1].data)  # the same picture, which stays where it stands
+    session = session.with_upload(renamed)
+    assert session.uploads == (first[0], renamed, *first[2:])
+    assert session.picture == first[1].digest
+    session = session.with_upload(Upload("new.png", b"new"))
+    assert session.upload(first[0].digest) is None
+    assert session.upload(first[1].digest) is renamed
+    assert len(session.uploads) == MOST_UPLOADS
+
+
+def test_a_set_that_is_added_is_chosen_and_stands_there_once():
+    one, other = NamedSet("/one", "", "One"), NamedSet("/one", "inner", "Other")
+    session = Session().with_named_set(one).with_named_set(other).with_named_set(one)
+    assert session.codebook.named_sets == (one, other)
+    assert session.codebook.image_set == one.place
+
+
+def test_a_recipe_waits_for_its_grid_and_brings_its_rule():
+    recipe = Recipe("photos", "", "", 256, 8, 8, Start(), (), "keep", 1.0, (), ())
+    opened = Session().with_recipe(recipe)
+    assert opened.edit == EditPage(rule="keep", recipe=recipe, recipes_opened=1)
+    assert opened.on("edit", recipe=None).with_recipe(recipe).edit.recipes_opened == 2
 
 
 def test_a_packed_message_reads_back():

@@ -8,11 +8,11 @@ from typing import Any, Generic, Literal, TypeVar
 
 import streamlit as st
 
+from explorer.ui import store
 from vqvae.errors import BadInput
 
 T = TypeVar("T")
 Report = Callable[[int, int], bool]  # (steps done, steps in all) -> go on?
-JOBS = "jobs"
 MOST_JOBS = 8  # of one visitor that are remembered
 LOOK_EVERY = 0.4  # seconds
 
@@ -54,12 +54,12 @@ class Job(Generic[T]):
 
 def find(key: str) -> Job[Any] | None:
     """This visitor's job of that name, if one was started."""
-    return st.session_state.get(JOBS, {}).get(key)
+    return store.live().jobs.get(key)
 
 
 def start(key: str, work: Callable[[Report], T | None]) -> None:
     """Start a job; one of the same name that still runs is stopped."""
-    jobs: dict[str, Job[Any]] = st.session_state.setdefault(JOBS, {})
+    jobs = store.live().jobs
     forget(key)
     jobs[key] = Job(work)
     while len(jobs) > MOST_JOBS:
@@ -67,7 +67,7 @@ def start(key: str, work: Callable[[Report], T | None]) -> None:
 
 
 def forget(key: str) -> None:
-    job: Job[Any] | None = st.session_state.get(JOBS, {}).pop(key, None)
+    job = store.live().jobs.pop(key, None)
     if job:
         job.stop()
 

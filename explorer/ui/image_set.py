@@ -14,13 +14,11 @@ from explorer.index.build import build
 from explorer.index.format import index_path
 from explorer.index.read import Index, list_indexes
 from explorer.ui import cache, store, widgets
+from explorer.ui.session import NamedSet
 from vqvae.errors import BadInput
 
 WORKING_SIZE = 256  # pixels on the long side, at which sets are indexed
-STOPPED = "indexing-stopped"
-NAMED = "named-sets"
 PATH = "image-set-path"
-REFUSAL = "image-set-refusal"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,33 +43,20 @@ class UsedSet:
         return f"{self.index.checkpoint[:16]}-{self.images.identity[:16]}"
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A set that can be chosen: where it lies, and what to call it."""
-
-    source: str
-    under: str
-    label: str
-
-
-SAMPLE_PHOTOS = _Source(sets.SAMPLES, "", "Sample photos")
+SAMPLE_PHOTOS = NamedSet(sets.SAMPLES, "", "Sample photos")
 
 
 def choose(model: OpenModel) -> UsedSet:
     """The set that the person chose, indexed; the bundled samples where theirs cannot be had."""
     known = _known_sets(model)
-    current = next(
-        (source for source in known if source.source + source.under == store.read().image_set), SAMPLE_PHOTOS
-    )
+    current = next((source for source in known if source.place == store.read().codebook.image_set), SAMPLE_PHOTOS)
     with st.popover(widgets.plain(current.label), icon=":material/photo_library:"):
         st.caption("Usage is counted over a set of images. Each set is encoded once and kept.")
         st.selectbox(
             "Set",
             known,
             format_func=lambda source: source.label,
-            **widgets.bound(
-                "image-set", current, lambda source: store.read().with_image_set(source.source + source.under)
-            ),
+            **widgets.bound("image-set", current, lambda source: store.read().on("codebook", image_set=source.place)),
         )
         st.text_input(
             "Add a folder, tar or zip",
@@ -81,8 +66,9 @@ def choose(model: OpenModel) -> UsedSet:
             on_change=_add,
         )
         unreadable = st.container()
-    if refusal := st.session_state.pop(REFUSAL, None):
+    if refusal := store.read().codebook.set_refusal:
         widgets.refuse(refusal)
+        store.keep(store.read().on("codebook", set_refusal=""))
     try:
         used = _used(model, current)
     except (BadInput, OSError) as fault:
@@ -100,7 +86,7 @@ def choose(model: OpenModel) -> UsedSet:
     return used
 
 
-def _used(model: OpenModel, source: _Source) -> UsedSet:
+def _used(model: OpenModel, source: NamedSet) -> UsedSet:
     images = cache.open_set(source.source, source.under)
     return UsedSet(images, _indexed(model, images))
 
@@ -118,27 +104,30 @@ def sample_index(model: OpenModel) -> Index:
     return built
 
 
-def _known_sets(model: OpenModel) -> list[_Source]:
+def _known_sets(model: OpenModel) -> list[NamedSet]:
     """The samples, the sets indexed on this machine, and those that this visitor named; from headers alone."""
     indexed = list_indexes(cache_folder(), checkpoint=model.fingerprint)
-    found = [SAMPLE_PHOTOS, *(_Source(index.source, index.under, index.label) for index in indexed)]
-    by_place = {(source.source, source.under): source for source in [*found, *st.session_state.get(NAMED, [])]}
+    found = [SAMPLE_PHOTOS, *(NamedSet(index.source, index.under, index.label) for index in indexed)]
+    by_place = {(source.source, source.under): source for source in [*found, *store.read().codebook.named_sets]}
     return [source for source in by_place.values() if source.source == sets.SAMPLES or Path(source.source).exists()]
 
 
 def _add() -> None:
     """Open the path that was typed and choose it; what is wrong with it is said in place."""
-    path = st.session_state[PATH].strip()
-    st.session_state[PATH] = ""
+    path = widgets.take_text(PATH).strip()
     if not path:
         return
     try:
         images = sets.open_set(Path(path).expanduser())
     except (BadInput, OSError, ValueError) as fault:
-        st.session_state[REFUSAL] = str(fault)
+        store.keep(store.read().on("codebook", set_refusal=str(fault)))
         return
-    st.session_state.setdefault(NAMED, []).append(_Source(images.source, images.under, images.label))
-    store.write(store.read().with_image_set(images.source + images.under))
+    store.write(store.read().with_named_set(NamedSet(images.source, images.under, images.label)))
+
+
+def _stop(images: ImageSet) -> None:
+    """Have the set that is being indexed wait until the person goes on with it."""
+    store.keep(store.read().on("codebook", stopped_set=images.identity))
 
 
 def _opened(model: OpenModel, images: ImageSet) -> Index | str:
@@ -158,18 +147,18 @@ def _indexed(model: OpenModel, images: ImageSet) -> Index:
     opened = _opened(model, images)
     if isinstance(opened, Index):
         return opened
-    if st.session_state.get(STOPPED) == images.identity:
+    if store.read().codebook.stopped_set == images.identity:
         st.info("Indexing was stopped. What was done is kept.")
         if not st.button("Go on"):
             st.stop()
-        del st.session_state[STOPPED]
+        store.keep(store.read().on("codebook", stopped_set=""))
     path = index_path(cache_folder(), model.fingerprint, images.identity)
     place = st.empty()
     with place.container():
         if opened:
             st.caption(widgets.plain(f"{opened} It is made again."))
         bar = st.progress(0.0, f"Encoding {widgets.plain(images.label)}")
-        st.button("Stop", on_click=lambda: st.session_state.update({STOPPED: images.identity}))
+        st.button("Stop", on_click=_stop, args=(images,))
 
         def report(done: int, total: int) -> bool:
             bar.progress(done / total, f"Encoding {widgets.plain(images.label)}: {done:,} of {total:,} images")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.ui import cache, navigation, store, widgets
-from explorer.ui.store import Session
+from explorer.ui.session import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
 from vqvae.model import FAMILY

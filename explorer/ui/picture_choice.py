@@ -1,7 +1,5 @@
 """Choosing a picture: gallery, upload, paste and working size; the same on every page that shows one."""
 
-import hashlib
-
 import streamlit as st
 
 from explorer.images import samples
@@ -9,12 +7,11 @@ from explorer.images.pictures import WORKING_SIZES, Picture
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import gallery
 from explorer.ui.components.gallery import Thumbnail
-from explorer.ui.store import Session, Upload
+from explorer.ui.session import Session, Upload
 from vqvae.dataset import SUFFIXES
 from vqvae.errors import BadInput
 from vqvae.images import display_name
 
-MOST_UPLOADS = 24
 GALLERY = "gallery"
 
 
@@ -35,12 +32,12 @@ def choose_picture(session: Session) -> Session:
     with thumbnails_place:
         st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
         choice = gallery.read_choice(GALLERY)
-        shown = thumbnails()
+        shown = thumbnails(session)
         if choice.picked in {entry.name for entry in shown}:
             session = session.with_picture(choice.picked)
         if choice.pasted:
             session = take_file(session, Upload("pasted picture", choice.pasted))
-            shown = thumbnails()
+            shown = thumbnails(session)
         gallery.show(shown, chosen=session.picture, key=GALLERY)
     return session
 
@@ -50,12 +47,10 @@ def take_uploads(session: Session) -> Session:
     files = st.file_uploader(
         "Upload", type=sorted(suffix.removeprefix(".") for suffix in SUFFIXES), accept_multiple_files=True, key="upload"
     )
-    known = st.session_state.setdefault("known_files", set())
     for file in files:
         upload = Upload(file.name, file.getvalue())
-        if file.file_id not in known:
-            known.add(file.file_id)
-            session = take_file(session, upload)
+        if file.file_id not in session.taken_files:
+            session = take_file(session.with_taken_file(file.file_id), upload)
         elif refusal := refusal_of(upload):
             widgets.refuse(refusal)  # for as long as the file is in the field
     return session
@@ -65,29 +60,24 @@ def take_file(session: Session, upload: Upload) -> Session:
     """Add a file to the gallery and show it; a file that cannot be shown is refused in one sentence."""
     if refusal := refusal_of(upload):
         widgets.refuse(refusal)
-        return session
-    digest = hashlib.sha256(upload.data).hexdigest()
-    uploads = store.uploads()
-    uploads[digest] = upload
-    while len(uploads) > MOST_UPLOADS:
-        uploads.pop(next(iter(uploads)))
-    return session.with_picture(digest)
+        return store.keep(session)
+    return store.keep(session.with_upload(upload))  # at once: the browser does not send a pasted picture again
 
 
 def refusal_of(upload: Upload) -> str | None:
     """Why a file cannot be shown, if it cannot."""
     try:
-        cache.thumbnail(hashlib.sha256(upload.data).hexdigest(), upload.data, upload.name)
+        cache.thumbnail(upload.digest, upload.data, upload.name)
     except BadInput as refusal:
         return str(refusal)
     return None
 
 
-def thumbnails() -> list[Thumbnail]:
+def thumbnails(session: Session) -> list[Thumbnail]:
     """The visitor's own pictures, newest first, then the samples."""
     own = [
-        Thumbnail(digest, upload.name, cache.thumbnail(digest, upload.data, upload.name))
-        for digest, upload in reversed(store.uploads().items())
+        Thumbnail(upload.digest, upload.name, cache.thumbnail(upload.digest, upload.data, upload.name))
+        for upload in reversed(session.uploads)
     ]
     bundled = [
         Thumbnail(sample.name, sample.title, cache.thumbnail(sample.name, sample.read(), sample.file))
@@ -98,13 +88,13 @@ def thumbnails() -> list[Thumbnail]:
 
 def picture_titles() -> dict[str, str]:
     """The pictures that can be chosen, by name: the visitor's own, newest first, then the samples."""
-    own = {digest: display_name(upload.name) for digest, upload in reversed(store.uploads().items())}
+    own = {upload.digest: display_name(upload.name) for upload in reversed(store.read().uploads)}
     return own | {sample.name: sample.title for sample in samples.SAMPLES}
 
 
 def open_named(name: str, working_size: int) -> Picture:
     """A picture by its name: an upload's SHA-256, or a sample's; raises BadInput."""
-    upload = store.uploads().get(name)
+    upload = store.read().upload(name)
     if upload:
         return cache.open_picture(name, working_size, upload.data, upload.name)
     sample = samples.find(name)

@@ -11,7 +11,7 @@ import streamlit as st
 
 from explorer.base.figure import Figure
 from explorer.ui import store
-from explorer.ui.store import Session
+from explorer.ui.session import Session
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$:<])")
 
@@ -45,8 +45,25 @@ def bound(key: str, value: Any, apply: Callable[[Any], Session]) -> dict[str, An
     The session is the truth: the widget shows `value` at every run. Without a key of its own a widget that is seeded
     from the session would be another widget after each change, and the change after that would be lost.
     """
+    return seeded(key, value, lambda chosen: store.write(apply(chosen)))
+
+
+def seeded(key: str, value: Any, then: Callable[[Any], object]) -> dict[str, Any]:
+    """For a widget that shows `value` at every run: its key, and what to do before the next run with a change of it."""
     st.session_state[key] = value
-    return {"key": key, "on_change": lambda: store.write(apply(st.session_state[key]))}
+    return {"key": key, "on_change": lambda: then(st.session_state[key])}
+
+
+def said(key: str) -> Any:
+    """What the browser last said through the widget, chart or component with this key; empty before it was drawn."""
+    return st.session_state.get(key) or {}
+
+
+def take_text(key: str) -> str:
+    """What was just typed into the field with this key; the field is emptied."""
+    text: str = st.session_state[key]
+    st.session_state[key] = ""
+    return text
 
 
 def verdict(grade: str, sentence: str) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.figure import Figure
+from explorer.ui import widgets
 from explorer.ui.components.canvas.message import Request
 from explorer.ui.components.wire import pack, script
-from explorer.ui.store import Session
+from explorer.ui.session import Session
 
 __all__ = ["Request", "read_request", "show"]
 
@@ -26,8 +27,7 @@ _mount = st.components.v2.component(
 
 def read_request(key: str) -> Request | None:
     """What the person last asked of the canvas with this key, if it was ever drawn and the message is sound."""
-    state = st.session_state.get(key) or {}
-    return Request.parse(state.get("request"))
+    return Request.parse(widgets.said(key).get("request"))
 
 
 def show(
@@ -60,8 +60,8 @@ def show(
         "blend": session.blend,
         "uses_embedding": session.embedding_on(inputs),
         "cell": session.cell,
-        "view": session.view,
-        "panel": session.panel,
+        "view": session.reconstruct.view,
+        "panel": session.reconstruct.panel,
         "sentence": sentence,
         "figures": [[[figure.label, figure.value, figure.meaning] for figure in group] for group in figures],
     }

@@ -11,9 +11,10 @@ import streamlit as st
 from explorer.base.figure import Figure
 from explorer.base.verdict import Verdict
 from explorer.editing.edits import RULES
+from explorer.ui import widgets
 from explorer.ui.components.canvas.message import EditRequest
 from explorer.ui.components.wire import pack, script
-from explorer.ui.store import Session, Sketch
+from explorer.ui.session import Session, Sketch
 
 T = TypeVar("T", covariant=True)
 
@@ -104,8 +105,7 @@ Part = Unedited | CodesOnly | Palette | CodeMap | Marks
 
 def read_request(key: str, *, codes: int) -> EditRequest | None:
     """What the person last asked of the editor with this key, if it was ever drawn and the message is sound."""
-    state = st.session_state.get(key) or {}
-    return EditRequest.parse(state.get("request"), codes=codes)
+    return EditRequest.parse(widgets.said(key).get("request"), codes=codes)
 
 
 def show(
@@ -148,10 +148,10 @@ def show(
         "asked": {
             "blend": session.blend,
             "uses_embedding": session.embedding_on(inputs),
-            "rule": session.rule,
+            "rule": session.edit.rule,
             "cell": session.cell,
             "code": code,
-            "overlay": session.overlay,
+            "overlay": session.edit.overlay,
         },
         "rules": RULES,
         "verdict": [verdict.grade, verdict.sentence, verdict.details] if verdict else None,

@@ -11,7 +11,7 @@ import numpy as np
 from explorer.base.cell import Cell
 from explorer.editing.animation import Form
 from explorer.editing.edits import UNPAINTED, Draft, Rule
-from explorer.ui.store import Overlay, Panel, View
+from explorer.ui.session import Overlay, Panel, View
 
 PaletteKind = Literal["picture", "near", "starred", "map", "plausible", "alternatives", "search"]
 LOWEST_PERCENT, HIGHEST_PERCENT = -50, 150  # of the embedding, painted into a cell

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from explorer.ui import widgets
 from explorer.ui.components.wire import png_url
 
 MOST_BYTES = 20 << 20  # of a pasted picture, as of an upload
@@ -38,7 +39,7 @@ class Choice:
 
 def read_choice(key: str) -> Choice:
     """What the person did since the last run, known before the gallery is drawn again."""
-    state = st.session_state.get(key) or {}
+    state = widgets.said(key)
     picked = state.get("picked")
     return Choice(picked if isinstance(picked, str) else None, _decoded(state.get("pasted")))
 

@@ -7,9 +7,9 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.cell import Cell
-from explorer.ui import store
+from explorer.ui import store, widgets
 from explorer.ui.components.wire import png_url
-from explorer.ui.store import Session
+from explorer.ui.session import Session
 from vqvae.images import to_png
 
 _FOLDER = Path(__file__).parent
@@ -26,7 +26,7 @@ def show(
     """A picture, uint8 [H, W, 3], with one cell marked; a click or an arrow key picks another."""
 
     def picked() -> None:
-        chosen = _cell((st.session_state.get(key) or {}).get("picked"), rows=rows, columns=columns)
+        chosen = _cell(widgets.said(key).get("picked"), rows=rows, columns=columns)
         if chosen is not None:
             store.write(apply(chosen))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer.ui import store
-from explorer.ui.store import Session
+from explorer.ui import store, widgets
+from explorer.ui.session import Session
 
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
@@ -32,7 +32,7 @@ def show(cards: Sequence[Card], *, opened: str, key: str, apply: Callable[[str],
     names = {card.name for card in cards}
 
     def picked() -> None:
-        name = (st.session_state.get(key) or {}).get("picked")
+        name = widgets.said(key).get("picked")
         if isinstance(name, str) and name in names:
             store.write(apply(name))
 

@@ -19,7 +19,7 @@ from explorer.codebook.projection_job import start_job
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.store import DEFAULT_LAYOUT, Session
+from explorer.ui.session import DEFAULT_LAYOUT, Session
 
 CHART = "codebook-map"
 COLOURS = ("decoded colour", "log usage", "isolation")
@@ -33,11 +33,11 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
     """Draw the map and what is selected on it; its controls go into the bar."""
     with bar:
         session = _controls(model, used, session)
-    placed = _projection(model, session.map_layout)
+    placed = _projection(model, session.codebook.map_layout)
     counts = used.index.counts
-    colours, title = _colours(model, used, session.map_colour)
+    colours, title = _colours(model, used, session.codebook.map_colour)
     background = None
-    if session.map_patches:
+    if session.codebook.map_patches:
         sample = cache.patch_sample(model, used.key, MOST_PATCHES, used.images, used.index)
         places = projection.embed_patches(model.codebook, placed, sample.vectors)
         tints = cache.colours_of(model, sample.codes[None])[0]
@@ -59,7 +59,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
     st.caption(
         "Click a code to open it; box or lasso (top right) gathers many. Dots grow with usage; dead codes are hollow."
     )
-    gathered = np.array(widgets.selected_points(st.session_state.get(CHART)), dtype=np.int64)
+    gathered = np.array(widgets.selected_points(widgets.said(CHART)), dtype=np.int64)
     gathered = gathered[gathered < len(counts)]
     if len(gathered) > 1:
         _show_gathered(model, counts, gathered)
@@ -71,15 +71,10 @@ def _controls(model: OpenModel, used: UsedSet, session: Session) -> Session:
     colours = list(COLOURS if small else COLOURS_OF_MANY)
     if len(cache.counts_by_label(used.key, used.index)) > 1:
         colours.append("label")
-    colour = session.map_colour if session.map_colour in colours else colours[0]
-
-    def change(**changes: Any) -> Session:
-        now = store.read()
-        kept = {"colour": now.map_colour, "patches": now.map_patches, "layout": now.map_layout}
-        return now.with_map(**{**kept, **changes})
+    colour = session.codebook.map_colour if session.codebook.map_colour in colours else colours[0]
 
     def reset() -> None:
-        store.write(change(layout=DEFAULT_LAYOUT))
+        store.write(store.read().on("codebook", map_layout=DEFAULT_LAYOUT))
 
     st.selectbox(
         "Coloured by",
@@ -87,17 +82,19 @@ def _controls(model: OpenModel, used: UsedSet, session: Session) -> Session:
         width=165,
         format_func="By {}".format,
         label_visibility="collapsed",
-        **widgets.bound("map-colour", colour, lambda chosen: change(colour=chosen)),
+        **widgets.bound("map-colour", colour, lambda chosen: store.read().on("codebook", map_colour=chosen)),
     )
     st.toggle(
         "Patches",
         help="Also place a sample of real patches, each in its code's colour.",
-        **widgets.bound("map-patches", session.map_patches, lambda on: change(patches=on)),
+        **widgets.bound(
+            "map-patches", session.codebook.map_patches, lambda on: store.read().on("codebook", map_patches=on)
+        ),
     )
     with st.popover("", icon=":material/tune:", help="Layout: UMAP or PCA, neighbours, distance, metric, seed"):
-        _layout(session.map_layout, lambda layout: change(layout=layout))
+        _layout(session.codebook.map_layout, lambda layout: store.read().on("codebook", map_layout=layout))
         st.button("Reset", on_click=reset)
-    return replace(session, map_colour=colour)
+    return session.on("codebook", map_colour=colour)
 
 
 def _layout(now: ProjectionSettings, apply: Callable[[ProjectionSettings], Session]) -> None:
@@ -164,9 +161,9 @@ def _follow(model: OpenModel, settings: ProjectionSettings) -> None:
 
 def _open_clicked() -> None:
     """A click on one code opens its dossier; a box or lasso of many does not."""
-    chosen = widgets.selected_points(st.session_state.get(CHART))
+    chosen = widgets.selected_points(widgets.said(CHART))
     if len(chosen) == 1:
-        store.keep(store.read().with_code(chosen[0]))
+        store.keep(store.read().on("codebook", code=chosen[0]))
 
 
 def _colours(model: OpenModel, used: UsedSet, by: str) -> tuple[np.ndarray | list[str], str | None]:
@@ -211,7 +208,7 @@ def _show_gathered(model: OpenModel, counts: np.ndarray, codes: np.ndarray) -> N
         height=130,
     )
     if picked is not None:
-        store.write(store.read().with_code(picked))
+        store.write(store.read().on("codebook", code=picked))
         st.rerun()
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):

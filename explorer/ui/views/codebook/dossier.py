@@ -1,6 +1,7 @@
 """A code's dossier on the screen: what it decodes to, and the real patches that use it."""
 
 import random
+from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
@@ -16,19 +17,18 @@ from explorer.index.read import Occurrences
 from explorer.ui import cache, picture_choice, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.store import Session
+from explorer.ui.session import PatchOrder, Session
 from vqvae.errors import BadInput
 
 MOST_PATCHES = 24
 PATCH_SIDE = 64  # CSS pixels
-NUMBER = "code-number"
-FAULT = "note-fault"
+PATCH_ORDERS: dict[PatchOrder, str] = {"nearest": "Nearest first", "spread": "Across all distances"}
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
 def show(model: OpenModel, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
-    code = session.code or 0
+    code = session.codebook.code or 0
     _navigate(model, used, code)
     picture = picture_choice.open_chosen(session)
     _appearance(model, picture, code)
@@ -36,7 +36,7 @@ def show(model: OpenModel, used: UsedSet, session: Session) -> None:
     if used.index.counts[code] == 0:
         _explain_dead(model, used, code)
     else:
-        _patches(model, used, code)
+        _patches(model, used, code, session.codebook.patch_order)
         _places(used, code)
     _relatives(model, used, code)
     _my_picture(model, picture, code)
@@ -44,7 +44,7 @@ def show(model: OpenModel, used: UsedSet, session: Session) -> None:
 
 
 def _open(code: int) -> None:
-    store.write(store.read().with_code(code))
+    store.write(store.read().on("codebook", code=code))
 
 
 def _navigate(model: OpenModel, used: UsedSet, code: int) -> None:
@@ -54,15 +54,13 @@ def _navigate(model: OpenModel, used: UsedSet, code: int) -> None:
     rarest = int(alive[counts[alive].argmin()]) if len(alive) else code
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.html("<h2 class='code'>Code</h2>")
-        st.session_state[NUMBER] = code
         st.number_input(
             "Code",
             0,
             last,
             width=105,
             label_visibility="collapsed",
-            key=NUMBER,
-            on_change=lambda: _open(int(st.session_state[NUMBER])),
+            **widgets.seeded("code-number", code, _open),
         )
         for label, target, icon in (
             ("Previous", max(0, code - 1), ":material/chevron_left:"),
@@ -123,19 +121,21 @@ def _explain_dead(model: OpenModel, used: UsedSet, code: int) -> None:
         st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
 
 
-def _patches(model: OpenModel, used: UsedSet, code: int) -> None:
+def _patches(model: OpenModel, used: UsedSet, code: int, order: PatchOrder) -> None:
     """Real patches: the nearest ones, and some from every part of the range, which is the fairer picture."""
     index = used.index
-    choice = st.segmented_control(
+    st.segmented_control(
         "Patches",
-        ["nearest", "spread"],
-        default="nearest",
-        format_func={"nearest": "Nearest first", "spread": "Across all distances"}.__getitem__,
+        list(PATCH_ORDERS),
+        format_func=PATCH_ORDERS.__getitem__,
         help="The nearest alone flatter a code; across all distances shows what it has to stand for.",
+        **widgets.bound(
+            "patch-order", order, lambda chosen: store.read().on("codebook", patch_order=chosen or "nearest")
+        ),
     )
-    found = index.spread(code, MOST_PATCHES) if choice == "spread" else index.top(code, MOST_PATCHES)
+    found = index.spread(code, MOST_PATCHES) if order == "spread" else index.top(code, MOST_PATCHES)
     try:
-        pictures = cache.patch_pictures(used.key, code, choice or "nearest", model.stride, used.images, index, found)
+        pictures = cache.patch_pictures(used.key, code, order, model.stride, used.images, index, found)
     except BadInput as refusal:
         widgets.refuse(f"The patches cannot be shown. {refusal}")
         return
@@ -266,16 +266,29 @@ def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
 
 def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
     kept = notes.load(user_data_folder(), model.fingerprint)
-    star, note = (f"{kind}-{model.fingerprint[:16]}-{code}" for kind in ("star", "note"))
-    st.session_state[star], st.session_state[note] = code in kept.starred, kept.texts.get(code, "")
+    of_code = f"{model.fingerprint[:16]}-{code}"
     st.toggle(
-        "Star", key=star, help="Starred codes are kept together.", on_change=lambda: _keep(model, code, star, None)
+        "Star",
+        help="Starred codes are kept together.",
+        **widgets.seeded(
+            f"star-{of_code}",
+            code in kept.starred,
+            lambda starred: _keep(model, lambda now: now.with_star(code, starred)),
+        ),
     )
     text = st.text_area(
-        "Note", key=note, max_chars=notes.LONGEST_NOTE, height=68, on_change=lambda: _keep(model, code, None, note)
+        "Note",
+        max_chars=notes.LONGEST_NOTE,
+        height=68,
+        **widgets.seeded(
+            f"note-{of_code}",
+            kept.texts.get(code, ""),
+            lambda typed: _keep(model, lambda now: now.with_text(code, typed)),
+        ),
     )
-    if fault := st.session_state.pop(FAULT, None):
-        widgets.refuse(fault)
+    if refusal := store.read().codebook.note_refusal:
+        widgets.refuse(refusal)
+        store.keep(store.read().on("codebook", note_refusal=""))
     with st.container(horizontal=True):
         st.download_button(
             "Dossier (HTML)",
@@ -298,20 +311,13 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
         _strip(model, stars, [str(star) for star in stars], "Starred codes", key="starred")
 
 
-def _keep(model: OpenModel, code: int, star: str | None, note: str | None) -> None:
-    """Write down what was changed, the star or the note under these keys, and nothing else."""
-
-    def change(kept: Notes) -> Notes:
-        if star is not None:
-            kept = kept.with_star(code, st.session_state[star])
-        return kept if note is None else kept.with_text(code, st.session_state[note])
-
+def _keep(model: OpenModel, change: Callable[[Notes], Notes]) -> None:
+    """Write down what was changed, and nothing else."""
     try:
         notes.update(user_data_folder(), model.fingerprint, change)
     except OSError as fault:
-        st.session_state[FAULT] = (
-            f"The note could not be kept in {user_data_folder()} ({fault.strerror}); free the folder."
-        )
+        refusal = f"The note could not be kept in {user_data_folder()} ({fault.strerror}); free the folder."
+        store.keep(store.read().on("codebook", note_refusal=refusal))
 
 
 def _html(model: OpenModel, used: UsedSet, code: int, note: str) -> str:

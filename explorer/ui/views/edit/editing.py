@@ -20,7 +20,7 @@ from explorer.ui.components.canvas import editor
 from explorer.ui.components.canvas.editor import Mode, Numbered, Part
 from explorer.ui.components.canvas.message import EditRequest, PaletteChoice
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.store import Session, Sketch
+from explorer.ui.session import FROM_PICTURE, Session, Sketch
 from explorer.ui.views.edit import opening
 from explorer.ui.views.edit.workbench import Seen, Workbench
 from vqvae.errors import BadInput
@@ -52,19 +52,19 @@ class Editing:
     @property
     def code(self) -> int:
         """The code that is painted with; at first the most used one of the grid."""
-        if self.session.brush is not None:
-            return self.session.brush
+        if self.session.edit.brush is not None:
+            return self.session.edit.brush
         return int(np.bincount(self.sketch.draft.indices.ravel()).argmax())
 
 
 def begin(model: OpenModel, picture: Picture) -> Workbench:
     """The bench for what the person chose to start from; for the picture's own grid where that cannot be had."""
     session = store.read()
-    content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{session.start.key}"
+    content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{session.edit.start.key}"
     if bench := Workbench.find(content):
         return bench
     encoded = cache.encode(model, picture).encoding
-    start, other, second = session.start, None, None
+    start, other, second = session.edit.start, None, None
     try:
         if start.kind == "mix":
             other = open_named(start.other, session.working_size)
@@ -73,7 +73,7 @@ def begin(model: OpenModel, picture: Picture) -> Workbench:
         base = starts.begin(model.tokenizer, start, encoded, other=second, counts=counts)
     except BadInput as refusal:
         widgets.refuse(str(refusal))
-        start, base = store.FROM_PICTURE, encoded
+        start, base = FROM_PICTURE, encoded
         content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{start.key}"
     return Workbench.keep(
         Workbench(
@@ -99,7 +99,8 @@ def open_editing(bench: Workbench, *, key: str, lowest: float = 0.0, highest: fl
     sketch = _sketch(bench, request)
     session = _session(bench, request).with_blend_within(lowest, highest)
     settled = request is None or request.settled
-    seen = bench.look(sketch.draft, level=session.weight_for(model.inputs), rule=session.rule, settled=settled)
+    level = session.weight_for(model.inputs)
+    seen = bench.look(sketch.draft, level=level, rule=session.edit.rule, settled=settled)
     return Editing(bench, request, sketch, session, seen, settled)
 
 
@@ -120,7 +121,7 @@ def show(
     numbered = list(more)
     if mode == "edit" or editing.settled:  # a whole decode where there are edits: not while the blend is dragged
         numbered.append(bench.unedited())
-    if marks := bench.marks(session.overlay, session.cell, settled=editing.settled):
+    if marks := bench.marks(session.edit.overlay, session.cell, settled=editing.settled):
         numbered.append(marks)
     animation = request.animation if request else None
     editor.show(
@@ -141,7 +142,7 @@ def show(
         figures=figures,
         sentence=sentence,
         verdict=verdict,
-        animation=bench.animate(animation, level=editing.level, rule=session.rule) if animation else None,
+        animation=bench.animate(animation, level=editing.level, rule=session.edit.rule) if animation else None,
     )
 
 
@@ -157,12 +158,12 @@ def palette_parts(editing: Editing) -> list[Numbered[Part]]:
 
 def _sketch(bench: Workbench, request: EditRequest | None) -> Sketch:
     """The grid as the browser sent it, as it was left, or untouched."""
-    sketch = store.sketches().get(bench.content) or Sketch(fresh_draft(bench.base))
+    sketch = store.read().edit.sketch_of(bench.content) or Sketch(bench.content, fresh_draft(bench.base))
     shape = bench.base.grid.shape[1:]
     if request and request.draft and request.draft.indices.size == np.prod(shape) and request.loaded >= sketch.load:
         draft = Draft(request.draft.indices.reshape(shape), request.draft.painted.reshape(shape))
         sketch = replace(sketch, draft=draft, document=request.document or sketch.document)
-        store.keep_sketch(bench.content, sketch)
+        store.keep(store.read().with_sketch(sketch))
     try:
         return opening.apply_pending(bench, sketch)
     except BadInput as refusal:
@@ -178,14 +179,14 @@ def _session(bench: Workbench, request: EditRequest | None) -> Session:
     rows, columns = bench.base.grid.shape[1:]
     inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
     session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=bench.model.inputs)
-    session = session.with_painting(rule=request.rule, brush=request.code, overlay=request.overlay)
+    session = session.on("edit", rule=request.rule, brush=request.code, overlay=request.overlay)
     session = session.with_cell(request.cell if inside else None)
     return store.write(session) if request.settled else store.keep(session)
 
 
 def choose_start(model: OpenModel) -> None:
     """The popover in which to choose what an edit starts from."""
-    start = store.read().start
+    start = store.read().edit.start
     titles = picture_titles()
     if start.kind == "mix" and start.other not in titles:
         start = replace(start, other=next(name for name in titles if name != store.read().picture))
@@ -195,7 +196,7 @@ def choose_start(model: OpenModel) -> None:
         return widgets.bound(
             f"start-{name}",
             getattr(start, name),
-            lambda value: store.read().with_start(replace(store.read().start, **{name: value})),
+            lambda value: store.read().with_start(replace(store.read().edit.start, **{name: value})),
         )
 
     with st.popover(f"Start from: {_label_of(start)}", icon=":material/grid_view:"):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import streamlit as st
-
 from explorer.base.open_model import OpenModel
 from explorer.editing import recipe as recipes
 from explorer.editing.edits import Draft
 from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.store import Session, Sketch
+from explorer.ui.session import Session, Sketch
 from explorer.ui.views.edit.workbench import Workbench
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
-
-PENDING = "recipe-to-open"  # a recipe whose checkpoint and picture are being opened
 
 
 def open_recipe(data: bytes, model: OpenModel) -> None:
@@ -29,25 +25,24 @@ def open_recipe(data: bytes, model: OpenModel) -> None:
     start = recipe.start
     if start.kind == "mix":
         start = replace(start, other=_picture_named(start.other, recipe))
-    session = session.with_start(start).with_rule(recipe.rule)
-    st.session_state[PENDING] = recipe
-    store.write(session)
+    store.write(session.with_start(start).with_recipe(recipe))
 
 
 def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
     """Lay a recipe that was just opened over the sketch of its grid; raises BadInput when it does not fit."""
-    recipe: Recipe | None = st.session_state.pop(PENDING, None)
+    session = store.read()
+    recipe = session.edit.recipe
     if recipe is None:
         return sketch
+    session = store.keep(session.on("edit", recipe=None))  # one that does not fit is refused once
     tokenizer, base = bench.model.tokenizer, bench.base
     if recipe.start.kind == "random":  # it says what was drawn: another usage would draw otherwise from the same seed
         base = recipes.base_of(tokenizer, recipe, [bench.picture])
     edit = recipes.edit_of(recipe, base, codes=bench.model.codes)
-    session = store.read()
     level = min(1.0, max(0.0, recipe.level))
-    store.write(session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.model.inputs))
+    session = session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.model.inputs)
     opened = replace(sketch, draft=Draft.of(edit, level=recipe.level), load=sketch.load + 1)
-    store.keep_sketch(bench.content, opened)
+    store.write(session.with_sketch(opened))
     return opened
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-import streamlit as st
 from torch import Tensor
 
 from explorer.base.cell import Cell
@@ -27,7 +26,7 @@ from explorer.images.reconstruction import Quality, compare
 from explorer.ui import cache, image_set, store
 from explorer.ui.components.canvas.editor import Animation, CodeMap, CodesOnly, Grid, Marks, Numbered, Palette, Unedited
 from explorer.ui.components.canvas.message import AnimationRequest, PaletteChoice
-from explorer.ui.store import Overlay
+from explorer.ui.session import Overlay
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
 
@@ -70,13 +69,12 @@ class Workbench:
     @classmethod
     def find(cls, content: str) -> Workbench | None:
         """This visitor's bench for a content, if there is one."""
-        bench: Workbench | None = st.session_state.setdefault("workbenches", {}).get(content)
-        return bench
+        return store.live().workbenches.get(content)
 
     @classmethod
     def keep(cls, bench: Workbench) -> Workbench:
         """Remember a bench, and forget the oldest of many."""
-        benches = st.session_state.setdefault("workbenches", {})
+        benches = store.live().workbenches
         benches[bench.content] = bench
         while len(benches) > MOST_BENCHES:
             benches.pop(next(iter(benches)))

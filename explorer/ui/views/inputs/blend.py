@@ -20,7 +20,6 @@ from explorer.ui.views.edit.workbench import Workbench
 from explorer.ui.views.inputs import sample_band
 
 EDITOR = "blend"
-MARKED = "curve-marks"  # the blend that is marked on the curve
 TELLING: tuple[Measured, ...] = ("embedding", "angle")  # of the meter's figures; the others show on hover
 STARTS: dict[Kind, str] = {
     "picture": "",
@@ -54,9 +53,11 @@ def show_editor(bench: Workbench) -> None:
         blends=(blending.LOWEST, blending.HIGHEST),
         verdict=meter,
     )
-    if now.settled and st.session_state.setdefault(MARKED, now.level) != now.level:
-        st.session_state[MARKED] = now.level
-        st.rerun()
+    marked = store.read().inputs.curve_mark
+    if now.settled and marked != now.level:
+        store.keep(store.read().on("inputs", curve_mark=now.level))
+        if marked is not None:
+            st.rerun()
 
 
 def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
@@ -108,6 +109,7 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
 def show_curve(model: OpenModel, picture: Picture) -> None:
     """Quality at every blend, for this picture and for the sample photos."""
     session = store.read()
+    drawn = session.inputs.curve
     measures = {"psnr": "PSNR", "ssim": "SSIM"}
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html("<h2 class='code'>Quality at every blend</h2>")
@@ -116,7 +118,7 @@ def show_curve(model: OpenModel, picture: Picture) -> None:
             list(measures),
             format_func=measures.__getitem__,
             label_visibility="collapsed",
-            **widgets.bound("curve-measure", session.curve, lambda chosen: store.read().with_curve(chosen)),
+            **widgets.bound("curve-measure", drawn, lambda chosen: store.read().on("inputs", curve=chosen or drawn)),
         )
         band = sample_band.choose(model)
     curve = cache.curve(model, picture)

@@ -1,6 +1,5 @@
 """Two pictures: one's codes with the other's embedding, and all that lies between them."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,7 @@ from explorer.inputs.blending import ORDERS, THROUGH, Through
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import flipbook
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.store import PairView
+from explorer.ui.session import PairView
 from vqvae.images import to_png
 from vqvae.tokenizer import Encoding
 
@@ -37,27 +36,28 @@ def show(model: OpenModel, picture: Picture) -> None:
     session = store.read()
     titles = picture_titles()
     others = [name for name in titles if name != session.picture]
-    second = session.second if session.second in others else others[0]
+    view = session.inputs.pair_view
+    second = session.inputs.second if session.inputs.second in others else others[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Second picture",
             others,
             format_func=titles.__getitem__,
             width=260,
-            **widgets.bound("second-picture", second, lambda name: replace(store.read(), second=name)),
+            **widgets.bound("second-picture", second, lambda name: store.read().on("inputs", second=name)),
         )
         st.segmented_control(
             "What to do",
             list(CHOICES),
             format_func=CHOICES.__getitem__,
             label_visibility="collapsed",
-            **widgets.bound("pair-view", session.pair_view, lambda view: store.read().with_pair_view(view)),
+            **widgets.bound("pair-view", view, lambda chosen: store.read().on("inputs", pair_view=chosen or view)),
         )
     other = open_named(second, session.working_size)
     names = (titles.get(session.picture, "First picture"), titles[second])
     a = cache.encode(model, picture).encoding
     b = cache.encode(model, other).encoding
-    if session.pair_view == "swap":
+    if view == "swap":
         show_swap(model, picture, other, a, b, names)
     else:
         show_between(model, picture, other, a, b, names)
@@ -111,15 +111,15 @@ def show_between(
             list(THROUGH),
             format_func=WAYS.__getitem__,
             captions=list(THROUGH.values()),
-            **widgets.bound("through", session.through, lambda way: replace(store.read(), through=way)),
+            **widgets.bound("through", session.inputs.through, lambda way: store.read().on("inputs", through=way)),
         )
-        order = session.cell_order
+        order = session.inputs.cell_order
         if through == "codes":
             st.selectbox(
                 "Cells are switched",
                 list(ORDERS),
                 format_func=lambda name: ORDERS[name].rstrip("."),
-                **widgets.bound("cell-order", order, lambda chosen: replace(store.read(), cell_order=chosen)),
+                **widgets.bound("cell-order", order, lambda chosen: store.read().on("inputs", cell_order=chosen)),
             )
         weight = min(1.0, max(0.0, session.weight_for(model.inputs)))
         st.caption(f"With {weight:.0%} of the embedding blended in; the slider of the view Blend sets it.")

@@ -1,7 +1,6 @@
 """The reliance test: each input replaced in turn, what that costs, a verdict, and the pictures behind each number."""
 
 import os.path
-from dataclasses import replace
 
 import streamlit as st
 
@@ -15,7 +14,7 @@ from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, Re
 from explorer.ui import background, cache, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.store import TestedOn
+from explorer.ui.session import TestedOn
 from vqvae.errors import BadInput
 from vqvae.images import to_png
 from vqvae.tokenizer import Encoding
@@ -29,16 +28,16 @@ SIDE = 164  # CSS pixels of a picture behind a number
 @st.fragment
 def show(model: OpenModel, picture: Picture) -> None:
     """Choose what to test on, then the verdict with what it rests on."""
-    session = store.read()
+    on = store.read().inputs.tested_on
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
             "Test on",
             list(ON),
             format_func=ON.__getitem__,
-            **widgets.bound("tested-on", session.tested_on, lambda on: store.read().with_tested_on(on)),
+            **widgets.bound("tested-on", on, lambda chosen: store.read().on("inputs", tested_on=chosen or on)),
         )
-        images, key = choose_set(model, session.tested_on)
-    if session.tested_on == "picture":
+        images, key = choose_set(model, on)
+    if on == "picture":
         test_picture(model, picture)
     elif images is not None:
         test_set(model, images, key)
@@ -52,12 +51,12 @@ def choose_set(model: OpenModel, on: TestedOn) -> tuple[ImageSet | None, str]:
     if on == "samples":
         images = cache.sample_set()
     else:
-        path = store.read().tested_path
+        path = store.read().inputs.tested_path
         st.text_input(
             "Images",
             placeholder="/path/to/images",
             help="A path on this computer.",
-            **widgets.bound(PATH, path, lambda typed: replace(store.read(), tested_path=typed.strip())),
+            **widgets.bound(PATH, path, lambda typed: store.read().on("inputs", tested_path=typed.strip())),
         )
         if not path:
             return None, ""
@@ -101,8 +100,14 @@ def test_set(model: OpenModel, images: ImageSet, key: str) -> None:
     """The test of a set, beside the page: started by the person, shown as it goes, and stopped when they like."""
     job = background.find(key)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        limit = st.number_input(
-            "Images at most", 1, 100_000, 100, help="So many of the set, spread evenly over it.", width=160
+        limit = store.read().inputs.tested_most
+        st.number_input(
+            "Images at most",
+            1,
+            100_000,
+            help="So many of the set, spread evenly over it.",
+            width=160,
+            **widgets.bound("reliance-most", limit, lambda most: store.read().on("inputs", tested_most=most)),
         )
         if st.button("Run the test" if job is None else "Run it again", type="primary"):
             tokenizer, inputs = model.tokenizer, model.inputs
@@ -227,8 +232,13 @@ def show_map(model: OpenModel, picture: Picture) -> None:
         "cells and more to the embedding in blue ones, each step by a factor of two. A unit is as long for either, and "
         "the embedding adds less than one code differs from another: both can count although one map is darker."
     )
-    weight = store.read().weight_for(model.inputs)
-    if not st.toggle("Show the maps", key="reliance-map-wanted"):
+    session = store.read()
+    weight, shows_maps = session.weight_for(model.inputs), session.inputs.shows_maps
+    st.toggle(
+        "Show the maps",
+        **widgets.bound("reliance-maps", shows_maps, lambda on: store.read().on("inputs", shows_maps=on)),
+    )
+    if not shows_maps:
         return
     found: RelianceMap = cache.reliance_map(model, picture, weight)
     with st.container(key="stack_maps"):

@@ -5,10 +5,8 @@ import streamlit as st
 from explorer.base.open_model import OpenModel
 from explorer.inputs import blending
 from explorer.inputs.blending import Band
-from explorer.ui import background, cache
+from explorer.ui import background, cache, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
-
-WANTED = "band-wanted"
 
 
 def choose(model: OpenModel) -> Band | None:
@@ -18,10 +16,15 @@ def choose(model: OpenModel) -> Band | None:
         if job.result is not None:
             bands[model.fingerprint] = job.result
         else:
-            st.session_state[WANTED] = False  # it was stopped
+            store.keep(store.read().on("inputs", shows_band=False))  # it was stopped
         background.forget(key)
-    wanted = st.toggle("Sample photos as a band", key=WANTED, help="Half of the sample photos lie within it.")
-    if not wanted:
+    shows_band = store.read().inputs.shows_band
+    st.toggle(
+        "Sample photos as a band",
+        help="Half of the sample photos lie within it.",
+        **widgets.bound("sample-band", shows_band, lambda on: store.read().on("inputs", shows_band=on)),
+    )
+    if not shows_band:
         background.forget(key)
         return None
     if model.fingerprint not in bands and background.find(key) is None:

@@ -1,0 +1,284 @@
+"""What one visitor has chosen and made: a frozen value, nested by page, changed only by pure transitions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from explorer.base.cell import Cell
+from explorer.codebook.projection import ProjectionSettings
+from explorer.editing.edits import Draft, Rule
+from explorer.editing.recipe import Recipe
+from explorer.editing.starts import Start
+from explorer.images.pictures import WORKING_SIZES
+from explorer.inputs.blending import CellOrder, Through
+
+PageName = Literal["reconstruct", "codebook", "edit", "inputs", "learn"]
+View = Literal["side", "slider"]
+Panel = Literal["error", "codes"]
+CodebookView = Literal["wall", "map", "usage"]
+PatchOrder = Literal["nearest", "spread"]
+Overlay = Literal["none", "margin", "influence", "cycle", "blend"]
+InputsView = Literal["blend", "pair", "reliance"]
+Curve = Literal["psnr", "ssim"]
+TestedOn = Literal["picture", "samples", "set"]
+PairView = Literal["swap", "between"]
+
+DEFAULT_LAYOUT = ProjectionSettings()
+FROM_PICTURE = Start()
+MOST_UPLOADS = 24
+MOST_SKETCHES = 24
+LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
+
+
+# --- what a visitor brings and makes ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that the visitor gave; its name is for showing only."""
+
+    name: str
+    data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of its bytes, by which it is the chosen picture."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """A set of images that can be chosen: where it lies, and what to call it."""
+
+    source: str
+    under: str
+    label: str
+
+    @property
+    def place(self) -> str:
+        """Names the set in the session."""
+        return self.source + self.under
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A person's edit of one grid: the grid, and the history that led there as the browser wrote it."""
+
+    content: str  # names the checkpoint, the picture and the start that it is of
+    draft: Draft
+    document: str | None = None
+    load: int = 0  # grows with each recipe that is opened over it
+
+
+# --- what was chosen on each page -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ReconstructPage:
+    """How the picture and its reconstruction are laid out."""
+
+    view: View = "side"
+    panel: Panel = "error"
+
+
+@dataclass(frozen=True)
+class CodebookPage:
+    """Which code is open, how the codes are shown, and over which images their usage is counted."""
+
+    code: int | None = None  # whose dossier is open; None is the most used one
+    view: CodebookView = "wall"
+    wall_order: str = "usage"
+    wall_page: int = 1  # of a very large codebook
+    map_colour: str = "decoded colour"
+    map_patches: bool = False
+    map_layout: ProjectionSettings = DEFAULT_LAYOUT
+    usage_by_powers: bool = True  # of ten, on both axes of the curve
+    patch_order: PatchOrder = "nearest"  # of a code's patches
+    image_set: str = ""  # the place of the set whose usage is shown; empty is the bundled samples
+    named_sets: tuple[NamedSet, ...] = ()  # that this visitor added
+    stopped_set: str = ""  # the identity of a set whose indexing was stopped
+    set_refusal: str = ""  # why a set could not be added, until it was said
+    note_refusal: str = ""  # why a note could not be kept, until it was said
+
+
+@dataclass(frozen=True)
+class EditPage:
+    """What edits start from, how they are painted, and what became of them; the editor on Inputs shares it."""
+
+    rule: Rule = "follow"  # what an edited cell's embedding is
+    brush: int | None = None  # the code that is painted with; None is the most used one of the grid
+    overlay: Overlay = "none"  # what is marked on the grid that is edited
+    start: Start = FROM_PICTURE  # what an edit starts from
+    sketches: tuple[Sketch, ...] = ()  # newest last; the browser keeps older ones
+    recipe: Recipe | None = None  # to be laid over its grid, once its checkpoint and picture are open
+    recipes_opened: int = 0
+
+    def sketch_of(self, content: str) -> Sketch | None:
+        return next((sketch for sketch in self.sketches if sketch.content == content), None)
+
+
+@dataclass(frozen=True)
+class InputsPage:
+    """What is compared with what, and how: one picture, two, or a test of the decoder's inputs."""
+
+    view: InputsView = "blend"
+    curve: Curve = "psnr"  # quality at every blend, by this measure
+    curve_mark: float | None = None  # the blend that is marked on it
+    shows_band: bool = False  # of the sample photos, on it
+    second: str = ""  # the picture beside the chosen one, by name; empty is any other
+    pair_view: PairView = "swap"
+    through: Through = "embeddings"  # the way from one picture to the other
+    cell_order: CellOrder = "reading"  # in which cells are switched on it
+    tested_on: TestedOn = "picture"  # by the reliance test
+    tested_path: str = ""  # where the folder, tar or zip lies that it is tested on
+    tested_most: int = 100  # images of a set
+    shows_maps: bool = False  # of how much each input counts, cell by cell
+
+
+@dataclass(frozen=True)
+class LearnPage:
+    """How far the walkthrough is."""
+
+    step: str = "patch"  # of the walkthrough, which is open
+    tried: frozenset[str] = frozenset()  # tasks that were done
+    tried_rule: Rule = "follow"  # of the edit that they ask for
+    lights_up: bool = False  # the cells of the picture that nearly took another code
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that a page needs to draw itself again; at its top what the pages share."""
+
+    checkpoint: str = "photos"
+    picture: str = "chelsea"  # a sample's name, or the SHA-256 of an upload
+    working_size: int = 256  # pixels on the long side
+    uses_embedding: bool = True  # of a decoder with two inputs
+    feeds_embedding: bool = False  # to a decoder with one input, in place of the codes: not what it was trained on
+    blend: float = 1.0  # how much of the residual the decoder gets while the embedding is on, in [−0.5, 1.5]
+    cell: Cell | None = None
+    uploads: tuple[Upload, ...] = ()  # newest last
+    taken_files: frozenset[str] = frozenset()  # what the upload field calls files that were looked at already
+    reconstruct: ReconstructPage = ReconstructPage()
+    codebook: CodebookPage = CodebookPage()
+    edit: EditPage = EditPage()
+    inputs: InputsPage = InputsPage()
+    learn: LearnPage = LearnPage()
+
+    def embedding_on(self, inputs: int) -> bool:
+        """Whether a decoder with so many inputs is given the embedding."""
+        return self.uses_embedding if inputs == 2 else self.feeds_embedding
+
+    def weight_for(self, inputs: int) -> float:
+        """The blend that a decoder with so many inputs gets."""
+        return self.blend if self.embedding_on(inputs) else 0.0
+
+    def upload(self, digest: str) -> Upload | None:
+        return next((upload for upload in self.uploads if upload.digest == digest), None)
+
+    def on(self, page: PageName, **changes: Any) -> Session:
+        """Change what was chosen on one page: `session.on("edit", rule="carry", brush=3)`.
+
+        Raises TypeError for a page, or a choice on it, that there is not.
+        """
+        if page not in get_args(PageName):
+            raise TypeError(f"There is no page named {page!r}.")
+        pages = {page: replace(getattr(self, page), **changes)}
+        return replace(self, **pages)
+
+    def with_checkpoint(self, name: str) -> Session:
+        """Another checkpoint has another grid, and other codes."""
+        if name == self.checkpoint:
+            return self
+        return replace(self, checkpoint=name, cell=None).on("codebook", code=None).on("edit", brush=None)
+
+    def with_picture(self, picture: str) -> Session:
+        return self if picture == self.picture else replace(self, picture=picture, cell=None)
+
+    def with_working_size(self, pixels: int) -> Session:
+        if pixels not in WORKING_SIZES or pixels == self.working_size:
+            return self
+        return replace(self, working_size=pixels, cell=None)
+
+    def with_blend(self, blend: float, *, uses_embedding: bool, inputs: int = 2) -> Session:
+        blend = min(HIGHEST_BLEND, max(LOWEST_BLEND, blend))
+        if inputs == 2:
+            return replace(self, blend=blend, uses_embedding=uses_embedding)
+        return replace(self, blend=blend, feeds_embedding=uses_embedding)
+
+    def with_blend_within(self, lowest: float, highest: float) -> Session:
+        """Move the blend to where the slider ends, if it lies beyond: at 0 and 1, or further, where no one trained."""
+        return replace(self, blend=min(highest, max(lowest, self.blend)))
+
+    def with_cell(self, cell: Cell | None) -> Session:
+        return replace(self, cell=cell)
+
+    def with_upload(self, upload: Upload) -> Session:
+        """Add a file and choose it; the oldest of too many is forgotten."""
+        uploads = {kept.digest: kept for kept in self.uploads} | {upload.digest: upload}
+        return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:]).with_picture(upload.digest)
+
+    def with_taken_file(self, file: str) -> Session:
+        return replace(self, taken_files=self.taken_files | {file})
+
+    def with_named_set(self, images: NamedSet) -> Session:
+        """Add a set of images and choose it."""
+        sets = {kept.place: kept for kept in self.codebook.named_sets} | {images.place: images}
+        return self.on("codebook", named_sets=tuple(sets.values()), image_set=images.place)
+
+    def with_start(self, start: Start) -> Session:
+        """Another start is another grid."""
+        return self if start == self.edit.start else self.with_cell(None).on("edit", start=start)
+
+    def with_sketch(self, sketch: Sketch) -> Session:
+        """Keep an edit as the newest, in place of what was kept of its grid; the oldest of too many is forgotten."""
+        others = (kept for kept in self.edit.sketches if kept.content != sketch.content)
+        return self.on("edit", sketches=(*others, sketch)[-MOST_SKETCHES:])
+
+    def with_recipe(self, recipe: Recipe) -> Session:
+        """Take a recipe's rule, and have it wait until the grid that it is of is open."""
+        opened = self.edit.recipes_opened + 1
+        return self.on("edit", rule=recipe.rule, recipe=recipe, recipes_opened=opened)
+
+    def with_tried(self, *tasks: str) -> Session:
+        """Add tasks that were done; what was done once stays done."""
+        tried = self.learn.tried.union(tasks)
+        return self if tried == self.learn.tried else self.on("learn", tried=tried)
+
+    def to_query(self) -> dict[str, str]:
+        """What matters of it, for the address: an upload cannot be linked to."""
+        query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight_for(2):g}"}
+        if self.codebook.code is not None:
+            query["code"] = str(self.codebook.code)
+        return query if is_upload(self.picture) else query | {"picture": self.picture}
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Session:
+        """A session as a link describes it; whatever is missing or makes no sense is left at its default."""
+        session = cls()
+        if checkpoint := query.get("checkpoint"):
+            session = session.with_checkpoint(checkpoint)
+        if picture := query.get("picture"):
+            session = session.with_picture(picture)
+        if (size := query.get("size", "")).isdecimal() and len(size) < 7:
+            session = session.with_working_size(int(size))
+        if (code := query.get("code", "")).isdecimal() and len(code) < 7:
+            session = session.on("codebook", code=int(code))
+        try:
+            blend = float(query["blend"])
+        except (KeyError, ValueError):
+            return session
+        if blend == 0:
+            return session.with_blend(session.blend, uses_embedding=False)
+        return session.with_blend(blend, uses_embedding=True) if LOWEST_BLEND <= blend <= HIGHEST_BLEND else session
+
+
+def is_upload(picture: str) -> bool:
+    """Whether a picture's name is the SHA-256 of an upload rather than a sample's name."""
+    return len(picture) == 64
