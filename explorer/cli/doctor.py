@@ -6,12 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from explorer.cli.shared import CommandParser, add_model, find_checkpoint
-from explorer.images.samples import SAMPLES
+from explorer.images.samples import sample_photos
 from vqvae import doctor
-from vqvae.images import load_image, to_tensor
 from vqvae.plugin import made_by
 
 MARKS = {"fault": "FAULT", "warning": "warning", "note": "note"}
@@ -36,11 +33,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_report(report)
     return 0 if report.sound else 1
-
-
-def sample_photos() -> list[Tensor]:
-    """The bundled photos, [1, 3, H, W] each."""
-    return [to_tensor(load_image(sample.read(), sample.name)) for sample in SAMPLES]
 
 
 def print_report(report: doctor.Report) -> None:

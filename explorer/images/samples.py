@@ -5,6 +5,10 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from torch import Tensor
+
+from vqvae.images import load_image, to_tensor
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -47,3 +51,8 @@ def _folder(package: str) -> Path:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"The package {package} is not installed; run pip install -r requirements.txt.")
     return Path(spec.origin).parent
+
+
+def sample_photos() -> list[Tensor]:
+    """All of them as tensors, [1, 3, H, W] in [0, 1] each."""
+    return [to_tensor(load_image(sample.read(), sample.file)) for sample in SAMPLES]

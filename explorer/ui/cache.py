@@ -15,11 +15,13 @@ import streamlit as st
 from explorer.base.figure import Figure
 from explorer.base.folders import cache_folder, checkpoints_folder
 from explorer.base.open_model import OpenModel, open_folder
+from explorer.base.open_model import open_plugin as open_model_of_plugin
 from explorer.codebook import dossier, geometry, projection, tiles
 from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.images import pictures, reconstruction, sets
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, Quality
+from explorer.images.samples import sample_photos
 from explorer.images.sets import ImageSet
 from explorer.index import read, usage
 from explorer.index.read import Index, Occurrences
@@ -30,7 +32,9 @@ from explorer.inputs.blending import CellOrder, Curve, Through
 from explorer.inputs.reliance import Reliance, RelianceMap, Subject
 from explorer.learn.answers import Listening, listen
 from explorer.learn.walk import all_gaps as gaps_of_cells
-from vqvae import checkpoint
+from explorer.ui import plugin
+from vqvae import checkpoint, doctor
+from vqvae.doctor import Report
 from vqvae.images import fit_within, load_image, to_png
 
 ROOT = checkpoints_folder()
@@ -75,6 +79,23 @@ def open_model(folder: Path) -> OpenModel:
 @_kept(4)
 def _open_model(folder: str, content: str) -> OpenModel:
     return open_folder(Path(folder))
+
+
+@_kept(1)
+def open_plugin() -> OpenModel:
+    """The code of one's own, run once a server; raises BadInput."""
+    asked = plugin.request()
+    assert asked is not None
+    return open_model_of_plugin(asked)
+
+
+@_kept(16, spinner="Examining")
+def doctor_report(model: OpenModel) -> Report:
+    """Everything that is wrong with an open model."""
+    photos = sample_photos()
+    if model.settings:
+        return doctor.examine(model.folder, photos=photos)
+    return doctor.examine_tokenizer(model.tokenizer, name=model.name, photos=photos)
 
 
 @_kept(8)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from explorer.ui import plugin
 from explorer.ui.session import Session
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the addres
 
 
 def read() -> Session:
-    """This visitor's session; a new one starts as the link says."""
+    """This visitor's session; a new one starts as the link says, with code of one's own where that was named."""
     if SESSION_KEY not in st.session_state:
-        st.session_state[SESSION_KEY] = Session.from_query(st.query_params.to_dict())
+        named = {"checkpoint": name} if (name := plugin.name()) else {}
+        st.session_state[SESSION_KEY] = Session.from_query(named | st.query_params.to_dict())
     return st.session_state[SESSION_KEY]
 
 

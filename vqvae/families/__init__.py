@@ -34,6 +34,14 @@ FAMILIES: dict[str, str] = {  # what config.json calls it -> its module here
 }
 
 
+TITLES: dict[str, str] = {  # for people
+    "vqvae-two-input": "VQ-VAE Explorer",
+    "maskgit-vqgan": "MaskGIT VQGAN",
+    "pytorch-vq-vae": "pytorch-vq-vae",
+    "dall-e": "DALL·E dVAE",
+}
+
+
 class Family(Protocol):
     """What a family's module offers."""
 

@@ -1,0 +1,120 @@
+"""Which model is open: the picker in the sidebar, what is known of the model, and what cannot be opened and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from explorer.base.open_model import OpenModel
+from explorer.ui import cache, doctor_panel, plugin, store, widgets
+from explorer.ui.session import Session
+from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
+from vqvae.errors import BadInput
+from vqvae.families import TITLES
+from vqvae.tokenizer import METRICS
+
+DEFAULT = "photos"  # opened where there is no such model as the link says
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A model that can be opened."""
+
+    name: str
+    open: Callable[[], OpenModel]
+
+
+def choose_model(session: Session) -> OpenModel | None:
+    """Draw the picker and what it says of the model; the model, or None where none can be opened."""
+    found = cache.find_checkpoints()
+    broken = [entry for entry in found if isinstance(entry, BrokenCheckpoint)]
+    choices = _plugin() + [_Choice(entry.name, _opener(entry)) for entry in found if isinstance(entry, CheckpointInfo)]
+    opened = None
+    if choices:
+        session = store.write(_pick(session, [choice.name for choice in choices]))
+        opened, failed = _open(session, choices)
+        broken = failed + broken
+        if opened:
+            if opened.name != session.checkpoint:
+                st.caption(f"Shown in its place: {widgets.plain(opened.name)}")
+            _describe(opened)
+    _list_broken(broken)
+    return opened
+
+
+def _plugin() -> list[_Choice]:
+    """Code of one's own, where the command line or the environment names some."""
+    name = plugin.name()
+    return [] if name is None else [_Choice(name, cache.open_plugin)]
+
+
+def _opener(entry: CheckpointInfo) -> Callable[[], OpenModel]:
+    return lambda: cache.open_model(entry.folder)
+
+
+def _pick(session: Session, names: list[str]) -> Session:
+    if session.checkpoint not in names:
+        st.warning(f"There is no checkpoint named {widgets.plain(session.checkpoint[:60])} here.")
+        session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0])
+    st.selectbox(
+        "Model" if plugin.name() else "Checkpoint",
+        names,
+        **widgets.bound("checkpoint-choice", session.checkpoint, lambda name: store.read().with_checkpoint(name)),
+    )
+    return session
+
+
+def _open(session: Session, choices: list[_Choice]) -> tuple[OpenModel | None, list[BrokenCheckpoint]]:
+    """The chosen model, or when it turns out bad the next one that opens; and those that did not."""
+    failed: list[BrokenCheckpoint] = []
+    for choice in sorted(choices, key=lambda choice: choice.name != session.checkpoint):
+        try:
+            return choice.open(), failed
+        except (BadInput, OSError) as fault:
+            failed.append(BrokenCheckpoint(choice.name, cache.ROOT / choice.name, str(fault)))
+    return None, failed
+
+
+def _describe(model: OpenModel) -> None:
+    if model.summary:
+        st.caption(widgets.plain(model.summary))
+    spec, grid = model.spec, model.spec.grid
+    facts = [
+        ("Family", TITLES.get(spec.family, spec.family), "Whose architecture this is."),
+        ("f", str(model.stride), "Stride: each cell of the latent grid stands for f × f pixels."),
+        ("K", f"{model.codes:,}", "Codes in the codebook."),
+        ("D", str(grid.dim), "Numbers in each code, and in the embedding of each cell."),
+        ("Metric", grid.metric.capitalize(), f"Which code a cell takes: {METRICS[grid.metric]}."),
+    ]
+    if model.parameters:
+        count = f"{model.parameters / 1e6:.1f} M" if model.parameters >= 50_000 else f"{model.parameters:,}"
+        facts.append(("Parameters", count, "Weights of encoder, codebook and decoder together."))
+    two = "Two: the quantized vectors and the continuous embedding. One: the classic VQ-VAE."
+    reach = (
+        "A cell can change the whole picture: the decoder normalises over it, or attends to all of it."
+        if spec.reach is None
+        else "How many cells further, on each side, a changed cell can change the picture."
+    )
+    facts.append(("Decoder inputs", str(model.inputs), two))
+    facts.append(("Reach", "whole picture" if spec.reach is None else f"{spec.reach} cells", reach))
+    if model.device != "cpu":
+        facts.append(("Device", model.device.upper(), "Where the model computes."))
+    widgets.facts(facts)
+    if st.button("Examine", icon=":material/stethoscope:", type="tertiary", help=doctor_panel.WHAT, key="examine"):
+        doctor_panel.show_model(model)
+
+
+def _list_broken(broken: list[BrokenCheckpoint]) -> None:
+    """What cannot be opened, in one line that unfolds; a folder can be examined for all that is wrong with it."""
+    if not broken:
+        return
+    what = f"**{widgets.plain(broken[0].name)}**" if len(broken) == 1 else f"{len(broken)} models"
+    with st.expander(f"{what} cannot be opened", icon=":material/warning:"):
+        for entry in broken:
+            st.markdown(f"**{widgets.plain(entry.name)}**  \n{widgets.plain(entry.reason)}")
+            if entry.folder.is_dir() and st.button(
+                "Examine", icon=":material/stethoscope:", type="tertiary", help=doctor_panel.WHAT, key=entry.name
+            ):
+                doctor_panel.show_folder(entry)
