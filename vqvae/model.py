@@ -8,13 +8,15 @@ from torch import Tensor
 
 from vqvae.decoder import Decoder
 from vqvae.encoder import Encoder
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput
 from vqvae.images import pad_to_multiple
 from vqvae.quantizer import VectorQuantizer
+from vqvae.settings import check_names, whole_number, whole_numbers
 from vqvae.tokenizer import Encoding, Level, Sizes, Spec, TokenizerModule
 
 FAMILY = "vqvae-two-input"  # what config.json calls it
 DecoderInputs = Literal["both", "quantized"]
+MOST_LEVELS = 6
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,16 @@ class VQVAEConfig:
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Self:
         """Check names, types and bounds, so that nothing absurd is ever built; raises BadInput at the first fault."""
-        known = asdict(cls())
-        for name in settings:
-            if name not in known:
-                raise BadInput(f"The model's config has an unknown setting {shown(name)}; remove it.")
-        for name in known:
-            if name not in settings:
-                raise BadInput(f"The model's config lacks the setting {name!r}; add it.")
-        channels, blocks = (_whole_numbers(settings, name, lower, upper) for name, lower, upper in _LEVEL_BOUNDS)
+        check_names(settings, asdict(cls()))
+        channels = whole_numbers(settings, "channels", 1, 1024, most=MOST_LEVELS)
+        blocks = whole_numbers(settings, "blocks", 0, 32, most=MOST_LEVELS)
         if len(channels) != len(blocks):
             raise BadInput(f"'channels' lists {len(channels)} levels and 'blocks' {len(blocks)}; make them equal.")
         if settings["decoder_inputs"] not in ("both", "quantized"):
             raise BadInput('The setting \'decoder_inputs\' has to be "both" or "quantized".')
         return cls(
-            codes=_whole_number("codes", settings["codes"], 1, 1 << 18),
-            embedding_dim=_whole_number("embedding_dim", settings["embedding_dim"], 1, 1024),
+            codes=whole_number(settings, "codes", 1, 1 << 18),
+            embedding_dim=whole_number(settings, "embedding_dim", 1, 1024),
             channels=channels,
             blocks=blocks,
             decoder_inputs=settings["decoder_inputs"],
@@ -61,25 +58,6 @@ class VQVAEConfig:
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-
-_LEVEL_BOUNDS = (("channels", 1, 1024), ("blocks", 0, 32))
-MOST_LEVELS = 6
-
-
-def _whole_number(name: str, value: object, lower: int, upper: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not lower <= value <= upper:
-        raise BadInput(
-            f"The setting {name!r} has to be a whole number from {lower} to {upper:,}, and is {shown(value)}."
-        )
-    return value
-
-
-def _whole_numbers(settings: dict[str, Any], name: str, lower: int, upper: int) -> tuple[int, ...]:
-    values = settings[name]
-    if not isinstance(values, list | tuple) or not 1 <= len(values) <= MOST_LEVELS:
-        raise BadInput(f"The setting {name!r} has to be a list of 1 to {MOST_LEVELS} whole numbers.")
-    return tuple(_whole_number(name, value, lower, upper) for value in values)
 
 
 class VQVAE(TokenizerModule):

@@ -6,6 +6,7 @@ from typing import Any
 
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.settings import model_settings
 
 WEIGHTS_FILE = "model.safetensors"
 MOST_PARAMETERS = 500_000_000
@@ -23,9 +24,7 @@ def renamed(name: str) -> str:
 
 def model_config(settings: Mapping[str, Any]) -> VQVAEConfig:
     """The checked model settings of a config.json's content; raises BadInput at the first fault."""
-    if not isinstance(settings.get("model"), dict):
-        raise BadInput('The config lacks the object "model" with the model\'s settings; add it.')
-    config = VQVAEConfig.from_dict(settings["model"])
+    config = VQVAEConfig.from_dict(model_settings(settings))
     if (parameters := _most_parameters(config)) > MOST_PARAMETERS:
         raise BadInput(
             f"The config describes a model of {parameters:,} parameters; at most {MOST_PARAMETERS:,} are read."
