@@ -198,21 +198,32 @@ class Double(nn.Module):
 
 
 class Stage(nn.Module):
-    """Residual blocks of one level, each followed by attention where the level has it."""
+    """Residual blocks of one level, each followed by attention where the level has it; then the step to the next."""
 
-    def __init__(self, before: int, after: int, blocks: int, norm: NormOf, *, attention: bool) -> None:
+    def __init__(
+        self,
+        before: int,
+        after: int,
+        blocks: int,
+        norm: NormOf,
+        *,
+        attention: bool,
+        halves: bool = False,
+        doubles: bool = False,
+    ) -> None:
         super().__init__()
         widths = (before, *[after] * blocks)
         self.block = nn.ModuleList(ResidualBlock(*pair, norm) for pair in pairwise(widths))
         self.attn = nn.ModuleList(Attention(after, norm) for _ in range(blocks * attention))
-        self.downsample: Halve | None = None
-        self.upsample: Double | None = None
+        self.downsample = Halve(after) if halves else None
+        self.upsample = Double(after) if doubles else None
 
     def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
         for block, attention in zip_longest(self.block, self.attn):
             x = block(x, codes)
             x = x if attention is None else attention(x, codes)
-        return x
+        step = self.downsample or self.upsample
+        return x if step is None else step(x)
 
 
 class Middle(nn.Module):
@@ -238,11 +249,17 @@ class Encoder(nn.Module):
         norm = partial(Norm, config.groups)
         coarsest = config.channels[-1]
         self.conv_in = nn.Conv2d(3, config.stem, 3, padding=1)
-        self.down = nn.ModuleList()
-        for level, (before, after) in enumerate(pairwise((config.stem, *config.channels))):
-            stage = Stage(before, after, config.blocks, norm, attention=level in config.encoder_attention)
-            stage.downsample = Halve(after) if level < len(config.channels) - 1 else None
-            self.down.append(stage)
+        self.down = nn.ModuleList(
+            Stage(
+                before,
+                after,
+                config.blocks,
+                norm,
+                attention=level in config.encoder_attention,
+                halves=level < len(config.channels) - 1,
+            )
+            for level, (before, after) in enumerate(pairwise((config.stem, *config.channels)))
+        )
         self.mid = Middle(coarsest, norm, attention=config.middle_attention)
         self.norm_out = norm(coarsest)
         self.conv_out = nn.Conv2d(coarsest, config.latent_channels, 3, padding=1)
@@ -251,7 +268,6 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for stage in self.down:
             x = stage(x)
-            x = x if stage.downsample is None else stage.downsample(x)
         return self.conv_out(functional.silu(self.norm_out(self.mid(x))))
 
 
@@ -267,11 +283,17 @@ class Decoder(nn.Module):
         self.coarsest_first = config.coarsest_first
         self.conv_in = nn.Conv2d(config.latent_channels, coarsest, 3, padding=1)
         self.mid = Middle(coarsest, norm, attention=config.middle_attention)
-        stages = []
-        for level, (after, before) in enumerate(pairwise((*config.channels, coarsest))):
-            stage = Stage(before, after, config.blocks + 1, norm, attention=level in config.decoder_attention)
-            stage.upsample = Double(after) if level > 0 else None
-            stages.append(stage)
+        stages = [
+            Stage(
+                before,
+                after,
+                config.blocks + 1,
+                norm,
+                attention=level in config.decoder_attention,
+                doubles=level > 0,
+            )
+            for level, (after, before) in enumerate(pairwise((*config.channels, coarsest)))
+        ]
         self.up = nn.ModuleList(reversed(stages) if config.coarsest_first else stages)
         self.norm_out = norm(finest)
         self.conv_out = nn.Conv2d(finest, 3, 3, padding=1)
@@ -280,7 +302,6 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x), codes)
         for stage in self.up if self.coarsest_first else reversed(self.up):
             x = stage(x, codes)
-            x = x if stage.upsample is None else stage.upsample(x)
         return self.conv_out(functional.silu(self.norm_out(x, codes)))
 
 
