@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from torch import Tensor
 
 from vqvae.errors import BadInput, shown
 from vqvae.families import SCHEMA_VERSION, Family, family_of
+from vqvae.images import display_name
 from vqvae.model import FAMILY, VQVAE
 from vqvae.tokenizer import Spec, TokenizerModule, prepare
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-WEIGHTS_FILES = (WEIGHTS_FILE,)
+WEIGHTS_FILES = (WEIGHTS_FILE, "diffusion_pytorch_model.safetensors")
 MOST_PARAMETERS = 500_000_000
 _MOST_CONFIG_BYTES = 1 << 20
 _FLOATS = ("F32", "F16", "BF16")
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def write(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]
 
 def weights_file(folder: Path) -> Path:
     """The file that holds a checkpoint's weights, whatever is wrong with its config."""
+    with suppress(BadInput):
+        return folder / family_of(read_config(folder)).WEIGHTS_FILE
     return next((folder / name for name in WEIGHTS_FILES if (folder / name).exists()), folder / WEIGHTS_FILE)
 
 
@@ -209,6 +214,12 @@ _Table = dict[str, tuple[list[int], str]]  # name -> shape and dtype of each ten
 
 
 def _missing(path: Path) -> BadInput:
+    with suppress(OSError):
+        if pickles := sorted(file.name for file in path.parent.iterdir() if file.suffix in _PICKLES):
+            return BadInput(
+                f"The weights are a pickle, {display_name(pickles[0])}, which may hold code to run; convert it "
+                "with python -m vqvae.convert."
+            )
     return BadInput(f"The file {path.name} is missing or unreadable; put it beside {CONFIG_FILE}.")
 
 
@@ -263,7 +274,7 @@ def _table_faults(found: _Table, expected: dict[str, torch.Size]) -> Iterator[st
         if name not in expected:
             continue
         wanted = list(expected[name])
-        if shape != wanted:
+        if shape != wanted and [*shape, 1, 1] != wanted:  # a matrix is a 1×1 convolution
             yield f"The tensor {name!r} has shape {shown(shape)} and the config calls for {wanted}; correct one."
         if dtype not in _FLOATS:
             yield f"The tensor {name!r} is of type {dtype} and has to be F32, F16 or BF16; save it as float32."
@@ -274,9 +285,10 @@ def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size
         entries = deserialize(data)
         table = {name: (list(entry["shape"]), entry["dtype"]) for name, entry in entries}
         _check_table(_renamed(family, table), expected)
-        tensors = {family.renamed(name): tensor.float() for name, tensor in safetensors.torch.load(data).items()}
+        found = {family.renamed(name): tensor.float() for name, tensor in safetensors.torch.load(data).items()}
     except SafetensorError:
         raise _damaged(family.WEIGHTS_FILE) from None
+    tensors = {name: tensor.view(expected[name]) for name, tensor in found.items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise BadInput(f"The tensor {name!r} has values that are not finite; train or save the model again.")

@@ -29,12 +29,21 @@ def whole_number(settings: Mapping[str, Any], name: str, lower: int, upper: int)
     return _whole_number(name, settings[name], lower, upper)
 
 
-def whole_numbers(settings: Mapping[str, Any], name: str, lower: int, upper: int, *, most: int) -> tuple[int, ...]:
-    """A setting that has to be a list of 1 to `most` whole numbers, each within bounds; raises BadInput otherwise."""
+def whole_numbers(
+    settings: Mapping[str, Any], name: str, lower: int, upper: int, *, most: int, fewest: int = 1
+) -> tuple[int, ...]:
+    """A setting that has to be a list of `fewest` to `most` whole numbers within bounds; raises BadInput otherwise."""
     values = settings[name]
-    if not isinstance(values, list | tuple) or not 1 <= len(values) <= most:
-        raise BadInput(f"The setting {name!r} has to be a list of 1 to {most} whole numbers.")
+    if not isinstance(values, list | tuple) or not fewest <= len(values) <= most:
+        raise BadInput(f"The setting {name!r} has to be a list of {fewest} to {most} whole numbers.")
     return tuple(_whole_number(name, value, lower, upper) for value in values)
+
+
+def switch(settings: Mapping[str, Any], name: str) -> bool:
+    """A setting that has to be true or false; raises BadInput otherwise."""
+    if not isinstance(settings[name], bool):
+        raise BadInput(f"The setting {name!r} has to be true or false, and is {shown(settings[name])}.")
+    return settings[name]
 
 
 def _whole_number(name: str, value: object, lower: int, upper: int) -> int:

@@ -16,11 +16,17 @@ and, where files of its authors can be converted, names and shapes of tensors be
                         config and what the person says of metric and pixel range; raises BadInput, with one sentence
                         that asks for it, where something is still unknown
     canonical(name)     a tensor's name there -> its name in the module's state_dict, None where it is not needed
+    adjusted(name, tensor)
+                        (may be missing) the tensor of that canonical name, as the module holds it
+
+A folder of diffusers says in its config.json which class it is of (`_class_name`), and opens as it is.
 """
 
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol, cast
+
+import torch
 
 from vqvae.errors import BadInput, shown
 from vqvae.tokenizer import TokenizerModule
@@ -28,6 +34,7 @@ from vqvae.tokenizer import TokenizerModule
 SCHEMA_VERSION = 1
 FAMILIES: dict[str, str] = {  # what config.json calls it -> its module here
     "vqvae-two-input": "two_input",
+    "vqgan": "vqgan",
     "maskgit-vqgan": "maskgit",
     "pytorch-vq-vae": "pytorch_vq_vae",
     "dall-e": "dall_e",
@@ -36,6 +43,8 @@ FAMILIES: dict[str, str] = {  # what config.json calls it -> its module here
 
 TITLES: dict[str, str] = {  # for people
     "vqvae-two-input": "VQ-VAE Explorer",
+    "vqgan": "VQGAN",
+    "diffusers": "diffusers VQModel",
     "maskgit-vqgan": "MaskGIT VQGAN",
     "pytorch-vq-vae": "pytorch-vq-vae",
     "dall-e": "DALL·E dVAE",
@@ -52,8 +61,27 @@ class Family(Protocol):
     def renamed(self, name: str) -> str: ...
 
 
+class Convertible(Protocol):
+    """What a family's module offers, further, whose authors' files can be converted."""
+
+    def recognises(self, shapes: Mapping[str, torch.Size]) -> bool: ...
+
+    def settings_of(
+        self,
+        shapes: Mapping[str, torch.Size],
+        *,
+        config: Mapping[str, Any] | None,
+        metric: str | None,
+        pixels: str | None,
+    ) -> dict[str, Any]: ...
+
+    def canonical(self, name: str) -> str | None: ...
+
+
 def family_of(settings: Mapping[str, Any]) -> Family:
     """The family that the content of a config.json names; raises BadInput where it is none of ours."""
+    if "_class_name" in settings and "family" not in settings:
+        return cast(Family, import_module("vqvae.families.diffusers"))
     version, family = settings.get("schema_version"), settings.get("family")
     if type(version) is not int or version != SCHEMA_VERSION:
         raise BadInput(
