@@ -600,7 +600,6 @@ class RelianceMap:
         return logarithm.clip(-MOST_RATIO, MOST_RATIO)
 
 
-@torch.inference_mode(False)
 def reliance_map(
     tokenizer: Tokenizer,
     codebook: Codebook,
@@ -615,7 +614,22 @@ def reliance_map(
     `weight` is as in `blend`. Estimated with random changes (Hutchinson 1990): each probe draws at every cell one
     of the directions and a sign, and the mean of the squared answers is unbiased for value². Pixels that the decoder
     clips to 0 or 1 do not change. A decoder with one input has one map, of the derivative by that input.
+    Raises BadInput where torch cannot differentiate the decoder twice.
     """
+    try:
+        return _reliance_map(tokenizer, codebook, encoding, weight=weight, probes=probes, seed=seed)
+    except (RuntimeError, NotImplementedError) as fault:
+        if "derivative" not in str(fault) and "grad" not in str(fault):
+            raise
+        raise BadInput(
+            "These maps need a decoder that torch can differentiate twice, and this one it cannot."
+        ) from None
+
+
+@torch.inference_mode(False)
+def _reliance_map(
+    tokenizer: Tokenizer, codebook: Codebook, encoding: Encoding, *, weight: float | Tensor, probes: int, seed: int
+) -> RelianceMap:
     inputs = tokenizer.spec.inputs
     fed = [part.detach().clone().requires_grad_() for part in (encoding.quantized, blend(encoding, weight))][-inputs:]
     with torch.enable_grad():

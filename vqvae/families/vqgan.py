@@ -12,6 +12,7 @@ Tensors are named as in taming-transformers. What the line differs in is a setti
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise, zip_longest
@@ -20,6 +21,7 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vqvae.errors import BadInput, shown
 from vqvae.families.pixels import from_unit, pixel_range, to_unit
@@ -171,7 +173,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, codes: Tensor | None) -> Tensor:
         y = self.norm(x, codes)
         query, key, value = (part(y).flatten(2).mT[:, None] for part in (self.q, self.k, self.v))  # [B, 1, h·w, C]
-        y = functional.scaled_dot_product_attention(query, key, value)[:, 0].mT.unflatten(2, x.shape[2:])
+        derived = torch.is_grad_enabled() and query.requires_grad  # of torch's kernels the plain one alone has a second
+        with sdpa_kernel(SDPBackend.MATH) if derived else nullcontext():
+            y = functional.scaled_dot_product_attention(query, key, value)[:, 0].mT.unflatten(2, x.shape[2:])
         return x + self.proj_out(y)
 
 

@@ -240,7 +240,11 @@ def show_map(model: OpenModel, picture: Picture) -> None:
     )
     if not shows_maps:
         return
-    found: RelianceMap = cache.reliance_map(model, picture, weight)
+    try:
+        found: RelianceMap = cache.reliance_map(model, picture, weight)
+    except BadInput as refusal:
+        st.info(widgets.plain(str(refusal)))
+        return
     with st.container(key="stack_maps"):
         columns = st.columns(3, gap="medium")
     largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))
