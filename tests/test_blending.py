@@ -13,7 +13,7 @@ from explorer.editing.edits import Fed
 from explorer.images.sets import ImageSet
 from explorer.inputs import blending
 from explorer.inputs.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
-from tests.toys import assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
+from tests.toys import Mixing, assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
 from vqvae.metrics import psnr, ssim
@@ -294,7 +294,7 @@ def test_the_ends_keep_codes_that_are_not_the_nearest(through: Any) -> None:
         indices = ((encoding.grid + 1) % 8,)
         encodings.append(Encoding(indices, encoding.embedding, model.lookup(indices)))
     for place, wanted in enumerate(encodings):
-        fed = between(model, *encodings, place, through=through)
+        fed = between(model, encodings[0], encodings[1], place, through=through)
         assert_same(fed, blending.fed_at(wanted, 1))
 
 
@@ -352,6 +352,19 @@ def test_through_codes_cells_are_switched_one_after_another(order: Any, weight: 
             whose = fed_b if ranks[row, column] < number else fed_a
             assert torch.equal(fed.quantized[0, :, row, column], whose.quantized[0, :, row, column])
             assert torch.equal(fed.embedding[0, :, row, column], whose.embedding[0, :, row, column])
+
+
+@pytest.mark.parametrize("place", [0, 0.4, 1])
+def test_where_a_lookup_mixes_neighbours_the_grid_between_is_looked_up_whole(place: float) -> None:
+    tokenizer = Mixing(toy_model())
+    a, b = (tokenizer.encode(toy_images(1, *size, seed=seed)) for seed, size in enumerate([(16, 20), (24, 12)]))
+    b = blending.fitted(tokenizer, b, 4, 5)
+    assert torch.equal(b.quantized, tokenizer.lookup(b.indices))
+    codebook = Codebook.of(tokenizer)
+    for order in ORDERS:
+        fed = blending.interpolate(tokenizer, codebook, a, b, place, through="codes", order=order)
+        switched = torch.from_numpy(blending.cell_ranks(a, b, order=order) < round(place * 20))
+        assert torch.equal(fed.quantized, tokenizer.lookup((torch.where(switched, b.grid, a.grid),)))
 
 
 @pytest.mark.parametrize("order", ORDERS)

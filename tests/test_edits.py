@@ -139,6 +139,7 @@ def test_pixels_of_a_cell_depend_on_all_cells_within_the_reach_and_on_none_beyon
     for parameter in model.decoder.parameters():
         parameter.abs_()  # with nothing below zero no relu hides a path
     reach, middle = model.spec.reach, 12
+    assert reach is not None and 0 < reach < middle
     quantized, embedding = inputs(2 * middle + 1, 2 * middle + 1)
     quantized, embedding = quantized.abs(), embedding.abs() + 4
     fed = [part.requires_grad_() for part in (quantized, embedding)]
@@ -146,7 +147,6 @@ def test_pixels_of_a_cell_depend_on_all_cells_within_the_reach_and_on_none_beyon
     cell.of(model.decoder(*fed), scale=model.spec.stride).sum().backward()
     expected = torch.zeros(2 * middle + 1, 2 * middle + 1, dtype=torch.bool)
     cell.grown(reach, rows=2 * middle + 1, columns=2 * middle + 1).of(expected)[:] = True
-    assert 0 < reach < middle
     for part in fed if decoder_inputs == "both" else fed[1:]:
         assert part.grad is not None
         assert torch.equal((part.grad != 0).any(1)[0], expected)

@@ -20,7 +20,7 @@ from explorer.editing.starts import (
     of_codes,
     random_codes,
 )
-from tests.toys import assert_one_sentence, toy_images, toy_model
+from tests.toys import Mixing, assert_one_sentence, toy_images, toy_model
 from vqvae.errors import BadInput
 from vqvae.tokenizer import Encoding
 
@@ -81,6 +81,17 @@ def test_a_mix_with_nothing_or_all_of_the_second_is_one_of_them() -> None:
         assert mixed.grid.equal(expected.grid)
         assert mixed.embedding.equal(expected.embedding)
     assert edited_cells(mix(toy_model(), first, first, np.ones((4, 6), bool)), unedited(first)).sum() == 0
+
+
+def test_where_a_lookup_mixes_neighbours_a_mix_is_looked_up_whole() -> None:
+    tokenizer = Mixing(toy_model())
+    first, second = (tokenizer.encode(toy_images(1, 16, 24, seed=seed)) for seed in (0, 1))
+    mask = mask_of("checkerboard", 4, 6, 0)
+    mixed = mix(tokenizer, first, second, mask)
+    assert mixed.grid.equal(torch.where(torch.from_numpy(mask), second.grid, first.grid))
+    assert mixed.quantized.equal(tokenizer.lookup(mixed.indices))
+    apart = torch.where(torch.from_numpy(mask), second.quantized, first.quantized)
+    assert not torch.allclose(mixed.quantized, apart, atol=1e-3)  # each cell has neighbours from the other
 
 
 def test_the_masks_look_as_they_are_called() -> None:
