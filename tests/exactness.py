@@ -66,7 +66,7 @@ def assert_exact(ours: VQGAN, images: Tensor, *, indices: Tensor, decode: Networ
     assert all(tensor.dtype == torch.float64 for tensor in twice.state_dict().values())
     for vectors in (twice.lookup(encoding.indices), torch.randn_like(encoding.embedding, dtype=torch.float64)):
         theirs = decode(vectors)
-        assert ((theirs > 0) & (theirs < 1)).double().mean() > 0.5
+        assert ((theirs > 0) & (theirs < 1)).double().mean() > 0.25
         error = (twice.decode(vectors) - theirs.clamp(0, 1)).abs().max().item()
         assert error < within, error
     return encoding

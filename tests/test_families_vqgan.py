@@ -460,7 +460,13 @@ def test_the_metric_is_asked_for_where_nothing_tells_it() -> None:
     shapes = shapes_of(by_hand())
     assert "--metric euclidean|cosine|dot" in refused(shapes)
     assert "--metric" in refused(shapes, config={"model": {"params": {"embed_dim": 4}}})
-    assert "--metric" in refused(shapes, config={"target": "somebody.else.Model", "params": []})
+    for odd in (
+        {"target": "somebody.else.Model", "params": []},
+        {"class": [1]},
+        {"target": 3},
+        {"model": {"model": {}}},
+    ):
+        assert "--metric" in refused(shapes, config=odd)
     for metric in ("euclidean", "cosine", "dot"):
         assert settings(shapes, metric=metric)["metric"] == metric
 
@@ -497,6 +503,7 @@ def test_a_llamagen_that_does_not_normalise_says_so() -> None:
         ({"ddconfig": DDCONFIG | {"num_res_blocks": 2}}, ("num_res_blocks: 2", "1")),
         ({"ddconfig": DDCONFIG | {"ch_mult": [1, 2, 4]}}, ("[1, 2, 4]", "[32, 32, 64]")),
         ({"ddconfig": DDCONFIG | {"ch": 128}}, ("ch: 128", "32")),
+        ({"ddconfig": {"ch_mult": ["a", None]}, "n_embed": [[1]]}, ("n_embed: [[1]]", "16")),
     ],
     ids=lambda value: str(value)[:20],
 )

@@ -71,7 +71,7 @@ def settings_of(
     said = _tokenizer_settings(config or {})
     ours = _canonical(shapes)
     like_diffusers = any(name.startswith("encoder.down_blocks.") for name in shapes)
-    if like_diffusers and not said:
+    if like_diffusers and "_class_name" not in said:
         raise BadInput(
             "A VQModel of diffusers does not say in its weights how norms are grouped and pixels scaled; name its "
             "config.json with --config."
@@ -92,9 +92,9 @@ def settings_of(
 
 
 def pixels_said(config: Mapping[str, Any]) -> str:
-    """The range that a config says or implies: aMUSEd's pipeline, and only it, feeds and reads [0, 1].
+    """The range that a config says, or implies: aMUSEd's pipeline feeds and reads [0, 1], all others [−1, 1].
 
-    Of the pipelines of diffusers, it is those without scaling that look codes up by their indices.
+    It is known by its decoder's taking indices, which nothing else in diffusers does.
     """
     return str(config.get("pixels") or ("0..1" if config.get("lookup_from_codebook") is True else "-1..1"))
 
@@ -158,7 +158,7 @@ _DEEPEST = 6
 
 def _tokenizer_settings(config: Mapping[str, Any], *, depth: int = 0) -> dict[str, Any]:
     """One level of settings out of however a YAML or JSON nests them; the innermost class name is the tokenizer's."""
-    flat = {name: value for name, value in config.items() if name not in _NESTS}
+    flat = {name: value for name, value in config.items() if name not in (*_NESTS, "class")}
     name = next((config[key] for key in _CLASS_NAMES if isinstance(config.get(key), str)), None)
     flat |= {"class": name.rpartition(".")[2]} if name else {}
     for nest in _NESTS:
