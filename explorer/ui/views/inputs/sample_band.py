@@ -5,7 +5,7 @@ import streamlit as st
 from explorer.base.open_model import OpenModel
 from explorer.inputs import blending
 from explorer.inputs.blending import Band
-from explorer.ui import background, cache
+from explorer.ui import cache, jobs
 from explorer.ui.image_set import WORKING_SIZE
 
 WANTED = "band-wanted"
@@ -14,24 +14,24 @@ WANTED = "band-wanted"
 def choose(model: OpenModel) -> Band | None:
     """A switch for the band of the sample photos; the first time it is computed beside the page."""
     bands, key = _bands(), f"band-{model.fingerprint[:16]}"
-    if (job := background.find(key)) and job.state == "ended":
+    if (job := jobs.find(key)) and job.state != "running":
         if job.result is not None:
             bands[model.fingerprint] = job.result
         else:
             st.session_state[WANTED] = False  # it was stopped
-        background.forget(key)
+        jobs.forget(key)
     wanted = st.toggle("Sample photos as a band", key=WANTED, help="Half of the sample photos lie within it.")
     if not wanted:
-        background.forget(key)
+        jobs.forget(key)
         return None
-    if model.fingerprint not in bands and background.find(key) is None:
-        tokenizer, images = model.tokenizer, cache.sample_set()
-        background.start(
-            key,
-            lambda report: blending.band_of_set(tokenizer, images, working_size=WORKING_SIZE, progress=report),
-        )
-    background.follow(key, "Sample photos")
-    return bands.get(model.fingerprint)
+    if model.fingerprint in bands:
+        return bands[model.fingerprint]
+    tokenizer, images = model.tokenizer, cache.sample_set()
+    job = jobs.find(key) or jobs.start(
+        key, lambda progress: blending.band_of_set(tokenizer, images, working_size=WORKING_SIZE, progress=progress)
+    )
+    jobs.follow(job, "Sample photos", key=key)
+    return None
 
 
 @st.cache_resource
