@@ -18,7 +18,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 from explorer.codebook.tiles import CODES_PER_BATCH, FIELD, code_tiles
 from tests.browser import launch, serve_app
 from vqvae import checkpoint
-from vqvae.model import VQVAE, VQVAEConfig, prepare
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.tokenizer import prepare
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 CLICKS = 20
@@ -50,17 +51,16 @@ def _wall_cold() -> None:
     """All tiles of a codebook of 1,024, against the bare decoding of the same fields."""
     model = checkpoint.load(CHECKPOINTS / "photos")
     field = torch.zeros(CODES_PER_BATCH, FIELD, FIELD, dtype=torch.int64)
-    batches = -(-len(model.codebook) // CODES_PER_BATCH)
+    codes = model.spec.grid.codes
+    batches = -(-codes // CODES_PER_BATCH)
 
     def bare() -> None:
         with torch.inference_mode():
             for _ in range(batches):
-                model.decode(model.lookup(field))
+                model.decode(model.lookup((field,)))
 
     tiles, decoding = _fastest(lambda: code_tiles(model)), _fastest(bare)
-    print(
-        f"wall of {len(model.codebook):,} tiles: {tiles:.0f} ms, {tiles / decoding:.2f}× its bare decodes", flush=True
-    )
+    print(f"wall of {codes:,} tiles: {tiles:.0f} ms, {tiles / decoding:.2f}× its bare decodes", flush=True)
 
 
 def _in_browser(page: Page, url: str, name: str) -> None:

@@ -24,7 +24,9 @@ from explorer.index.format import About, packed
 from explorer.index.read import Index, open_index
 from vqvae import checkpoint
 from vqvae.images import fit_within, jpeg_of_size, load_image, pad_to_multiple, to_image, to_tensor
-from vqvae.model import VQVAE, VQVAEConfig, prepare
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.search import Codebook
+from vqvae.tokenizer import prepare
 
 PHOTOS = 32
 WORKING_SIZE = 256
@@ -55,7 +57,8 @@ def encoding(model: VQVAE, images: ImageSet, folder: Path) -> list[Timing]:
         return [to_tensor(fit_within(load_image(one, name), WORKING_SIZE)) for name, one in data]
 
     tensors = read()
-    padded = [pad_to_multiple(one, model.stride) for one in tensors]
+    codebook = Codebook.of(model)
+    padded = [pad_to_multiple(one, model.spec.stride) for one in tensors]
 
     def encoder() -> None:
         with torch.inference_mode():
@@ -69,7 +72,7 @@ def encoding(model: VQVAE, images: ImageSet, folder: Path) -> list[Timing]:
 
     def measure() -> None:
         for one in tensors:
-            measure_image(model, one)
+            measure_image(model, codebook, one)
 
     def build() -> None:
         path = folder / "photos.index"

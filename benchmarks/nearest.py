@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import Timing, Variants, clock_name, compare, print_table
-from vqvae.quantizer import SCORES_PER_CHUNK, nearest
+from vqvae.search import SCORES_PER_CHUNK, nearest
 
 WIDTHS = (8, 64, 256)  # D
 CODES = (1024, 8192, 16384)  # K

@@ -11,6 +11,7 @@ from explorer.inputs.reliance import Subject, measure, reliance_map
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
+from vqvae.search import Codebook
 
 SIZES = (128, 256, 512)  # pixels along a side
 
@@ -21,7 +22,7 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
     with torch.inference_mode():
         encoding = model.encode(image)
     original = to_pixels(image)[0]
-    subject = Subject.alone(encoding, partner=encoding)
+    subject, codebook = Subject.alone(encoding, partner=encoding), Codebook.of(model)
 
     @torch.inference_mode()
     def bare() -> None:
@@ -33,7 +34,7 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
         {
             "reliance test": lambda: measure(model, subject, original),
             "its statistics and test": lambda: measure(model, Subject.alone(encoding, partner=encoding), original),
-            "map of the cells": lambda: reliance_map(model, encoding),
+            "map of the cells": lambda: reliance_map(model, codebook, encoding),
         },
     )
 

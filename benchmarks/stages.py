@@ -12,7 +12,8 @@ from benchmarks.timing import Timing, clock_name, compare, print_table
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
-from vqvae.model import VQVAE, VQVAEConfig, prepare
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.tokenizer import prepare
 
 SIZES = (128, 256, 512)  # pixels along a side
 THREADS = (1, 2)

@@ -13,11 +13,12 @@ from explorer.editing.edits import Fed
 from explorer.images.sets import ImageSet
 from explorer.inputs import blending
 from explorer.inputs.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
-from tests.toys import assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
+from tests.toys import Mixing, assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
 from vqvae.metrics import psnr, ssim
 from vqvae.model import VQVAE
+from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding
 
 BOTH = pytest.mark.parametrize("decoder_inputs", ["both", "quantized"])
@@ -26,6 +27,10 @@ WAYS, ORDERS = get_args(Through), get_args(CellOrder)
 
 def toy_encoding(model: VQVAE, rows: int = 4, columns: int = 5, *, seed: int = 0) -> Encoding:
     return model.encode(toy_images(1, 4 * rows, 4 * columns, seed=seed))
+
+
+def between(model: VQVAE, a: Encoding, b: Encoding, place: float, **settings: Any) -> Fed:
+    return blending.interpolate(model, Codebook.of(model), a, b, place, **settings)
 
 
 def pixels_of(picture: Tensor) -> np.ndarray:
@@ -121,7 +126,7 @@ def test_a_blend_far_beyond_is_refused(weight: float) -> None:
     for attempt in (
         lambda: blending.fed_at(a, weight),
         lambda: blending.swap(model, a, a, weight=weight),
-        lambda: blending.interpolate(model, a, a, 0.5, through="codes", weight=weight),
+        lambda: between(model, a, a, 0.5, through="codes", weight=weight),
     ):
         with pytest.raises(BadInput) as refusal:
             attempt()
@@ -233,12 +238,12 @@ def test_a_swap_with_itself_is_the_picture_and_at_a_blend_of_0_the_codes_alone()
 def test_another_grid_is_cropped_in_its_middle_or_repeated(rows: int, columns: int) -> None:
     model = toy_model()
     encoding = toy_encoding(model, 4, 5)
-    found = blending.fitted(encoding, rows, columns)
-    assert found.indices.shape == (1, rows, columns)
+    found = blending.fitted(model, encoding, rows, columns)
+    assert found.grid.shape == (1, rows, columns)
     for row, column in itertools.product(range(rows), range(columns)):
         from_row = row + (4 - rows) // 2 if rows < 4 else row % 4
         from_column = column + (5 - columns) // 2 if columns < 5 else column % 5
-        assert found.indices[0, row, column] == encoding.indices[0, from_row, from_column]
+        assert found.grid[0, row, column] == encoding.grid[0, from_row, from_column]
         for part, whole in ((found.embedding, encoding.embedding), (found.quantized, encoding.quantized)):
             assert torch.equal(part[0, :, row, column], whole[0, :, from_row, from_column])
 
@@ -249,7 +254,7 @@ def test_a_swap_of_grids_of_different_shapes_has_the_shape_of_the_codes() -> Non
     found = blending.swap(model, a, b)
     assert found.a_with_b_pixels.shape == (12, 20, 3)
     assert found.b_with_a_pixels.shape == (24, 8, 3)
-    assert_same(found.a_with_b, Fed(a.quantized, blending.fitted(b, 3, 5).embedding))
+    assert_same(found.a_with_b, Fed(a.quantized, blending.fitted(model, b, 3, 5).embedding))
 
 
 def test_pictures_of_different_checkpoints_do_not_mix() -> None:
@@ -257,8 +262,8 @@ def test_pictures_of_different_checkpoints_do_not_mix() -> None:
     a, b = toy_encoding(model), toy_encoding(other)
     for attempt in (
         lambda: blending.swap(model, a, b),
-        lambda: blending.interpolate(model, a, b, 0, through="codes"),
-        lambda: blending.frames(model, a, b, steps=2, through="embeddings"),
+        lambda: between(model, a, b, 0, through="codes"),
+        lambda: blending.frames(model, Codebook.of(model), a, b, steps=2, through="embeddings"),
     ):
         with pytest.raises(BadInput) as refusal:
             attempt()
@@ -276,7 +281,7 @@ def test_the_ends_are_the_two_pictures_to_the_bit(through: Any, order: Any, weig
     model = toy_model(decoder_inputs=decoder_inputs)
     a, b = toy_encoding(model, seed=1), toy_encoding(model, seed=2)
     for place, wanted in ((0, a), (1, b), (0.0, a), (1.0, b)):
-        fed = blending.interpolate(model, a, b, place, through=through, order=order, weight=weight)
+        fed = between(model, a, b, place, through=through, order=order, weight=weight)
         assert_same(fed, blending.fed_at(wanted, weight))
 
 
@@ -286,10 +291,10 @@ def test_the_ends_keep_codes_that_are_not_the_nearest(through: Any) -> None:
     encodings = []
     for seed in (1, 2):
         encoding = toy_encoding(model, seed=seed)
-        indices = (encoding.indices + 1) % 8
-        encodings.append(Encoding(encoding.embedding, indices, model.lookup(indices)))
+        indices = ((encoding.grid + 1) % 8,)
+        encodings.append(Encoding(indices, encoding.embedding, model.lookup(indices)))
     for place, wanted in enumerate(encodings):
-        fed = blending.interpolate(model, *encodings, place, through=through)
+        fed = between(model, encodings[0], encodings[1], place, through=through)
         assert_same(fed, blending.fed_at(wanted, 1))
 
 
@@ -298,7 +303,10 @@ def test_the_ends_keep_codes_that_are_not_the_nearest(through: Any) -> None:
 def test_between_a_picture_and_itself_there_is_only_that(through: Any, place: float) -> None:
     model = toy_model()
     a = toy_encoding(model)
-    fed, wanted = blending.interpolate(model, a, a, place, through=through, weight=0.4), blending.fed_at(a, 0.4)
+    fed, wanted = (
+        between(model, a, a, place, through=through, weight=0.4),
+        blending.fed_at(a, 0.4),
+    )
     torch.testing.assert_close(fed.quantized, wanted.quantized)
     torch.testing.assert_close(fed.embedding, wanted.embedding)
 
@@ -308,7 +316,7 @@ def test_between_a_picture_and_itself_there_is_only_that(through: Any, place: fl
 def test_through_embeddings_both_inputs_move_in_a_straight_line(place: float, weight: float) -> None:
     model = toy_model()
     a, b = toy_encoding(model, seed=1), toy_encoding(model, seed=2)
-    fed = blending.interpolate(model, a, b, place, through="embeddings", weight=weight)
+    fed = between(model, a, b, place, through="embeddings", weight=weight)
     quantized = (1 - place) * a.quantized + place * b.quantized
     embedding = (1 - place) * a.embedding + place * b.embedding
     torch.testing.assert_close(fed.quantized, quantized)
@@ -320,7 +328,7 @@ def test_through_embeddings_both_inputs_move_in_a_straight_line(place: float, we
 def test_requantized_each_cell_has_the_code_that_is_nearest_there(place: float, weight: float) -> None:
     model = toy_model()
     a, b = toy_encoding(model, seed=1), toy_encoding(model, seed=2)
-    fed = blending.interpolate(model, a, b, place, through="requantized", weight=weight)
+    fed = between(model, a, b, place, through="requantized", weight=weight)
     for row, column in itertools.product(range(4), range(5)):
         embedding = (1 - place) * a.embedding[0, :, row, column] + place * b.embedding[0, :, row, column]
         code = min(range(8), key=lambda code: (embedding - model.codebook[code]).norm().item())
@@ -337,11 +345,26 @@ def test_through_codes_cells_are_switched_one_after_another(order: Any, weight: 
     fed_a, fed_b = blending.fed_at(a, weight), blending.fed_at(b, weight)
     ranks = blending.cell_ranks(a, b, order=order, seed=3)
     for number in range(21):
-        fed = blending.interpolate(model, a, b, number / 20, through="codes", order=order, weight=weight, seed=3)
+        fed = blending.interpolate(
+            model, Codebook.of(model), a, b, number / 20, through="codes", order=order, weight=weight, seed=3
+        )
         for row, column in itertools.product(range(4), range(5)):
             whose = fed_b if ranks[row, column] < number else fed_a
             assert torch.equal(fed.quantized[0, :, row, column], whose.quantized[0, :, row, column])
             assert torch.equal(fed.embedding[0, :, row, column], whose.embedding[0, :, row, column])
+
+
+@pytest.mark.parametrize("place", [0, 0.4, 1])
+def test_where_a_lookup_mixes_neighbours_the_grid_between_is_looked_up_whole(place: float) -> None:
+    tokenizer = Mixing(toy_model())
+    a, b = (tokenizer.encode(toy_images(1, *size, seed=seed)) for seed, size in enumerate([(16, 20), (24, 12)]))
+    b = blending.fitted(tokenizer, b, 4, 5)
+    assert torch.equal(b.quantized, tokenizer.lookup(b.indices))
+    codebook = Codebook.of(tokenizer)
+    for order in ORDERS:
+        fed = blending.interpolate(tokenizer, codebook, a, b, place, through="codes", order=order)
+        switched = torch.from_numpy(blending.cell_ranks(a, b, order=order) < round(place * 20))
+        assert torch.equal(fed.quantized, tokenizer.lookup((torch.where(switched, b.grid, a.grid),)))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -374,7 +397,7 @@ def test_the_orders_are_what_they_say() -> None:
     apart_in_turn = [apart(place) for place in switched("least different")]
     assert apart_in_turn == pytest.approx(sorted(apart_in_turn))
     assert apart_in_turn[0] < apart_in_turn[-1]
-    same = [place for place in places if a.indices[0, *place] == b.indices[0, *place]]
+    same = [place for place in places if a.grid[0, *place] == b.grid[0, *place]]
     assert len(same) > 1
     assert switched("least different")[: len(same)] == same  # alike ones in reading order
     assert switched("most different")[-len(same) :] == same
@@ -388,10 +411,10 @@ def test_the_orders_are_what_they_say() -> None:
 def test_another_grid_is_fitted_to_the_first(through: Any) -> None:
     model = toy_model()
     a, b = toy_encoding(model, 4, 5, seed=1), toy_encoding(model, 6, 3, seed=2)
-    fitted = blending.fitted(b, 4, 5)
+    fitted = blending.fitted(model, b, 4, 5)
     for place in (0.5, 1):
-        fed = blending.interpolate(model, a, b, place, through=through)
-        assert_same(fed, blending.interpolate(model, a, fitted, place, through=through))
+        fed = between(model, a, b, place, through=through)
+        assert_same(fed, between(model, a, fitted, place, through=through))
     assert_same(fed, blending.fed_at(fitted, 1))
 
 
@@ -405,7 +428,7 @@ def test_what_is_not_between_them_is_refused() -> None:
     ]
     for place, settings in wrong:
         with pytest.raises(BadInput) as refusal:
-            blending.interpolate(model, a, a, place, **settings)
+            between(model, a, a, place, **settings)
         assert_one_sentence(refusal)
 
 
@@ -424,13 +447,13 @@ def test_frames_are_the_places_in_equal_steps(through: Any) -> None:
     model = toy_model()
     a, b = toy_encoding(model, seed=1), toy_encoding(model, seed=2)
     settings: dict[str, Any] = {"through": through, "order": "random", "weight": 0.5, "seed": 4}
-    found = blending.frames(model, a, b, steps=4, size=(13, 18), **settings)
+    found = blending.frames(model, Codebook.of(model), a, b, steps=4, size=(13, 18), **settings)
     assert found is not None
     assert len(found) == 4
     for number, frame in enumerate(found):
-        fed = blending.interpolate(model, a, b, number / 3, **settings)
+        fed = between(model, a, b, number / 3, **settings)
         assert np.array_equal(frame, pixels_of(model.decode(fed.quantized, fed.embedding))[:13, :18])
-    whole = blending.frames(model, a, b, steps=2, **settings)
+    whole = blending.frames(model, Codebook.of(model), a, b, steps=2, **settings)
     assert whole is not None
     assert [frame.shape for frame in whole] == [(16, 20, 3)] * 2
     assert np.array_equal(whole[1][:13, :18], found[3])
@@ -444,7 +467,7 @@ def test_frames_can_be_stopped() -> None:
         return done < 2
 
     a = toy_encoding(model)
-    assert blending.frames(model, a, a, steps=5, through="codes", progress=report) is None
+    assert blending.frames(model, Codebook.of(model), a, a, steps=5, through="codes", progress=report) is None
     assert calls == [(1, 5), (2, 5)]
 
 
@@ -453,5 +476,5 @@ def test_too_few_or_too_many_frames_are_refused(steps: int) -> None:
     model = toy_model()
     a = toy_encoding(model)
     with pytest.raises(BadInput) as refusal:
-        blending.frames(model, a, a, steps=steps, through="codes")
+        blending.frames(model, Codebook.of(model), a, a, steps=steps, through="codes")
     assert_one_sentence(refusal)

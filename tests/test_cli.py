@@ -274,7 +274,7 @@ def counted(photos: Path, *, size: int) -> list[int]:
     counts = [0] * 8
     for path in photos.rglob("[0-9].png"):
         picture = open_picture(path.read_bytes(), path.name, working_size=size)
-        for code in model.encode(picture.image).indices.flatten().tolist():
+        for code in model.encode(picture.image).grid.flatten().tolist():
             counts[code] += 1
     return counts
 

@@ -26,7 +26,8 @@ from explorer.images.reconstruction import EncodedPicture, encode_picture
 from tests.toys import toy_images, toy_model, toy_pixels
 from vqvae.images import load_image, to_pixels, to_png
 from vqvae.model import VQVAE
-from vqvae.quantizer import cells
+from vqvae.search import Codebook
+from vqvae.tokenizer import cells
 
 F = 4  # pixels along a cell of the toys
 
@@ -103,7 +104,7 @@ def test_the_frame_is_around_the_cell_and_nothing_else() -> None:
 def reached(model: VQVAE, rows: int, columns: int, row: int, column: int) -> np.ndarray:
     """Which pixels depend on a cell: bool [H, W]. What is not a number spreads as far as the convolutions reach."""
     with torch.inference_mode():
-        field = model.lookup(torch.zeros(1, rows, columns, dtype=torch.int64)).clone()
+        field = model.lookup((torch.zeros(1, rows, columns, dtype=torch.int64),)).clone()
         field[0, :, row, column] = math.nan
         found: np.ndarray = model.decode(field)[0].isnan().any(0).numpy()
     return found
@@ -141,7 +142,7 @@ def test_before_and_after_are_the_decoded_grids(rows: int, columns: int, decoder
         edited[row, column] = code
         for shown, wanted in ((context.before, grid), (context.after, edited)):
             with torch.inference_mode():
-                whole = to_pixels(model.decode(model.lookup(torch.from_numpy(wanted)[None])))[0]
+                whole = to_pixels(model.decode(model.lookup((torch.from_numpy(wanted)[None],))))[0]
             down = [y for y in range(rows * F) if abs(y // F - row) <= REACH]
             across = [x for x in range(columns * F) if abs(x // F - column) <= REACH]
             part = whole[down][:, across]
@@ -174,7 +175,7 @@ def test_the_closest_cells_against_a_plain_loop(codes: int) -> None:
                 plain.append((distance, row, column, found.indices[row, column] == code))
         plain.sort()
         for most in (1, 6, 35, 1000):
-            close = closeness(model, found, code, most=most)
+            close = closeness(Codebook.of(model), found, code, most=most)
             assert list(zip(close.row.tolist(), close.column.tolist(), close.uses.tolist(), strict=True)) == [
                 one[1:] for one in plain[:most]
             ]
@@ -190,7 +191,7 @@ def sizes_of(sample: PatchSample, model: VQVAE, images: list[torch.Tensor]) -> l
     for number, image in enumerate(images):
         encoding = model.encode(image)
         vectors = cells(encoding.embedding)
-        for vector, code in zip(vectors.numpy(), encoding.indices.flatten().tolist(), strict=True):
+        for vector, code in zip(vectors.numpy(), encoding.grid.flatten().tolist(), strict=True):
             places[vector.tobytes()] = (number, code)
     drawn = [0] * len(images)
     for vector, code in zip(sample.vectors, sample.codes.tolist(), strict=True):

@@ -18,12 +18,12 @@ from explorer.editing.edits import (
     Rule,
     edited_cells,
     feed,
+    feed_grids,
     fresh_draft,
     unedited,
 )
-from tests.toys import toy_images, toy_model
-from vqvae.model import VQVAE
-from vqvae.tokenizer import Encoding, blend
+from tests.toys import Mixing, StandIn, toy_images, toy_model
+from vqvae.tokenizer import Encoding, Tokenizer, blend
 from vqvae.window import Window, decode_window, redecode
 
 ROWS, COLUMNS = 29, 31  # cells: enough that a crop is less than the grid
@@ -32,24 +32,6 @@ CORNERS = [(0, 0), (0, COLUMNS - 1), (ROWS - 1, 0), (ROWS - 1, COLUMNS - 1)]
 EDGES_MIDDLE = [(0, 15), (14, 0), (ROWS - 1, 7), (20, COLUMNS - 1), (14, 15), (1, 2)]
 DEPTHS = [((4,), (0,)), ((4,), (2,)), ((4, 8), (1, 1)), ((4, 8), (2, 0)), ((4, 4, 8), (1, 0, 1))]
 PERCENTS = range(-50, 151)
-
-
-class Watched:
-    """A model as a tokenizer that notes how many cells it decodes, and may claim another reach."""
-
-    def __init__(self, model: VQVAE, reach: int | None) -> None:
-        self.codebook, self.stride, self.reach = model.codebook, model.stride, reach
-        self.encode, self.lookup = model.encode, model.lookup
-        self.decoded: list[int] = []
-        self._decode = model.decode
-
-    def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
-        self.decoded.append(quantized.shape[-2] * quantized.shape[-1])
-        return self._decode(quantized, embedding)
-
-
-def watched(model: VQVAE) -> Watched:
-    return Watched(model, model.reach)
 
 
 def inputs(rows: int = ROWS, columns: int = COLUMNS, *, batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -66,21 +48,21 @@ def mask(cells: list[tuple[int, int]], rows: int = ROWS, columns: int = COLUMNS)
     return held
 
 
-def encoded(model: VQVAE, rows: int = 6, columns: int = 7) -> Encoding:
+def encoded(model: Tokenizer, rows: int = 6, columns: int = 7) -> Encoding:
     with torch.inference_mode():
-        return model.encode(toy_images(1, model.stride * rows, model.stride * columns))
+        return model.encode(toy_images(1, model.spec.stride * rows, model.spec.stride * columns))
 
 
 def toy_edit(base: Encoding, rule: Rule = "follow", *, seed: int = 0) -> Edit:
     """A third of the cells edited, every cell with a blend of its own in [−0.5, 1.5]."""
     random = np.random.default_rng(seed)
-    indices = base.indices[0].numpy().copy()
+    indices = base.grid[0].numpy().copy()
     edited = random.random(indices.shape) < 1 / 3
     indices[edited] = random.integers(0, 8, edited.sum())
     return Edit(indices, random.uniform(-0.5, 1.5, indices.shape).astype(np.float32), rule)
 
 
-def decoded_whole(model: VQVAE, base: Encoding, edit: Edit) -> Tensor:
+def decoded_whole(model: Tokenizer, base: Encoding, edit: Edit) -> Tensor:
     fed = feed(model, base, edit)
     return model.decode(fed.quantized, fed.embedding)
 
@@ -156,15 +138,15 @@ def test_pixels_of_a_cell_depend_on_all_cells_within_the_reach_and_on_none_beyon
     model = toy_model(channels=channels, blocks=blocks, decoder_inputs=decoder_inputs)
     for parameter in model.decoder.parameters():
         parameter.abs_()  # with nothing below zero no relu hides a path
-    reach, middle = model.reach, 12
+    reach, middle = model.spec.reach, 12
+    assert reach is not None and 0 < reach < middle
     quantized, embedding = inputs(2 * middle + 1, 2 * middle + 1)
     quantized, embedding = quantized.abs(), embedding.abs() + 4
     fed = [part.requires_grad_() for part in (quantized, embedding)]
     cell = Window(middle, middle, middle + 1, middle + 1)
-    cell.of(model.decoder(*fed), scale=model.stride).sum().backward()
+    cell.of(model.decoder(*fed), scale=model.spec.stride).sum().backward()
     expected = torch.zeros(2 * middle + 1, 2 * middle + 1, dtype=torch.bool)
     cell.grown(reach, rows=2 * middle + 1, columns=2 * middle + 1).of(expected)[:] = True
-    assert 0 < reach < middle
     for part in fed if decoder_inputs == "both" else fed[1:]:
         assert part.grad is not None
         assert torch.equal((part.grad != 0).any(1)[0], expected)
@@ -179,17 +161,17 @@ def test_pixels_of_a_cell_depend_on_all_cells_within_the_reach_and_on_none_beyon
 def test_a_window_decodes_to_its_pixels_of_the_whole_picture(
     cell: tuple[int, int], channels: tuple[int, ...], blocks: tuple[int, ...], decoder_inputs: str
 ) -> None:
-    model = watched(toy_model(channels=channels, blocks=blocks, decoder_inputs=decoder_inputs))
+    model = StandIn(toy_model(channels=channels, blocks=blocks, decoder_inputs=decoder_inputs))
     quantized, embedding = inputs(batch=2)
     window = Window(*cell, min(ROWS, cell[0] + 2), min(COLUMNS, cell[1] + 3))
     found = decode_window(model, quantized, embedding, window)
     assert model.decoded[0] < ROWS * COLUMNS
-    assert_same_picture(found, window.of(model.decode(quantized, embedding), scale=model.stride))
+    assert_same_picture(found, window.of(model.decode(quantized, embedding), scale=model.spec.stride))
 
 
 @pytest.mark.parametrize("reach", [None, 99])
 def test_where_a_cell_reaches_everywhere_a_window_is_cut_from_the_whole_picture(reach: int | None) -> None:
-    model = Watched(toy_model(), reach)
+    model = StandIn(toy_model(), reach=reach)
     quantized, embedding = inputs(7, 9)
     window = Window(2, 0, 5, 4)
     found = decode_window(model, quantized, embedding, window)
@@ -243,7 +225,7 @@ def test_after_a_change_in_a_grid_of_any_shape_the_picture_is_the_whole_decoded(
 
 
 def test_only_what_a_change_can_reach_is_decoded_again() -> None:
-    model = watched(toy_model())
+    model = StandIn(toy_model())
     (quantized, embedding), others = inputs(), inputs(seed=1)
     before = model.decode(quantized, embedding)
     changed = mask([(14, 15)])
@@ -256,7 +238,7 @@ def test_only_what_a_change_can_reach_is_decoded_again() -> None:
 
 
 def test_where_nothing_says_how_far_a_cell_reaches_all_is_decoded_again() -> None:
-    model = Watched(toy_model(), None)
+    model = StandIn(toy_model(), reach=None)
     (quantized, embedding), others = inputs(), inputs(seed=1)
     before = model.decode(quantized, embedding)
     changed = mask([(3, 4)])
@@ -268,7 +250,7 @@ def test_where_nothing_says_how_far_a_cell_reaches_all_is_decoded_again() -> Non
 
 @pytest.mark.parametrize("reach", [None, 2])
 def test_where_nothing_changed_the_picture_is_the_one_before(reach: int | None) -> None:
-    model = Watched(toy_model(), reach)
+    model = StandIn(toy_model(), reach=reach)
     quantized, embedding = inputs(5, 6)
     before = torch.rand(1, 3, 20, 24)
     assert redecode(model, quantized, embedding, before=before, changed=mask([], 5, 6)) is before
@@ -278,18 +260,26 @@ def test_where_nothing_changed_the_picture_is_the_one_before(reach: int | None) 
 # --- what an edit feeds the decoder -----------------------------------------------------------------------------------
 
 
-def fed_cell_by_cell(model: VQVAE, base: Encoding, edit: Edit) -> tuple[np.ndarray, np.ndarray]:
+def looked_up(codebook: Tensor, indices: np.ndarray, *, around: int = 0) -> np.ndarray:
+    """[K, D], [h, w] -> float64 [D, h, w], each cell the mean of the codes so far around it."""
+    codes = codebook.double().numpy()[indices]
+    found = np.empty((codes.shape[2], *indices.shape))
+    for row, column in np.ndindex(indices.shape):
+        near = codes[max(0, row - around) : row + around + 1, max(0, column - around) : column + around + 1]
+        found[:, row, column] = near.mean((0, 1))
+    return found
+
+
+def fed_cell_by_cell(codebook: Tensor, base: Encoding, edit: Edit, *, around: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """The definition: both inputs [D, h, w] as float64, one cell after the other."""
-    codebook, z = model.codebook.double().numpy(), base.embedding[0].double().numpy()
-    quantized, embedding = np.empty_like(z), np.empty_like(z)
+    indices, z = base.grid[0].numpy(), base.embedding[0].double().numpy()
+    before, quantized = (looked_up(codebook, grid, around=around) for grid in (indices, edit.indices))
+    embedding = np.empty_like(z)
     for row, column in np.ndindex(edit.indices.shape):
-        old, new = int(base.indices[0, row, column]), int(edit.indices[row, column])
-        said = z[:, row, column]
-        if new != old:
-            residual = said - codebook[old]
-            said = {"follow": codebook[new], "carry": codebook[new] + residual, "keep": said}[edit.rule]
-        quantized[:, row, column] = codebook[new]
-        embedding[:, row, column] = codebook[new] + edit.weight[row, column] * (said - codebook[new])
+        said, old, new = z[:, row, column], before[:, row, column], quantized[:, row, column]
+        if edit.indices[row, column] != indices[row, column]:
+            said = {"follow": new, "carry": new + (said - old), "keep": said}[edit.rule]
+        embedding[:, row, column] = new + edit.weight[row, column] * (said - new)
     return quantized, embedding
 
 
@@ -302,8 +292,39 @@ def test_an_edit_is_fed_as_its_rule_and_blend_say(weight: float | None, rule: Ru
     edit = toy_edit(base, rule) if weight is None else toy_edit(base, rule).with_weight(weight)
     assert 0 < edited_cells(base, edit).sum() < edit.indices.size
     fed = feed(model, base, edit)
-    for found, expected in zip((fed.quantized, fed.embedding), fed_cell_by_cell(model, base, edit), strict=True):
+    for found, expected in zip(
+        (fed.quantized, fed.embedding), fed_cell_by_cell(model.codebook, base, edit), strict=True
+    ):
         np.testing.assert_allclose(found[0].double().numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("weight", [None, 0.0, 0.3, 1.0])
+def test_where_a_lookup_mixes_neighbours_the_grid_is_looked_up_whole(weight: float | None, rule: Rule) -> None:
+    model = toy_model()
+    tokenizer = Mixing(model)
+    base = encoded(tokenizer)
+    edit = toy_edit(base, rule) if weight is None else toy_edit(base, rule).with_weight(weight)
+    wanted = fed_cell_by_cell(model.codebook, base, edit, around=1)
+    found = feed(tokenizer, base, edit)
+    for part, expected in zip((found.quantized, found.embedding), wanted, strict=True):
+        np.testing.assert_allclose(part[0].double().numpy(), expected, rtol=0, atol=1e-5)
+    unchanged = edit.indices == base.grid[0].numpy()
+    assert (found.quantized != base.quantized)[0].any(0).numpy()[unchanged].any()  # next to an edited cell
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+@pytest.mark.parametrize("stand_in", [StandIn, Mixing])
+def test_several_grids_are_fed_as_each_by_itself(stand_in: type[StandIn], rule: Rule) -> None:
+    tokenizer = stand_in(toy_model())
+    base = encoded(tokenizer)
+    edits = [replace(toy_edit(base, rule, seed=seed), weight=toy_edit(base).weight) for seed in range(3)]
+    grids = torch.from_numpy(np.stack([edit.indices for edit in edits]))
+    found = feed_grids(tokenizer, base, grids, edits[0])
+    for number, edit in enumerate(edits):
+        alone = feed(tokenizer, base, edit)
+        assert torch.equal(found.quantized[number], alone.quantized[0])
+        assert torch.equal(found.embedding[number], alone.embedding[0])
 
 
 def test_the_rules_differ_only_in_edited_cells_and_there_all_do() -> None:
@@ -365,7 +386,7 @@ def next_edit(edit: Edit, random: np.random.Generator) -> Edit:
 def test_edits_in_a_row_decode_like_each_by_itself(reach: str | None, decoder_inputs: str) -> None:
     model = toy_model(decoder_inputs=decoder_inputs)
     base = encoded(model, 24, 25)
-    tokenizer = Watched(model, reach and model.reach)
+    tokenizer = StandIn(model, reach=reach and model.spec.reach)
     live, edit, random = LiveDecoder(tokenizer, base), unedited(base, weight=0.5), np.random.default_rng(0)
     shown = []
     for _ in range(40):
@@ -379,8 +400,28 @@ def test_edits_in_a_row_decode_like_each_by_itself(reach: str | None, decoder_in
     assert bool(in_part) == (reach is not None)
 
 
+@pytest.mark.parametrize("decoder_inputs", ["both", "quantized"])
+@pytest.mark.parametrize("rule", get_args(Rule))
+def test_where_a_lookup_mixes_neighbours_an_edit_decodes_like_the_whole(rule: Rule, decoder_inputs: str) -> None:
+    model = toy_model(decoder_inputs=decoder_inputs)
+    tokenizer = Mixing(model)
+    base = encoded(tokenizer, 24, 25)
+    live, random = LiveDecoder(tokenizer, base), np.random.default_rng(1)
+    edit = unedited(base, weight=0.5, rule=rule)
+    for _ in range(20):
+        fed = fed_cell_by_cell(model.codebook, base, edit, around=1)
+        whole = model.decode(*(torch.from_numpy(part).float()[None] for part in fed))
+        shown = live.decode(edit)
+        assert_same_picture(shown, decoded_whole(tokenizer, base, edit))
+        torch.testing.assert_close(shown, whole, rtol=0, atol=1e-5)
+        indices = edit.indices.copy()
+        indices[tuple(random.integers(indices.shape))] = random.integers(8)
+        edit = replace(edit, indices=indices)
+    assert [cells for cells in tokenizer.decoded if cells < 24 * 25]
+
+
 def test_an_edit_that_is_shown_already_is_not_decoded() -> None:
-    model = watched(toy_model())
+    model = StandIn(toy_model())
     base = encoded(toy_model())
     live, edit = LiveDecoder(model, base), toy_edit(base, "follow")
     first = live.decode(edit)

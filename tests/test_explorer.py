@@ -108,7 +108,7 @@ def test_size_figures_add_up():
     shown = picture()
     encoded = encode_picture(model, shown)
     figures = {figure.label: figure for figure in size_figures(shown, encoded, codes=8)}
-    rows, columns = math.ceil(22 / model.stride), math.ceil(30 / model.stride)
+    rows, columns = math.ceil(22 / model.spec.stride), math.ceil(30 / model.spec.stride)
     assert figures["Grid"].value == f"{columns} × {rows}"
     assert figures["Bits per pixel"].value == f"{rows * columns * 3 / (22 * 30):.3f}"
     assert figures["Distinct codes"].value.startswith(f"{len(set(encoded.indices.flatten()))} of")
@@ -137,11 +137,11 @@ def test_equal_pictures_compare_as_equal():
 def test_a_code_tile_is_the_middle_of_a_field_of_that_code():
     model = toy_model(codes=5)
     tiles = code_tiles(model)
-    stride = model.stride
+    stride = model.spec.stride
     assert tiles.shape == (5, stride, stride, 3)
     for code in range(5):
         with torch.inference_mode():
-            field = to_pixels(model.decode(model.lookup(torch.full((1, 3, 3), code))))[0]
+            field = to_pixels(model.decode(model.lookup((torch.full((1, 3, 3), code),))))[0]
         np.testing.assert_array_equal(tiles[code], field[stride : 2 * stride, stride : 2 * stride])
         np.testing.assert_allclose(mean_colours(tiles)[code], tiles[code].reshape(-1, 3).mean(0), atol=0.5)
 

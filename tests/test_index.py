@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-import torch
 from PIL import Image
 
 from explorer.base import arrays
@@ -21,7 +20,7 @@ from explorer.images.pictures import open_picture
 from explorer.images.sets import SAMPLES, ImageSet, open_set
 from explorer.index.build import Progress, write_index
 from explorer.index.build import build as build_index
-from explorer.index.cells import CellStream, ImageCells, runners_up
+from explorer.index.cells import CellStream, ImageCells
 from explorer.index.cells import measure as measure_image
 from explorer.index.format import SUFFIX, About, index_path
 from explorer.index.merge import _sorted_keys
@@ -29,7 +28,8 @@ from explorer.index.read import Index, list_indexes, open_index
 from tests.toys import assert_one_sentence, encoded, toy_images, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
-from vqvae.quantizer import cells as rows_of
+from vqvae.search import Codebook
+from vqvae.tokenizer import cells as rows_of
 
 CHECKPOINT = "c" * 64
 IDENTITY = "1" * 64
@@ -232,8 +232,8 @@ def test_cells_are_those_of_the_tokenizer(codes: int, photos: ImageSet, path: Pa
         picture = open_picture(photos.read(name), name, working_size=32)
         assert index.sizes[number].tolist() == list(picture.pixels.shape[:2])
         encoding = model.encode(picture.image)
-        assert np.array_equal(index.grid(number), encoding.indices[0].numpy())
-        for row, column in np.ndindex(*encoding.indices.shape[1:]):
+        assert np.array_equal(index.grid(number), encoding.grid[0].numpy())
+        for row, column in np.ndindex(*encoding.grid.shape[1:]):
             vector = encoding.embedding[0, :, row, column].double().numpy()
             lengths = np.sort(np.linalg.norm(codebook - vector, axis=1))
             far[number, row, column] = lengths[0]
@@ -245,17 +245,6 @@ def test_cells_are_those_of_the_tokenizer(codes: int, photos: ImageSet, path: Pa
             assert index.grid(image)[row, column] == code
             assert distance == pytest.approx(far.pop((image, row, column)), rel=2e-3, abs=1e-5)
     assert not far
-
-
-def test_runners_up_against_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.index.cells.SCORES_PER_CHUNK", 40)  # four vectors a chunk
-    generator = torch.Generator().manual_seed(0)
-    vectors, codebook = torch.randn(23, 5, generator=generator), torch.randn(10, 5, generator=generator)
-    distances = torch.cdist(vectors.double(), codebook.double())
-    nearest, second = distances.argsort(1)[:, :2].T
-    indices, far = runners_up(vectors, codebook, nearest)
-    assert torch.equal(indices, second)
-    torch.testing.assert_close(far.double(), distances.gather(1, second[:, None])[:, 0])
 
 
 def test_equal_codes_have_no_margin(photos: ImageSet, path: Path) -> None:
@@ -271,9 +260,10 @@ def test_a_tokenizer_that_does_not_take_the_nearest_code_has_no_margin() -> None
     model = toy_model(codes=8)
     image = toy_images(1, 16, 16)
     encoding = model.encode(image)
-    second, _ = runners_up(rows_of(encoding.embedding), model.codebook, encoding.indices.flatten())
-    model.quantizer.nearest = lambda embedding: second.view(encoding.indices.shape)  # type: ignore[method-assign]
-    measured = measure_image(model, image)
+    codebook = Codebook.of(model)
+    second = codebook.runners_up(rows_of(encoding.embedding), encoding.grid.flatten()).indices
+    model.quantizer.nearest = lambda embedding: second.view(encoding.grid.shape)  # type: ignore[method-assign]
+    measured = measure_image(model, codebook, image)
     assert np.array_equal(measured.codes.ravel(), second.numpy())
     assert (measured.margins == 0).all()
 

@@ -33,6 +33,7 @@ from tests.browser import ROOT
 from tests.toys import toy_model, toy_pixels
 from vqvae.images import to_pixels, to_png
 from vqvae.model import VQVAE
+from vqvae.search import Codebook
 from vqvae.tokenizer import blend
 
 CELLS = [(0, 0), (0, 6), (4, 6), (4, 0), (2, 3)]  # the corners and the middle of the grid below
@@ -43,12 +44,10 @@ def toy_picture(height: int = HEIGHT, width: int = WIDTH, *, seed: int = 0) -> P
     return open_picture(to_png(toy_pixels(height, width, seed=seed)), "toy.png", working_size=128)
 
 
-def walked(
-    model: VQVAE, cell: tuple[int, int], *, weight: float = 1.0, inputs: int = 2
-) -> tuple[Walk, Picture, EncodedPicture]:
+def walked(model: VQVAE, cell: tuple[int, int], *, weight: float = 1.0) -> tuple[Walk, Picture, EncodedPicture]:
     picture = toy_picture()
     encoded = encode_picture(model, picture)
-    return follow(model, encoded, picture, cell, inputs=inputs, weight=weight), picture, encoded
+    return follow(model, Codebook.of(model), encoded, picture, cell, weight=weight), picture, encoded
 
 
 def deaf_to_codes() -> VQVAE:
@@ -103,7 +102,7 @@ def test_the_codes_come_by_their_distance_and_the_chosen_one_first(cell):
     assert walk.order.tolist() == sorted(range(8), key=lambda code: plain[code])
     np.testing.assert_allclose(walk.distances, sorted(plain), rtol=1e-6)
     first, second = sorted(plain)[:2]
-    assert walk.gap == pytest.approx((second - first) / first)
+    assert walk.gap == pytest.approx((second - first) / first, rel=1e-6, abs=1e-6)  # of distances in float32
 
 
 def test_of_codes_equally_near_the_one_that_the_model_chose_comes_first():
@@ -113,8 +112,8 @@ def test_of_codes_equally_near_the_one_that_the_model_chose_comes_first():
     twin = (code + 1) % 8
     model.codebook[twin] = model.codebook[code]
     for chosen, other in ((code, twin), (twin, code)):
-        encoding = replace(encoded.encoding, indices=torch.full_like(encoded.encoding.indices, chosen))
-        walk = follow(model, replace(encoded, encoding=encoding), picture, cell, inputs=2, weight=1.0)
+        encoding = replace(encoded.encoding, indices=(torch.full_like(encoded.encoding.grid, chosen),))
+        walk = follow(model, Codebook.of(model), replace(encoded, encoding=encoding), picture, cell, weight=1.0)
         assert walk.order[:2].tolist() == [chosen, other]
         assert sorted(walk.order.tolist()) == list(range(8))
         assert walk.gap == 0
@@ -142,19 +141,21 @@ def test_a_cell_that_the_grid_has_stays_and_another_becomes_the_middle():
 def test_the_gaps_of_all_cells_are_those_of_each():
     model = toy_model()
     _, picture, encoded = walked(model, (0, 0))
-    gaps = all_gaps(model, encoded)
+    codebook = Codebook.of(model)
+    gaps = all_gaps(codebook, encoded)
     assert gaps.shape == (5, 7)
     for cell in np.ndindex(5, 7):
-        walk = follow(model, encoded, picture, cell, inputs=2, weight=1.0)
-        assert gaps[cell] == pytest.approx(walk.gap)
+        walk = follow(model, codebook, encoded, picture, cell, weight=1.0)
+        assert gaps[cell] == pytest.approx(walk.gap, rel=1e-6, abs=1e-6)
 
 
 def test_with_a_single_code_there_is_no_gap_and_every_step_still_has_its_words():
     model = toy_model(codes=1)
     walk, _, encoded = walked(model, (2, 3))
     assert walk.gap is None
-    assert np.isinf(all_gaps(model, encoded)).all()
-    assert not check_margin(walk.gap, all_gaps(model, encoded), chosen=True).done
+    gaps = all_gaps(Codebook.of(model), encoded)
+    assert np.isinf(gaps).all()
+    assert not check_margin(walk.gap, gaps, chosen=True).done
     for step in steps(2):
         assert tell(step.name, walk) and fact(step.name, walk)
         lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
@@ -215,7 +216,7 @@ def test_what_is_told_follows_the_blend_and_the_number_of_inputs():
     told = {}
     for inputs, weight in ((2, 0.0), (2, 1.0), (1, 0.0)):
         model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
-        walk, _, _ = walked(model, (1, 1), weight=weight, inputs=inputs)
+        walk, _, _ = walked(model, (1, 1), weight=weight)
         told[inputs, weight] = {step.name: tell(step.name, walk) for step in steps(inputs)}
     assert "the embedding is off" in told[2, 0.0]["inputs"]
     assert "gets nothing of it" in told[2, 0.0]["residual"]
@@ -230,7 +231,7 @@ def test_what_is_told_follows_the_blend_and_the_number_of_inputs():
 @pytest.mark.parametrize("inputs", [1, 2])
 def test_every_step_has_a_sound_drawing_and_a_short_fact(inputs):
     model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
-    walk, _, _ = walked(model, (0, 6), weight=float(inputs == 2), inputs=inputs)
+    walk, _, _ = walked(model, (0, 6), weight=float(inputs == 2))
     for step in steps(inputs):
         markup = lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
         assert len(ElementTree.fromstring(f"<p>{markup}</p>"))
@@ -262,9 +263,9 @@ def test_charts_hold_the_vector_and_the_distances():
 # --- the whole picture ------------------------------------------------------------------------------------------------
 
 
-def listened(model: VQVAE, inputs: int = 2) -> Listening:
+def listened(model: VQVAE) -> Listening:
     picture = toy_picture()
-    return listen(model, encode_picture(model, picture), picture, inputs=inputs)
+    return listen(model, encode_picture(model, picture), picture)
 
 
 def test_off_and_on_are_the_plain_psnr_of_the_pixels_on_the_screen():
@@ -297,7 +298,7 @@ def test_wrong_codes_change_nothing_for_a_decoder_that_is_deaf_to_codes_and_much
 
 
 def test_a_decoder_with_one_input_is_only_measured_on_its_codes():
-    found = listened(toy_model(decoder_inputs="quantized"), inputs=1)
+    found = listened(toy_model(decoder_inputs="quantized"))
     assert (found.on, found.shuffled, found.gain) == (None, None, 0)
     assert math.isfinite(found.off)
 

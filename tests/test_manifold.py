@@ -21,8 +21,9 @@ from explorer.inputs.manifold import FILE, MEASURED, Inputs, Meter, Reference
 from tests.toys import assert_one_sentence, encoded, toy_config, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
-from vqvae.model import VQVAE
-from vqvae.tokenizer import Encoding
+from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.search import Codebook
+from vqvae.tokenizer import Encoding, Spec
 
 CHECKPOINT = "a" * 64
 BOTH_INPUTS = pytest.mark.parametrize("inputs", [1, 2])
@@ -60,7 +61,7 @@ def test_the_figures_are_their_definitions(codes: int, inputs: Inputs) -> None:
     codebook = torch.randn(codes, 4, generator=generator)
     quantized = torch.cat([codebook[torch.randint(codes, (20,), generator=generator)], torch.randn(10, 4)])
     embedding = torch.randn(30, 4, generator=generator)
-    found = manifold.figures_of(quantized, embedding, codebook, inputs=inputs)
+    found = manifold.figures_of(quantized, embedding, Codebook(codebook), inputs=inputs)
     for number, wanted in enumerate(by_hand(quantized, embedding, codebook, inputs)):
         for figure, value in found.items():
             assert value[number].item() == pytest.approx(wanted[figure], rel=1e-3, abs=1e-3), figure
@@ -70,7 +71,7 @@ def test_the_figures_are_their_definitions(codes: int, inputs: Inputs) -> None:
 @BOTH_INPUTS
 def test_a_code_fed_twice_is_exactly_nowhere_else(inputs: Inputs) -> None:
     codebook = toy_model().codebook
-    found = manifold.figures_of(codebook, codebook, codebook, inputs=inputs)
+    found = manifold.figures_of(codebook, codebook, Codebook(codebook), inputs=inputs)
     for figure in ("code", "residual", "angle", "nearness"):
         assert (found[figure] == 0).all(), figure
     torch.testing.assert_close(found["embedding"], codebook.norm(dim=1))
@@ -79,10 +80,10 @@ def test_a_code_fed_twice_is_exactly_nowhere_else(inputs: Inputs) -> None:
 @BOTH_INPUTS
 def test_equal_codes_and_a_code_of_zero_are_no_trouble(inputs: Inputs) -> None:
     codebook = torch.tensor([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0]])
-    found = manifold.figures_of(codebook, codebook, codebook, inputs=inputs)
+    found = manifold.figures_of(codebook, codebook, Codebook(codebook), inputs=inputs)
     for figure in ("code", "residual", "angle", "nearness"):
         assert (found[figure] == 0).all(), figure
-    opposite = manifold.figures_of(codebook[:1], -codebook[:1], codebook, inputs=2)
+    opposite = manifold.figures_of(codebook[:1], -codebook[:1], Codebook(codebook), inputs=2)
     assert opposite["angle"].item() == pytest.approx(180)
 
 
@@ -91,8 +92,9 @@ def test_between_a_code_and_its_embedding_no_other_code_is_nearer(weight: float)
     model = toy_model()
     encoding = model.encode(toy_images(1, 64, 64))
     q, z = (part[0].flatten(1).T for part in (encoding.quantized, encoding.embedding))
-    assert (manifold.figures_of(q, q.lerp(z, weight), model.codebook, inputs=2)["nearness"] <= 1 + 1e-5).all()
-    assert (manifold.figures_of(q, q.lerp(z, 3.0), model.codebook, inputs=2)["nearness"] > 1).any()
+    codebook = Codebook.of(model)
+    assert (manifold.figures_of(q, q.lerp(z, weight), codebook, inputs=2)["nearness"] <= 1 + 1e-5).all()
+    assert (manifold.figures_of(q, q.lerp(z, 3.0), codebook, inputs=2)["nearness"] > 1).any()
 
 
 # --- what training fed ------------------------------------------------------------------------------------------------
@@ -104,8 +106,13 @@ def settings_of(*, decoder_inputs: str = "both", **training: Any) -> dict[str, A
     return {"schema_version": 1, "family": "vqvae-two-input", "model": config, **training}
 
 
+def spec_of(settings: dict[str, Any]) -> Spec:
+    return VQVAE(VQVAEConfig.from_dict(settings["model"])).spec
+
+
 def drawn(settings: dict[str, Any]) -> Tensor:
-    return manifold.training_blends(settings)(800, torch.Generator().manual_seed(0))
+    blends = manifold.training_blends(settings, spec_of(settings))
+    return blends(800, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,7 @@ def test_without_dropout_it_was_the_whole_embedding_and_with_one_input_none() ->
 
 def test_blends_of_a_bad_config_are_refused() -> None:
     with pytest.raises(BadInput) as refusal:
-        manifold.training_blends({"model": {}})
+        manifold.training_blends({"model": {}}, toy_model().spec)
     assert_one_sentence(refusal)
 
 
@@ -140,9 +147,9 @@ def toy_set(count: int = 3, *, broken: tuple[int, ...] = ()) -> ImageSet:
 
 
 def look_at(model: VQVAE, images: ImageSet, **settings: Any) -> Reference:
-    inputs: Inputs = 2 if model.config.decoder_inputs == "both" else 1
-    blends = manifold.training_blends(settings_of(decoder_inputs=model.config.decoder_inputs))
-    found = manifold.look_at(model, images, **({"blends": blends, "inputs": inputs, "working_size": 40} | settings))
+    blends = manifold.training_blends(settings_of(decoder_inputs=model.config.decoder_inputs), model.spec)
+    usual = {"blends": blends, "inputs": model.spec.inputs, "working_size": 40}
+    found = manifold.look_at(model, images, **(usual | settings))
     assert found is not None
     return found
 
@@ -205,7 +212,7 @@ def test_what_cannot_be_read_is_left_out_and_the_work_can_be_stopped() -> None:
 
     assert look_at(toy_model(), toy_set(broken=(1,)), progress=report).images == 2
     assert calls == [(1, 3), (2, 3), (3, 3)]
-    blends = manifold.training_blends(settings_of())
+    blends = manifold.training_blends(settings_of(), toy_model().spec)
     settings: dict[str, Any] = {"blends": blends, "inputs": 2, "working_size": 40}
     assert manifold.look_at(toy_model(), toy_set(), progress=lambda done, total: done < 2, **settings) is None
     with pytest.raises(BadInput) as refusal:
@@ -305,6 +312,7 @@ def test_what_makes_no_sense_is_none(tensors: dict[str, Any], about: dict[str, s
 # --- the meter, on ranges made by hand --------------------------------------------------------------------------------
 
 CODEBOOK = torch.tensor([[10.0, 0.0], [0.0, 10.0]])
+CODES = Codebook(CODEBOOK)
 RANGES = {"code": (0, 0), "residual": (0, 4), "embedding": (8, 12), "angle": (0, 20), "nearness": (0, 1)}
 
 
@@ -352,7 +360,7 @@ def test_how_far_a_cell_is_out(
     quantized: tuple[float, float], embedding: tuple[float, float], out: float | None, reason: str
 ) -> None:
     reference = toy_reference()
-    meter = manifold.measure(fed_from([quantized], [embedding]), CODEBOOK, reference)
+    meter = manifold.measure(fed_from([quantized], [embedding]), CODES, reference)
     assert meter.out.shape == meter.beyond.shape == (1, 1)
     excess = []
     for figure, value in by_hand(torch.tensor([quantized]), torch.tensor([embedding]), CODEBOOK, 2)[0].items():
@@ -373,7 +381,7 @@ def test_how_far_a_cell_is_out(
 def test_the_level_is_a_matter_of_how_many_and_how_far(number: int, out: float, level: str) -> None:
     length = 12 + 2 * out
     fed = fed_from([CODE] * 100, [(length, 0.0)] * number + [CODE] * (100 - number), rows=4)
-    meter = manifold.measure(fed, CODEBOOK, toy_reference())
+    meter = manifold.measure(fed, CODES, toy_reference())
     assert meter.grade == level
     beyond = number if out > 0.05 else 0
     assert meter.share == pytest.approx(beyond / 100)
@@ -392,8 +400,8 @@ def test_a_few_edited_cells_are_judged_by_themselves() -> None:
     fed = fed_from([CODE] * 100, [(20.0, 0.0)] * 2 + [CODE] * 98, rows=10)
     edited = np.zeros((10, 10), bool)
     edited[0, :4] = True
-    alone = manifold.measure(fed, CODEBOOK, toy_reference())
-    meter = manifold.measure(fed, CODEBOOK, toy_reference(), edited=edited)
+    alone = manifold.measure(fed, CODES, toy_reference())
+    meter = manifold.measure(fed, CODES, toy_reference(), edited=edited)
     assert (alone.grade, alone.share) == ("good", pytest.approx(0.02))
     assert (meter.grade, meter.share) == ("poor", 0.5)
     assert "2 of 4 edited cells" in meter.sentence
@@ -401,45 +409,45 @@ def test_a_few_edited_cells_are_judged_by_themselves() -> None:
     elsewhere = np.zeros((10, 10), bool)
     elsewhere[9] = True
     for mask in (elsewhere, np.zeros((10, 10), bool)):  # where all cells are worse, all count
-        assert manifold.measure(fed, CODEBOOK, toy_reference(), edited=mask).share == pytest.approx(0.02)
+        assert manifold.measure(fed, CODES, toy_reference(), edited=mask).share == pytest.approx(0.02)
 
 
 def test_a_blend_that_is_said_counts_where_there_is_something_to_blend() -> None:
     fed = fed_from([CODE] * 2, [(9.0, 0.0), CODE])
     reference = toy_reference()
-    assert not manifold.measure(fed, CODEBOOK, reference).out.any()
+    assert not manifold.measure(fed, CODES, reference).out.any()
     for weight, out in ((-0.5, 0.5), (1.5, 0.5), (1.02, 0.02), (0.0, 0.0), (0.5, 0.0), (1.0, 0.0)):
-        meter = manifold.measure(fed, CODEBOOK, reference, weight=weight)
+        meter = manifold.measure(fed, CODES, reference, weight=weight)
         np.testing.assert_allclose(meter.out, [[out, 0]], atol=1e-6)
         assert meter.medians["blend"] == pytest.approx(weight)
         assert ("the blend is" in meter.sentence) == (out > 0.05)
     weights = np.array([[1.25, -0.5]], np.float32)
-    np.testing.assert_allclose(manifold.measure(fed, CODEBOOK, reference, weight=weights).out, [[0.25, 0]])
+    np.testing.assert_allclose(manifold.measure(fed, CODES, reference, weight=weights).out, [[0.25, 0]])
     always = toy_reference(blend=(1, 1))
-    assert manifold.measure(fed, CODEBOOK, always, weight=0.5).out[0, 0] == pytest.approx(0.5)
+    assert manifold.measure(fed, CODES, always, weight=0.5).out[0, 0] == pytest.approx(0.5)
 
 
 def test_what_is_no_number_is_as_far_as_can_be() -> None:
-    meter = manifold.measure(fed_from([CODE], [(math.nan, 0.0)]), CODEBOOK, toy_reference())
+    meter = manifold.measure(fed_from([CODE], [(math.nan, 0.0)]), CODES, toy_reference())
     assert (meter.grade, meter.out[0, 0], meter.share) == ("poor", np.inf, 1)
 
 
 def test_a_decoder_of_one_input_does_not_see_the_codes() -> None:
     reference = toy_reference(inputs=1, residual=(0, 0), nearness=(0, 0))
     for quantized in ((10.0, 0.0), (0.0, 10.0), (5.0, 5.0)):
-        assert not manifold.measure(fed_from([quantized], [CODE]), CODEBOOK, reference).out.any()
-        meter = manifold.measure(fed_from([quantized], [(9.0, 0.0)]), CODEBOOK, reference)
+        assert not manifold.measure(fed_from([quantized], [CODE]), CODES, reference).out.any()
+        meter = manifold.measure(fed_from([quantized], [(9.0, 0.0)]), CODES, reference)
         assert meter.out[0, 0] == pytest.approx(0.5)
 
 
 def test_a_model_that_loses_nothing_divides_by_nothing() -> None:
     reference = replace(toy_reference(), lost=0.0, length=0.0)
-    meter = manifold.measure(fed_from([CODE], [(13.0, 0.0)]), CODEBOOK, reference)
+    meter = manifold.measure(fed_from([CODE], [(13.0, 0.0)]), CODES, reference)
     assert meter.grade == "poor"
 
 
 def test_the_figures_say_what_is_and_what_was() -> None:
-    meter = manifold.measure(fed_from([CODE] * 3, [(9.0, 0.0)] * 3), CODEBOOK, toy_reference(), weight=0.5)
+    meter = manifold.measure(fed_from([CODE] * 3, [(9.0, 0.0)] * 3), CODES, toy_reference(), weight=0.5)
     found = {figure.label: figure for figure in manifold.meter_figures(meter, toy_reference())}
     assert len(found) == 6
     assert found["Residual"].value == "1.00"
@@ -447,7 +455,7 @@ def test_the_figures_say_what_is_and_what_was() -> None:
     assert found["Angle"].value == "0.00°"
     assert found["Length"].value == "9.00"
     assert found["Blend"].value == "0.50"
-    without = manifold.measure(fed_from([CODE], [CODE]), CODEBOOK, toy_reference())
+    without = manifold.measure(fed_from([CODE], [CODE]), CODES, toy_reference())
     assert len(manifold.meter_figures(without, toy_reference())) == 5
 
 
@@ -464,7 +472,7 @@ def shipped_like(decoder_inputs: str) -> tuple[VQVAE, Encoding, Reference]:
 def judged(weight: float, decoder_inputs: str = "both", *, say: bool = False) -> Meter:
     model, encoding, reference = shipped_like(decoder_inputs)
     fed = feed(model, encoding, unedited(encoding, weight=weight))
-    return manifold.measure(fed, model.codebook, reference, weight=weight if say else None)
+    return manifold.measure(fed, Codebook.of(model), reference, weight=weight if say else None)
 
 
 @pytest.mark.parametrize("say", [False, True])
@@ -488,9 +496,9 @@ def test_to_a_decoder_of_one_input_every_blend_is_beyond() -> None:
 def test_noise_and_another_embedding_are_off_the_manifold() -> None:
     model, encoding, reference = shipped_like("both")
     noise = torch.randn(encoding.embedding.shape, generator=torch.Generator().manual_seed(0))
-    assert manifold.measure(Fed(encoding.quantized, noise), model.codebook, reference).grade == "poor"
+    assert manifold.measure(Fed(encoding.quantized, noise), Codebook.of(model), reference).grade == "poor"
     turned = Fed(encoding.quantized, -encoding.embedding)
-    assert manifold.measure(turned, model.codebook, reference).grade == "poor"
+    assert manifold.measure(turned, Codebook.of(model), reference).grade == "poor"
 
 
 def test_an_edit_is_off_where_the_embedding_is_kept_and_on_where_it_follows() -> None:
@@ -505,5 +513,5 @@ def test_an_edit_is_off_where_the_embedding_is_kept_and_on_where_it_follows() ->
     levels = {}
     for rule in ("keep", "follow"):
         fed = feed(model, encoding, replace(edit, indices=indices, rule=rule))
-        levels[rule] = manifold.measure(fed, model.codebook, reference, edited=edited).grade
+        levels[rule] = manifold.measure(fed, Codebook.of(model), reference, edited=edited).grade
     assert levels == {"keep": "poor", "follow": "good"}

@@ -26,6 +26,7 @@ from tests.test_usage import make_index, toy_grids
 from tests.toys import assert_one_sentence, toy_codebook, toy_model
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
+from vqvae.search import Codebook
 from vqvae.tokenizer import Tokenizer
 
 __all__ = ["tokenizer"]  # a fixture
@@ -42,20 +43,21 @@ def test_codes_of_a_picture_by_falling_count() -> None:
 
 
 def test_nearest_codes_by_all_distances() -> None:
-    codebook = toy_codebook(8, 4).numpy()
+    codebook = toy_codebook(8, 4)
+    codes, rows = Codebook(codebook), codebook.numpy()
     for code in range(8):
-        plain = sorted((math.dist(codebook[code], codebook[other]), other) for other in range(8) if other != code)
-        found = nearest(codebook, code, 5)
+        plain = sorted((math.dist(rows[code], rows[other]), other) for other in range(8) if other != code)
+        found = nearest(codes, code, 5)
         assert [one.code for one in found] == [other for _, other in plain[:5]]
         assert [one.value for one in found] == pytest.approx([away for away, _ in plain[:5]], abs=1e-6)
     assert found[0].meaning == f"{found[0].value:.2f} from code 7"
-    assert nearest(codebook[:1], 0) == []
+    assert nearest(Codebook(codebook[:1]), 0) == []
 
 
 @pytest.mark.parametrize("code", [-1, 8])
 def test_nearest_to_a_code_that_is_not_there(code: int) -> None:
     with pytest.raises(BadInput) as refusal:
-        nearest(toy_codebook(8, 4).numpy(), code)
+        nearest(Codebook(toy_codebook(8, 4)), code)
     assert "from 0 to 7" in assert_one_sentence(refusal)
 
 
@@ -153,16 +155,16 @@ def test_a_place_that_is_none(place: tuple[float, float]) -> None:
 
 def test_top_candidates_are_the_encoders_ranking() -> None:
     model = toy_model()
-    base = encoded(model)
+    base, codebook = encoded(model), Codebook.of(model)
     for cell in CELLS:
         vector = base.embedding[0, :, cell[0], cell[1]].tolist()
         plain = sorted((math.dist(vector, row), code) for code, row in enumerate(model.codebook.tolist()))
-        found = top_candidates(model, base, cell, 5)
+        found = top_candidates(codebook, base, cell, 5)
         assert [one.code for one in found] == [code for _, code in plain[:5]]
         assert [one.value for one in found] == pytest.approx([away for away, _ in plain[:5]], abs=1e-6)
-        assert found[0].code == base.indices[0, cell[0], cell[1]]
+        assert found[0].code == base.grid[0, cell[0], cell[1]]
     with pytest.raises(BadInput):
-        top_candidates(model, base, (0, COLUMNS))
+        top_candidates(codebook, base, (0, COLUMNS))
 
 
 @pytest.fixture
@@ -286,7 +288,7 @@ def test_alternatives_in_a_grid_smaller_than_what_is_shown() -> None:
     base = encoded(model, 1, 2)
     found = alternatives(model, base, unedited(base), (0, 1), np.arange(CODES))
     assert found.pixels.shape == (CODES, 5 * F, 5 * F, 3)
-    own = int(base.indices[0, 0, 1])
+    own = int(base.grid[0, 0, 1])
     whole = to_pixels(model.decode(base.quantized))[0]
     assert (found.pixels[own, 2 * F : 3 * F, F : 3 * F] == whole).all()
     assert (found.pixels[:, :, -1] == found.pixels[:, :, 3 * F - 1]).all()

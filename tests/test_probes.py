@@ -15,30 +15,22 @@ from explorer.base.cell import Cell
 from explorer.editing import probes
 from explorer.editing.edits import Edit, Rule, feed, unedited
 from explorer.editing.probes import cycle_check, decode_each, difference, edit_figures, influence, margins
-from tests.toys import assert_one_sentence, toy_images, toy_model
+from tests.toys import Mixing, StandIn, assert_one_sentence, toy_images, toy_model
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
-from vqvae.tokenizer import Encoding, Tokenizer
+from vqvae.search import Codebook
+from vqvae.tokenizer import Encoding, Level, Sizes, Spec, Tokenizer
 from vqvae.window import Window
 
 F, CODES, ROWS, COLUMNS = 4, 8, 10, 11
 CELLS: list[Cell] = [(0, 0), (0, 5), (ROWS - 1, COLUMNS - 1), (ROWS - 1, 3), (4, 0), (5, 5), (8, 9)]
 
 
-class ReachesEverywhere:
-    """A model of which nobody says how far a cell reaches."""
-
-    reach = None
-
-    def __init__(self, model: VQVAE) -> None:
-        self.codebook, self.stride = model.codebook, model.stride
-        self.encode, self.lookup, self.decode = model.encode, model.lookup, model.decode
-
-
 TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
     "both": toy_model,
     "quantized": lambda: toy_model(decoder_inputs="quantized"),
-    "no limit": lambda: ReachesEverywhere(toy_model()),
+    "no limit": lambda: StandIn(toy_model(), reach=None),
+    "mixing": lambda: Mixing(toy_model()),
 }
 
 
@@ -55,7 +47,7 @@ def encoded(tokenizer: Tokenizer, rows: int = ROWS, columns: int = COLUMNS) -> E
 def toy_edit(base: Encoding, rule: Rule = "follow", *, codes: int = CODES) -> Edit:
     """A third of the cells edited, every cell with a blend of its own."""
     random = np.random.default_rng(3)
-    indices = base.indices[0].numpy().copy()
+    indices = base.grid[0].numpy().copy()
     edited = random.random(indices.shape) < 1 / 3
     indices[edited] = random.integers(0, codes, edited.sum())
     return Edit(indices, random.random(indices.shape, np.float32), rule)
@@ -96,25 +88,18 @@ def test_many_codes_are_decoded_in_parts(monkeypatch: pytest.MonkeyPatch, tokeni
     base = encoded(tokenizer)
     edit, codes = toy_edit(base), np.arange(CODES)
     at_once = decode_each(tokenizer, base, edit, (4, 4), codes, around=1)
-    monkeypatch.setattr(probes, "CELLS_PER_BATCH", 3 * 7 * 7)
+    monkeypatch.setattr(probes, "CELLS_PER_BATCH", 3 * ROWS * COLUMNS)
     in_parts = decode_each(tokenizer, base, edit, (4, 4), codes, around=1)
     torch.testing.assert_close(in_parts, at_once, atol=1e-6, rtol=0)
 
 
 def test_no_more_is_decoded_at_once_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = toy_model()
+    model = StandIn(toy_model())
     base = encoded(model)
-    sizes: list[int] = []
-    decode = model.decode
-
-    def watched(quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
-        sizes.append(quantized[:, 0].numel())
-        return decode(quantized, embedding)
-
-    monkeypatch.setattr(model, "decode", watched)
-    monkeypatch.setattr(probes, "CELLS_PER_BATCH", 3 * 7 * 7)
+    monkeypatch.setattr(probes, "CELLS_PER_BATCH", 3 * ROWS * COLUMNS)
     decode_each(model, base, unedited(base), (4, 4), np.arange(CODES), around=1)
-    assert sizes == [3 * 7 * 7, 3 * 7 * 7, 2 * 7 * 7]
+    assert model.looked_up == [3 * ROWS * COLUMNS, 3 * ROWS * COLUMNS, 2 * ROWS * COLUMNS]  # grids are looked up whole
+    assert model.decoded == [3 * 7 * 7, 3 * 7 * 7, 2 * 7 * 7]
 
 
 def test_no_code_at_all_is_no_picture() -> None:
@@ -178,13 +163,13 @@ def test_influence_is_the_mean_change_and_nothing_changes_outside_its_window(
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_window_is_what_the_cell_reaches(cell: Cell) -> None:
     model = toy_model()
-    assert model.reach == 2
+    assert model.spec.reach == 2
     base = encoded(model)
     found = influence(model, base, unedited(base), cell, tries=2)
     row, column = cell
     assert found.window == Window(max(0, row - 2), max(0, column - 2), min(ROWS, row + 3), min(COLUMNS, column + 3))
     assert found.reach_pixels == 2 * F
-    everywhere = influence(ReachesEverywhere(model), base, unedited(base), cell, tries=2)
+    everywhere = influence(StandIn(model, reach=None), base, unedited(base), cell, tries=2)
     assert everywhere.window == Window(0, 0, ROWS, COLUMNS)
     assert everywhere.reach_pixels is None
 
@@ -282,11 +267,11 @@ def test_the_cycle_cell_by_cell(tokenizer: Tokenizer, rule: Rule) -> None:
     edit = toy_edit(base, rule)
     decoded = decoded_whole(tokenizer, base, edit)
     found = cycle_check(tokenizer, base, edit, decoded)
-    again = tokenizer.encode(decoded).indices[0]
+    again = tokenizer.encode(decoded).grid[0]
     for row in range(ROWS):
         for column in range(COLUMNS):
             cell = row, column
-            edited = int(base.indices[0, row, column]) != edit.indices[cell]
+            edited = int(base.grid[0, row, column]) != edit.indices[cell]
             same = int(again[row, column]) == edit.indices[cell]
             assert found.indices[cell] == again[row, column]
             assert found.edited[cell] == edited
@@ -298,17 +283,19 @@ def test_the_cycle_cell_by_cell(tokenizer: Tokenizer, rule: Rule) -> None:
 class GreyLevels:
     """Codes are grey levels and a cell is painted with its own: every edit comes back."""
 
+    spec = Spec("grey levels", (Level("grid", CODES, 1, "euclidean", F),), reach=0, inputs=1, sizes=Sizes(F))
     codebook = torch.linspace(0, 1, CODES)[:, None]
-    stride = F
-    reach = 0
 
     def encode(self, images: Tensor) -> Encoding:
         embedding = images[:, :1, F // 2 :: F, F // 2 :: F]
         indices = (embedding[:, 0] * (CODES - 1)).round().long()
-        return Encoding(embedding, indices, self.lookup(indices))
+        return Encoding((indices,), embedding, self.lookup((indices,)))
 
-    def lookup(self, indices: Tensor) -> Tensor:
-        return self.codebook[indices].movedim(-1, 1)
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        return self.codebook[indices[0]].movedim(-1, 1)
+
+    def vectors(self, level: int, codes: Tensor) -> Tensor:
+        return self.codebook[codes]
 
     def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
         return quantized.repeat_interleave(F, 2).repeat_interleave(F, 3).expand(-1, 3, -1, -1)
@@ -354,13 +341,13 @@ def test_a_cropped_picture_is_not_taken_for_the_edited_one() -> None:
 def test_margins_by_all_distances_and_the_projection_onto_the_line_between_two_codes() -> None:
     model = toy_model()
     base = encoded(model)
-    found = margins(model, base)
+    found = margins(Codebook.of(model), base)
     codebook = model.codebook.double().numpy()
     for row in range(ROWS):
         for column in range(COLUMNS):
             cell = row, column
             vector = base.embedding[0, :, row, column].double().numpy()
-            own = int(base.indices[0, row, column])
+            own = int(base.grid[0, row, column])
             distances = np.linalg.norm(codebook - vector, axis=1)
             others = [code for code in range(CODES) if code != own]
             second = min(others, key=lambda code: distances[code])
@@ -379,30 +366,31 @@ def of_vectors(model: VQVAE, vectors: Tensor) -> Encoding:
     """A grid of one row with given embeddings, [N, D]."""
     embedding = vectors.T[None, :, None]
     indices = model.quantizer.nearest(embedding)
-    return Encoding(embedding, indices, model.lookup(indices))
+    return Encoding((indices,), embedding, model.lookup((indices,)))
 
 
 def test_an_embedding_on_its_code_is_not_fragile_and_one_on_the_border_is() -> None:
     model = toy_model()
-    on_codes = margins(model, of_vectors(model, model.codebook))
+    codebook = Codebook.of(model)
+    on_codes = margins(codebook, of_vectors(model, model.codebook))
     assert on_codes.distance.max() == pytest.approx(0, abs=1e-6)
     assert on_codes.fragility.max() == pytest.approx(0, abs=1e-5)
     nearest = on_codes.runner_up[0]
-    halfway = margins(model, of_vectors(model, (model.codebook + model.codebook[nearest]) / 2))
+    halfway = margins(codebook, of_vectors(model, (model.codebook + model.codebook[nearest]) / 2))
     assert halfway.fragility.min() == pytest.approx(1, abs=1e-5)
     assert halfway.gap.max() == pytest.approx(0, abs=1e-5)
 
 
 def test_an_only_code_has_no_runner_up_and_equal_codes_are_a_tie() -> None:
     alone = toy_model(codes=1)
-    found = margins(alone, encoded(alone))
+    found = margins(Codebook.of(alone), encoded(alone))
     assert not found.runner_up.any()
     assert np.isinf(found.gap).all()
     assert not found.fragility.any()
     assert [figure.value for figure in found.figures] == ["0% of cells", "–"]
     twins = toy_model(codes=2)
     twins.codebook[1] = twins.codebook[0]
-    tied = margins(twins, encoded(twins))
+    tied = margins(Codebook.of(twins), encoded(twins))
     assert (tied.runner_up == 1).all()
     assert (tied.fragility == 1).all()
     assert not tied.gap.any()
@@ -411,16 +399,17 @@ def test_an_only_code_has_no_runner_up_and_equal_codes_are_a_tie() -> None:
 def test_a_tie_that_rounding_decided_is_a_tie() -> None:
     model = toy_model()
     base = of_vectors(model, model.codebook)
-    second = margins(model, base).runner_up[0]
+    codebook = Codebook.of(model)
+    second = margins(codebook, base).runner_up[0]
     other = torch.from_numpy(second)[None, None]
-    found = margins(model, replace(base, indices=other, quantized=model.lookup(other)))
+    found = margins(codebook, replace(base, indices=(other,), quantized=model.lookup((other,))))
     assert not found.gap.any()  # the own code is even the farther one
     assert (found.fragility == 1).all()
 
 
 def test_the_figures_of_the_margins() -> None:
     model = toy_model()
-    found = margins(model, encoded(model))
+    found = margins(Codebook.of(model), encoded(model))
     close, median = found.figures
     expected = sum(value >= probes.CLOSE_CALL for value in found.fragility.ravel()) / found.fragility.size
     assert close.value == f"{expected:.0%} of cells"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 
 from explorer.cli import projection as command
 from explorer.codebook import projection as module
@@ -30,7 +31,6 @@ from explorer.codebook.projection import (
     ProjectionSettings,
     embed_patches,
     load_projection,
-    nearest_codes,
     pca,
     projection_key,
     save_projection,
@@ -39,8 +39,9 @@ from explorer.codebook.projection import (
 from explorer.codebook.projection_job import start_job
 from tests.conftest import ROOT
 from tests.toys import assert_one_sentence, toy_model
-from vqvae import checkpoint
+from vqvae import checkpoint, search
 from vqvae.errors import BadInput
+from vqvae.search import Codebook
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -55,6 +56,10 @@ def clusters(codes: int, dim: int = 8) -> np.ndarray:
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """All of them, [N, M] in float64."""
     return np.linalg.norm(first[:, None].astype(np.float64) - second[None], axis=2)
+
+
+def book(codebook: np.ndarray) -> Codebook:
+    return Codebook(torch.from_numpy(codebook))
 
 
 def assert_in_form(points: np.ndarray) -> None:
@@ -186,43 +191,6 @@ def test_what_is_no_codebook_is_refused(codebook: np.ndarray, tmp_path: Path) ->
 # Neighbours
 
 
-@pytest.mark.parametrize(("codes", "dim", "count"), [(1, 3, 1), (9, 1, 9), (60, 8, 15), (300, 4, 2)])
-def test_nearest_codes_are_those_of_all_distances_sorted(codes: int, dim: int, count: int) -> None:
-    vectors, codebook = noise(70, dim, seed=1) + 100, noise(codes, dim, seed=2) + 100  # far from 0: digits get lost
-    expected = distances(vectors, codebook)
-    found = nearest_codes(vectors, codebook, count)
-    assert found.indices.dtype == np.int64 and found.distances.dtype == np.float32
-    np.testing.assert_array_equal(found.indices, np.argsort(expected, axis=1, kind="stable")[:, :count])
-    np.testing.assert_allclose(found.distances, np.sort(expected, axis=1)[:, :count], rtol=1e-5)
-
-
-def test_neighbours_are_exact_where_the_matrix_product_is_not() -> None:
-    codebook = noise(200, 3)
-    codebook[::2] += 300  # two clouds, so far apart that the product is off by more than neighbours differ
-    expected = distances(codebook, codebook)
-    found = nearest_codes(codebook, codebook, 3)
-    np.testing.assert_array_equal(found.indices, np.argsort(expected, axis=1, kind="stable")[:, :3])
-
-
-def test_each_code_is_its_own_nearest_at_distance_zero() -> None:
-    codebook = noise(500, 6) + 1000
-    found = nearest_codes(codebook, codebook, 3)
-    assert found.indices[:, 0].tolist() == list(range(500))
-    assert (found.distances[:, 0] == 0).all() and (found.distances[:, 1] > 0).all()
-
-
-def test_ties_go_to_the_lower_index_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    codebook = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]], np.float32)
-    vectors = np.concatenate([np.zeros((1, 2), np.float32), noise(50, 2)])
-    whole, fractions = nearest_codes(vectors, codebook, 4), []
-    assert whole.indices[0].tolist() == [0, 1, 2, 3]
-    monkeypatch.setattr(module, "SCORES_PER_CHUNK", 24)
-    parts = nearest_codes(vectors, codebook, 4, report=fractions.append)
-    np.testing.assert_array_equal(parts.indices, whole.indices)
-    np.testing.assert_array_equal(parts.distances, whole.distances)
-    assert len(fractions) == 17 and fractions == sorted(fractions) and fractions[-1] == 1
-
-
 def test_cosine_neighbours_are_those_of_the_definition() -> None:
     codebook = noise(80, 5) * np.linspace(0.01, 100, 80, dtype=np.float32)[:, None]
     norms = np.linalg.norm(codebook, axis=1)
@@ -252,7 +220,7 @@ def slow_places(codebook: np.ndarray, points: np.ndarray, vectors: np.ndarray) -
 def test_patches_lie_where_the_formula_says(codes: int) -> None:
     codebook, vectors = noise(codes, 4), noise(60, 4, seed=3)
     projection = pca(codebook)
-    places = embed_patches(codebook, projection, vectors)
+    places = embed_patches(book(codebook), projection, vectors)
     assert places.dtype == np.float32
     np.testing.assert_allclose(places, slow_places(codebook, projection.points, vectors), atol=2e-5)
 
@@ -261,7 +229,7 @@ def test_patches_lie_where_the_formula_says(codes: int) -> None:
 def test_a_vector_that_equals_a_code_lies_on_its_point(codes: int) -> None:
     codebook = noise(codes, 4) * 1e-3 + 1
     projection = Projection(noise(codes, 2, seed=9), ProjectionSettings())
-    np.testing.assert_array_equal(embed_patches(codebook, projection, codebook), projection.points)
+    np.testing.assert_array_equal(embed_patches(book(codebook), projection, codebook), projection.points)
 
 
 def test_patches_move_without_jumps() -> None:
@@ -269,31 +237,31 @@ def test_patches_move_without_jumps() -> None:
     projection = Projection(noise(40, 2, seed=9), ProjectionSettings())
     weights = np.linspace(0, 1, 20_001, dtype=np.float32)[:, None]
     way = ends[0] * (1 - weights) + ends[1] * weights
-    nearest = nearest_codes(way, codebook, PATCH_CODES).indices
+    nearest = book(codebook).nearest_several(torch.from_numpy(way), PATCH_CODES).indices.numpy()
     assert (np.sort(nearest[1:]) != np.sort(nearest[:-1])).any(1).sum() > 5  # the five do change on the way
-    steps = np.linalg.norm(np.diff(embed_patches(codebook, projection, way), axis=0), axis=1)
+    steps = np.linalg.norm(np.diff(embed_patches(book(codebook), projection, way), axis=0), axis=1)
     assert 0 < steps.max() < 0.01
 
 
 def test_equal_codes_and_equal_distances_still_give_a_place() -> None:
     equal = np.ones((9, 2), np.float32)
     projection = pca(equal)
-    assert embed_patches(equal, projection, noise(4, 2)).tolist() == [[0, 0]] * 4
+    assert embed_patches(book(equal), projection, noise(4, 2)).tolist() == [[0, 0]] * 4
     corners = np.eye(6, dtype=np.float32)  # the centre is as far from all six
     projection = Projection(noise(6, 2), ProjectionSettings())
-    place = embed_patches(corners, projection, np.zeros((1, 6), np.float32))
+    place = embed_patches(book(corners), projection, np.zeros((1, 6), np.float32))
     np.testing.assert_allclose(place[0], projection.points[:5].mean(0), atol=1e-6)
 
 
 def test_patches_come_one_by_one_as_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     codebook, vectors = noise(30, 4), noise(25, 4, seed=5)
     projection = pca(codebook)
-    whole = embed_patches(codebook, projection, vectors)
-    monkeypatch.setattr(module, "SCORES_PER_CHUNK", 100)
-    np.testing.assert_array_equal(embed_patches(codebook, projection, vectors), whole)
-    single = np.concatenate([embed_patches(codebook, projection, vector[None]) for vector in vectors])
+    whole = embed_patches(book(codebook), projection, vectors)
+    monkeypatch.setattr(search, "SCORES_PER_CHUNK", 100)
+    np.testing.assert_array_equal(embed_patches(book(codebook), projection, vectors), whole)
+    single = np.concatenate([embed_patches(book(codebook), projection, vector[None]) for vector in vectors])
     np.testing.assert_array_equal(single, whole)
-    assert embed_patches(codebook, projection, vectors[:0]).shape == (0, 2)
+    assert embed_patches(book(codebook), projection, vectors[:0]).shape == (0, 2)
 
 
 # On disk

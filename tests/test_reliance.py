@@ -24,6 +24,7 @@ from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_tensor
 from vqvae.model import VQVAE
+from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, blend
 
 ALL = tuple(Ablation(name, way) for name in reliance.INPUTS for way in reliance.WAYS)
@@ -165,7 +166,7 @@ def test_another_grid_is_cropped_or_repeated(rows: int, columns: int) -> None:
 
 def own_picture(model: VQVAE, one: Subject) -> np.ndarray:
     """What the model makes with nothing replaced: as the original, all that is replaced can only cost."""
-    height, width = (4 * side for side in one.encoding.indices.shape[-2:])
+    height, width = (4 * side for side in one.encoding.grid.shape[-2:])
     return reliance.picture_of(model, one, None, size=(height, width))
 
 
@@ -464,7 +465,7 @@ def test_table_and_json_say_the_same() -> None:
 
 
 def double(encoding: Encoding) -> Encoding:
-    return Encoding(encoding.embedding.double(), encoding.indices, encoding.quantized.double())
+    return replace(encoding, embedding=encoding.embedding.double(), quantized=encoding.quantized.double())
 
 
 def differences(model: VQVAE, quantized: Tensor, embedding: Tensor, *, at: int) -> np.ndarray:
@@ -496,7 +497,7 @@ def exact_map(jacobian: np.ndarray, directions: np.ndarray, *, rows: int, column
 def test_the_map_against_finite_differences(weight: float) -> None:
     model = toy_model(codes=5).double()
     encoding = double(encode(toy_model(codes=5), 8, 12))
-    found = reliance.reliance_map(model, encoding, weight=weight, probes=500)
+    found = reliance.reliance_map(model, Codebook.of(model), encoding, weight=weight, probes=500)
     fed = encoding.quantized.contiguous(), blend(encoding, weight).contiguous()
     codes = model.codebook.numpy() - model.codebook.numpy().mean(0)
     residual = cells_of(encoding.embedding) - cells_of(encoding.quantized)
@@ -517,7 +518,7 @@ def test_the_derivative_along_a_change_is_the_finite_difference() -> None:
     fed, step = (encoding.quantized, encoding.embedding), 1e-6
     ahead, behind = (model.decode(fed[0] + sign * step * change, fed[1]) for sign in (1, -1))
     slope = ((ahead - behind) / (2 * step))[0].numpy().reshape(3, 2, 4, 3, 4)
-    found = reliance.reliance_map(model, encoding, probes=1, seed=3).quantized
+    found = reliance.reliance_map(model, Codebook.of(model), encoding, probes=1, seed=3).quantized
     np.testing.assert_allclose(found, np.sqrt((slope**2).mean((0, 2, 4))), rtol=1e-5)
 
 
@@ -536,7 +537,7 @@ def test_changes_are_of_unit_size_and_go_where_the_directions_go() -> None:
 @pytest.mark.parametrize(("kind", "sign"), [("ignores the embedding", 1), ("bypasses the codebook", -1)])
 def test_an_input_that_does_nothing_has_a_map_of_nothing(kind: str, sign: int) -> None:
     model = known(kind)
-    found = reliance.reliance_map(model, encode(model))
+    found = reliance.reliance_map(model, Codebook.of(model), encode(model))
     dead, alive = (found.embedding, found.quantized) if sign > 0 else (found.quantized, found.embedding)
     assert dead is not None
     assert alive is not None
@@ -557,7 +558,7 @@ def test_the_ratio_is_the_power_of_two_between_the_maps() -> None:
 def test_a_map_of_one_input() -> None:
     model = toy_model(codes=5, decoder_inputs="quantized").double()
     encoding = double(encode(toy_model(codes=5, decoder_inputs="quantized"), 8, 12))
-    found = reliance.reliance_map(model, encoding, weight=0.0, inputs=1, probes=500)
+    found = reliance.reliance_map(model, Codebook.of(model), encoding, weight=0.0, probes=500)
     assert found.embedding is found.ratio is None
     jacobian = differences(model, encoding.quantized.contiguous(), encoding.quantized.contiguous(), at=1)
     codes = model.codebook.numpy() - model.codebook.numpy().mean(0)
@@ -568,10 +569,10 @@ def test_a_map_of_one_input() -> None:
 def test_the_map_is_the_same_at_every_call_and_inside_inference_mode() -> None:
     model = toy_model()
     encoding = encode(model)  # made in inference mode, as the app's are
-    first = reliance.reliance_map(model, encoding)
+    first = reliance.reliance_map(model, Codebook.of(model), encoding)
     with torch.inference_mode():
-        again = reliance.reliance_map(model, encoding)
-    other = reliance.reliance_map(model, encoding, seed=1)
+        again = reliance.reliance_map(model, Codebook.of(model), encoding)
+    other = reliance.reliance_map(model, Codebook.of(model), encoding, seed=1)
     for name in ("quantized", "embedding"):
         assert getattr(first, name).shape == (5, 6)
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
@@ -582,7 +583,7 @@ def test_a_single_code_and_a_cell_that_lost_nothing_have_maps_of_zero() -> None:
     model = toy_model(codes=1)
     encoding = encode(model)
     whole = replace(encoding, embedding=encoding.quantized)
-    found = reliance.reliance_map(model, whole)
+    found = reliance.reliance_map(model, Codebook.of(model), whole)
     assert found.embedding is not None
     assert not found.quantized.any()
     assert not found.embedding.any()

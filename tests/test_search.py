@@ -130,9 +130,69 @@ def test_distances_from_and_to_are_those_of_single_pairs(metric: Metric) -> None
         torch.testing.assert_close(codes.distances_to(vectors, 3)[number], pairs[3])
 
 
+def test_runners_up_against_all_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "SCORES_PER_CHUNK", 40)  # four vectors a chunk
+    vectors, codebook = noise(23, 5), noise(10, 5, seed=1)
+    distances = torch.cdist(vectors.double(), codebook.double())
+    nearest, second = distances.argsort(1)[:, :2].T
+    found = Codebook(codebook).runners_up(vectors, nearest)
+    assert torch.equal(found.indices, second)
+    torch.testing.assert_close(found.distances.double(), distances.gather(1, second[:, None])[:, 0])
+
+
 def test_an_only_code_has_no_runner_up() -> None:
     found = Codebook(noise(1, 4)).runners_up(noise(3, 4, seed=1), torch.zeros(3, dtype=torch.int64))
     assert found.indices.tolist() == [0, 0, 0] and found.distances.tolist() == [float("inf")] * 3
+
+
+def sorted_distances(vectors: Tensor, codebook: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Of each vector all codes, nearest first, and how far they are: [N, K] each, in float64."""
+    distances = np.linalg.norm(vectors.double().numpy()[:, None] - codebook.double().numpy()[None], axis=2)
+    return np.argsort(distances, axis=1, kind="stable"), np.sort(distances, axis=1)
+
+
+@pytest.mark.parametrize(("codes", "dim", "count"), [(1, 3, 1), (9, 1, 9), (60, 8, 15), (300, 4, 2)])
+def test_the_nearest_several_are_those_of_all_distances_sorted(codes: int, dim: int, count: int) -> None:
+    vectors, codebook = noise(70, dim, seed=1) + 100, noise(codes, dim, seed=2) + 100  # far from 0: digits get lost
+    order, distances = sorted_distances(vectors, codebook)
+    found = Codebook(codebook).nearest_several(vectors, count)
+    assert found.indices.dtype == torch.int64 and found.distances.dtype == torch.float32
+    np.testing.assert_array_equal(found.indices, order[:, :count])
+    np.testing.assert_allclose(found.distances, distances[:, :count], rtol=1e-5)
+
+
+def test_there_are_no_more_nearest_than_codes() -> None:
+    found = Codebook(noise(3, 4)).nearest_several(noise(5, 4, seed=1), 7)
+    assert found.indices.shape == found.distances.shape == (5, 3)
+
+
+def test_neighbours_are_exact_where_the_matrix_product_is_not() -> None:
+    codebook = noise(200, 3)
+    codebook[::2] += 300  # two clouds, so far apart that the product is off by more than neighbours differ
+    order, _ = sorted_distances(codebook, codebook)
+    codes = Codebook(codebook)
+    for found in (codes.nearest_several(codebook, 3), codes.neighbours(torch.arange(200), 3)):
+        np.testing.assert_array_equal(found.indices, order[:, :3])
+
+
+def test_each_code_is_its_own_nearest_at_distance_zero() -> None:
+    codebook = noise(500, 6) + 1000
+    found = Codebook(codebook).nearest_several(codebook, 3)
+    assert found.indices[:, 0].tolist() == list(range(500))
+    assert (found.distances[:, 0] == 0).all() and (found.distances[:, 1] > 0).all()
+
+
+def test_of_several_ties_go_to_the_lower_index_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = Codebook(torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]))
+    vectors = torch.cat([torch.zeros(1, 2), noise(50, 2)])
+    whole = codes.nearest_several(vectors, 4)
+    fractions: list[float] = []
+    assert whole.indices[0].tolist() == [0, 1, 2, 3]
+    monkeypatch.setattr(search, "SCORES_PER_CHUNK", 24)
+    parts = codes.nearest_several(vectors, 4, report=fractions.append)
+    assert torch.equal(parts.indices, whole.indices)
+    assert torch.equal(parts.distances, whole.distances)
+    assert len(fractions) == 17 and fractions == sorted(fractions) and fractions[-1] == 1
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -20,7 +20,7 @@ from explorer.editing.starts import (
     of_codes,
     random_codes,
 )
-from tests.toys import assert_one_sentence, toy_images, toy_model
+from tests.toys import Mixing, assert_one_sentence, toy_images, toy_model
 from vqvae.errors import BadInput
 from vqvae.tokenizer import Encoding
 
@@ -42,15 +42,16 @@ def test_a_picture_starts_from_its_own_grid() -> None:
 def test_without_a_picture_the_embedding_is_the_codes_own(start: Start) -> None:
     model, encoded = toy_model(), encoding(10, 21)
     base = begun(start, encoded)
-    for name in ("embedding", "indices", "quantized"):
+    assert len(base.indices) == 1
+    for name in ("embedding", "grid", "quantized"):
         part, like = getattr(base, name), getattr(encoded, name)
         assert (part.shape, part.dtype) == (like.shape, like.dtype)
-    for row, column in np.ndindex(base.indices.shape[1:]):
-        code = model.codebook[base.indices[0, row, column]]
+    for row, column in np.ndindex(base.grid.shape[1:]):
+        code = model.codebook[base.grid[0, row, column]]
         assert base.embedding[0, :, row, column].equal(code)
         assert base.quantized[0, :, row, column].equal(code)
     if start.kind == "one code":
-        assert (base.indices == start.code).all()
+        assert (base.grid == start.code).all()
     half, whole = (feed(model, base, unedited(base, weight=weight)).embedding for weight in (0.5, 1.0))
     assert half.equal(base.quantized)
     assert whole.equal(base.quantized)
@@ -60,26 +61,37 @@ def test_without_a_picture_the_embedding_is_the_codes_own(start: Start) -> None:
 @pytest.mark.parametrize("mask", MASKS)
 def test_a_mix_takes_each_cell_whole_from_one_of_the_two(mask: Mask, second: tuple[int, int]) -> None:
     first, other = encoding(16, 24), encoding(*second, seed=1)
-    before = [part.clone() for part in (first.embedding, first.indices, first.quantized)]
+    before = [part.clone() for part in (first.embedding, first.grid, first.quantized)]
     base = begun(Start("mix", mask=mask, seed=5), first, other=other)
     chosen = mask_of(mask, 4, 6, 5)
-    assert base.indices.shape == (1, 4, 6)
+    assert base.grid.shape == (1, 4, 6)
     for row, column in np.ndindex(4, 6):
-        there = row < other.indices.shape[1] and column < other.indices.shape[2]
+        there = row < other.grid.shape[1] and column < other.grid.shape[2]
         source = other if chosen[row, column] and there else first
-        assert base.indices[0, row, column] == source.indices[0, row, column]
+        assert base.grid[0, row, column] == source.grid[0, row, column]
         assert base.embedding[0, :, row, column].equal(source.embedding[0, :, row, column])
         assert base.quantized[0, :, row, column].equal(source.quantized[0, :, row, column])
-    assert all(map(torch.equal, before, (first.embedding, first.indices, first.quantized)))
+    assert all(map(torch.equal, before, (first.embedding, first.grid, first.quantized)))
 
 
 def test_a_mix_with_nothing_or_all_of_the_second_is_one_of_them() -> None:
     first, second = encoding(16, 24), encoding(16, 24, seed=1)
     for mask, expected in ((np.zeros((4, 6), bool), first), (np.ones((4, 6), bool), second)):
-        mixed = mix(first, second, mask)
-        assert mixed.indices.equal(expected.indices)
+        mixed = mix(toy_model(), first, second, mask)
+        assert mixed.grid.equal(expected.grid)
         assert mixed.embedding.equal(expected.embedding)
-    assert edited_cells(mix(first, first, np.ones((4, 6), bool)), unedited(first)).sum() == 0
+    assert edited_cells(mix(toy_model(), first, first, np.ones((4, 6), bool)), unedited(first)).sum() == 0
+
+
+def test_where_a_lookup_mixes_neighbours_a_mix_is_looked_up_whole() -> None:
+    tokenizer = Mixing(toy_model())
+    first, second = (tokenizer.encode(toy_images(1, 16, 24, seed=seed)) for seed in (0, 1))
+    mask = mask_of("checkerboard", 4, 6, 0)
+    mixed = mix(tokenizer, first, second, mask)
+    assert mixed.grid.equal(torch.where(torch.from_numpy(mask), second.grid, first.grid))
+    assert mixed.quantized.equal(tokenizer.lookup(mixed.indices))
+    apart = torch.where(torch.from_numpy(mask), second.quantized, first.quantized)
+    assert not torch.allclose(mixed.quantized, apart, atol=1e-3)  # each cell has neighbours from the other
 
 
 def test_the_masks_look_as_they_are_called() -> None:
@@ -120,7 +132,7 @@ def test_random_codes_come_as_often_as_they_are_used() -> None:
 
 def test_the_usage_reaches_the_draw() -> None:
     counts = [0, 0, 5, 0, 0, 0, 0, 0]
-    assert (begun(Start("random"), encoding(16, 16), counts=counts).indices == 2).all()
+    assert (begun(Start("random"), encoding(16, 16), counts=counts).grid == 2).all()
 
 
 def test_what_is_random_stays_the_same_from_version_to_version() -> None:
@@ -169,5 +181,5 @@ def test_a_grid_of_codes_is_looked_up() -> None:
     model = toy_model()
     indices = np.arange(8, dtype=np.int32).reshape(2, 4)
     base = of_codes(model, indices)
-    assert base.indices.dtype == torch.int64
+    assert base.grid.dtype == torch.int64
     assert base.quantized[0].movedim(0, -1).reshape(8, -1).equal(model.codebook)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from explorer.codebook import geometry
 from explorer.index import usage
@@ -13,6 +14,7 @@ from explorer.index.cells import CellStream, ImageCells
 from explorer.index.format import About
 from explorer.index.read import Index, open_index
 from tests.toys import toy_codebook
+from vqvae.search import Codebook
 
 
 def make_index(folder: Path, grids: list[np.ndarray], *, codes: int, names: tuple[str, ...] = ()) -> Index:
@@ -192,14 +194,15 @@ def test_one_image_of_one_cell(codes: int, tmp_path: Path) -> None:
 
 
 def test_nearest_codes_against_all_pairs() -> None:
-    codebook = toy_codebook(20, 5).double().numpy() * np.linspace(0.5, 2, 20)[:, None]
-    others = geometry.nearest_others(codebook)
+    codes = Codebook(toy_codebook(20, 5) * torch.linspace(0.5, 2, 20)[:, None])
+    codebook = codes.vectors.double().numpy()
+    others = geometry.nearest_others(codes)
     for code in range(20):
         distances = {
             other: float(np.linalg.norm(codebook[code] - codebook[other])) for other in range(20) if other != code
         }
         wanted = sorted(distances, key=distances.__getitem__)
-        found = geometry.nearest_codes(codebook, code, 4)
+        found = geometry.nearest_codes(codes, code, 4)
         assert [near.code for near in found] == wanted[:4]
         assert [near.value for near in found] == pytest.approx([distances[other] for other in wanted[:4]])
         assert others.codes[code] == wanted[0]
@@ -211,7 +214,7 @@ def test_nearest_codes_against_all_pairs() -> None:
             for other in distances
         }
         by_cosine = sorted(cosines, key=cosines.__getitem__, reverse=True)
-        found = geometry.nearest_codes(codebook, code, 4, measure="cosine")
+        found = geometry.nearest_codes(codes, code, 4, measure="cosine")
         assert [near.code for near in found] == by_cosine[:4]
         assert [near.value for near in found] == pytest.approx([cosines[other] for other in by_cosine[:4]])
 
@@ -220,25 +223,25 @@ def test_what_all_codes_have_in_common_costs_no_digits() -> None:
     codebook = (toy_codebook(60, 3).double().numpy() + 2000).astype(np.float32)
     distances = np.linalg.norm(codebook[:, None].astype(float) - codebook.astype(float), axis=2)
     np.fill_diagonal(distances, np.inf)
-    others = geometry.nearest_others(codebook)
+    others = geometry.nearest_others(Codebook(torch.from_numpy(codebook)))
     assert np.array_equal(others.codes, distances.argmin(1))
     assert others.distances == pytest.approx(distances.min(1), rel=1e-3)
 
 
 def test_near_duplicates_are_found_and_nothing_else() -> None:
-    codebook = toy_codebook(20, 5).double().numpy()
-    assert geometry.near_duplicates(codebook) == []
+    codebook = toy_codebook(20, 5)
+    assert geometry.near_duplicates(Codebook(codebook)) == []
     codebook[17] = codebook[4]
     codebook[2] = codebook[9] + 1e-3
-    pairs = geometry.near_duplicates(codebook)
+    pairs = geometry.near_duplicates(Codebook(codebook))
     assert [(pair.code, pair.other) for pair in pairs] == [(4, 17), (2, 9)]
     assert [pair.distance for pair in pairs] == pytest.approx([0, 1e-3 * 5**0.5], rel=1e-2)
-    assert geometry.near_duplicates(codebook, fraction=1e-5)[-1].other == 17
+    assert geometry.near_duplicates(Codebook(codebook), fraction=1e-5)[-1].other == 17
 
 
 @pytest.mark.parametrize("codes", [1, 2, 6])
 def test_codebooks_of_equal_codes(codes: int) -> None:
-    codebook = np.ones((codes, 3), np.float32)
+    codebook = Codebook(torch.ones(codes, 3))
     pairs = geometry.near_duplicates(codebook)
     assert {code for pair in pairs for code in (pair.code, pair.other)} == (set(range(codes)) if codes > 1 else set())
     for measure, value in (("distance", 0), ("cosine", 1)):
@@ -250,10 +253,10 @@ def test_codebooks_of_equal_codes(codes: int) -> None:
 
 
 def test_the_zero_code_has_no_direction() -> None:
-    codebook = np.array([[0.0, 0], [1, 0], [0, 2]])
+    codebook = Codebook(torch.tensor([[0.0, 0], [1, 0], [0, 2]]))
     assert [near.value for near in geometry.nearest_codes(codebook, 0, measure="cosine")] == [0, 0]
     assert [near.value for near in geometry.nearest_codes(codebook, 0)] == [1, 2]
 
 
 def test_two_codes_are_no_duplicates() -> None:
-    assert geometry.near_duplicates(np.array([[0.0, 0], [1, 0]])) == []
+    assert geometry.near_duplicates(Codebook(torch.tensor([[0.0, 0], [1, 0]]))) == []

@@ -1,6 +1,7 @@
 """Toy models and pictures, made on the spot: small enough that a test of a law takes milliseconds."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE, VQVAEConfig
-from vqvae.tokenizer import prepare
+from vqvae.tokenizer import Encoding, prepare
 
 torch.set_num_threads(1)  # at toy sizes a second thread is only waited for
 
@@ -36,6 +38,45 @@ def toy_model(seed: int = 0, **changes: Any) -> VQVAE:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
         model.codebook.copy_(toy_codebook(*model.codebook.shape, seed=seed))
     return prepare(model)
+
+
+class StandIn:
+    """A model as another tokenizer: it may claim another spec, and notes how many cells it looks up and decodes."""
+
+    def __init__(self, model: VQVAE, **claims: Any) -> None:
+        self.spec = replace(model.spec, **claims)
+        self.model = model
+        self.looked_up: list[int] = []
+        self.decoded: list[int] = []
+
+    def encode(self, images: Tensor) -> Encoding:
+        return self.model.encode(images)
+
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        self.looked_up.append(indices[0].numel())
+        return self.model.lookup(indices)
+
+    def vectors(self, level: int, codes: Tensor) -> Tensor:
+        return self.model.vectors(level, codes)
+
+    def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        self.decoded.append(quantized[:, 0].numel())
+        return self.model.decode(quantized, embedding)
+
+
+class Mixing(StandIn):
+    """A model whose lookup mixes neighbours, the mean of the 3 × 3 codes around a cell: it reaches one cell further."""
+
+    def __init__(self, model: VQVAE) -> None:
+        assert model.spec.reach is not None
+        super().__init__(model, reach=model.spec.reach + 1)
+
+    def encode(self, images: Tensor) -> Encoding:
+        found = super().encode(images)
+        return replace(found, quantized=self.lookup(found.indices))
+
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        return functional.avg_pool2d(super().lookup(indices), 3, stride=1, padding=1, count_include_pad=False)
 
 
 def toy_codebook(codes: int, dim: int, *, seed: int = 0) -> Tensor:
