@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from explorer.codebook.projection import (
 )
 from explorer.codebook.projection_job import start_job
 from tests.conftest import ROOT
-from tests.toys import Heard, assert_one_sentence, toy_model
+from tests.toys import Heard, assert_one_sentence, toy_model, until
 from vqvae import checkpoint, search
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
@@ -391,14 +390,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, program: str) -> list[Path]:
 
     monkeypatch.setattr(projection_job, "_worker_command", command)
     return started
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("It did not happen in time.")
 
 
 def ended(process: int) -> bool:

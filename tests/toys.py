@@ -1,6 +1,8 @@
 """Toy models and pictures, made on the spot: small enough that a test of a law takes milliseconds."""
 
 import io
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,15 @@ class Heard:
         self.stages.append(stage)
         if self.stop_at is not None and done >= self.stop_at:
             raise Cancelled
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for what another thread or process brings about."""
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("It did not happen in time.")
 
 
 class StandIn:
