@@ -157,7 +157,7 @@ def test_the_blend_brush_changes_its_surroundings_and_undo_takes_that_back(input
     act_and_settle(inputs, lambda: draw(inputs, (3, 4)))  # three cells each way, to a blend of 0
     after = shown(inputs)
     changed = (before != after).any(2)
-    reach = checkpoint.load(CHECKPOINTS / "photos").reach
+    reach = checkpoint.load(CHECKPOINTS / "photos").spec.reach
     outside = np.ones_like(changed)
     outside[: (5 + reach) * STRIDE, : (6 + reach) * STRIDE] = False
     assert changed[2 * STRIDE : 5 * STRIDE, 3 * STRIDE : 6 * STRIDE].mean() > 0.5
@@ -195,7 +195,7 @@ def test_swapped_pictures_are_those_of_the_library_and_their_captions_say_what_d
         height, width = originals[number].shape[:2]
         found = image_of(images.nth(number))
         assert_same(found, pixels[:height, :width])
-        fitted = blending.fitted(other, *own.indices.shape[-2:])
+        fitted = blending.fitted(model, other, *own.grid.shape[-2:])
         by_codes, by_embedding = (compare(reconstruction(model, one, 1, found), found).psnr for one in (own, fitted))
         assert by_codes < by_embedding
         title, text = captions.nth(2 * number), captions.nth(2 * number + 1)

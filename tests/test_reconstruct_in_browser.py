@@ -149,7 +149,7 @@ def test_pointing_at_a_cell_names_its_code_in_every_panel_and_a_click_keeps_it(p
     model = checkpoint.load(CHECKPOINTS / "photos")
     sample = SAMPLES[0]
     with torch.inference_mode():
-        indices = model.encode(open_picture(sample.read(), sample.file, working_size=256).image).indices[0]
+        indices = model.encode(open_picture(sample.read(), sample.file, working_size=256).image).grid[0]
     viewport = page.locator('[data-panel="original"] .viewport')
     box = viewport.bounding_box()
     marks = "canvas => canvas.toDataURL()"
