@@ -194,7 +194,7 @@ def test_cosine_neighbours_are_those_of_the_definition() -> None:
     norms = np.linalg.norm(codebook, axis=1)
     expected = 1 - (codebook @ codebook.T) / np.outer(norms, norms)
     np.fill_diagonal(expected, 0)
-    found = module._neighbours(codebook, ProjectionSettings(metric="cosine", neighbours=7), lambda fraction: None)
+    found = module._neighbours(codebook, ProjectionSettings(metric="cosine", neighbours=7), Heard())
     np.testing.assert_array_equal(found.indices, np.argsort(expected, axis=1, kind="stable")[:, :7])
     np.testing.assert_allclose(found.distances, np.sort(expected, axis=1)[:, :7], atol=2e-6)
 
