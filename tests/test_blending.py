@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.base.job import Cancelled
 from explorer.editing.edits import Fed
 from explorer.images.sets import ImageSet
 from explorer.inputs import blending
 from explorer.inputs.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
-from tests.toys import Mixing, assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
+from tests.toys import Heard, Mixing, assert_one_sentence, encoded, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
 from vqvae.metrics import psnr, ssim
@@ -78,7 +79,7 @@ def test_each_point_of_a_curve_is_that_picture_against_the_original(decoder_inpu
     encoding = model.encode(to_tensor(original))
     weights = (-0.5, 0.0, 0.25, 1.0, 1.5)
     found = blending.curve(model, encoding, original, weights)
-    assert found is not None and found.ssim is not None
+    assert found.ssim is not None
     assert found.weights.tolist() == list(weights)
     for number, weight in enumerate(weights):
         second = (1 - weight) * encoding.quantized + weight * encoding.embedding
@@ -91,22 +92,16 @@ def test_each_point_of_a_curve_is_that_picture_against_the_original(decoder_inpu
 def test_a_picture_smaller_than_the_window_has_no_ssim() -> None:
     model, original = toy_model(), toy_pixels(8, 30)
     found = blending.curve(model, model.encode(to_tensor(original)), original, (0.0, 1.0))
-    assert found is not None
     assert found.ssim is None
     assert np.isfinite(found.psnr).all()
 
 
 def test_a_curve_can_be_stopped_and_says_how_far_it_is() -> None:
     model, original = toy_model(), toy_pixels(12, 12)
-    encoding, calls = model.encode(to_tensor(original)), []
-
-    def report(done: int, total: int) -> bool:
-        calls.append((done, total))
-        return done < 2
-
-    assert blending.curve(model, encoding, original, (0, 0.5, 1), progress=report) is None
-    assert calls == [(1, 3), (2, 3)]
-    assert blending.curve(model, encoding, original, (0, 0.5, 1), progress=lambda done, total: True) is not None
+    encoding, heard = model.encode(to_tensor(original)), Heard(stop_at=2)
+    with pytest.raises(Cancelled):
+        blending.curve(model, encoding, original, (0, 0.5, 1), progress=heard)
+    assert heard.steps == [(1, 3), (2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -178,31 +173,25 @@ def toy_set(*, broken: tuple[int, ...] = ()) -> ImageSet:
 
 
 def test_the_band_of_a_set_is_that_of_its_pictures() -> None:
-    model, calls = toy_model(), []
-
-    def report(done: int, total: int) -> bool:
-        calls.append((done, total))
-        return True
-
-    found = blending.band_of_set(model, toy_set(broken=(1,)), (0, 1), working_size=40, progress=report)
+    model, heard = toy_model(), Heard()
+    found = blending.band_of_set(model, toy_set(broken=(1,)), (0, 1), working_size=40, progress=heard)
     curves = []
     for number in (0, 2, 3):
         original = toy_pixels(40, 32, seed=number)
         curves.append(blending.curve(model, model.encode(to_tensor(original)), original, (0, 1)))
-    wanted = blending.band([one for one in curves if one is not None])
-    assert found is not None
+    wanted = blending.band(curves)
     assert (found.images, found.psnr.tolist()) == (3, wanted.psnr.tolist())
     assert found.ssim is not None and wanted.ssim is not None
     assert found.ssim.tolist() == wanted.ssim.tolist()
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]  # one that cannot be read is done, too
+    assert heard.steps == [(1, 4), (2, 4), (3, 4), (4, 4)]  # one that cannot be read is done, too
 
 
 def test_a_set_is_shrunk_to_the_working_size_and_can_be_stopped() -> None:
     model = toy_model()
     small = blending.band_of_set(model, toy_set(), (0,), working_size=10)
-    assert small is not None
     assert small.ssim is None  # a picture of 10 × 8 pixels has none
-    assert blending.band_of_set(model, toy_set(), (0,), working_size=10, progress=lambda done, total: done < 3) is None
+    with pytest.raises(Cancelled):
+        blending.band_of_set(model, toy_set(), (0,), working_size=10, progress=Heard(stop_at=3))
 
 
 def test_a_set_of_nothing_to_read_is_refused() -> None:
@@ -448,27 +437,21 @@ def test_frames_are_the_places_in_equal_steps(through: Any) -> None:
     a, b = toy_encoding(model, seed=1), toy_encoding(model, seed=2)
     settings: dict[str, Any] = {"through": through, "order": "random", "weight": 0.5, "seed": 4}
     found = blending.frames(model, Codebook.of(model), a, b, steps=4, size=(13, 18), **settings)
-    assert found is not None
     assert len(found) == 4
     for number, frame in enumerate(found):
         fed = between(model, a, b, number / 3, **settings)
         assert np.array_equal(frame, pixels_of(model.decode(fed.quantized, fed.embedding))[:13, :18])
     whole = blending.frames(model, Codebook.of(model), a, b, steps=2, **settings)
-    assert whole is not None
     assert [frame.shape for frame in whole] == [(16, 20, 3)] * 2
     assert np.array_equal(whole[1][:13, :18], found[3])
 
 
 def test_frames_can_be_stopped() -> None:
-    model, calls = toy_model(), []
-
-    def report(done: int, total: int) -> bool:
-        calls.append((done, total))
-        return done < 2
-
+    model, heard = toy_model(), Heard(stop_at=2)
     a = toy_encoding(model)
-    assert blending.frames(model, Codebook.of(model), a, a, steps=5, through="codes", progress=report) is None
-    assert calls == [(1, 5), (2, 5)]
+    with pytest.raises(Cancelled):
+        blending.frames(model, Codebook.of(model), a, a, steps=5, through="codes", progress=heard)
+    assert heard.steps == [(1, 5), (2, 5)]
 
 
 @pytest.mark.parametrize("steps", [-1, 0, 1, 241, 10**9])

@@ -554,7 +554,6 @@ def test_reliance_prints_what_it_writes(where: Path, capsys: pytest.CaptureFixtu
     result = reliance.measure_set(
         checkpoint.load(where / "checkpoints" / "toy"), open_set(where / "photos"), working_size=64
     )
-    assert result is not None
     assert reliance.table(result.pooled) in printed.out
     assert stored["whole"]["psnr"] == result.pooled.whole.psnr
 

@@ -16,16 +16,17 @@ import safetensors.numpy
 from PIL import Image
 
 from explorer.base import arrays
+from explorer.base.job import Cancelled
 from explorer.images.pictures import open_picture
 from explorer.images.sets import SAMPLES, ImageSet, open_set
-from explorer.index.build import Progress, write_index
 from explorer.index.build import build as build_index
+from explorer.index.build import write_index
 from explorer.index.cells import CellStream, ImageCells
 from explorer.index.cells import measure as measure_image
 from explorer.index.format import SUFFIX, About, index_path
 from explorer.index.merge import _sorted_keys
 from explorer.index.read import Index, list_indexes, open_index
-from tests.toys import assert_one_sentence, encoded, toy_images, toy_model, toy_pixels, write_toy_photos
+from tests.toys import Heard, assert_one_sentence, encoded, toy_images, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
 from vqvae.search import Codebook
@@ -59,12 +60,17 @@ def toy_cells(
 
 
 def write(made: list[Image_], path: Path, *, about: About = ABOUT, **options: Any) -> bool:
+    """Write an index of made-up cells; whether it was finished, and not stopped."""
     names = tuple(f"{number}.png" for number in range(len(made)))
 
     def cells_from(first: int) -> CellStream:
         yield from made[first:]
 
-    return write_index(cells_from, names, about, path=path, **options)
+    try:
+        write_index(cells_from, names, about, path=path, **options)
+    except Cancelled:
+        return False
+    return True
 
 
 def opened(path: Path, **changes: Any) -> Index:
@@ -213,7 +219,7 @@ def photos(tmp_path: Path) -> ImageSet:
     return open_set(folder)
 
 
-def build(model: VQVAE, photos: ImageSet, path: Path, **options: Any) -> Index | None:
+def build(model: VQVAE, photos: ImageSet, path: Path, **options: Any) -> Index:
     return build_index(model, photos, checkpoint=CHECKPOINT, working_size=32, path=path, **options)
 
 
@@ -221,7 +227,6 @@ def build(model: VQVAE, photos: ImageSet, path: Path, **options: Any) -> Index |
 def test_cells_are_those_of_the_tokenizer(codes: int, photos: ImageSet, path: Path) -> None:
     model = toy_model(codes=codes, decoder_inputs="both")
     index = build(model, photos, path)
-    assert index is not None
     assert index.names == ("0.png", "1.png", "2.png", "tall/0.png", "tall/1.png")
     assert [name for name, _ in index.unreadable] == ["broken.png", "zero.jpg"]
     for _, reason in index.unreadable:
@@ -251,7 +256,6 @@ def test_equal_codes_have_no_margin(photos: ImageSet, path: Path) -> None:
     model = toy_model(codes=8)
     model.codebook[:] = model.codebook[0]
     index = build(model, photos, path)
-    assert index is not None
     assert index.counts.tolist() == [index.cells, 0, 0, 0, 0, 0, 0, 0]
     assert (index.margins == 0).all()
 
@@ -273,7 +277,6 @@ def test_one_image_of_one_cell(tmp_path: Path, path: Path) -> None:
     folder.mkdir()
     (folder / "pixel.png").write_bytes(encoded(Image.fromarray(toy_pixels(1, 1)), "PNG"))
     index = build(toy_model(codes=1), open_set(folder), path)
-    assert index is not None
     assert (index.cells, index.images, index.counts.tolist()) == (1, 1, [1])
     assert index.top(0).row.tolist() == index.spread(0).column.tolist() == [0]
     assert [found.tolist() for found in index.images_with(0)] == [[0], [1]]
@@ -352,22 +355,17 @@ def test_shards_of_different_sizes_and_one_code_merge_in_bounded_blocks(path: Pa
 def test_stopped_at_any_image_it_goes_on_from_there(stop_after: int, whole: bytes, path: Path) -> None:
     made = toy_cells()
     path.write_bytes(b"the old index")
-    assert not write(made, path, shard_cells=30, progress=lambda done, total: done < stop_after)
+    assert not write(made, path, shard_cells=30, progress=Heard(stop_at=stop_after))
     assert path.read_bytes() == b"the old index"
-    seen: list[tuple[int, int]] = []
-
-    def watch(done: int, total: int) -> bool:
-        seen.append((done, total))
-        return True
-
-    assert write(made, path, shard_cells=50, progress=watch)
+    rest = Heard()
+    assert write(made, path, shard_cells=50, progress=rest)
     assert path.read_bytes() == whole
-    assert seen == [(done, 12) for done in range(stop_after + 1, 13)]
+    assert rest.steps == [(done, 12) for done in range(stop_after + 1, 13)]
 
 
 def test_stopped_after_every_image_it_still_ends(whole: bytes, path: Path) -> None:
     runs = 1
-    while not write(toy_cells(), path, progress=lambda done, total: False):
+    while not write(toy_cells(), path, progress=Heard(stop_at=0)):
         runs += 1
     assert runs == 13
     assert path.read_bytes() == whole
@@ -409,11 +407,11 @@ def test_killed_at_any_write_it_goes_on(whole: bytes, path: Path, monkeypatch: p
             assert path.read_bytes() == b"the old index"
         revive()
         kills += not finished
-        first: list[int] = []
-        write(made, path, shard_cells=70, progress=lambda done, total, first=first: first.append(done) is None)  # type: ignore[misc]
+        rest = Heard()
+        assert write(made, path, shard_cells=70, progress=rest)
         assert path.read_bytes() == whole
         assert list(path.parent.iterdir()) == [path]
-        rerun.append(len(first))
+        rerun.append(len(rest.steps))
     assert kills > 30
     assert rerun[0] == 12
     assert 0 in rerun  # all was encoded, and only merged again
@@ -422,23 +420,22 @@ def test_killed_at_any_write_it_goes_on(whole: bytes, path: Path, monkeypatch: p
 
 
 def test_an_interrupt_keeps_what_was_done(path: Path) -> None:
-    def interrupt(done: int, total: int) -> bool:
+    def interrupt(done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
-        return True
 
     with pytest.raises(KeyboardInterrupt):
         write(toy_cells(), path, progress=interrupt)
-    done: list[int] = []
-    write(toy_cells(), path, progress=lambda number, total: done.append(number) is None)
-    assert done[0] == 6
+    rest = Heard()
+    assert write(toy_cells(), path, progress=rest)
+    assert rest.steps[0] == (6, 12)
 
 
 def test_damaged_and_foreign_shards_are_made_again(whole: bytes, path: Path) -> None:
     made = toy_cells()
     partial = path.with_name(path.name + ".partial")
     for number in range(3):
-        assert not write(made, path, shard_cells=30, progress=lambda done, total: done < 11)
+        assert not write(made, path, shard_cells=30, progress=Heard(stop_at=11))
         shards = sorted(partial.glob("*.shard.safetensors"))
         assert len(shards) > 2
         if number == 0:
@@ -447,7 +444,7 @@ def test_damaged_and_foreign_shards_are_made_again(whole: bytes, path: Path) -> 
             shards[0].unlink()
         else:
             other = About(CHECKPOINT, IDENTITY, "", "", "", 128, codes=20)
-            assert not write(toy_cells(seed=9), path, about=other, progress=lambda done, total: done < 4)
+            assert not write(toy_cells(seed=9), path, about=other, progress=Heard(stop_at=4))
         assert write(made, path, shard_cells=30)
         assert path.read_bytes() == whole
 
@@ -455,12 +452,11 @@ def test_damaged_and_foreign_shards_are_made_again(whole: bytes, path: Path) -> 
 def test_two_at_once_are_kept_apart(path: Path) -> None:
     refusals: list[BadInput] = []
 
-    def again(done: int, total: int) -> bool:
+    def again(done: int, total: int) -> None:
         if done == 5:
             with pytest.raises(BadInput, match="another process") as refusal:
                 write(toy_cells(), path)
             refusals.append(refusal.value)
-        return True
 
     assert write(toy_cells(), path, progress=again)
     assert_one_sentence(refusals[0])
@@ -468,12 +464,11 @@ def test_two_at_once_are_kept_apart(path: Path) -> None:
 
 
 def test_stopping_a_build_stops_its_threads(photos: ImageSet, path: Path) -> None:
-    stop: Progress = lambda done, total: False  # noqa: E731
-    assert build(toy_model(), photos, path, progress=stop) is None
+    with pytest.raises(Cancelled):
+        build(toy_model(), photos, path, progress=Heard(stop_at=1))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("reading")]
-    index = build(toy_model(), photos, path)
-    straight = build(toy_model(), photos, path.with_name("other"))
-    assert index is not None and straight is not None
+    build(toy_model(), photos, path)
+    build(toy_model(), photos, path.with_name("other"))
     assert path.read_bytes() == path.with_name("other").read_bytes()
 
 
@@ -581,7 +576,6 @@ def test_the_indexes_of_a_folder_are_known_by_their_headers(
     for images in sets:
         path = index_path(folder, CHECKPOINT, images.identity)
         index = build(model, images, path)
-        assert index is not None
         assert (index.source, index.under, index.label) == (images.source, images.under, images.label)
     monkeypatch.setattr(arrays, "mapped", None)  # so the arrays are not looked at
     whole, part = list_indexes(folder, checkpoint=CHECKPOINT)

@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.base.job import Cancelled
 from explorer.editing.edits import Fed, feed, unedited
 from explorer.images.sets import ImageSet
 from explorer.inputs import manifold
 from explorer.inputs.manifold import FILE, MEASURED, Inputs, Meter, Reference
-from tests.toys import assert_one_sentence, encoded, toy_config, toy_images, toy_model, toy_pixels
+from tests.toys import Heard, assert_one_sentence, encoded, toy_config, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
 from vqvae.model import VQVAE, VQVAEConfig
@@ -149,9 +150,7 @@ def toy_set(count: int = 3, *, broken: tuple[int, ...] = ()) -> ImageSet:
 def look_at(model: VQVAE, images: ImageSet, **settings: Any) -> Reference:
     blends = manifold.training_blends(settings_of(decoder_inputs=model.config.decoder_inputs), model.spec)
     usual = {"blends": blends, "inputs": model.spec.inputs, "working_size": 40}
-    found = manifold.look_at(model, images, **(usual | settings))
-    assert found is not None
-    return found
+    return manifold.look_at(model, images, **(usual | settings))
 
 
 def all_cells(model: VQVAE, count: int) -> tuple[Tensor, Tensor]:
@@ -204,17 +203,13 @@ def test_the_same_seed_sees_the_same() -> None:
 
 
 def test_what_cannot_be_read_is_left_out_and_the_work_can_be_stopped() -> None:
-    calls = []
-
-    def report(done: int, total: int) -> bool:
-        calls.append((done, total))
-        return True
-
-    assert look_at(toy_model(), toy_set(broken=(1,)), progress=report).images == 2
-    assert calls == [(1, 3), (2, 3), (3, 3)]
+    heard = Heard()
+    assert look_at(toy_model(), toy_set(broken=(1,)), progress=heard).images == 2
+    assert heard.steps == [(1, 3), (2, 3), (3, 3)]
     blends = manifold.training_blends(settings_of(), toy_model().spec)
     settings: dict[str, Any] = {"blends": blends, "inputs": 2, "working_size": 40}
-    assert manifold.look_at(toy_model(), toy_set(), progress=lambda done, total: done < 2, **settings) is None
+    with pytest.raises(Cancelled):
+        manifold.look_at(toy_model(), toy_set(), progress=Heard(stop_at=2), **settings)
     with pytest.raises(BadInput) as refusal:
         manifold.look_at(toy_model(), toy_set(broken=(0, 1, 2)), **settings)
     assert_one_sentence(refusal)

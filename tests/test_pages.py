@@ -1,5 +1,6 @@
 """Every page through Streamlit's own harness: it opens, and bad input never takes it down."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import ANY
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.base.job import Job
+from explorer.index import cells
 from explorer.ui import cache
-from explorer.ui.session import Session
-from explorer.ui.store import SESSION_KEY
+from explorer.ui.session import NamedSet, Session
+from explorer.ui.store import LIVE_KEY, SESSION_KEY
 from tests.browser import ROOT
-from tests.toys import toy_model
+from tests.toys import toy_model, until
 from vqvae import checkpoint
 from vqvae.images import to_png
 
@@ -32,7 +35,20 @@ def run(path: Path, **query: str) -> AppTest:
     app = AppTest.from_file(str(path), default_timeout=120)
     for name, value in query.items():
         app.query_params[name] = value
-    return app.run()
+    return at_rest(app.run())
+
+
+def at_rest(app: AppTest) -> AppTest:
+    """The page as it is once what it waits for has been made."""
+    while running := [job for job in jobs_of(app).values() if job.state == "running"]:
+        for job in running:
+            assert job.wait(120)
+        app.run()
+    return app
+
+
+def jobs_of(app: AppTest) -> dict[str, Job]:
+    return app.session_state[LIVE_KEY].jobs if LIVE_KEY in app.session_state else {}
 
 
 def messages(elements) -> str:
@@ -158,3 +174,91 @@ def test_a_new_visitor_has_the_address_of_a_new_session(toy_checkpoints):
     app = run(ROOT / "pages" / "reconstruct.py")
     assert app.session_state[SESSION_KEY] == Session()
     assert app.query_params == Session().to_query()
+
+
+# --- the set of images of the Codebook page is indexed beside the page
+
+
+@pytest.fixture
+def slow_steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> threading.Semaphore:
+    """Each image of a set is encoded once it is let; nothing has been indexed yet."""
+    steps = threading.Semaphore(0)
+    measured = cells.measure
+
+    def measure(*arguments):
+        assert steps.acquire(timeout=60)
+        return measured(*arguments)
+
+    monkeypatch.setattr(cells, "measure", measure)
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(tmp_path / "cache"))
+    return steps
+
+
+def open_codebook() -> AppTest:
+    return AppTest.from_file(str(ROOT / "pages" / "codebook.py"), default_timeout=120).run()
+
+
+def button(app: AppTest, label: str):
+    return next(button for button in app.button if button.label == label)
+
+
+def bar(app: AppTest) -> str:
+    return app.get("progress")[0].proto.text
+
+
+def test_indexing_shows_how_far_it_is_is_stopped_and_goes_on_from_there(toy_checkpoints, slow_steps):
+    app = open_codebook()
+    (job,) = jobs_of(app).values()
+    slow_steps.release(3)
+    until(lambda: job.done == 3)
+    app.run()
+    assert not app.exception and bar(app) == "Encoding Sample photos: 3 of 12 images"
+    assert not app.metric and not app.get("plotly_chart")
+    button(app, "Stop").click().run()
+    assert button(app, "Stop").disabled
+    slow_steps.release()
+    assert job.wait(60) and job.state == "cancelled"
+    app.run()
+    assert "Indexing was stopped. What was done is kept." in messages(app.info)
+    app.run()
+    assert [button.label for button in app.button if button.label in ("Stop", "Go on")] == ["Go on"]
+    button(app, "Go on").click().run()
+    slow_steps.release(8)
+    at_rest(app)
+    assert not app.exception and not app.info and "code" in app.query_params
+    assert not slow_steps.acquire(blocking=False)  # four were kept
+    assert jobs_of(app) == {}
+
+
+def test_a_second_visitor_waits_for_the_index_that_the_first_has_begun(toy_checkpoints, slow_steps):
+    first, second = open_codebook(), open_codebook()
+    assert bar(second) == "Encoding Sample photos"
+    slow_steps.release(12)
+    for app in (first, second):
+        at_rest(at_rest(app).run())
+    assert not first.exception and not second.exception
+    assert "code" in first.query_params and "code" in second.query_params
+
+
+def test_a_second_visitor_can_stop_waiting_and_goes_on_when_the_first_stops(toy_checkpoints, slow_steps):
+    first, second, third = open_codebook(), open_codebook(), open_codebook()
+    button(second, "Stop").click().run()
+    (waiting,) = jobs_of(second).values()
+    assert waiting.wait(60) and waiting.state == "cancelled"
+    button(first, "Stop").click().run()
+    slow_steps.release(12)
+    for app in (first, third):
+        at_rest(at_rest(app).run())
+    assert "Indexing was stopped" in messages(first.info)
+    assert not third.info and "code" in third.query_params
+
+
+def test_a_set_of_which_nothing_can_be_read_is_refused_and_the_samples_are_shown(toy_checkpoints, tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "broken.png").write_bytes(b"nonsense")
+    app = AppTest.from_file(str(ROOT / "pages" / "codebook.py"), default_timeout=120)
+    app.session_state[SESSION_KEY] = Session().with_named_set(NamedSet(str(tmp_path / "set"), "", "set"))
+    at_rest(app.run())
+    assert not app.exception
+    assert "Not one of the 1 files" in messages(app.error)
+    assert "code" in app.query_params

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from explorer.codebook.projection import (
     PATCH_CODES,
     SHIPPED_FILE,
     SUFFIX,
-    Progress,
     Projection,
     ProjectionSettings,
     embed_patches,
@@ -38,7 +36,7 @@ from explorer.codebook.projection import (
 )
 from explorer.codebook.projection_job import start_job
 from tests.conftest import ROOT
-from tests.toys import assert_one_sentence, toy_model
+from tests.toys import Heard, assert_one_sentence, toy_model, until
 from vqvae import checkpoint, search
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
@@ -196,7 +194,7 @@ def test_cosine_neighbours_are_those_of_the_definition() -> None:
     norms = np.linalg.norm(codebook, axis=1)
     expected = 1 - (codebook @ codebook.T) / np.outer(norms, norms)
     np.fill_diagonal(expected, 0)
-    found = module._neighbours(codebook, ProjectionSettings(metric="cosine", neighbours=7), lambda fraction: None)
+    found = module._neighbours(codebook, ProjectionSettings(metric="cosine", neighbours=7), Heard())
     np.testing.assert_array_equal(found.indices, np.argsort(expected, axis=1, kind="stable")[:, :7])
     np.testing.assert_allclose(found.distances, np.sort(expected, axis=1)[:, :7], atol=2e-6)
 
@@ -394,14 +392,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, program: str) -> list[Path]:
     return started
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("It did not happen in time.")
-
-
 def ended(process: int) -> bool:
     """Whether a process of ours is gone, and not a zombie either."""
     try:
@@ -409,6 +399,19 @@ def ended(process: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen]:
+    """The processes that are started from now on."""
+    started: list[subprocess.Popen] = []
+    start = subprocess.Popen
+
+    def watch(*arguments: Any, **options: Any) -> subprocess.Popen:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", watch)
+    return started
 
 
 SLEEP = "import time; time.sleep(600)"
@@ -420,15 +423,16 @@ def test_a_job_makes_a_map_and_keeps_it(tmp_path: Path) -> None:
     job = start_job(codebook, settings, cache)
     codebook[:] = 0  # the caller may go on with its array
     codebook = noise(7, 4)
-    assert job.key == projection_key(codebook, settings) and job.wait(120)
-    assert (job.state, job.message, job.progress) == ("done", "", Progress("Done", 1.0))
-    assert job.projection is not None
-    assert job.projection.settings == replace(settings, method="pca")  # too few codes, and it says so
-    np.testing.assert_array_equal(job.projection.points, pca(codebook).points)
-    kept = load_projection([cache], job.key, codes=7)
-    assert kept is not None and kept.settings == job.projection.settings
-    assert [file.name for file in cache.iterdir()] == [f"{job.key}{SUFFIX}"]
-    job.cancel()
+    assert job.wait(120)
+    assert (job.state, job.message) == ("done", "")
+    assert job.result is not None and job.result.remark == ""
+    made, key = job.result.projection, projection_key(codebook, settings)
+    assert made.settings == replace(settings, method="pca")  # too few codes, and it says so
+    np.testing.assert_array_equal(made.points, pca(codebook).points)
+    kept = load_projection([cache], key, codes=7)
+    assert kept is not None and kept.settings == made.settings
+    assert [file.name for file in cache.iterdir()] == [f"{key}{SUFFIX}"]
+    job.stop()
     assert job.state == "done"
 
 
@@ -457,7 +461,7 @@ def test_a_worker_that_fails_is_reported_in_a_sentence(
 ) -> None:
     started = stand_in(monkeypatch, program)
     job = start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache")
-    assert job.wait(60) and job.state == "failed" and job.projection is None
+    assert job.wait(60) and job.state == "failed" and job.result is None
     assert said in assert_one_sentence(job.message)
     assert not (tmp_path / "cache").exists()
     assert start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache") is job  # a rerun does not try again
@@ -477,40 +481,40 @@ def test_a_worker_that_cannot_be_started_is_reported(tmp_path: Path, monkeypatch
 def test_a_map_that_cannot_be_kept_is_still_shown(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     job = start_job(noise(7, 4), ProjectionSettings(), tmp_path / "cache")
-    assert job.wait(120) and job.state == "done" and job.projection is not None
-    assert "could not be kept" in assert_one_sentence(job.message)
+    assert job.wait(120) and job.state == "done" and job.result is not None
+    assert "could not be kept" in assert_one_sentence(job.result.remark)
 
 
 @pytest.mark.usefixtures("temporary_folders")
 def test_one_job_a_key_one_worker_at_a_time_and_all_can_be_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = stand_in(monkeypatch, SLEEP)
+    started, workers = stand_in(monkeypatch, SLEEP), watched(monkeypatch)
     codebook, settings = noise(7, 4), ProjectionSettings()
     first = start_job(codebook, settings, tmp_path)
-    until(lambda: first._process)
-    assert first._process is not None
-    worker = first._process.pid
+    until(lambda: workers)
+    worker = workers[0].pid
     assert start_job(codebook.copy(), ProjectionSettings(), tmp_path) is first
     second = start_job(codebook, replace(settings, seed=1), tmp_path)
     third = start_job(codebook, settings, tmp_path / "elsewhere")
     assert len({first, second, third}) == 3
     assert [job.state for job in (first, second, third)] == ["running"] * 3
-    assert second.progress == third.progress == Progress("Waiting for another map", 0.0)
+    until(lambda: second.stage == third.stage == "Waiting for another map")
+    assert second.fraction == third.fraction == 0
     assert not second.wait(0.2) and len(started) == 1 and not ended(worker)
 
-    second.cancel()  # while it waits
-    assert second.state == "cancelled" and not ended(worker)
-    first.cancel()  # while it works
-    assert first.state == "cancelled" and assert_one_sentence(first.message)
-    assert first.wait(60) and ended(worker) and not started[0].exists()
+    second.stop()  # while it waits
+    assert second.wait(60) and second.state == "cancelled" and not ended(worker)
+    first.stop()  # while it works
+    assert first.wait(60) and first.state == "cancelled"
+    assert ended(worker) and not started[0].exists()
     assert start_job(codebook, settings, tmp_path) is first
     fourth = start_job(codebook, settings, tmp_path, again=True)
     assert fourth is not first and start_job(codebook, settings, tmp_path, again=True) is fourth  # it runs
     for job in (third, fourth):
-        job.cancel()
+        job.stop()
     for job in (second, third, fourth):
-        assert job.wait(60) and job.state == "cancelled" and job.projection is None
+        assert job.wait(60) and job.state == "cancelled" and job.result is None
     assert list(tmp_path.glob(f"**/*{SUFFIX}")) == []
 
 
@@ -519,40 +523,46 @@ def test_only_the_last_ended_jobs_are_remembered(tmp_path: Path, monkeypatch: py
     stand_in(monkeypatch, SLEEP)
     monkeypatch.setattr(projection_job, "_jobs", {})
     monkeypatch.setattr(projection_job, "_ENDED_JOBS_KEPT", 2)
-    running = start_job(noise(7, 4), ProjectionSettings(seed=9), tmp_path)
-    for seed in range(4):
-        start_job(noise(7, 4), ProjectionSettings(seed=seed), tmp_path).cancel()
-    assert [job.settings.seed for job in projection_job._jobs.values()] == [9, 1, 2, 3]
-    jobs = list(projection_job._jobs.values())
-    running.cancel()
-    assert all(job.wait(60) for job in jobs)
+    jobs = []
+    for seed in (9, 0, 1, 2, 3):
+        jobs.append(start_job(noise(7, 4), ProjectionSettings(seed=seed), tmp_path))
+        if seed != 9:
+            jobs[-1].stop()
+            assert jobs[-1].wait(60)
+    assert list(projection_job._jobs.values()) == [jobs[0], *jobs[2:]]
+    jobs[0].stop()
+    assert jobs[0].wait(60)
 
 
 @pytest.mark.usefixtures("temporary_folders")
 def test_progress_is_what_the_worker_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = stand_in(monkeypatch, SLEEP)
     job = start_job(noise(7, 4), ProjectionSettings(), tmp_path)
-    until(lambda: job._process)
-    assert job.progress == Progress("Starting", 0.0)
-    (started[0] / "progress.json").write_text('{"stage": "Layout, epoch 3 of 4", "fraction": 0.9}')
-    assert job.progress == Progress("Layout, epoch 3 of 4", 0.9)
-    job.cancel()
-    assert job.wait(60) and job.progress == Progress("Layout, epoch 3 of 4", 0.9)
+    until(lambda: started and job.stage == "Starting")
+    assert job.fraction == 0
+    (started[0] / "draft").write_text('{"done": 90, "total": 100, "stage": "Layout, epoch 3 of 4"}')
+    (started[0] / "draft").replace(started[0] / "progress.json")
+    until(lambda: job.stage == "Layout, epoch 3 of 4")
+    assert job.fraction == 0.9
+    job.stop()
+    assert job.wait(60) and job.fraction == 0.9
 
 
 def test_the_worker_ends_with_its_parent_and_leaves_nothing(tmp_path: Path) -> None:
     """A parent that starts a job too long for any test, and is killed outright."""
     program = f"""
-import os, pathlib, sys, time, tempfile
+import os, pathlib, subprocess, sys, time, tempfile
 import numpy as np
 from explorer.codebook.projection import ProjectionSettings
 from explorer.codebook.projection_job import start_job
 tempfile.tempdir = sys.argv[1]
+start, workers = subprocess.Popen, []
+subprocess.Popen = lambda *arguments, **options: workers.append(start(*arguments, **options)) or workers[-1]
 codebook = np.random.default_rng(0).normal(size=(120_000, 64)).astype(np.float32)
 job = start_job(codebook, ProjectionSettings(), pathlib.Path(sys.argv[1]) / "cache")
-while job.progress.fraction == 0:
+while job.fraction == 0:
     time.sleep(0.05)
-print(job._process.pid, flush=True)
+print(workers[0].pid, flush=True)
 {SLEEP}
 """
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
@@ -587,13 +597,13 @@ threading.Thread(target=end_with_parent, args=(pathlib.Path(sys.argv[1]),), daem
 
 
 def test_the_progress_bar_is_heard() -> None:
-    heard: list[Progress] = []
-    listener = module._EpochListener(heard.append)
+    heard = Heard()
+    listener = module._EpochListener(heard)
     for text in ("\r0/500", "", "\r250/500", "\n", "3 of 4", "a/b", "\r500/500"):
         listener.write(text)
     listener.flush()
-    assert [progress.fraction for progress in heard] == [0.6, 0.8, 1.0]
-    assert heard[1].stage == "Layout, epoch 250 of 500"
+    assert heard.steps == [(60, 100), (80, 100), (100, 100)]
+    assert heard.stages[1] == "Layout, epoch 250 of 500"
 
 
 # UMAP itself, twice: in a worker, and here
@@ -603,22 +613,21 @@ def test_umap_repeats_exactly_also_in_another_process_and_keeps_neighbours_toget
     codebook, settings = clusters(60), ProjectionSettings(neighbours=5, seed=1)
     codebook[57] = codebook[0]
     job = start_job(codebook, settings, tmp_path)
-    seen: set[Progress] = set()
+    seen: set[str] = set()
     while not job.wait(0.05):
-        seen.add(job.progress)
-    assert job.state == "done" and job.projection is not None, job.message
-    assert {"Loading UMAP", "Building the graph"} <= {progress.stage for progress in seen}  # each takes seconds
+        seen.add(job.stage)
+    assert job.state == "done" and job.result is not None, job.message
+    assert {"Loading UMAP", "Building the graph"} <= seen  # each takes seconds
 
-    reports: list[Progress] = []
-    here = umap(codebook, settings, report=reports.append)
-    assert here.settings == job.projection.settings == settings
-    np.testing.assert_array_equal(here.points, job.projection.points)
+    heard = Heard()
+    here = umap(codebook, settings, progress=heard)
+    assert here.settings == job.result.projection.settings == settings
+    np.testing.assert_array_equal(here.points, job.result.projection.points)
     np.testing.assert_array_equal(umap(codebook, settings).points, here.points)
     assert_in_form(here.points)
-    stages, fractions = [progress.stage for progress in reports], [progress.fraction for progress in reports]
-    assert fractions == sorted(fractions) and fractions[-1] == 1
-    assert list(dict.fromkeys(stages))[:3] == ["Finding neighbours", "Loading UMAP", "Building the graph"]
-    assert stages[-1] == "Layout, epoch 500 of 500"
+    assert heard.steps == sorted(heard.steps) and heard.steps[-1] == (100, 100)
+    assert list(dict.fromkeys(heard.stages))[:3] == ["Finding neighbours", "Loading UMAP", "Building the graph"]
+    assert heard.stages[-1] == "Layout, epoch 500 of 500"
 
     assert (here.points[57] == here.points[0]).all()  # equal codes share a point
     among = distances(here.points, here.points)

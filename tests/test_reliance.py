@@ -14,12 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from explorer.base.job import Cancelled
 from explorer.images.reconstruction import Quality
 from explorer.images.sets import ImageSet, sample_set
 from explorer.inputs import reliance
 from explorer.inputs.reliance import Ablation, Effect, Reliance, Subject
 from tests.conftest import CHECKPOINTS
-from tests.toys import assert_one_sentence, toy_images, toy_model, toy_pixels
+from tests.toys import Heard, assert_one_sentence, toy_images, toy_model, toy_pixels
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_tensor
@@ -173,10 +174,9 @@ def own_picture(model: VQVAE, one: Subject) -> np.ndarray:
 def test_each_figure_is_that_of_the_picture_behind_it() -> None:
     model, original = toy_model(), toy_pixels(20, 24)
     one = subject(model)
-    told: list[tuple[int, int]] = []
-    result = reliance.measure(model, one, original, report=lambda *where: told.append(where) is None)
-    assert result is not None
-    assert told == [(done, 11) for done in range(1, 12)]
+    heard = Heard()
+    result = reliance.measure(model, one, original, progress=heard)
+    assert heard.steps == [(done, 11) for done in range(1, 12)]
     assert tuple(effect.ablation for effect in result.effects) == ALL == one.ablations
     whole = own_picture(model, one)
     for quality, picture in [
@@ -193,21 +193,16 @@ def test_each_figure_is_that_of_the_picture_behind_it() -> None:
 def test_it_can_be_stopped_after_each_decode() -> None:
     model = toy_model()
     for last in (1, 6):
-        told: list[int] = []
-
-        def report(done: int, total: int, told: list[int] = told, last: int = last) -> bool:
-            told.append(done)
-            return done < last
-
-        assert reliance.measure(model, subject(model), toy_pixels(20, 24), report=report) is None
-        assert told == list(range(1, last + 1))
+        heard = Heard(stop_at=last)
+        with pytest.raises(Cancelled):
+            reliance.measure(model, subject(model), toy_pixels(20, 24), progress=heard)
+        assert heard.steps == [(done, 11) for done in range(1, last + 1)]
 
 
 def test_equal_pictures_and_tiny_ones_have_figures_too() -> None:
     model = toy_model()
     one = Subject.alone(encode(model, 4, 4))
     result = reliance.measure(model, one, own_picture(model, one))
-    assert result is not None
     assert result.whole == Quality(reliance.BEST_PSNR, None)
     assert all(math.isfinite(effect.drop) and effect.drop >= 0 for effect in result.effects)
     assert result.drop(Ablation("quantized", "shuffle")) == 0  # of one cell
@@ -246,7 +241,6 @@ def test_the_verdict_on_models_whose_answer_is_known(kind: str, level: str) -> N
     model = known(kind)
     one = subject(model, inputs=1 if kind == "one input" else 2)
     result = reliance.measure(model, one, own_picture(model, one))
-    assert result is not None
     verdict = reliance.judge(result)
     assert (verdict.name, verdict.grade) == (kind, level)
     assert_one_sentence(verdict.sentence)
@@ -311,7 +305,6 @@ def test_a_single_input_that_does_not_matter_is_said_to() -> None:
 def test_the_verdict_on_the_shipped_checkpoints(name: str, inputs: int, verdict: str) -> None:
     model = checkpoint.load(CHECKPOINTS / name)
     result = reliance.measure_set(model, sample_set(), working_size=128, inputs=inputs, limit=4)
-    assert result is not None
     assert reliance.judge(result.pooled).name == verdict
 
 
@@ -343,7 +336,6 @@ def by_hand(model: VQVAE, numbers: list[int]) -> list[Reliance]:
         partner = encodings[(place + 1) % len(numbers)] if len(numbers) > 1 else None
         one = Subject(encodings[place], statistics, partner, seed=number)
         result = reliance.measure(model, one, pixels[place])
-        assert result is not None
         results.append(result)
     return results
 
@@ -351,11 +343,8 @@ def by_hand(model: VQVAE, numbers: list[int]) -> list[Reliance]:
 @pytest.mark.parametrize(("count", "broken"), [(4, ()), (5, (0, 3, 4)), (1, ()), (3, (0, 2))])
 def test_a_set_is_its_images_one_by_one(count: int, broken: tuple[int, ...]) -> None:
     model = toy_model()
-    told: list[tuple[int, int]] = []
-    result = reliance.measure_set(
-        model, toy_set(count, broken=broken), working_size=64, report=lambda *where: told.append(where) is None
-    )
-    assert result is not None
+    heard = Heard()
+    result = reliance.measure_set(model, toy_set(count, broken=broken), working_size=64, progress=heard)
     numbers = [number for number in range(count) if number not in broken]
     assert result.names == tuple(map(str, numbers))
     assert [name for name, _ in result.unreadable] == list(map(str, broken))
@@ -369,6 +358,7 @@ def test_a_set_is_its_images_one_by_one(count: int, broken: tuple[int, ...]) -> 
         assert {one.ablation for one in same} == {effect.ablation}
         assert effect.drop == pytest.approx(np.mean([one.drop for one in same]))
         assert effect.quality.ssim == pytest.approx(np.mean([one.quality.ssim for one in same]))
+    told = heard.steps
     assert [total for _, total in told] == [12 * count] * len(told)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
     assert told[-1][0] <= 12 * count
@@ -379,13 +369,13 @@ def test_a_set_is_its_images_one_by_one(count: int, broken: tuple[int, ...]) -> 
 def test_a_set_that_was_stopped_has_what_was_done() -> None:
     model, images = toy_model(), toy_set(3)
     whole = reliance.measure_set(model, images, working_size=64)
-    assert whole is not None
     for last, finished in ((1, 0), (3, 0), (4, 0), (13, 0), (14, 0), (15, 1), (26, 2), (35, 2)):
-        part = reliance.measure_set(model, images, working_size=64, report=lambda done, _, last=last: done < last)  # type: ignore[misc]
+        stop = Heard(stop_at=last)
         if finished == 0:
-            assert part is None
+            with pytest.raises(Cancelled):
+                reliance.measure_set(model, images, working_size=64, progress=stop)
             continue
-        assert part is not None
+        part = reliance.measure_set(model, images, working_size=64, progress=stop)
         assert part.single == whole.single[:finished]
         assert part.pooled.images == finished
         assert not part.finished
@@ -395,10 +385,8 @@ def test_a_set_says_what_its_images_were_measured_with_even_when_it_was_stopped(
     """From the result alone each picture behind a figure can be made again."""
     model = toy_model()
     for last in (999, 42):  # 42: after the second of three that can be read
-        result = reliance.measure_set(
-            model, toy_set(4, broken=(1,)), working_size=64, report=lambda done, _, last=last: done < last
-        )
-        assert result is not None
+        images = toy_set(4, broken=(1,))
+        result = reliance.measure_set(model, images, working_size=64, progress=Heard(stop_at=last))
         assert result.names == (("0", "2", "3") if last == 999 else ("0", "2"))
         for name, partner, seed, single in zip(result.names, result.partners, result.seeds, result.single, strict=True):
             pixels, other = (toy_pixels(20 + 4 * (int(one) % 2), 24, seed=int(one)) for one in (name, partner or ""))
@@ -409,20 +397,15 @@ def test_a_set_says_what_its_images_were_measured_with_even_when_it_was_stopped(
 
 def test_a_set_is_left_alone_once_it_was_stopped() -> None:
     for last in (1, 2, 4, 9):
-        told: list[int] = []
-
-        def report(done: int, total: int, told: list[int] = told, last: int = last) -> bool:
-            told.append(done)
-            return done < last
-
-        assert reliance.measure_set(toy_model(), toy_set(3), working_size=64, report=report) is None
-        assert told == list(range(1, last + 1))
+        heard = Heard(stop_at=last)
+        with pytest.raises(Cancelled):
+            reliance.measure_set(toy_model(), toy_set(3), working_size=64, progress=heard)
+        assert heard.steps == [(done, 36) for done in range(1, last + 1)]
 
 
 def test_a_limit_spreads_over_the_set() -> None:
     model = toy_model()
     result = reliance.measure_set(model, toy_set(9), working_size=64, limit=3)
-    assert result is not None
     assert result.names == ("0", "3", "6")
     assert result.asked == 3
     assert reliance.evenly("abc", 3) == reliance.evenly("abc", 7) == reliance.evenly("abc", None) == ("a", "b", "c")
@@ -430,7 +413,6 @@ def test_a_limit_spreads_over_the_set() -> None:
 
 def test_large_images_are_shrunk() -> None:
     result = reliance.measure_set(toy_model(), toy_set(2), working_size=10)
-    assert result is not None
     assert result.pooled.whole.ssim is None  # smaller than its window
 
 
@@ -449,7 +431,6 @@ def test_each_with_the_next(items: str, pairs: str) -> None:
 def test_table_and_json_say_the_same() -> None:
     model = toy_model()
     result = reliance.measure_set(model, toy_set(3, broken=(1,)), working_size=64)
-    assert result is not None
     stored = json.loads(json.dumps(reliance.plain_set(result), allow_nan=False))
     lines = reliance.table(result.pooled).splitlines()
     assert [line.split()[-2] for line in lines[2:12]] == [f"{one['drop']:+.2f}" for one in stored["ablations"]]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.toys import slow_nearest, toy_codebook
+from tests.toys import Heard, slow_nearest, toy_codebook
 from vqvae import search
 from vqvae.search import Codebook, nearest
 from vqvae.tokenizer import Metric
@@ -186,13 +186,13 @@ def test_of_several_ties_go_to_the_lower_index_and_chunks_change_nothing(monkeyp
     codes = Codebook(torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]))
     vectors = torch.cat([torch.zeros(1, 2), noise(50, 2)])
     whole = codes.nearest_several(vectors, 4)
-    fractions: list[float] = []
+    heard = Heard()
     assert whole.indices[0].tolist() == [0, 1, 2, 3]
     monkeypatch.setattr(search, "SCORES_PER_CHUNK", 24)
-    parts = codes.nearest_several(vectors, 4, report=fractions.append)
+    parts = codes.nearest_several(vectors, 4, progress=heard)
     assert torch.equal(parts.indices, whole.indices)
     assert torch.equal(parts.distances, whole.distances)
-    assert len(fractions) == 17 and fractions == sorted(fractions) and fractions[-1] == 1
+    assert heard.steps == [(min(3 * chunk, 51), 51) for chunk in range(1, 18)]
 
 
 @pytest.mark.parametrize("metric", METRICS)

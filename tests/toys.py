@@ -1,6 +1,8 @@
 """Toy models and pictures, made on the spot: small enough that a test of a law takes milliseconds."""
 
 import io
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from explorer.base.job import Cancelled
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE, VQVAEConfig
 from vqvae.tokenizer import Encoding, prepare
@@ -38,6 +41,30 @@ def toy_model(seed: int = 0, **changes: Any) -> VQVAE:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
         model.codebook.copy_(toy_codebook(*model.codebook.shape, seed=seed))
     return prepare(model)
+
+
+class Heard:
+    """Progress that keeps what it is told, and stops the work at a step."""
+
+    def __init__(self, *, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at
+        self.steps: list[tuple[int, int]] = []
+        self.stages: list[str] = []
+
+    def __call__(self, done: int, total: int, stage: str = "") -> None:
+        self.steps.append((done, total))
+        self.stages.append(stage)
+        if self.stop_at is not None and done >= self.stop_at:
+            raise Cancelled
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for what another thread or process brings about."""
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("It did not happen in time.")
 
 
 class StandIn:

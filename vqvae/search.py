@@ -141,16 +141,18 @@ class Codebook:
         return Codebook(points).runners_up(points, torch.arange(len(points)))
 
     @torch.no_grad()
-    def neighbours(self, codes: Tensor, count: int, *, report: Callable[[float], None] | None = None) -> Near:
+    def neighbours(self, codes: Tensor, count: int, *, progress: Callable[[int, int], None] | None = None) -> Near:
         """The `count` codes nearest to each of some codes, itself among them: [N] -> [N, count] each."""
-        return self._several(self.code_points[codes], count, report)
+        return self._several(self.code_points[codes], count, progress)
 
     @torch.no_grad()
-    def nearest_several(self, vectors: Tensor, count: int, *, report: Callable[[float], None] | None = None) -> Near:
+    def nearest_several(
+        self, vectors: Tensor, count: int, *, progress: Callable[[int, int], None] | None = None
+    ) -> Near:
         """The `count` nearest codes of each vector, fewer where there are no more: [N, D] -> [N, count] each."""
-        return self._several(self.points(vectors), count, report)
+        return self._several(self.points(vectors), count, progress)
 
-    def _several(self, points: Tensor, count: int, report: Callable[[float], None] | None) -> Near:
+    def _several(self, points: Tensor, count: int, progress: Callable[[int, int], None] | None) -> Near:
         """Candidates come from one product a chunk; their distances are measured as differences, so 0 stays 0."""
         codes = self.code_points
         centre = codes.mean(0)  # the product loses digits to whatever all codes have in common
@@ -168,8 +170,8 @@ class Codebook:
             lengths, order = torch.linalg.vector_norm(part[:, None] - codes[found], dim=2).sort(dim=1, stable=True)
             indices[start : start + chunk] = found.gather(1, order)[:, :count]
             distances[start : start + chunk] = lengths[:, :count]
-            if report:
-                report(min(1.0, (start + chunk) / len(points)))
+            if progress:
+                progress(min(start + chunk, len(points)), len(points))
         return Near(indices, distances)
 
     @cached_property

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from explorer.cli.shared import Pace, Stopped, add_command, find_model, find_set, stoppable
+from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable
 from explorer.inputs import manifold
 
 
@@ -15,7 +15,7 @@ def run(options: argparse.Namespace) -> int:
     """
     model = find_model(options)
     images = find_set(options.data, options.under)
-    pace = Pace(len(images.names))
+    pace = Pace(len(images.names), stopped="Stopped; nothing was written. The same command starts anew.")
     with stoppable(pace), pace.bar:
         reference = manifold.look_at(
             model.tokenizer,
@@ -23,10 +23,8 @@ def run(options: argparse.Namespace) -> int:
             blends=manifold.training_blends(model.settings, model.spec),
             inputs=model.inputs,
             working_size=options.size,
-            progress=pace.report,
+            progress=pace,
         )
-    if reference is None:
-        raise Stopped(pace.stopped_by, "Stopped; nothing was written. The same command starts anew.")
     model.folder.mkdir(parents=True, exist_ok=True)
     manifold.save(model.folder, reference, checkpoint=model.fingerprint)
     skipped = len(images.names) - reference.images

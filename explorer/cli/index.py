@@ -7,7 +7,7 @@ from typing import Any
 
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
-from explorer.cli.shared import Pace, Stopped, add_command, find_model, find_set, stoppable
+from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable
 from explorer.index import tables
 from explorer.index.build import build
 from explorer.index.format import index_path
@@ -58,18 +58,15 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path) -> Ind
             print(f"{reason}", file=sys.stderr)
         pace = Pace(len(images.names))
         with stoppable(pace), pace.bar:
-            built = build(
+            index = build(
                 model.tokenizer,
                 images,
                 checkpoint=model.fingerprint,
                 working_size=options.size,
                 path=path,
-                progress=pace.report,
+                progress=pace,
             )
-        if built is None:
-            raise Stopped(pace.stopped_by) from None
-        index = built
-        print(f"{pace.images_per_second:.1f} images per second")
+        print(f"{pace.per_second:.1f} images per second")
     _describe(index, path)
     return index
 

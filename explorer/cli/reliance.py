@@ -18,14 +18,7 @@ def run(options: argparse.Namespace) -> int:
     """
     model = find_model(options)
     images = find_set(options.data, options.under)
-    pace = Pace(0)
-    pace.bar.unit = "pass"
-
-    def report(done: int, total: int) -> bool:
-        pace.bar.total = total
-        pace.bar.update(done - pace.bar.n)
-        return not pace.stopped_by
-
+    pace = Pace(unit="pass", stopped="Stopped before an image was measured; there is nothing to say.")
     with stoppable(pace), pace.bar:
         result = reliance.measure_set(
             model.tokenizer,
@@ -33,10 +26,8 @@ def run(options: argparse.Namespace) -> int:
             working_size=options.size,
             inputs=model.inputs,
             limit=options.limit,
-            report=report,
+            progress=pace,
         )
-    if result is None:
-        raise Stopped(pace.stopped_by, "Stopped before an image was measured; there is nothing to say.")
     for name, reason in result.unreadable:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     about = {"checkpoint": model.name, "data": images.label, "working_size": options.size}

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from explorer.base.folders import checkpoints_folder
+from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, open_folder, open_plugin
 from explorer.images.sets import SAMPLES, ImageSet, open_set, sample_set
 from vqvae import checkpoint
@@ -22,13 +23,13 @@ from vqvae.errors import BadInput, shown
 from vqvae.plugin import Request, on_device
 from vqvae.tokenizer import Tokenizer
 
+KEPT = "Stopped; what was done is kept. Go on with the same command."
 
-class Stopped(Exception):
-    """A signal stopped the work."""
 
-    def __init__(
-        self, number: int, message: str = "Stopped; what was done is kept. Go on with the same command."
-    ) -> None:
+class Stopped(Cancelled):
+    """A signal stopped the work; the message says what became of it."""
+
+    def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
         self.number = number
 
@@ -107,23 +108,25 @@ def written(path: Path, data: bytes) -> None:
 
 
 class Pace:
-    """How far the work is, how fast it goes, and whether it is to stop."""
+    """The progress of a command: a bar that says how far it is and how fast it goes, until a signal stops the work."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int = 0, *, unit: str = "image", stopped: str = KEPT) -> None:
         quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar
-        self.bar = tqdm(total=total, unit="image", mininterval=30 if quiet else 0.2, ascii=quiet)
+        self.bar = tqdm(total=total, unit=unit, mininterval=30 if quiet else 0.2, ascii=quiet)
         self.stopped_by = 0  # a signal's number
+        self.per_second = 0.0
+        self._message = stopped
+        self._begun = False
         self._started = time.monotonic()
-        self._done = 0  # in this run
-        self.images_per_second = 0.0
 
-    def report(self, done: int, total: int) -> bool:
-        if self._done == 0:
+    def __call__(self, done: int, total: int, stage: str = "") -> None:
+        if not self._begun:
+            self._begun, self.bar.total = True, total
             self.bar.initial = self.bar.n = done - 1  # done by runs before this one
-        self._done += 1
-        self.bar.update()
-        self.images_per_second = self._done / max(1e-9, time.monotonic() - self._started)
-        return not self.stopped_by
+        self.bar.update(done - self.bar.n)
+        self.per_second = (done - self.bar.initial) / max(1e-9, time.monotonic() - self._started)
+        if self.stopped_by:
+            raise Stopped(self.stopped_by, self._message)
 
 
 @contextmanager

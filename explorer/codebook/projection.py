@@ -8,7 +8,7 @@ import hashlib
 import json
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -18,6 +18,7 @@ import safetensors.numpy
 import torch
 from safetensors import SafetensorError, safe_open
 
+from explorer.base.job import Progress, unheard
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
 from vqvae.search import Codebook
@@ -81,14 +82,6 @@ class Projection:
     settings: ProjectionSettings  # what was in fact done: its method is "pca" where UMAP had too few codes
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far the making of a map is."""
-
-    stage: str
-    fraction: float  # 0…1, of the whole
-
-
 @dataclass(frozen=True, eq=False)
 class Neighbours:
     """The nearest codes of each vector, nearest first."""
@@ -123,25 +116,20 @@ def pca(codebook: np.ndarray) -> Projection:
     return Projection(_centred_and_scaled(points), ProjectionSettings(method="pca"))
 
 
-def umap(
-    codebook: np.ndarray, settings: ProjectionSettings, *, report: Callable[[Progress], None] | None = None
-) -> Projection:
+def umap(codebook: np.ndarray, settings: ProjectionSettings, *, progress: Progress = unheard) -> Projection:
     """UMAP of the codes [K, D] (McInnes et al. 2018): exact neighbours, PCA as the start, the same again with a seed.
 
     Equal codes are laid out once and share a point. With no more different codes than max(neighbours, 4), UMAP has
-    nothing to work with: the result is then PCA, and its settings say so. One thread at a time; `start_job` is the
-    way to run it from a server.
+    nothing to work with: the result is then PCA, and its settings say so. `progress` is in percent. One thread at a
+    time; `start_job` is the way to run it from a server.
     """
     codebook = checked_codebook(codebook)
-    say = report or (lambda progress: None)
     distinct, place = np.unique(codebook, axis=0, return_inverse=True)
     if len(distinct) <= max(settings.neighbours, 4):
         return Projection(pca(codebook).points, replace(settings, method="pca"))
-    say(Progress("Finding neighbours", 0.05))
-    neighbours = _neighbours(
-        distinct, settings, lambda fraction: say(Progress("Finding neighbours", 0.05 + 0.15 * fraction))
-    )
-    say(Progress("Loading UMAP", 0.2))
+    progress(5, 100, "Finding neighbours")
+    neighbours = _neighbours(distinct, settings, progress)
+    progress(20, 100, "Loading UMAP")
     with _one_layout, warnings.catch_warnings():
         # UMAP says at import that it has no TensorFlow, and with given neighbours that it cannot place new data later.
         # We use neither.
@@ -151,7 +139,7 @@ def umap(
         )
         from umap import UMAP
 
-        say(Progress("Building the graph", 0.5))
+        progress(50, 100, "Building the graph")
         start = 10 * pca(distinct).points
         # As UMAP does with its own starts. It also keeps an axis without any spread from being divided by zero.
         start += np.random.default_rng(settings.seed).normal(scale=1e-4, size=start.shape).astype(np.float32)
@@ -166,7 +154,7 @@ def umap(
             disconnection_distance=float("inf"),  # opposite codes have cosine distance 2, and would get no place
             tqdm_kwds={
                 "disable": False,
-                "file": _EpochListener(say),
+                "file": _EpochListener(progress),
                 "bar_format": "{n_fmt}/{total_fmt}",
                 "mininterval": 0.2,
                 "miniters": 1,
@@ -181,16 +169,15 @@ _one_layout = threading.Lock()  # numba ends the process when two threads enter 
 
 
 class _EpochListener:
-    """A file for UMAP's progress bar to write to: hears "120/500" and reports it."""
+    """A file for UMAP's progress bar to write to: hears "120/500" and tells it."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self._report = report
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     def write(self, text: str) -> None:
         done, slash, total = text.strip().partition("/")
         if slash and done.isdigit() and total.isdigit():
-            fraction = 0.6 + 0.4 * int(done) / int(total)
-            self._report(Progress(f"Layout, epoch {done} of {total}", fraction))
+            self._progress(60 + 40 * int(done) // int(total), 100, f"Layout, epoch {done} of {total}")
 
     def flush(self) -> None:
         pass
@@ -224,10 +211,12 @@ def embed_patches(codebook: Codebook, projection: Projection, vectors: np.ndarra
     return np.einsum("nk,nkc->nc", weights, projection.points[indices])
 
 
-def _neighbours(codebook: np.ndarray, settings: ProjectionSettings, report: Callable[[float], None]) -> Neighbours:
+def _neighbours(codebook: np.ndarray, settings: ProjectionSettings, progress: Progress) -> Neighbours:
     """Each code's nearest codes in the metric of the settings, itself among them."""
     found = Codebook(torch.from_numpy(codebook), settings.metric).neighbours(
-        torch.arange(len(codebook)), settings.neighbours, report=report
+        torch.arange(len(codebook)),
+        settings.neighbours,
+        progress=lambda done, total: progress(5 + 15 * done // total, 100, "Finding neighbours"),
     )
     distances = found.distances.numpy()
     # 1 − cos(a, b) = ½ ‖a/‖a‖ − b/‖b‖‖². A code of length 0 has no direction and stays where it is, ½ from all others.

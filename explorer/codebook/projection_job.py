@@ -7,13 +7,14 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
+from explorer.base.job import POLL, Job, Progress, turn
 from explorer.codebook.projection import (
-    Progress,
     Projection,
     ProjectionSettings,
     checked_codebook,
@@ -23,130 +24,21 @@ from explorer.codebook.projection import (
 )
 from explorer.codebook.projection_worker import CODEBOOK_FILE, LOG_FILE, PROGRESS_FILE, SETTINGS_FILE
 
-JobState = Literal["running", "done", "failed", "cancelled"]
+
+@dataclass(frozen=True, eq=False)
+class MadeMap:
+    """A map that a job made."""
+
+    projection: Projection
+    remark: str = ""  # why it could not be kept on disk, where it could not
 
 
-class ProjectionJob:
-    """A map in the making, in a process of its own; `start_job` is how to get one.
-
-    `state` is "running" (also while it waits for another job's worker), "done", "failed" or "cancelled". `message` is a
-    sentence for a person, empty while all is well. `projection` is there once the state is "done".
-    """
-
-    def __init__(self, codebook: np.ndarray, settings: ProjectionSettings, folder: Path) -> None:
-        self.key = projection_key(codebook, settings)
-        self.settings = settings
-        self.folder = folder
-        self.state: JobState = "running"
-        self.message = ""
-        self.projection: Projection | None = None
-        self._progress = Progress("Waiting for another map", 0.0)
-        self._exchange: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
-        # A daemon, so that a server that ends does not wait for it; the worker then sees its parent go, and ends too.
-        self._thread = threading.Thread(target=self._run, args=(codebook,), name="projection", daemon=True)
-
-    @property
-    def progress(self) -> Progress:
-        """How far it is, from the file that the worker writes."""
-        if self.state == "done":
-            return Progress("Done", 1.0)
-        if exchange := self._exchange:
-            with suppress(OSError):  # not written yet, or tidied away
-                self._progress = Progress(**json.loads((exchange / PROGRESS_FILE).read_bytes()))
-        return self._progress
-
-    def cancel(self) -> None:
-        """End it, for every session that shares it; a finished job stays as it is."""
-        self._finish("cancelled", "The map was cancelled.")
-        with self._lock:
-            if self._process:
-                self._process.kill()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Whether all has ended within `timeout` seconds, with the worker gone and its files removed."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _finish(self, state: JobState, message: str = "", projection: Projection | None = None) -> None:
-        with self._lock:
-            if self.state == "running":
-                self.projection, self.message, self.state = projection, message, state
-
-    def _run(self, codebook: np.ndarray) -> None:
-        with _one_worker:
-            try:
-                if self.state == "running":
-                    self._work(codebook)
-            except Exception as failure:  # there is nobody to raise it to: the person has to be told
-                self._finish("failed", _failure(f"{type(failure).__name__}: {failure}"))
-
-    def _work(self, codebook: np.ndarray) -> None:
-        codes = len(codebook)
-        if kept := load_projection([self.folder], self.key, codes=codes):  # made while this job waited
-            self._finish("done", projection=kept)
-            return
-        with tempfile.TemporaryDirectory(prefix="vqvae-projection-", ignore_cleanup_errors=True) as name:
-            exchange = self._exchange = Path(name)
-            self._progress = Progress("Starting", 0.0)
-            np.save(exchange / CODEBOOK_FILE, codebook, allow_pickle=False)
-            (exchange / SETTINGS_FILE).write_text(json.dumps(self.settings.to_dict()))
-            code = self._run_worker(exchange)
-            if code != 0:
-                self._finish("failed", _failure(_last_words(exchange / LOG_FILE, code)))
-                return
-            projection = load_projection([exchange], self.key, codes=codes)
-        if projection is None:
-            self._finish("failed", _failure("the worker left no result"))
-            return
-        try:
-            save_projection(self.folder, self.key, projection)
-            self._finish("done", projection=projection)
-        except OSError as failure:
-            reason = _one_line(failure.strerror or type(failure).__name__)
-            self._finish("done", f"The map is ready but could not be kept on disk: {reason}.", projection)
-
-    def _run_worker(self, exchange: Path) -> int:
-        with (exchange / LOG_FILE).open("wb") as log:
-            process = subprocess.Popen(
-                _worker_command(exchange),
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, **_WORKER_ENVIRONMENT},
-                stdin=subprocess.PIPE,  # stays open for as long as we live: that is how the worker knows
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-            )
-        with process:
-            with self._lock:
-                self._process = process
-                if self.state != "running":
-                    process.kill()
-            code = process.wait()
-            with self._lock:
-                self._process = None
-        return code
-
-
-_one_worker = threading.Lock()
-_jobs: dict[tuple[Path, str], ProjectionJob] = {}  # those that run, and the last that ended
-_jobs_lock = threading.Lock()
-_ENDED_JOBS_KEPT = 32
-_WORKER_ENVIRONMENT = {
-    "NUMBA_NUM_THREADS": "1",
-    "NUMBA_THREADING_LAYER": "workqueue",  # always there, and safe where one thread of the process enters it
-    "OMP_NUM_THREADS": "1",
-}
-
-
-def start_job(
-    codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, again: bool = False
-) -> ProjectionJob:
+def start_job(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, again: bool = False) -> Job[MadeMap]:
     """Make a map in a worker process and keep it in `folder`, or join the job that is already making it.
 
     Ask `load_projection` first. May be called at every rerun: a job that has ended is given back as it is, so that one
-    that failed or was cancelled does not begin anew by itself; `again` is for the person who asks for that. Raises
-    BadInput for a codebook with values that are not finite.
+    that failed or was cancelled does not begin anew by itself; `again` is for the person who asks for that. A job is
+    stopped for every session that shares it. Raises BadInput for a codebook with values that are not finite.
     """
     codebook = checked_codebook(codebook)
     place = (folder.resolve(), projection_key(codebook, settings))
@@ -155,9 +47,79 @@ def start_job(
             ended = [known for known, job in _jobs.items() if job.state != "running"]
             for known in ended[: max(0, len(ended) - _ENDED_JOBS_KEPT)]:
                 del _jobs[known]
-            _jobs[place] = ProjectionJob(codebook.copy(), settings, folder)
-            _jobs[place]._thread.start()
+            own = codebook.copy()
+            _jobs[place] = Job(lambda progress: make_map(own, settings, folder, progress=progress))
         return _jobs[place]
+
+
+def make_map(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, progress: Progress) -> MadeMap:
+    """Make a map in a worker process of its own, when no other is at work, and keep it in `folder`.
+
+    Raises Cancelled, and ChildProcessError with a sentence for a person.
+    """
+    key, codes = projection_key(codebook, settings), len(codebook)
+    with turn(_one_worker, progress, "Waiting for another map"):
+        if kept := load_projection([folder], key, codes=codes):  # made while this one waited
+            return MadeMap(kept)
+        try:
+            with tempfile.TemporaryDirectory(prefix="vqvae-projection-", ignore_cleanup_errors=True) as name:
+                exchange = Path(name)
+                np.save(exchange / CODEBOOK_FILE, codebook, allow_pickle=False)
+                (exchange / SETTINGS_FILE).write_text(json.dumps(settings.to_dict()))
+                code = _run_worker(exchange, progress)
+                projection = load_projection([exchange], key, codes=codes)
+                reason = _last_words(exchange / LOG_FILE, code) if code else "the worker left no result"
+        except OSError as failure:
+            raise ChildProcessError(_failure(f"{type(failure).__name__}: {failure}")) from failure
+    if code or projection is None:
+        raise ChildProcessError(_failure(reason))
+    try:
+        save_projection(folder, key, projection)
+    except OSError as failure:
+        reason = _one_line(failure.strerror or type(failure).__name__)
+        return MadeMap(projection, f"The map is ready but could not be kept on disk: {reason}.")
+    return MadeMap(projection)
+
+
+def _run_worker(exchange: Path, progress: Progress) -> int:
+    """Let the worker work, telling the progress that it writes down; returns its exit status. Raises Cancelled."""
+    with (exchange / LOG_FILE).open("wb") as log:
+        process = subprocess.Popen(
+            _worker_command(exchange),
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, **_WORKER_ENVIRONMENT},
+            stdin=subprocess.PIPE,  # stays open for as long as we live: that is how the worker knows
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+    with process:
+        try:
+            while True:
+                progress(**_told(exchange))
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(POLL)
+        finally:
+            process.kill()  # one that has ended is left alone
+
+
+def _told(exchange: Path) -> dict[str, Any]:
+    """How far the worker says that it is."""
+    try:
+        told: dict[str, Any] = json.loads((exchange / PROGRESS_FILE).read_bytes())
+    except OSError:  # not written yet
+        return {"done": 0, "total": 100, "stage": "Starting"}
+    return told
+
+
+_one_worker = threading.Lock()
+_jobs: dict[tuple[Path, str], Job[MadeMap]] = {}  # those that run, and the last that ended
+_jobs_lock = threading.Lock()
+_ENDED_JOBS_KEPT = 32
+_WORKER_ENVIRONMENT = {
+    "NUMBA_NUM_THREADS": "1",
+    "NUMBA_THREADING_LAYER": "workqueue",  # always there, and safe where one thread of the process enters it
+    "OMP_NUM_THREADS": "1",
+}
 
 
 def _worker_command(exchange: Path) -> list[str]:

@@ -10,12 +10,11 @@ import os
 import shutil
 import sys
 import threading
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from explorer.codebook.projection import Progress, ProjectionSettings, pca, projection_key, save_projection, umap
+from explorer.codebook.projection import ProjectionSettings, pca, projection_key, save_projection, umap
 
 CODEBOOK_FILE, SETTINGS_FILE, PROGRESS_FILE, LOG_FILE = "codebook.npy", "settings.json", "progress.json", "log"
 
@@ -28,12 +27,12 @@ def serve(exchange: Path) -> None:
     codebook = np.load(exchange / CODEBOOK_FILE, allow_pickle=False)
     settings = ProjectionSettings.from_dict(json.loads((exchange / SETTINGS_FILE).read_bytes()))
 
-    def report(progress: Progress) -> None:
+    def progress(done: int, total: int, stage: str = "") -> None:
         draft = exchange / f"{PROGRESS_FILE}.draft"
-        draft.write_text(json.dumps(asdict(progress)))
+        draft.write_text(json.dumps({"done": done, "total": total, "stage": stage}))
         draft.replace(exchange / PROGRESS_FILE)
 
-    projection = pca(codebook) if settings.method == "pca" else umap(codebook, settings, report=report)
+    projection = pca(codebook) if settings.method == "pca" else umap(codebook, settings, progress=progress)
     save_projection(exchange, projection_key(codebook, settings), projection)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from explorer.base.job import Progress, unheard
 from explorer.images.sets import ImageSet
 from explorer.index.cells import CellStream, ImageCells, cells_of
 from explorer.index.format import CODE_BITS, MOST_CELLS, About
@@ -21,8 +22,6 @@ from vqvae.tokenizer import Tokenizer
 
 SHARD_CELLS = 1 << 22
 
-Progress = Callable[[int, int], bool]  # (images done, images in all) -> go on?
-
 
 def build(
     tokenizer: Tokenizer,
@@ -31,15 +30,14 @@ def build(
     checkpoint: str,
     working_size: int,
     path: Path,
-    progress: Progress = lambda done, total: True,
+    progress: Progress = unheard,
     shard_cells: int = SHARD_CELLS,
-) -> Index | None:
+) -> Index:
     """Encode a set of images and write its index to `path`; what is there stays whole until the new one is.
 
-    `progress` is called after each image; when it returns False the work stops and None is returned. Whatever stops it,
-    the next call with the same images and checkpoint goes on from what was done, and the result is the same file, byte
-    for byte. Raises BadInput when no image can be read, when there are more cells than an index can number, or when
-    another process is building the same index.
+    `progress` counts images. Whatever stops the work, the next call with the same images and checkpoint goes on from
+    what was done, and the result is the same file, byte for byte. Raises Cancelled, and BadInput when no image can be
+    read, when there are more cells than an index can number, or when another process is building the same index.
     """
     about = About(
         checkpoint=checkpoint,
@@ -50,7 +48,7 @@ def build(
         working_size=working_size,
         codes=tokenizer.spec.grid.codes,
     )
-    finished = write_index(
+    write_index(
         lambda first: cells_of(tokenizer, images, working_size, first),
         images.names,
         about,
@@ -58,7 +56,7 @@ def build(
         progress=progress,
         shard_cells=shard_cells,
     )
-    return open_index(path, checkpoint=checkpoint, identity=images.identity, codes=about.codes) if finished else None
+    return open_index(path, checkpoint=checkpoint, identity=images.identity, codes=about.codes)
 
 
 def write_index(
@@ -67,10 +65,10 @@ def write_index(
     about: About,
     *,
     path: Path,
-    progress: Progress = lambda done, total: True,
+    progress: Progress = unheard,
     shard_cells: int = SHARD_CELLS,
-) -> bool:
-    """As `build`, from cells wherever they come from; returns whether it is finished.
+) -> None:
+    """As `build`, from cells wherever they come from.
 
     `cells_from(n)` gives the cells of each image from number n of `names` on, or why there are none.
     """
@@ -80,14 +78,12 @@ def write_index(
     with _locked(partial):
         shards = find_shards(partial, about)
         try:
-            if not _encode_rest(cells_from, names, about, partial, shards, progress, shard_cells):
-                return False
+            _encode_rest(cells_from, names, about, partial, shards, progress, shard_cells)
             merge(shards, names, about, path, partial, shard_cells)
         except BadInput:
             shutil.rmtree(partial)  # nothing here will ever become an index
             raise
         shutil.rmtree(partial)
-    return True
 
 
 @contextmanager
@@ -115,8 +111,8 @@ def _encode_rest(
     shards: list[Shard],
     progress: Progress,
     shard_cells: int,
-) -> bool:
-    """Encode what the shards do not have yet, into further shards; returns whether that was all."""
+) -> None:
+    """Encode what the shards do not have yet, into further shards; what is done by the time of a stop is in them."""
     first = shards[-1].next if shards else 0
     before = sum(shard.cells for shard in shards)
     pending: list[ImageCells | BadInput] = []
@@ -138,8 +134,6 @@ def _encode_rest(
                     flush()
                 pending.append(result if isinstance(result, BadInput) else compact(result, about.codes))
                 waiting += number
-                if progress(done, len(names)) is False:
-                    return False
+                progress(done, len(names))
         finally:
             flush()
-    return True

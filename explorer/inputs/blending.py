@@ -4,7 +4,7 @@ A blend from 0 to 1 is what the decoder may have met in training; below 0 and ab
 made longer than it is, to see what breaks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.base.job import Progress, unheard
 from explorer.editing.edits import Fed
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
@@ -24,7 +25,6 @@ LOWEST, HIGHEST = -0.5, 1.5  # of a blend
 WEIGHTS = tuple(step / 10 for step in range(-5, 16))  # the blends of a curve; 0 and 1 are among them, exactly
 MOST_FRAMES = 240  # of an animation: a picture each, all of them in memory
 
-Progress = Callable[[int, int], bool]  # (steps done, steps in all) -> go on?
 Through = Literal["embeddings", "requantized", "codes"]
 CellOrder = Literal["reading", "random", "centre", "least different", "most different"]
 
@@ -95,11 +95,11 @@ def curve(
     original: np.ndarray,
     weights: Sequence[float] = WEIGHTS,
     *,
-    progress: Progress | None = None,
-) -> Curve | None:
-    """Decode one picture, uint8 [H, W, 3], at each of some rising blends; None when `progress` said to stop.
+    progress: Progress = unheard,
+) -> Curve:
+    """Decode one picture, uint8 [H, W, 3], at each of some rising blends; `progress` counts them.
 
-    Raises BadInput for blends that are not rising or beyond [−0.5, 1.5].
+    Raises Cancelled, and BadInput for blends that are not rising or beyond [−0.5, 1.5].
     """
     _check_rising(weights)
     height, width = original.shape[:2]
@@ -107,8 +107,7 @@ def curve(
     for weight in weights:
         picture = decoded(tokenizer, fed_at(encoding, weight))[:height, :width]
         found.append(compare(original, picture))
-        if progress is not None and not progress(len(found), len(weights)):
-            return None
+        progress(len(found), len(weights))
     ssim = [quality.ssim for quality in found if quality.ssim is not None]
     psnr = np.array([quality.psnr for quality in found])
     return Curve(np.array(weights, np.float64), psnr, np.array(ssim) if ssim else None)
@@ -145,11 +144,11 @@ def band_of_set(
     weights: Sequence[float] = WEIGHTS,
     *,
     working_size: int,
-    progress: Progress | None = None,
-) -> Band | None:
-    """The band of a set of images, each shrunk to `working_size` pixels on the long side; None when stopped.
+    progress: Progress = unheard,
+) -> Band:
+    """The band of a set of images, each shrunk to `working_size` pixels on the long side; `progress` counts them.
 
-    Progress counts images. What cannot be read is left out; raises BadInput when that is all of them.
+    What cannot be read is left out. Raises Cancelled, and BadInput when that is all of them.
     """
     curves: list[Curve] = []
     for done, name in enumerate(images.names, start=1):
@@ -160,11 +159,8 @@ def band_of_set(
         if picture is not None:
             with torch.inference_mode():
                 encoding = tokenizer.encode(to_tensor(picture))
-            found = curve(tokenizer, encoding, picture, weights)
-            if found is not None:  # nothing stops it
-                curves.append(found)
-        if progress is not None and not progress(done, len(images.names)):
-            return None
+            curves.append(curve(tokenizer, encoding, picture, weights))
+        progress(done, len(images.names))
     return band(curves)
 
 
@@ -291,12 +287,12 @@ def frames(
     weight: float = 1.0,
     seed: int = 0,
     size: tuple[int, int] | None = None,
-    progress: Progress | None = None,
-) -> list[np.ndarray] | None:
-    """The pictures of an animation from A to B, both ends among them: `steps` times uint8 [H, W, 3]; None when stopped.
+    progress: Progress = unheard,
+) -> list[np.ndarray]:
+    """The pictures of an animation from A to B, both ends among them: `steps` times uint8 [H, W, 3].
 
-    size: height and width in pixels to crop to, those of A's picture; without it, whole cells. Raises BadInput for
-    fewer than 2 or more than 240 steps, and as `interpolate` does.
+    size: height and width in pixels to crop to, those of A's picture; without it, whole cells. `progress`
+    counts pictures. Raises Cancelled, BadInput for fewer than 2 or more than 240 steps, and as `interpolate` does.
     """
     if not 2 <= steps <= MOST_FRAMES:
         raise BadInput(f"An animation has 2 to {MOST_FRAMES} frames, and {shown(steps)} are asked for.")
@@ -307,8 +303,7 @@ def frames(
             tokenizer, codebook, a, b, step / (steps - 1), through=through, order=order, weight=weight, seed=seed
         )
         made.append(decoded(tokenizer, fed)[:height, :width])
-        if progress is not None and not progress(len(made), steps):
-            return None
+        progress(len(made), steps)
     return made
 
 

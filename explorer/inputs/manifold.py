@@ -23,6 +23,7 @@ from safetensors.numpy import save as packed
 from torch import Tensor
 
 from explorer.base.figure import Figure
+from explorer.base.job import Progress, unheard
 from explorer.base.verdict import Grade
 from explorer.editing.edits import Fed
 from explorer.images.sets import ImageSet
@@ -45,7 +46,6 @@ MOST_OF_ONE = 1 << 14  # of them, where there are few photos
 Measured = Literal["code", "residual", "embedding", "angle", "nearness", "blend"]
 Inputs = Literal[1, 2]
 Blends = Callable[[int, torch.Generator], Tensor]  # how many, a multiple of 8 -> [N], as training draws them
-Progress = Callable[[int, int], bool]  # (images done, images in all) -> go on?
 
 MEASURED: dict[Measured, tuple[str, str]] = {  # what it means to be below the range, and above it
     "code": ("the first input is a code of the codebook", "the first input is no code of the codebook"),
@@ -151,13 +151,13 @@ def look_at(
     inputs: Inputs,
     working_size: int,
     seed: int = 0,
-    progress: Progress | None = None,
-) -> Reference | None:
-    """What the decoder is fed over a set of images, each with a long side of `working_size` pixels; None when stopped.
+    progress: Progress = unheard,
+) -> Reference:
+    """What the decoder is fed over a set of images, each with a long side of `working_size` pixels.
 
     Of each photo as many cells are drawn, each with a blend of its own, as in training each photo is as likely.
-    The working size stands for the range of sizes in training. What cannot be read is left out; raises BadInput when
-    that is all of the images. The same seed gives the same figures.
+    The working size stands for the range of sizes in training. What cannot be read is left out. The same seed gives
+    the same figures. `progress` counts images. Raises Cancelled, and BadInput when none of them can be read.
     """
     codebook = Codebook.of(tokenizer)
     generator = torch.Generator().manual_seed(seed)
@@ -178,8 +178,7 @@ def look_at(
                 rows.append(torch.stack([found[figure] for figure in MEASURED], dim=1))
                 lost = (sample.embedding - sample.quantized).norm(dim=1)
                 whole.append(torch.stack([lost, sample.embedding.norm(dim=1)], dim=1))
-        if progress is not None and not progress(done, len(images.names)):
-            return None
+        progress(done, len(images.names))
     if not rows:
         raise BadInput(f"No image in {images.label} could be read; name a set that holds some.")
     table, (lost, length) = torch.cat(rows).numpy(), torch.cat(whole).median(0).values.tolist()

@@ -21,7 +21,7 @@ costs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, TypeVar
@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.base.job import Cancelled, Progress, unheard
 from explorer.base.verdict import Grade
 from explorer.editing.edits import Fed
 from explorer.images.reconstruction import Quality, compare
@@ -41,7 +42,6 @@ from vqvae.tokenizer import Encoding, Tokenizer, blend
 
 Input = Literal["quantized", "embedding"]
 Way = Literal["zero", "mean", "noise", "shuffle", "another"]
-Progress = Callable[[int, int], bool]  # (passes of the model done, passes in all) -> go on?
 T = TypeVar("T")
 
 INPUTS: dict[Input, str] = {"quantized": "codes", "embedding": "embedding"}
@@ -269,19 +269,18 @@ def measure(
     subject: Subject,
     original: np.ndarray,
     *,
-    report: Progress = lambda done, total: True,
-) -> Reliance | None:
+    progress: Progress = unheard,
+) -> Reliance:
     """Replace each input of one image in each way and compare with the original, uint8 [H, W, 3].
 
-    `report` is called after each decode; when it returns False the work stops and None is returned.
+    `progress` counts decodes; raises Cancelled.
     """
     size = original.shape[0], original.shape[1]
     cases = (None, *subject.ablations)
     found: list[Quality] = []
     for done, ablation in enumerate(cases, 1):
         found.append(_bounded(compare(original, picture_of(tokenizer, subject, ablation, size=size))))
-        if not report(done, len(cases)):
-            return None
+        progress(done, len(cases))
     whole, *others = found
     effects = (
         Effect(ablation, quality, whole.psnr - quality.psnr)
@@ -348,14 +347,14 @@ def measure_set(
     working_size: int,
     inputs: int = 2,
     limit: int | None = None,
-    report: Progress = lambda done, total: True,
-) -> SetReliance | None:
+    progress: Progress = unheard,
+) -> SetReliance:
     """The test on each image of a set, or on `limit` of them spread evenly over it, and pooled.
 
     Each image is measured with the mean and variance of the whole set and with the next image as the other one, the
-    last with the first; so images are encoded twice, and none is kept. `report` is called after each pass of the model;
-    when it returns False the work stops, and the result is of the images measured so far, None if there are none.
-    Raises BadInput when no image can be read.
+    last with the first; so images are encoded twice, and none is kept. `progress` counts passes of the model; when it
+    stops the work, the result is of the images measured so far. Raises Cancelled when there are none yet, and BadInput
+    when no image can be read.
     """
     names = evenly(images.names, limit)
     unreadable: dict[str, str] = {}
@@ -365,8 +364,7 @@ def measure_set(
     tally = _Tally()
     for one in _opened(tokenizer, images, names, working_size, unreadable):
         tally.add_(one.encoding)
-        if not report(one.number + 1, total):
-            return None
+        progress(one.number + 1, total)
     if len(unreadable) == len(names):
         raise BadInput(f"None of the images can be read; the first: {unreadable[names[0]]}")
     statistics = tally.statistics()
@@ -374,21 +372,18 @@ def measure_set(
     single: dict[str, Reliance] = {}
     partners: list[str | None] = []
     seeds: list[int] = []
-    for one, following in with_next(_opened(tokenizer, images, names, working_size, unreadable)):
-        before = len(names) + one.number * cases
-        result = measure(
-            tokenizer,
-            Subject(one.encoding, statistics, following.encoding if following else None, inputs, seed=one.number),
-            one.pixels,
-            report=lambda done, _, before=before: report(before + done, total),  # type: ignore[misc]
-        )
-        if result is None:
-            break
-        single[one.name] = result
-        partners.append(following.name if following else None)
-        seeds.append(one.number)
-    if not single:
-        return None
+    try:
+        for one, following in with_next(_opened(tokenizer, images, names, working_size, unreadable)):
+            subject = Subject(
+                one.encoding, statistics, following.encoding if following else None, inputs, seed=one.number
+            )
+            within = _Within(progress, before=len(names) + one.number * cases, total=total)
+            single[one.name] = measure(tokenizer, subject, one.pixels, progress=within)
+            partners.append(following.name if following else None)
+            seeds.append(one.number)
+    except Cancelled:
+        if not single:
+            raise
     return SetReliance(
         pooled=pooled(list(single.values())),
         names=tuple(single),
@@ -399,6 +394,18 @@ def measure_set(
         asked=len(names),
         unreadable=tuple(unreadable.items()),
     )
+
+
+@dataclass(frozen=True)
+class _Within:
+    """Progress of a part of the work, told as that of the whole."""
+
+    progress: Progress
+    before: int  # steps
+    total: int
+
+    def __call__(self, done: int, total: int, stage: str = "") -> None:
+        self.progress(self.before + done, self.total, stage)
 
 
 def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:

@@ -169,9 +169,7 @@ def all_gaps(model: OpenModel, picture: Picture) -> np.ndarray:
 def curve(model: OpenModel, picture: Picture) -> Curve:
     """How close a picture comes to the original at every blend."""
     encoding = reconstruction.encode_picture(model.tokenizer, picture).encoding
-    found = blending.curve(model.tokenizer, encoding, picture.pixels)
-    assert found is not None  # nothing stops it
-    return found
+    return blending.curve(model.tokenizer, encoding, picture.pixels)
 
 
 @_kept(6, spinner="Decoding the way from one picture to the other")
@@ -179,7 +177,7 @@ def frames_between(
     model: OpenModel, a: Picture, b: Picture, through: Through, order: CellOrder, weight: float, steps: int
 ) -> list[np.ndarray]:
     """The pictures from A to B, uint8 [H, W, 3] each, as large as A."""
-    found = blending.frames(
+    return blending.frames(
         model.tokenizer,
         model.codebook,
         encode(model, a).encoding,
@@ -190,16 +188,12 @@ def frames_between(
         weight=weight,
         size=a.pixels.shape[:2],
     )
-    assert found is not None  # nothing stops it
-    return found
 
 
 @_kept(32, spinner="Replacing one input after the other")
 def reliance_of(model: OpenModel, picture: Picture, other: Picture, _subject: Subject) -> Reliance:
     """The reliance test of one picture, with another as the other image."""
-    found = reliance.measure(model.tokenizer, _subject, picture.pixels)
-    assert found is not None  # nothing stops it
-    return found
+    return reliance.measure(model.tokenizer, _subject, picture.pixels)
 
 
 @_kept(8)

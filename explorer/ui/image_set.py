@@ -1,23 +1,26 @@
 """Which set of images the codebook's usage is taken from: chosen, indexed when it has to be, and kept on disk."""
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
 from explorer.base.folders import cache_folder
+from explorer.base.job import Progress, turn, unheard
 from explorer.base.open_model import OpenModel
 from explorer.images import sets
 from explorer.images.sets import ImageSet
 from explorer.index.build import build
 from explorer.index.format import index_path
-from explorer.index.read import Index, list_indexes
-from explorer.ui import cache, store, widgets
+from explorer.index.read import Index, list_indexes, open_index
+from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.session import NamedSet
 from vqvae.errors import BadInput
 
 WORKING_SIZE = 256  # pixels on the long side, at which sets are indexed
+INDEXING = "indexing"
 PATH = "image-set-path"
 
 
@@ -70,11 +73,12 @@ def choose(model: OpenModel) -> UsedSet:
         widgets.refuse(refusal)
         store.keep(store.read().on("codebook", set_refusal=""))
     try:
-        used = _used(model, current)
+        images = cache.open_set(current.source, current.under)
+        used = UsedSet(images, _indexed(model, images))
     except (BadInput, OSError) as fault:
         widgets.refuse(str(fault))
         try:
-            used = _used(model, SAMPLE_PHOTOS)
+            used = UsedSet(cache.sample_set(), sample_index(model))
         except (BadInput, OSError) as second:
             widgets.refuse(f"The sample photos could not be indexed either. {second}")
             st.stop()
@@ -86,22 +90,10 @@ def choose(model: OpenModel) -> UsedSet:
     return used
 
 
-def _used(model: OpenModel, source: NamedSet) -> UsedSet:
-    images = cache.open_set(source.source, source.under)
-    return UsedSet(images, _indexed(model, images))
-
-
 def sample_index(model: OpenModel) -> Index:
     """The index of the bundled samples; a dozen images, so it is made at once where there is none. Raises BadInput."""
     images = cache.sample_set()
-    path = index_path(cache_folder(), model.fingerprint, images.identity)
-    with _lock(str(path)):
-        opened = _opened(model, images)
-        if isinstance(opened, Index):
-            return opened
-        built = build(model.tokenizer, images, checkpoint=model.fingerprint, working_size=WORKING_SIZE, path=path)
-    assert built is not None
-    return built
+    return _made(model, images, _lock(model, images))
 
 
 def _known_sets(model: OpenModel) -> list[NamedSet]:
@@ -125,11 +117,6 @@ def _add() -> None:
     store.write(store.read().with_named_set(NamedSet(images.source, images.under, images.label)))
 
 
-def _stop(images: ImageSet) -> None:
-    """Have the set that is being indexed wait until the person goes on with it."""
-    store.keep(store.read().on("codebook", stopped_set=images.identity))
-
-
 def _opened(model: OpenModel, images: ImageSet) -> Index | str:
     """The index on disk, or why there is none that can be used; empty when none was made yet."""
     path = index_path(cache_folder(), model.fingerprint, images.identity)
@@ -143,46 +130,50 @@ def _opened(model: OpenModel, images: ImageSet) -> Index | str:
 
 
 def _indexed(model: OpenModel, images: ImageSet) -> Index:
-    """The index of a set, from disk or made now, with progress and a way to stop."""
+    """The index of a set, from disk or made now, with progress and a way to stop. Raises BadInput."""
+    key = f"{INDEXING}-{model.fingerprint[:16]}-{images.identity[:16]}"
+    jobs.forget_others(key, prefix=INDEXING)
     opened = _opened(model, images)
     if isinstance(opened, Index):
+        jobs.forget(key)
         return opened
-    if store.read().codebook.stopped_set == images.identity:
-        st.info("Indexing was stopped. What was done is kept.")
-        if not st.button("Go on"):
-            st.stop()
-        store.keep(store.read().on("codebook", stopped_set=""))
-    path = index_path(cache_folder(), model.fingerprint, images.identity)
-    place = st.empty()
-    with place.container():
+    lock = _lock(model, images)
+    job = jobs.find(key) or jobs.start(key, lambda progress: _made(model, images, lock, progress))
+    if job.result is not None:  # it came to be on disk just now
+        return job.result
+    if job.state == "failed":
+        raise BadInput(job.message)
+    if job.state == "running":
         if opened:
             st.caption(widgets.plain(f"{opened} It is made again."))
-        bar = st.progress(0.0, f"Encoding {widgets.plain(images.label)}")
-        st.button("Stop", on_click=_stop, args=(images,))
+        jobs.follow(job, f"Encoding {widgets.plain(images.label)}", key=key, unit="images")
+    else:
+        st.info("Indexing was stopped. What was done is kept.")
+        st.button("Go on", on_click=jobs.forget, args=(key,))
+    st.stop()
 
-        def report(done: int, total: int) -> bool:
-            bar.progress(done / total, f"Encoding {widgets.plain(images.label)}: {done:,} of {total:,} images")
-            return True  # a click on Stop ends this run at the next report
 
-        with _lock(str(path)):  # whoever waited for another session's work finds it done
-            again = _opened(model, images)
-            if isinstance(again, Index):
-                index: Index | None = again
-            else:
-                index = build(
-                    model.tokenizer,
-                    images,
-                    checkpoint=model.fingerprint,
-                    working_size=WORKING_SIZE,
-                    path=path,
-                    progress=report,
-                )
-    place.empty()
-    assert index is not None  # `report` never says stop
-    return index
+def _made(model: OpenModel, images: ImageSet, lock: threading.Lock, progress: Progress = unheard) -> Index:
+    """The index of a set, made unless another visitor has just done so. Raises Cancelled, BadInput."""
+    path = index_path(cache_folder(), model.fingerprint, images.identity)
+    with turn(lock, progress):
+        with suppress(BadInput):  # there is none that can be used
+            return open_index(path, checkpoint=model.fingerprint, identity=images.identity, codes=model.codes)
+        return build(
+            model.tokenizer,
+            images,
+            checkpoint=model.fingerprint,
+            working_size=WORKING_SIZE,
+            path=path,
+            progress=progress,
+        )
+
+
+def _lock(model: OpenModel, images: ImageSet) -> threading.Lock:
+    """One build of an index at a time, whoever asks."""
+    return _lock_of(model.fingerprint, images.identity)
 
 
 @st.cache_resource
-def _lock(path: str) -> threading.Lock:
-    """One build of an index at a time, whoever asks."""
+def _lock_of(fingerprint: str, identity: str) -> threading.Lock:
     return threading.Lock()

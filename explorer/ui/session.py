@@ -100,7 +100,6 @@ class CodebookPage:
     patch_order: PatchOrder = "nearest"  # of a code's patches
     image_set: str = ""  # the place of the set whose usage is shown; empty is the bundled samples
     named_sets: tuple[NamedSet, ...] = ()  # that this visitor added
-    stopped_set: str = ""  # the identity of a set whose indexing was stopped
     set_refusal: str = ""  # why a set could not be added, until it was said
     note_refusal: str = ""  # why a note could not be kept, until it was said
 

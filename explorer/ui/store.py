@@ -14,7 +14,7 @@ from explorer.ui import plugin
 from explorer.ui.session import Session
 
 if TYPE_CHECKING:
-    from explorer.ui.background import Job
+    from explorer.base.job import Job
     from explorer.ui.views.edit.workbench import Workbench
 
 SESSION_KEY = "session"

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from explorer.base.open_model import OpenModel
 from explorer.codebook import charts, projection
 from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.codebook.projection_job import start_job
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import DEFAULT_LAYOUT, Session
@@ -131,32 +132,21 @@ def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
     if stored is not None:
         return stored
     job = start_job(codebook, settings, cache_folder())
-    if job.projection is not None:  # it could not be kept on disk, and says so
-        st.caption(widgets.plain(job.message))
-        return job.projection
-    st.fragment(_follow, run_every=1.0 if job.state == "running" else None)(model, settings)
+    if job.result is not None:  # made just now, or it could not be kept on disk, and says so
+        if job.result.remark:
+            st.caption(widgets.plain(job.result.remark))
+        return job.result.projection
+    jobs.follow(job, "PCA for now. UMAP", key="umap")
+    if job.state in ("failed", "cancelled"):
+        reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(widgets.plain(f"{reason} This is PCA."))
+            st.button("Try again", on_click=partial(_start_again, codebook, settings))
     return cache.pca(model)
 
 
-def _follow(model: OpenModel, settings: ProjectionSettings) -> None:
-    """Progress of the worker; when it is done the page runs again and finds the result."""
-    codebook = model.codebook.array
-    job = start_job(codebook, settings, cache_folder())
-    if job.state == "done":
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if job.state == "running":
-            progress = job.progress
-            st.progress(progress.fraction, f"PCA for now. UMAP: {progress.stage}")
-            if st.button("Cancel"):
-                job.cancel()
-                st.rerun()
-        else:
-            reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
-            st.caption(widgets.plain(f"{reason} This is PCA."))
-            if st.button("Try again"):
-                start_job(codebook, settings, cache_folder(), again=True)
-                st.rerun()
+def _start_again(codebook: np.ndarray, settings: ProjectionSettings) -> None:
+    start_job(codebook, settings, cache_folder(), again=True)
 
 
 def _open_clicked() -> None:

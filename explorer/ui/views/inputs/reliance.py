@@ -11,7 +11,7 @@ from explorer.images.reconstruction import Quality, decibels
 from explorer.images.sets import ImageSet
 from explorer.inputs import charts, reliance
 from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, RelianceMap, SetReliance, Subject
-from explorer.ui import background, cache, store, widgets
+from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import TestedOn
@@ -98,7 +98,7 @@ def encoding_of(model: OpenModel, picture: Picture) -> Encoding:
 
 def test_set(model: OpenModel, images: ImageSet, key: str) -> None:
     """The test of a set, beside the page: started by the person, shown as it goes, and stopped when they like."""
-    job = background.find(key)
+    job = jobs.find(key)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         limit = store.read().inputs.tested_most
         st.number_input(
@@ -111,20 +111,19 @@ def test_set(model: OpenModel, images: ImageSet, key: str) -> None:
         )
         if st.button("Run the test" if job is None else "Run it again", type="primary"):
             tokenizer, inputs = model.tokenizer, model.inputs
-            background.start(
+            job = jobs.start(
                 key,
-                lambda report: reliance.measure_set(
-                    tokenizer, images, working_size=WORKING_SIZE, inputs=inputs, limit=limit, report=report
+                lambda progress: reliance.measure_set(
+                    tokenizer, images, working_size=WORKING_SIZE, inputs=inputs, limit=limit, progress=progress
                 ),
             )
-            job = background.find(key)
         st.caption(f"{len(images.names):,} images in {widgets.plain(images.label)}")
     if job is None:
         return
-    background.follow(key, "Passes of the model")
-    if job.message:
+    jobs.follow(job, "Passes of the model", key=key)
+    if job.state == "failed":
         widgets.refuse(job.message)
-    if job.state == "ended" and job.result is None and not job.message:
+    if job.state == "cancelled" and job.result is None:
         st.info("It was stopped before the first image was done.")
     if job.result is not None:
         show_set(model, images, job.result)
