@@ -2,10 +2,14 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from torch import nn
 
 from tests.browser import DEEP_LINK_NOISE, ROOT, drawn, launch, serve_app
 
@@ -63,3 +67,18 @@ def page(blank_page: Page, app_url: str) -> Page:
     blank_page.goto(app_url)
     drawn(blank_page)
     return blank_page
+
+
+@pytest.fixture(scope="module")
+def taming() -> Iterator[Any]:
+    """taming-transformers' own module; what trains, which it imports, is left out."""
+    lightning, main = ModuleType("pytorch_lightning"), ModuleType("taming.main")
+    lightning.LightningModule = nn.Module  # type: ignore[attr-defined]
+    main.instantiate_from_config = lambda config: nn.Linear(2, 2)  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pytorch_lightning", lightning)
+        patch.setitem(sys.modules, "taming.main", main)
+        from taming.models import vqgan as module
+
+        yield module
+        patch.delitem(sys.modules, "taming.models.vqgan")

@@ -4,19 +4,17 @@ taming-transformers and transformers have the real classes. Latent diffusion, Ll
 `ByHand` writes their network down from the repositories' description, in functions over the tensors' names there.
 """
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from tests.exactness import assert_exact, converted, random_weights, randomise_
@@ -53,22 +51,6 @@ def unsigned(pixels: Tensor) -> Tensor:
 
 
 # taming-transformers
-
-
-@pytest.fixture(scope="module")
-def taming() -> Any:
-    """The real module of `VQModel`; training and its configs, which it imports, are left out."""
-    lightning, main = ModuleType("pytorch_lightning"), ModuleType("taming.main")
-    lightning.LightningModule = nn.Module  # type: ignore[attr-defined]
-    main.instantiate_from_config = lambda config: nn.Linear(2, 2)  # type: ignore[attr-defined]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "pytorch_lightning", lightning)
-        patch.setitem(sys.modules, "taming.main", main)
-        from taming.models import vqgan as module
-
-        yield module
-        patch.delitem(sys.modules, "taming.models.vqgan")
-
 
 DDCONFIG = {"double_z": False, "z_channels": 6, "resolution": 32, "in_channels": 3, "out_ch": 3, "ch": 32}
 

@@ -18,7 +18,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import safetensors
 import safetensors.torch
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
-from vqvae.families import FAMILIES, SCHEMA_VERSION
+from vqvae.families import FAMILIES, SCHEMA_VERSION, Convertible
 from vqvae.foreign import MOST_PARAMETERS, checked, find_source, read_settings, read_tensors, section
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import psnr
@@ -43,28 +43,6 @@ _NOT_THE_MODEL = re.compile(  # parts of a name that belong to training
     r"(optimizer|discriminator|perceptual|lpips|lr_scheduler).*|opt|optim|disc|loss|losses|schedulers?|callbacks|loops|"
     r"(grad_)?scaler|hyper_parameters"
 )
-
-
-class Convertible(Protocol):
-    """What a family's module offers whose authors' files can be converted, and, if it likes, `adjusted`.
-
-    Names and shapes are those of such a file, wrappers and prefixes taken off. `settings_of` returns the `model` part
-    of our config.json and raises BadInput, asking for what is not known; `canonical` returns a tensor's name in our
-    file, or None for one that is left out; `adjusted(name, tensor)` returns the tensor of that name as ours holds it.
-    """
-
-    def recognises(self, shapes: Mapping[str, torch.Size]) -> bool: ...
-
-    def settings_of(
-        self,
-        shapes: Mapping[str, torch.Size],
-        *,
-        config: Mapping[str, Any] | None,
-        metric: str | None,
-        pixels: str | None,
-    ) -> dict[str, Any]: ...
-
-    def canonical(self, name: str) -> str | None: ...
 
 
 @dataclass(frozen=True)
