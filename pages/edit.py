@@ -22,7 +22,7 @@ GAP = 8  # pixels between two pictures side by side
 def main() -> None:
     model = open_page("Edit", "Paint with codes and watch the decoder answer.")
     session = store.write(choose_picture(store.read()))
-    picture = open_chosen(session)
+    picture = open_chosen(session, model)
     row = st.container(horizontal=True, vertical_alignment="center")
     with row:
         choose_start(model)

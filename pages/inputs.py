@@ -14,7 +14,7 @@ VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "relia
 def main() -> None:
     model = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
     session = store.write(choose_picture(store.read()))
-    picture = open_chosen(session)
+    picture = open_chosen(session, model)
     view = session.inputs.view
     st.segmented_control(
         "View",

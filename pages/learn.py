@@ -39,7 +39,7 @@ def main() -> None:
     model = open_page("Learn", "One cell of your picture, followed through the model.")
     lesson.style()
     session = store.write(choose_picture(store.read()))
-    show_walkthrough(model, open_chosen(session))
+    show_walkthrough(model, open_chosen(session, model))
 
 
 @st.fragment

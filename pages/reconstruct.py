@@ -20,7 +20,7 @@ CANVAS = "canvas"
 def main() -> None:
     model = open_page("Reconstruct", "A picture, what its codes say of it, and what the decoder's second input adds.")
     session = store.write(choose_picture(store.read()))
-    picture = open_chosen(session)
+    picture = open_chosen(session, model)
     show_reconstruction(model, picture)
 
 

@@ -1,6 +1,7 @@
 """What is saved comes back to the bit; what is broken is refused, in words, before anything is built."""
 
 import json
+import os
 import pickle
 import random
 import shutil
@@ -412,6 +413,38 @@ def test_find_lists_sound_and_broken_folders_by_name(folder: Path) -> None:
     assert isinstance(only, BrokenCheckpoint) and "config.json" in only.reason
     for entry in (broken, only):
         assert_one_sentence(entry.reason)
+
+
+def test_odd_folders_are_said_in_a_sentence_and_never_waited_for(folder: Path) -> None:
+    root, config = folder.parent, json.dumps(CONFIG)
+    for name in ("config is a pipe", "weights are a pipe", "config is a folder", "config is a device", "half written"):
+        (root / name).mkdir()
+    os.mkfifo(root / "config is a pipe" / "config.json")
+    (root / "config is a folder" / "config.json").mkdir()
+    (root / "config is a device" / "config.json").symlink_to("/dev/zero")
+    (root / "weights are a pipe" / "config.json").write_text(config)
+    os.mkfifo(root / "weights are a pipe" / "model.safetensors")
+    (root / "half written" / "config.json").write_text(config)
+    (root / "half written" / "model.safetensors").write_bytes(weights()[:700])
+    odd = os.fsencode(root) + b"/\xff\xfe"
+    os.mkdir(odd)
+    Path(os.fsdecode(odd + b"/config.json")).write_text("{}")
+    for number in range(500):
+        (root / f"empty {number}").mkdir()
+    started = time.perf_counter()
+    found = find(root)
+    assert time.perf_counter() - started < 10
+    assert len(found) == 7
+    for entry in found:
+        if entry.folder == folder:
+            assert isinstance(entry, CheckpointInfo)
+            continue
+        assert isinstance(entry, BrokenCheckpoint)
+        assert_one_sentence(entry.reason)
+        with pytest.raises(BadInput):
+            load(entry.folder)
+        for fault in checkpoint.faults(entry.folder):
+            assert_one_sentence(fault)
 
 
 def test_find_reads_the_header_of_the_weights(folder: Path) -> None:

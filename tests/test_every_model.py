@@ -11,6 +11,7 @@ from explorer.ui.session import Session
 from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
 from tests.exactness import random_weights
+from tests.harness import at_rest
 from vqvae import checkpoint
 from vqvae.families import family_of
 from vqvae.plugin import TOKENIZER_VARIABLE
@@ -66,7 +67,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "notebook": ours("pytorch-vq-vae", **NOTEBOOK),
     "dall-e": ours("dall-e", codes=32, embedding_dim=8, width=8, blocks=1),
 }
-PLUGINS = ("mixed_neighbours", "sign_bits", "global_decoder")
+PLUGINS = ("mixed_neighbours", "sign_bits", "global_decoder", "one_size")
 VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     "reconstruct": ({},),
     "codebook": ({"view": "wall"}, {"view": "map", "map_patches": True}, {"view": "usage"}),
@@ -95,7 +96,7 @@ def assert_every_page_opens(name: str) -> None:
             app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=120)
             session = Session(working_size=64).with_checkpoint(name)
             app.session_state[SESSION_KEY] = session.on(page, **view)  # type: ignore[arg-type]
-            app.run()
+            at_rest(app.run())
             where = f"{page} {view}"
             assert not app.exception, f"{where}: {app.exception[0].value}"
             assert not app.error, f"{where}: {app.error[0].value}"

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.base.job import Job
 from explorer.index import cells
 from explorer.ui import cache
 from explorer.ui.session import NamedSet, Session
-from explorer.ui.store import LIVE_KEY, SESSION_KEY
+from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
+from tests.harness import at_rest, jobs_of
 from tests.toys import toy_model, until
 from vqvae import checkpoint
 from vqvae.images import to_png
@@ -36,19 +36,6 @@ def run(path: Path, **query: str) -> AppTest:
     for name, value in query.items():
         app.query_params[name] = value
     return at_rest(app.run())
-
-
-def at_rest(app: AppTest) -> AppTest:
-    """The page as it is once what it waits for has been made."""
-    while running := [job for job in jobs_of(app).values() if job.state == "running"]:
-        for job in running:
-            assert job.wait(120)
-        app.run()
-    return app
-
-
-def jobs_of(app: AppTest) -> dict[str, Job]:
-    return app.session_state[LIVE_KEY].jobs if LIVE_KEY in app.session_state else {}
 
 
 def messages(elements) -> str:

@@ -16,7 +16,7 @@ from vqvae.images import pad_to_multiple
 from vqvae.search import nearest
 from vqvae.tokenizer import Encoding, Level, Sizes, Spec, cells
 
-MAKERS = ("two_levels", "mixed_neighbours", "sign_bits", "global_decoder", "row_of_tokens")
+MAKERS = ("two_levels", "mixed_neighbours", "sign_bits", "global_decoder", "one_size", "row_of_tokens")
 
 
 def two_levels() -> "TwoLevels":
@@ -37,6 +37,11 @@ def sign_bits() -> "SignBits":
 def global_decoder() -> "GlobalDecoder":
     """A decoder in which each cell changes every pixel, as a norm over space does."""
     return GlobalDecoder(codebook(128, 9, scale=0.5))
+
+
+def one_size() -> "OneSize":
+    """Images of 48 × 64 pixels and no others, as of a transformer with learned positions; cells of 8 pixels."""
+    return OneSize(codebook(64, 9, scale=0.5))
 
 
 def row_of_tokens() -> "RowOfTokens":
@@ -190,6 +195,30 @@ class GlobalDecoder:
         given = quantized if embedding is None else embedding
         light = given[:, :3].mean((1, 2, 3), keepdim=True)
         return (drawn(given, cosine_basis(4, 1)) * (1 + light.tanh()) + 0.5).clamp(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class OneSize:
+    codes: Tensor  # [64, 9]
+    spec = Spec("toy of one size", (Level("grid", 64, 9, "euclidean", 8),), None, 1, Sizes(8, (48, 64)))
+
+    def encode(self, images: Tensor) -> Encoding:
+        assert images.shape[-2:] == (48, 64)
+        embedding = analysed(images - 0.5, cosine_basis(8, 1)) / 2
+        indices = (quantize(embedding, self.codes),)
+        return Encoding(indices, embedding, self.lookup(indices))
+
+    def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
+        (grid,) = indices
+        return looked_up(grid, self.codes)
+
+    def vectors(self, level: int, codes: Tensor) -> Tensor:
+        return self.codes[codes]
+
+    def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        given = quantized if embedding is None else embedding
+        assert given.shape[-2:] == (6, 8)
+        return (drawn(2 * given, cosine_basis(8, 1)) + 0.5).clamp(0, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 Nothing is unpickled, and nothing is built before its size is known to be sane.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +159,7 @@ def content_hash(folder: Path) -> str:
     """SHA-256 over config.json and the weights, in hex: the same for the same model, wherever it lies."""
     digest = hashlib.sha256()
     for path in (folder / CONFIG_FILE, weights_file(folder)):
-        with path.open("rb") as file:
+        with _open_file(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
@@ -180,7 +182,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of a folder's config.json; raises BadInput when it is missing, huge or no JSON object."""
     try:
-        with (folder / CONFIG_FILE).open("rb") as file:
+        with _open_file(folder / CONFIG_FILE) as file:
             data = file.read(_MOST_CONFIG_BYTES + 1)
     except OSError:
         raise BadInput(f"The file {CONFIG_FILE} is missing or unreadable; put it beside the weights.") from None
@@ -227,11 +229,17 @@ def _damaged(name: str) -> BadInput:
     return BadInput(f"The file {name} is cut off or not in the safetensors format; copy it again.")
 
 
+def _open_file(path: Path) -> BufferedReader:
+    """Open a regular file; raises FileNotFoundError for a pipe, which would be waited for, a device or a folder."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise FileNotFoundError(errno.ENOENT, "It is no regular file", str(path))
+    return path.open("rb")
+
+
 def _read_weights(path: Path) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
-            raise _missing(path)
-        return path.read_bytes()
+        with _open_file(path) as file:
+            return file.read()
     except OSError:
         raise _missing(path) from None
 
@@ -239,8 +247,7 @@ def _read_weights(path: Path) -> bytes:
 def _read_table(path: Path) -> _Table:
     """What a weights file says it holds, without reading the weights."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _missing(path)
+        _open_file(path).close()
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return {name: (list(part.get_shape()), part.get_dtype()) for name, part in slices.items()}

@@ -335,7 +335,7 @@ def _variants_of_folder(
 
 
 def _rebuilt(tokenizer: TokenizerModule, settings: Mapping[str, Any], changed: Settings) -> TokenizerModule | None:
-    """The same weights, sharing their memory, under other settings; None where the family does not take them."""
+    """Put the weights, sharing their memory, under other settings; None where the family does not take them."""
     try:
         with torch.device("meta"):
             other = family_of(settings).build({**settings, "model": {**settings["model"], **changed}})

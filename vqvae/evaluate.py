@@ -120,7 +120,7 @@ def _decode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, like:
 
 
 def _shuffled(tokenizer: Tokenizer, encoding: Encoding, generator: torch.Generator) -> Tensor:
-    """The same codes in a random order of cells, quantized [B, D, h, w]."""
+    """Put the codes into random cells: quantized [B, D, h, w]."""
     indices = encoding.grid
     order = torch.randperm(indices[0].numel(), generator=generator)
     return tokenizer.lookup((indices.flatten(1)[:, order].view_as(indices),))
@@ -145,7 +145,7 @@ def table(result: Evaluation) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same for JSON, which has no infinity: the PSNR of equal pictures becomes null."""
+    """The result for JSON, which has no infinity: the PSNR of equal pictures becomes null."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -102,6 +102,15 @@ def fit_within(image: Image.Image, longest: int) -> Image.Image:
     return _shrink(image, longest / max(image.size))
 
 
+def fit_to(image: Image.Image, longest: int, only: tuple[int, int] | None) -> Image.Image:
+    """The image for a tokenizer: shrunk to fit within `longest` pixels; for one of a single size (height, width) its
+    middle, scaled to exactly that."""
+    if only is None:
+        return fit_within(image, longest)
+    height, width = only
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+
+
 def shrink_short_side(image: Image.Image, shortest: int) -> Image.Image:
     """Shrink an image, keeping its shape, until its shorter side is `shortest` pixels; a smaller one stays as it is."""
     return _shrink(image, shortest / min(image.size))

@@ -56,7 +56,7 @@ class VQVAEConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The config as plain JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 

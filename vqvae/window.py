@@ -36,13 +36,13 @@ class Window:
         return cls(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
 
     def grown(self, by: int, *, rows: int, columns: int) -> Window:
-        """The same with so many more cells on each side, as far as there are any."""
+        """Grow by so many cells on each side, as far as there are any."""
         return Window(
             max(0, self.top - by), max(0, self.left - by), min(rows, self.bottom + by), min(columns, self.right + by)
         )
 
     def at_least(self, side: int, *, rows: int, columns: int) -> Window:
-        """The same, widened to so many cells a side as far as there are any."""
+        """Widen to so many cells a side, as far as there are any."""
         top, bottom = _widened(self.top, self.bottom, side, rows)
         left, right = _widened(self.left, self.right, side, columns)
         return Window(top, left, bottom, right)
@@ -56,7 +56,7 @@ class Window:
         return grid[..., self.top * scale : self.bottom * scale, self.left * scale : self.right * scale]
 
     def relative_to(self, outer: Window) -> Window:
-        """The same cells, counted from the corner of a window that holds them."""
+        """Count from the corner of a window that holds these cells."""
         return Window(self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left)
 
 

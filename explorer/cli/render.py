@@ -20,7 +20,8 @@ def run(options: argparse.Namespace) -> int:
     model = find_model(options)
     recipe.check_checkpoint(made, model.fingerprint)
     images = [options.image, options.second] if options.second else [options.image]
-    pictures = [open_picture(image.read_bytes(), image.name, working_size=made.working_size) for image in images]
+    size, only = made.working_size, model.spec.sizes.only
+    pictures = [open_picture(image.read_bytes(), image.name, working_size=size, only=only) for image in images]
     pixels = recipe.render(model.tokenizer, made, pictures)
     written(options.out, to_png(pixels))
     return 0

@@ -70,7 +70,7 @@ class ProjectionSettings:
         return cls(**settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The settings as plain JSON values."""
         return asdict(self)
 
 

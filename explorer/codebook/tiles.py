@@ -16,16 +16,19 @@ CODES_PER_BATCH = 256
 def code_tiles(tokenizer: Tokenizer, codes: np.ndarray | None = None) -> np.ndarray:
     """What codes decode to, alone: the middle cell of a 3 × 3 field of each; uint8 [N, f, f, 3].
 
-    codes: [N] int64, or None for all of them in order.
+    codes: [N] int64, or None for all of them in order. A tokenizer of a single size gets a whole grid of each.
     """
     wanted = torch.arange(tokenizer.spec.grid.codes) if codes is None else torch.tensor(codes, dtype=torch.int64)
     stride = tokenizer.spec.stride
     tiles = np.empty((len(wanted), stride, stride, 3), np.uint8)
-    middle = slice(FIELD // 2 * stride, (FIELD // 2 + 1) * stride)
-    for start in range(0, len(wanted), CODES_PER_BATCH):
-        part = wanted[start : start + CODES_PER_BATCH]
-        field = tokenizer.lookup((part[:, None, None].expand(-1, FIELD, FIELD),))
-        tiles[start : start + len(part)] = to_pixels(tokenizer.decode(field)[..., middle, middle])
+    only = tokenizer.spec.sizes.only
+    rows, columns = (side // stride for side in only) if only else (FIELD, FIELD)
+    down, across = (slice(side // 2 * stride, (side // 2 + 1) * stride) for side in (rows, columns))
+    batch = max(1, CODES_PER_BATCH * FIELD**2 // (rows * columns))
+    for start in range(0, len(wanted), batch):
+        part = wanted[start : start + batch]
+        field = tokenizer.lookup((part[:, None, None].expand(-1, rows, columns),))
+        tiles[start : start + len(part)] = to_pixels(tokenizer.decode(field)[..., down, across])
     return tiles
 
 

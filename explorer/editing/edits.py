@@ -34,7 +34,7 @@ class Edit:
     rule: Rule = "follow"
 
     def with_weight(self, weight: float) -> Edit:
-        """The same with one blend for all cells."""
+        """Set one blend for all cells."""
         return replace(self, weight=np.full_like(self.weight, weight))
 
 

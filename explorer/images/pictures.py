@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from vqvae.images import fit_within, read_photo, to_png, to_tensor
+from vqvae.images import fit_to, read_photo, to_png, to_tensor
 
 WORKING_SIZES = (128, 256, 384, 512)  # pixels on the long side
 
@@ -27,14 +27,18 @@ class Picture:
         return to_tensor(self.pixels)
 
 
-def open_picture(data: bytes, name: str, *, working_size: int) -> Picture:
-    """An image file's bytes -> Picture with a long side of at most `working_size` pixels; raises BadInput."""
+def open_picture(data: bytes, name: str, *, working_size: int, only: tuple[int, int] | None = None) -> Picture:
+    """An image file's bytes -> Picture with a long side of at most `working_size` pixels; raises BadInput.
+
+    only: height and width, for a tokenizer that takes images of a single size: the middle is scaled to that.
+    """
     photo = read_photo(data, name)
-    image = fit_within(photo.image, working_size)
+    image = fit_to(photo.image, working_size, only)
     notes = photo.notes
     if image.size != photo.image.size:
         (width, height), (full_width, full_height) = image.size, photo.image.size
-        notes = (*notes, f"Shrunk from {full_width:,} × {full_height:,} to {width} × {height} px.")
+        how = "Shrunk" if only is None else "Cut and scaled"
+        notes = (*notes, f"{how} from {full_width:,} × {full_height:,} to {width} × {height} px.")
     pixels = np.asarray(image)
     digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
     return Picture(digest, pixels, photo.image.size, notes, len(to_png(pixels)))

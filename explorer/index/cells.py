@@ -12,7 +12,7 @@ from torch import Tensor
 
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
-from vqvae.images import fit_within, load_image, to_tensor
+from vqvae.images import fit_to, load_image, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Tokenizer
 from vqvae.tokenizer import cells as rows_of
@@ -53,7 +53,7 @@ def cells_of(tokenizer: Tokenizer, images: ImageSet, working_size: int, first: i
 
     def opened(name: str) -> Tensor | BadInput:
         try:  # the pixels of `open_picture`, without the PNG that it makes to know its size
-            return to_tensor(fit_within(load_image(images.read(name), name), working_size))
+            return to_tensor(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
         except BadInput as refusal:
             return refusal
 

@@ -105,7 +105,7 @@ def write_shard(
 
 
 def compact(image: ImageCells, codes: int) -> ImageCells:
-    """The same in the types of the file, and finite."""
+    """Turn to the types of the file, and to finite numbers."""
     distances, margins = (np.fmin(part, FARTHEST).astype(np.float16) for part in (image.distances, image.margins))
     return ImageCells(image.codes.astype(code_dtype(codes)), distances, margins, image.size)
 

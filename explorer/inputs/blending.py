@@ -17,7 +17,7 @@ from explorer.editing.edits import Fed
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
-from vqvae.images import fit_within, load_image, to_pixels, to_tensor
+from vqvae.images import fit_to, load_image, to_pixels, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend, cells
 
@@ -78,7 +78,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """The same over a set of pictures: at each blend the lower quartile, the median and the upper quartile.
+    """Quality at every blend over a set of pictures: the lower quartile, the median and the upper quartile.
 
     Each is the figure of one of the pictures (the inverse of their distribution function), not a mean of two.
     """
@@ -153,7 +153,7 @@ def band_of_set(
     curves: list[Curve] = []
     for done, name in enumerate(images.names, start=1):
         try:
-            picture = np.asarray(fit_within(load_image(images.read(name), name), working_size))
+            picture = np.asarray(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
         except BadInput:
             picture = None
         if picture is not None:

@@ -125,5 +125,5 @@ def _rows(quartiles: np.ndarray | None) -> Sequence[np.ndarray | None]:
 
 
 def _finite(values: np.ndarray | None, number: int) -> np.ndarray:
-    """The same with a gap for what is infinite, or missing altogether."""
+    """Leave a gap for what is infinite, or missing altogether."""
     return np.full(number, np.nan) if values is None else np.where(np.isfinite(values), values, np.nan)

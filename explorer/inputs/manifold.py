@@ -30,7 +30,7 @@ from explorer.images.sets import ImageSet
 from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput
 from vqvae.families.two_input import model_config
-from vqvae.images import fit_within, load_image, to_tensor
+from vqvae.images import fit_to, load_image, to_tensor
 from vqvae.model import FAMILY
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Spec, Tokenizer, cells
@@ -67,7 +67,8 @@ def figures_of(quantized: Tensor, embedding: Tensor, codebook: Codebook, *, inpu
         residual    ‖u − q‖
         embedding   ‖u‖
         angle       between u and q, in degrees; 0 where one of them is zero
-        nearness    ‖u − q‖ / ‖u − e‖ with e the code nearest to u but for q's own: above 1 the cell belongs to e
+        nearness    ‖u − q‖ / ‖u − e‖ with e the code nearest to u but for q's own: above 1 the cell belongs to e;
+                    measured as the codebook's metric does
 
     A decoder with one input does not see q: for it, q is the code that is nearest to u.
 
@@ -82,12 +83,13 @@ def figures_of(quantized: Tensor, embedding: Tensor, codebook: Codebook, *, inpu
     residual = (embedding - quantized).norm(dim=1)
     length, code_length = embedding.norm(dim=1), quantized.norm(dim=1)
     other = codebook.runners_up(embedding, own).distances
+    apart = codebook.distances(embedding, own) if codebook.metric in ("cosine", "dot") else residual
     return {
         "code": (quantized - codes).norm(dim=1),
         "residual": residual,
         "embedding": length,
         "angle": _angle(residual, length, code_length),
-        "nearness": residual / other.clamp(min=torch.finfo(torch.float32).tiny),  # two codes may be equal
+        "nearness": apart / other.clamp(min=torch.finfo(torch.float32).tiny),  # two codes may be equal
     }
 
 
@@ -166,7 +168,7 @@ def look_at(
     whole: list[Tensor] = []  # [N, 2]
     for done, name in enumerate(images.names, start=1):
         try:
-            image = to_tensor(fit_within(load_image(images.read(name), name), working_size))
+            image = to_tensor(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
         except BadInput:
             image = None
         if image is not None:

@@ -36,7 +36,7 @@ from explorer.editing.edits import Fed
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
-from vqvae.images import fit_within, load_image, to_pixels, to_tensor
+from vqvae.images import fit_to, load_image, to_pixels, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 
@@ -434,7 +434,7 @@ def _opened(
         if name in unreadable:
             continue
         try:
-            pixels = np.asarray(fit_within(load_image(images.read(name), name), working_size))
+            pixels = np.asarray(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
         except BadInput as reason:
             unreadable[name] = str(reason)
             continue
@@ -562,7 +562,7 @@ def plain(result: Reliance) -> dict[str, Any]:
 
 
 def plain_set(result: SetReliance) -> dict[str, Any]:
-    """The same of a set, with the verdict on each image and the files that were skipped."""
+    """A set's figures as plain JSON values, with the verdict on each image and the files that were skipped."""
     return {
         **plain(result.pooled),
         "asked": result.asked,

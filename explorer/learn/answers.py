@@ -44,7 +44,7 @@ def listen(tokenizer: Tokenizer, encoded: EncodedPicture, picture: Picture) -> L
 
 
 def _shuffled(indices: Tensor) -> Tensor:
-    """The same indices [1, h, w] in another order of cells, the same order every time."""
+    """Put the indices [1, h, w] into other cells, in an order that is the same every time."""
     order = torch.randperm(indices.numel(), generator=torch.Generator().manual_seed(0))
     return indices.flatten()[order].view_as(indices)
 

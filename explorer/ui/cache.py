@@ -123,9 +123,9 @@ def _stamps(folder: Path) -> tuple:
 
 
 @_kept(64)
-def open_picture(digest: str, working_size: int, _data: bytes, _name: str) -> Picture:
+def open_picture(digest: str, working_size: int, only: tuple[int, int] | None, _data: bytes, _name: str) -> Picture:
     """An image file by the SHA-256 of its bytes; raises BadInput."""
-    return pictures.open_picture(_data, _name, working_size=working_size)
+    return pictures.open_picture(_data, _name, working_size=working_size, only=only)
 
 
 @_kept(128)
@@ -359,24 +359,26 @@ def open_set(source: str, under: str) -> ImageSet:
 
 
 @_kept(64)
-def set_picture(set_key: str, image: int, _images: ImageSet, _index: Index) -> Picture:
+def set_picture(set_key: str, image: int, only: tuple[int, int] | None, _images: ImageSet, _index: Index) -> Picture:
     """One picture of an indexed set, as it was encoded."""
     name = _index.names[image]
-    return pictures.open_picture(_images.read(name), name, working_size=_index.working_size)
+    return pictures.open_picture(_images.read(name), name, working_size=_index.working_size, only=only)
 
 
 @_kept(256)
 def patch_pictures(
-    set_key: str, code: int, kind: str, stride: int, _images: ImageSet, _index: Index, _found: Occurrences
+    model: OpenModel, set_key: str, code: int, kind: str, _images: ImageSet, _index: Index, _found: Occurrences
 ) -> np.ndarray:
     """The patches of some occurrences of a code, with their surroundings: uint8 [N, 5f, 5f, 3]."""
-    shown = [set_picture(set_key, int(image), _images, _index).pixels for image in _found.image]
+    shown = [set_picture(set_key, int(image), model.spec.sizes.only, _images, _index).pixels for image in _found.image]
     cells = list(zip(_found.row.tolist(), _found.column.tolist(), strict=True))
-    return _read_only(dossier.patch_pictures(shown, cells, stride=stride))
+    return _read_only(dossier.patch_pictures(shown, cells, stride=model.stride))
 
 
 @_kept(4, spinner="Encoding a sample of patches")
 def patch_sample(model: OpenModel, set_key: str, most: int, _images: ImageSet, _index: Index) -> dossier.PatchSample:
     """Embeddings of up to so many cells of a set, evenly over its images, and their codes."""
-    shown = (set_picture(set_key, image, _images, _index).image for image in range(_index.images))
+    shown = (
+        set_picture(set_key, image, model.spec.sizes.only, _images, _index).image for image in range(_index.images)
+    )
     return dossier.sample_embeddings(model.tokenizer, shown, images=_index.images, most=most)

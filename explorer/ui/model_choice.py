@@ -112,9 +112,13 @@ def _list_broken(broken: list[BrokenCheckpoint]) -> None:
         return
     what = f"**{widgets.plain(broken[0].name)}**" if len(broken) == 1 else f"{len(broken)} models"
     with st.expander(f"{what} cannot be opened", icon=":material/warning:"):
-        for entry in broken:
+        for number, entry in enumerate(broken):
             st.markdown(f"**{widgets.plain(entry.name)}**  \n{widgets.plain(entry.reason)}")
             if entry.folder.is_dir() and st.button(
-                "Examine", icon=":material/stethoscope:", type="tertiary", help=doctor_panel.WHAT, key=entry.name
+                "Examine",
+                icon=":material/stethoscope:",
+                type="tertiary",
+                help=doctor_panel.WHAT,
+                key=f"examine-{number}",
             ):
                 doctor_panel.show_folder(entry)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from explorer.base.open_model import OpenModel
 from explorer.images import samples
 from explorer.images.pictures import WORKING_SIZES, Picture
 from explorer.ui import cache, store, widgets
@@ -92,23 +93,24 @@ def picture_titles() -> dict[str, str]:
     return own | {sample.name: sample.title for sample in samples.SAMPLES}
 
 
-def open_named(name: str, working_size: int) -> Picture:
-    """A picture by its name: an upload's SHA-256, or a sample's; raises BadInput."""
+def open_named(name: str, working_size: int, model: OpenModel) -> Picture:
+    """A picture by its name, as the model takes it: an upload's SHA-256, or a sample's; raises BadInput."""
+    only = model.spec.sizes.only
     upload = store.read().upload(name)
     if upload:
-        return cache.open_picture(name, working_size, upload.data, upload.name)
+        return cache.open_picture(name, working_size, only, upload.data, upload.name)
     sample = samples.find(name)
     if sample is None:
         raise BadInput("This picture is not here; choose another.")
-    return cache.open_picture(sample.name, working_size, sample.read(), sample.file)
+    return cache.open_picture(sample.name, working_size, only, sample.read(), sample.file)
 
 
-def open_chosen(session: Session) -> Picture:
+def open_chosen(session: Session, model: OpenModel) -> Picture:
     """The chosen picture at the working size; a sample where a link names one that is not here."""
     try:
-        return open_named(session.picture, session.working_size)
+        return open_named(session.picture, session.working_size, model)
     except BadInput:
         st.warning("The picture of this link is not here; a sample is shown in its place.")
         sample = samples.SAMPLES[0]
         store.write(store.read().with_picture(sample.name))
-        return open_named(sample.name, session.working_size)
+        return open_named(sample.name, session.working_size, model)

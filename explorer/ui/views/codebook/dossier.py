@@ -30,7 +30,7 @@ def show(model: OpenModel, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
     code = session.codebook.code or 0
     _navigate(model, used, code)
-    picture = picture_choice.open_chosen(session)
+    picture = picture_choice.open_chosen(session, model)
     _appearance(model, picture, code)
     widgets.figure_row(_figures(model, used, code))
     if used.index.counts[code] == 0:
@@ -112,9 +112,7 @@ def _explain_dead(model: OpenModel, used: UsedSet, code: int) -> None:
     if not len(alive):
         st.info(f"No cell of {widgets.plain(used.label)} was counted.")
         return
-    codebook = model.codebook.array
-    distance = np.linalg.norm(codebook[alive] - codebook[code], axis=1)
-    nearest = int(alive[distance.argmin()])
+    nearest = int(alive[model.codebook.distances_between(code)[alive].argmin()])
     st.info(f"No cell of {widgets.plain(used.label)} uses code {code}. The nearest code in use is {nearest}.")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.image(cache.tiles_of(model, [nearest])[0], width=56, output_format="PNG")
@@ -135,7 +133,7 @@ def _patches(model: OpenModel, used: UsedSet, code: int, order: PatchOrder) -> N
     )
     found = index.spread(code, MOST_PATCHES) if order == "spread" else index.top(code, MOST_PATCHES)
     try:
-        pictures = cache.patch_pictures(used.key, code, order, model.stride, used.images, index, found)
+        pictures = cache.patch_pictures(model, used.key, code, order, used.images, index, found)
     except BadInput as refusal:
         widgets.refuse(f"The patches cannot be shown. {refusal}")
         return
@@ -165,7 +163,7 @@ def _show_image(model: OpenModel, used: UsedSet, code: int, image: int) -> None:
     grid = used.index.grid(image)
     cells = grid == code
     try:
-        pixels = cache.set_picture(used.key, image, used.images, used.index).pixels
+        pixels = cache.set_picture(used.key, image, model.spec.sizes.only, used.images, used.index).pixels
     except BadInput as refusal:
         widgets.refuse(str(refusal))
         return
@@ -321,12 +319,12 @@ def _keep(model: OpenModel, change: Callable[[Notes], Notes]) -> None:
 
 
 def _html(model: OpenModel, used: UsedSet, code: int, note: str) -> str:
-    index, stride = used.index, model.stride
+    index = used.index
     strips = [("A field of it", cache.tiles_of(model, [code]), 128)]
     for title, found, kind in (
         ("Nearest patches", index.top(code, MOST_PATCHES), "nearest"),
         ("Patches across all distances", index.spread(code, MOST_PATCHES), "spread"),
     ):
-        strips.append((title, cache.patch_pictures(used.key, code, kind, stride, used.images, index, found), 80))
+        strips.append((title, cache.patch_pictures(model, used.key, code, kind, used.images, index, found), 80))
     title = f"Code {code} of {model.name}"
     return dossier.as_html(title, _figures(model, used, code), strips, note)

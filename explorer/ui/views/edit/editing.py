@@ -67,7 +67,7 @@ def begin(model: OpenModel, picture: Picture) -> Workbench:
     start, other, second = session.edit.start, None, None
     try:
         if start.kind == "mix":
-            other = open_named(start.other, session.working_size)
+            other = open_named(start.other, session.working_size, model)
             second = cache.encode(model, other).encoding
         counts = cache.usual_counts(model)
         base = starts.begin(model.tokenizer, start, encoded, other=second, counts=counts)

@@ -21,10 +21,10 @@ def open_recipe(data: bytes, model: OpenModel) -> None:
     recipe = recipes.parse(data)
     session = _with_checkpoint(store.read(), model, recipe)
     session = session.with_working_size(recipe.working_size)
-    session = session.with_picture(_picture_named(recipe.image, recipe))
+    session = session.with_picture(_picture_named(recipe.image, recipe, model))
     start = recipe.start
     if start.kind == "mix":
-        start = replace(start, other=_picture_named(start.other, recipe))
+        start = replace(start, other=_picture_named(start.other, recipe, model))
     store.write(session.with_start(start).with_recipe(recipe))
 
 
@@ -56,10 +56,10 @@ def _with_checkpoint(session: Session, model: OpenModel, recipe: Recipe) -> Sess
     return session
 
 
-def _picture_named(key: str, recipe: Recipe) -> str:
+def _picture_named(key: str, recipe: Recipe, model: OpenModel) -> str:
     """The name of the picture in the gallery that has this key at the recipe's working size; raises BadInput."""
     for name in picture_titles():
-        if open_named(name, recipe.working_size).key == key:
+        if open_named(name, recipe.working_size, model).key == key:
             return name
     raise BadInput(
         f"The recipe's picture ({recipe.width} × {recipe.height} px) is not among the pictures here; "

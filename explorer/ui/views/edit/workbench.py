@@ -97,7 +97,7 @@ class Workbench:
         return self.seen
 
     def unedited(self) -> Numbered[Unedited]:
-        """The same without the edits."""
+        """The unedited grid, decoded at the level at hand."""
         return self._once("unedited", self.last().level, lambda: Unedited(self._plain()))
 
     def _plain(self) -> np.ndarray:

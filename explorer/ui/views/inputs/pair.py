@@ -53,7 +53,7 @@ def show(model: OpenModel, picture: Picture) -> None:
             label_visibility="collapsed",
             **widgets.bound("pair-view", view, lambda chosen: store.read().on("inputs", pair_view=chosen or view)),
         )
-    other = open_named(second, session.working_size)
+    other = open_named(second, session.working_size, model)
     names = (titles.get(session.picture, "First picture"), titles[second])
     a = cache.encode(model, picture).encoding
     b = cache.encode(model, other).encoding

@@ -70,21 +70,21 @@ def choose_set(model: OpenModel, on: TestedOn) -> tuple[ImageSet | None, str]:
 
 def test_picture(model: OpenModel, picture: Picture) -> None:
     """The test of the chosen picture, at once."""
-    name, other = following(picture)
+    name, other = following(picture, model)
     subject = subject_of(model, picture, other)
     result = cache.reliance_of(model, picture, other, subject)
     show_result(result, where="on this picture", other=name)
     show_pictures(model, subject, result, picture, key=(picture.key, other.key))
 
 
-def following(picture: Picture) -> tuple[str, Picture]:
+def following(picture: Picture, model: OpenModel) -> tuple[str, Picture]:
     """The other image for the chosen picture: the next one of the gallery, and what it is called."""
     session = store.read()
     titles = picture_titles()
     names = list(titles)
     place = names.index(session.picture) if session.picture in names else -1
     name = names[(place + 1) % len(names)]
-    return titles[name], open_named(name, session.working_size)
+    return titles[name], open_named(name, session.working_size, model)
 
 
 def subject_of(model: OpenModel, picture: Picture, other: Picture) -> Subject:
@@ -151,7 +151,7 @@ def subject_of_set(model: OpenModel, images: ImageSet, result: SetReliance, numb
     """One image of a set with the very inputs that it was measured with."""
 
     def opened(name: str) -> Picture:
-        return pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE)
+        return pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE, only=model.spec.sizes.only)
 
     picture, partner = opened(result.names[number]), result.partners[number]
     subject = Subject(

@@ -1,0 +1,19 @@
+"""What tests of pages in Streamlit's own harness share."""
+
+from streamlit.testing.v1 import AppTest
+
+from explorer.base.job import Job
+from explorer.ui.store import LIVE_KEY
+
+
+def at_rest(app: AppTest) -> AppTest:
+    """The page as it is once what it waits for has been made."""
+    while running := [job for job in jobs_of(app).values() if job.state == "running"]:
+        for job in running:
+            assert job.wait(120)
+        app.run()
+    return app
+
+
+def jobs_of(app: AppTest) -> dict[str, Job]:
+    return app.session_state[LIVE_KEY].jobs if LIVE_KEY in app.session_state else {}
