@@ -95,7 +95,7 @@ def test_a_stroke_changes_the_pixels_that_it_can_reach_and_no_others(editor):
     stroke(editor, (3, 4), (3, 9))
     after = shown(editor)
     changed = (before != after).any(2)
-    reach = checkpoint.load(CHECKPOINTS / "photos").reach
+    reach = checkpoint.load(CHECKPOINTS / "photos").spec.reach
     window = np.zeros_like(changed)
     window[: (3 + reach + 1) * STRIDE, : (9 + reach + 1) * STRIDE] = True
     assert changed[3 * STRIDE : 4 * STRIDE, 4 * STRIDE : 10 * STRIDE].mean() > 0.9
