@@ -220,7 +220,7 @@ def test_scrubbing_is_live_and_the_ends_are_the_two_reconstructions(inputs):
         inputs.get_by_text(way, exact=True).click()
         at_rest(inputs)
         seen = []
-        for key, encoding in (("Home", a), ("End", blending.fitted(b, ROWS, COLUMNS))):
+        for key, encoding in (("Home", a), ("End", blending.fitted(model, b, ROWS, COLUMNS))):
             scrub.press(key)
             seen.append(pixels_of(book.locator("canvas")))
             assert_same(seen[-1], reconstruction(model, encoding, 1, seen[-1]))
