@@ -72,6 +72,11 @@ def show_health(model: OpenModel, used: UsedSet) -> None:
         chosen = judge(here, sample=here_in_words)
         widgets.verdict(chosen.grade, chosen.sentence)
     widgets.figure_row(shown)
+    if training is None:
+        st.caption(
+            "How often training used each code is not known here; "
+            f"`python -m explorer usage PHOTOS {model.argument}` adds it."
+        )
 
 
 def browse_codes(model: OpenModel, used: UsedSet, session: Session) -> Session:

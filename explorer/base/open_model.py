@@ -26,6 +26,7 @@ class OpenModel:
     device: str
     summary: str  # one line, may be empty
     parameters: int | None  # weights of encoder, codebook and decoder; None where that is not known
+    argument: str  # what names it to a command: --checkpoint NAME, or --tokenizer FILE.py:FUNCTION
     folder: Path  # where its usage, its meter's data and its map lie, where it has them
     settings: Mapping[str, Any]  # the content of its config.json; empty for code of one's own
 
@@ -66,6 +67,7 @@ def open_folder(folder: Path) -> OpenModel:
         device="cpu",
         summary=checkpoint.summary_of(settings),
         parameters=sum(tensor.numel() for tensor in tokenizer.state_dict().values()),
+        argument=f"--checkpoint {folder.name}",
         folder=folder,
         settings=settings,
     )
@@ -83,6 +85,7 @@ def open_plugin(request: Request) -> OpenModel:
         device=str(tokenizer.device),
         summary=f"Code of one's own, {request.named}",
         parameters=sum(tensor.numel() for _, tensor in tensors(tokenizer)),
+        argument=f"--tokenizer {request.named}",
         folder=cache_folder() / f"tokenizer-{known_by[:16]}",
         settings={},
     )

@@ -13,10 +13,12 @@ from torch import nn
 
 from explorer.images.reconstruction import decibels
 from explorer.learn.walk import Walk
+from vqvae.adapting import Adapted
 from vqvae.images import pad_to_multiple
 from vqvae.model import FAMILY
 from vqvae.search import Codebook
-from vqvae.tokenizer import METRICS, Tokenizer, blend
+from vqvae.served import Served
+from vqvae.tokenizer import METRICS, Tokenizer, TokenizerModule, blend
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -43,18 +45,37 @@ class Step:
 
 def steps(tokenizer: Tokenizer) -> tuple[Step, ...]:
     """The stations of a tokenizer in their order, each with the functions that ran for it."""
-    kind, inputs = type(tokenizer), tokenizer.spec.inputs
-    encoder, decoder = getattr(tokenizer, "encoder", None), getattr(tokenizer, "decoder", None)
-    compared = (kind.encode,) if tokenizer.spec.grid.metric == "implicit" else (Codebook.nearest,)
+    inputs = tokenizer.spec.inputs
+    ran = _ran(tokenizer.tokenizer if isinstance(tokenizer, Served) else tokenizer)
     return (
-        Step("patch", "Patch", (kind.encode, pad_to_multiple)),
-        Step("embedding", "Embedding", _forward(encoder) or (kind.encode,)),
-        Step("distances", "Distances", compared),
-        Step("code", "Code", (kind.lookup,)),
+        Step("patch", "Patch", ran["patch"]),
+        Step("embedding", "Embedding", ran["embedding"]),
+        Step("distances", "Distances", ran["distances"]),
+        Step("code", "Code", ran["code"]),
         Step("residual", "Residual", (blend,)),
-        Step("inputs", "Two inputs" if inputs == 2 else "One input", _forward(getattr(decoder, "stem", None))),
-        Step("output", "Output", (kind.decode, *_forward(decoder))),
+        Step("inputs", "Two inputs" if inputs == 2 else "One input", ran["inputs"]),
+        Step("output", "Output", ran["output"]),
     )
+
+
+def _ran(tokenizer: Tokenizer) -> dict[str, tuple[Callable[..., Any], ...]]:
+    """The functions that ran for each step: the person's own where a model was adapted or is code of their own."""
+    if isinstance(tokenizer, Adapted):
+        quantize = (tokenizer.choose,) if tokenizer.choose else (Codebook.nearest,)
+        ours = {"patch": (Adapted.encode, pad_to_multiple), "embedding": (tokenizer.embed,), "distances": quantize}
+        return {**ours, "code": (Adapted.lookup,), "inputs": (), "output": (tokenizer.draw,)}
+    kind = type(tokenizer)
+    encoder, decoder = getattr(tokenizer, "encoder", None), getattr(tokenizer, "decoder", None)
+    searched = isinstance(tokenizer, TokenizerModule) and tokenizer.spec.grid.metric != "implicit"
+    padded = (pad_to_multiple,) if isinstance(tokenizer, TokenizerModule) else ()
+    return {
+        "patch": (kind.encode, *padded),
+        "embedding": _forward(encoder) or (kind.encode,),
+        "distances": (Codebook.nearest,) if searched else (kind.encode,),
+        "code": (kind.lookup,),
+        "inputs": _forward(getattr(decoder, "stem", None)),
+        "output": (kind.decode, *_forward(decoder)),
+    }
 
 
 def _forward(part: object) -> tuple[Callable[..., Any], ...]:

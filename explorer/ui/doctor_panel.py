@@ -41,7 +41,7 @@ def _show(report: Report) -> None:
     faults = sum(finding.severity == "fault" for finding in report.findings)
     warnings = sum(finding.severity == "warning" for finding in report.findings)
     counts = [_count(faults, "fault"), _count(warnings, "warning")]
-    st.html(f"<p class='doctor'><b>{_escaped(report.name)}</b> {' and '.join(counts)}</p>")
+    st.html(f"<p class='doctor'><b>{_escaped(report.name)}</b>: {' and '.join(counts)}</p>")
     for severity, heading in _HEADINGS.items():
         entries = "".join(
             f"<li class='verdict {_GRADES[severity]}'><i></i><span>{_escaped(finding.what)}"

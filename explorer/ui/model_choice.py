@@ -98,7 +98,13 @@ def _describe(model: OpenModel) -> None:
         else "How many cells further, on each side, a changed cell can change the picture."
     )
     facts.append(("Decoder inputs", str(model.inputs), two))
-    facts.append(("Reach", "whole picture" if spec.reach is None else f"{spec.reach} cells", reach))
+    facts.append(
+        (
+            "Reach",
+            "whole picture" if spec.reach is None else f"{spec.reach} cell{'' if spec.reach == 1 else 's'}",
+            reach,
+        )
+    )
     if model.device != "cpu":
         facts.append(("Device", model.device.upper(), "Where the model computes."))
     widgets.facts(facts)
@@ -113,7 +119,7 @@ def _list_broken(broken: list[BrokenCheckpoint]) -> None:
     what = f"**{widgets.plain(broken[0].name)}**" if len(broken) == 1 else f"{len(broken)} models"
     with st.expander(f"{what} cannot be opened", icon=":material/warning:"):
         for number, entry in enumerate(broken):
-            st.markdown(f"**{widgets.plain(entry.name)}**  \n{widgets.plain(entry.reason)}")
+            st.caption(f"**{widgets.plain(entry.name)}**  \n{widgets.plain(entry.reason)}")
             if entry.folder.is_dir() and st.button(
                 "Examine",
                 icon=":material/stethoscope:",

@@ -65,9 +65,8 @@ def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     model, edit = now.bench.model, now.seen.edit
     reference = cache.fed_reference(model)
     if reference is None:
-        name = model.name
-        how = f"python -m explorer fed PHOTOS --checkpoint {name}"
-        return Verdict("unsure", f"This checkpoint does not say what it was fed in training; {how} adds that."), []
+        how = f"python -m explorer fed PHOTOS {model.argument}"
+        return Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), []
     fed = feed(model.tokenizer, now.bench.base, edit)
     meter = manifold.measure(
         fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
