@@ -42,9 +42,9 @@ def run(source: Path, out: Path, *options: str) -> int:
 def refused(capsys: pytest.CaptureFixture[str], source: Path, *options: str) -> str:
     """The command ends with 2 and one sentence, in under two seconds of work, and leaves no folder."""
     capsys.readouterr()
-    out, started = source.parent / "out", time.process_time()
+    out, started = source.parent / "out", time.thread_time()
     assert run(source, out, *options) == 2
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.startswith("error: ") and printed.err.count("\n") == 1
     assert not out.exists()
@@ -502,10 +502,10 @@ def test_the_place_is_tried_before_any_work(
 
 
 def settings_refused(path: Path) -> str:
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(BadInput) as refusal:
         read_settings(path)
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
     return assert_one_sentence(refusal)
 
 

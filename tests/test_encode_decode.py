@@ -56,8 +56,9 @@ def test_there_and_back(where: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_any_number_of_levels_and_rows(name: str, where: Path) -> None:
-    if name == "row_of_tokens":
-        Image.fromarray(toy_pixels(32, 32)).save("photo.png")
+    for only, size in (("row_of_tokens", (32, 32)), ("one_size", (48, 64))):
+        if name == only:
+            Image.fromarray(toy_pixels(*size)).save("photo.png")
     tokenizer = ["--tokenizer", f"{TOYS}:{name}"]
     assert cli.main(["encode", *tokenizer, "photo.png", "-o", "codes.npz"]) == 0
     assert cli.main(["decode", "codes.npz", f"--tokenizer={TOYS}:{name}", "-o", "image.npy", "--device", "cpu"]) == 0

@@ -128,5 +128,5 @@ def test_what_has_no_one_grid_is_said_and_the_rest_still_opens(
     monkeypatch.setenv(TOKENIZER_VARIABLE, f"{ROOT / 'tests' / 'toy_tokenizers.py'}:{function}")
     app = AppTest.from_file(str(ROOT / "pages" / "reconstruct.py"), default_timeout=120).run()
     assert not app.exception
-    assert "one grid" in " ".join(element.value for element in app.sidebar.markdown)
+    assert "one grid" in " ".join(element.value for element in app.sidebar.caption)
     assert "Shown in its place: notebook" in app.sidebar.caption[0].value

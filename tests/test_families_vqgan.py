@@ -577,7 +577,7 @@ def test_the_largest_config_is_built_and_refused_in_no_time() -> None:
         encoder_attention=everywhere,
         decoder_attention=everywhere,
     )
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(BadInput, match="parameters"):
         checkpoint.load_model(b"", ABOUT | {"model": vars(largest)})
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2

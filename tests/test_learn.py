@@ -30,11 +30,16 @@ from explorer.ui.components import picker
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
 from tests.browser import ROOT
+from tests.toy_tokenizers import global_decoder
 from tests.toys import toy_model, toy_pixels
+from vqvae.adapting import adapt
 from vqvae.images import to_pixels, to_png
 from vqvae.model import VQVAE
 from vqvae.search import Codebook
+from vqvae.served import Served
 from vqvae.tokenizer import blend
+
+MODELS = {1: toy_model(decoder_inputs="quantized"), 2: toy_model()}  # by the number of their decoder's inputs
 
 CELLS = [(0, 0), (0, 6), (4, 6), (4, 0), (2, 3)]  # the corners and the middle of the grid below
 HEIGHT, WIDTH = 19, 27  # 5 × 7 cells of 4 × 4 pixels, the last row and column partly padding
@@ -156,7 +161,7 @@ def test_with_a_single_code_there_is_no_gap_and_every_step_still_has_its_words()
     gaps = all_gaps(Codebook.of(model), encoded)
     assert np.isinf(gaps).all()
     assert not check_margin(walk.gap, gaps, chosen=True).done
-    for step in steps(2):
+    for step in steps(MODELS[2]):
         assert tell(step.name, walk) and fact(step.name, walk)
         lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
 
@@ -176,7 +181,7 @@ def test_lit_cells_keep_their_pixels_and_all_others_are_dimmed():
 
 @pytest.mark.parametrize("inputs", [1, 2])
 def test_the_source_of_each_step_is_what_stands_in_the_file(inputs):
-    for step in steps(inputs):
+    for step in steps(MODELS[inputs]):
         for function in step.functions:
             source = source_of(function)
             lines = (ROOT / source.file).read_text().splitlines()[source.first - 1 : source.last]
@@ -187,7 +192,7 @@ def test_the_source_of_each_step_is_what_stands_in_the_file(inputs):
 
 
 def test_a_decoder_with_one_input_has_the_same_steps_with_its_own_stem():
-    one, two = steps(1), steps(2)
+    one, two = steps(MODELS[1]), steps(MODELS[2])
     assert [step.name for step in one] == [step.name for step in two]
     assert [a.name for a, b in zip(one, two, strict=True) if a.functions != b.functions] == ["inputs"]
     assert "embedding - quantized" in source_of(two[5].functions[0]).text
@@ -205,7 +210,7 @@ def test_what_is_told_of_a_step_has_this_cells_own_figures():
         "inputs": ["25% of the residual"],
         "output": [f"{walk.psnr(view):.2f} dB" for view in (walk.off, walk.now, walk.on)],
     }
-    for step in steps(2):
+    for step in steps(MODELS[2]):
         told = tell(step.name, walk)
         for words in wanted[step.name]:
             assert words in told
@@ -217,7 +222,7 @@ def test_what_is_told_follows_the_blend_and_the_number_of_inputs():
     for inputs, weight in ((2, 0.0), (2, 1.0), (1, 0.0)):
         model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
         walk, _, _ = walked(model, (1, 1), weight=weight)
-        told[inputs, weight] = {step.name: tell(step.name, walk) for step in steps(inputs)}
+        told[inputs, weight] = {step.name: tell(step.name, walk) for step in steps(MODELS[inputs])}
     assert "the embedding is off" in told[2, 0.0]["inputs"]
     assert "gets nothing of it" in told[2, 0.0]["residual"]
     assert "all of the residual" in told[2, 1.0]["inputs"]
@@ -232,7 +237,7 @@ def test_what_is_told_follows_the_blend_and_the_number_of_inputs():
 def test_every_step_has_a_sound_drawing_and_a_short_fact(inputs):
     model = toy_model(decoder_inputs="both" if inputs == 2 else "quantized")
     walk, _, _ = walked(model, (0, 6), weight=float(inputs == 2))
-    for step in steps(inputs):
+    for step in steps(MODELS[inputs]):
         markup = lesson.drawing(step.name, walk, np.zeros((4, 4, 3), np.uint8))
         assert len(ElementTree.fromstring(f"<p>{markup}</p>"))
         assert len(fact(step.name, walk)) < 24
@@ -485,3 +490,28 @@ def test_a_cell_that_the_browser_makes_up_is_no_cell(value):
 
 def test_a_sound_cell_is_taken():
     assert picker._cell([4, 6], rows=5, columns=7) == (4, 6)
+
+
+def test_the_lines_of_a_persons_own_code_are_shown_where_it_ran() -> None:
+    served = Served(global_decoder())
+    shown = [source_of(function) for step in steps(served) if step.name != "residual" for function in step.functions]
+    assert len(shown) >= 5
+    assert {source.file for source in shown if source} == {"tests/toy_tokenizers.py"}
+
+
+def test_the_callables_of_an_adapted_model_are_shown() -> None:
+    model = toy_model(decoder_inputs="quantized")
+
+    def my_encoder(images: torch.Tensor) -> torch.Tensor:
+        return model.encoder(images)
+
+    def my_decoder(quantized: torch.Tensor) -> torch.Tensor:
+        return model.decoder(quantized, quantized).clamp(0, 1)
+
+    served = adapt(encode=my_encoder, decode=my_decoder, codebook=model.codebook, stride=4)
+    named = {step.name: [function.__name__ for function in step.functions] for step in steps(served)}
+    assert named["embedding"] == ["my_encoder"] and named["output"] == ["my_decoder"]
+
+
+def test_lines_that_are_not_to_be_read_are_none() -> None:
+    assert source_of(len) is None

@@ -15,7 +15,10 @@ from explorer.learn.answers import BYPASS, CLASSIC
 from explorer.learn.steps import source_of, steps
 from explorer.learn.tasks import draws_sky, edit_effect
 from tests.conftest import CHECKPOINTS
+from tests.toys import toy_model
 from vqvae import checkpoint
+
+MODELS = {1: toy_model(decoder_inputs="quantized"), 2: toy_model()}  # by the number of their decoder's inputs
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_a_click_and_the_arrow_keys_pick_the_cell_that_all_steps_follow(learn):
 
 
 def test_each_step_opens_with_the_lines_of_the_model_that_do_it(learn):
-    for step in steps(2):
+    for step in steps(MODELS[2]):
         open_step(learn, step.title)
         for function in step.functions:
             source = source_of(function)
@@ -176,7 +179,7 @@ def test_with_one_input_the_page_says_what_is_different(blank_page, app_url):
     learn = open_learn(blank_page, app_url, "checkpoint=photos-classic")
     expect(learn.get_by_text("This decoder has one input")).to_be_visible()
     expect(learn.get_by_role("slider")).to_have_count(0)
-    for step in steps(1):
+    for step in steps(MODELS[1]):
         open_step(learn, step.title)
     expect(learn.locator(".walk-views img")).to_have_count(2)
     open_step(learn, "One input")

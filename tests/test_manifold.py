@@ -217,10 +217,10 @@ def test_what_cannot_be_read_is_left_out_and_the_work_can_be_stopped() -> None:
 
 def test_the_working_size_is_that_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    shrink = manifold.fit_within
-    monkeypatch.setattr(manifold, "fit_within", lambda image, longest: sizes.append(longest) or shrink(image, longest))
+    fit = manifold.fit_to
+    monkeypatch.setattr(manifold, "fit_to", lambda image, *to: sizes.append(to) or fit(image, *to))
     look_at(toy_model(), toy_set(), working_size=24)
-    assert sizes == [24] * 3
+    assert sizes == [(24, None)] * 3
 
 
 # --- kept beside the model --------------------------------------------------------------------------------------------

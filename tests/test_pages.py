@@ -71,7 +71,7 @@ def test_a_broken_folder_is_listed_with_its_reason_and_the_rest_works(path, toy_
     (toy_checkpoints / "bro*ken*" / "config.json").write_text("[")
     app = run(path)
     assert not app.exception
-    assert "not valid JSON" in messages(app.sidebar.markdown)
+    assert "not valid JSON" in messages(app.sidebar.caption)
     assert app.session_state[SESSION_KEY].checkpoint == "photos"
 
 
@@ -81,7 +81,7 @@ def test_weights_that_are_not_finite_are_refused_when_chosen_and_another_checkpo
     checkpoint.save(toy_checkpoints / "nan", model, {})
     app = run(ROOT / "pages" / "reconstruct.py", checkpoint="nan")
     assert not app.exception
-    assert "not finite" in messages(app.sidebar.markdown)
+    assert "not finite" in messages(app.sidebar.caption)
     assert len(app.get("download_button")) == 3  # the page is all there
 
 

@@ -42,10 +42,10 @@ def archive(path: Path, data: bytes, *, records: dict[str, bytes] | None = None,
 
 def refused(path: Path) -> str:
     """Loading is refused in one sentence and under two seconds of work, and torch is left as it was."""
-    before, started = set(torch.serialization.get_safe_globals()), time.process_time()
+    before, started = set(torch.serialization.get_safe_globals()), time.thread_time()
     with pytest.raises(BadInput) as refusal:
         pickles.load(path)
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
     assert set(torch.serialization.get_safe_globals()) == before
     return assert_one_sentence(refusal)
 

@@ -20,23 +20,7 @@ from vqvae.errors import BadInput
 from vqvae.plugin import Request, fingerprint, load_plugin, requested
 from vqvae.served import Served
 
-README_EXAMPLE = """\
-import torch
-import vqvae
-from my_vqgan import VQGAN
-
-def load():
-    model = VQGAN()
-    model.load_state_dict(torch.load("vqgan.pt", weights_only=True))
-    model.eval()
-    return vqvae.adapt(
-        encode=lambda images: model.quant_conv(model.encoder(images)),
-        decode=lambda quantized: model.decoder(model.post_quant_conv(quantized)),
-        codebook=model.quantize.embedding,
-        stride=4,
-        pixels=(-1, 1),
-    )
-"""
+README_EXAMPLE = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
 
 MY_VQGAN = """\
 from torch import nn
