@@ -38,14 +38,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve_app(checkpoints: Path, log: Path, *, port: int | None = None) -> Iterator[str]:
+def serve_app(
+    checkpoints: Path, log: Path, *, port: int | None = None, arguments: tuple[str, ...] = ()
+) -> Iterator[str]:
     """Run the app over a folder of checkpoints, and give its address once it answers."""
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
     environment = {**os.environ, "VQVAE_EXPLORER_CHECKPOINTS": str(checkpoints)}
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [*command, "--server.fileWatcherType=none"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [*command, "--server.fileWatcherType=none", "--", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
     try:
         for _ in range(240):

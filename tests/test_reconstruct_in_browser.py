@@ -15,10 +15,12 @@ from playwright.sync_api import Locator, Page, expect
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture, render
 from explorer.images.samples import SAMPLES
-from tests.browser import act_and_wait, at_rest, drawn, pixels
+from tests.browser import ROOT, act_and_wait, at_rest, drawn, pixels, serve_app
 from tests.conftest import CHECKPOINTS
+from tests.toy_tokenizers import mixed_neighbours
 from vqvae import checkpoint
-from vqvae.images import to_png
+from vqvae.images import to_pixels, to_png
+from vqvae.tokenizer import reconstruct
 
 
 def figure(page: Page, label: str) -> str:
@@ -118,7 +120,7 @@ def test_an_upload_is_shown_to_the_pixel(page):
 
 def test_of_several_uploads_each_joins_the_gallery_and_a_bad_one_is_refused_in_place(page):
     upload(page, ("one.png", to_png(noise(2))), ("<b>bad</b>.png", b"nonsense"), ("two.png", to_png(noise(3))))
-    expect(page.get_by_role("alert")).to_have_count(2)  # this one, and the broken checkpoint in the sidebar
+    expect(page.get_by_role("alert")).to_have_count(1)
     expect(page.get_by_text("“b>.png” is not an image")).to_be_visible()
     for name in ("one.png", "two.png"):
         expect(page.get_by_role("option", name=name)).to_be_visible()
@@ -220,12 +222,42 @@ def test_downloads_hold_exactly_what_is_on_the_screen(page):
 
 def test_another_checkpoint_can_be_picked_and_the_broken_one_says_why(page):
     sidebar = page.get_by_test_id("stSidebar")
-    expect(sidebar.get_by_text("cannot be opened")).to_be_visible()
-    expect(sidebar.get_by_text("broken <b>one")).to_be_visible()  # its name is text, not markup
+    unfolds = sidebar.get_by_text("broken <b>one cannot be opened")  # its name is text, not markup
+    reason = sidebar.get_by_text("schema_version")
+    expect(reason).to_be_hidden()
+    unfolds.click()
+    expect(reason).to_be_visible()
     page.get_by_role("combobox", name="Checkpoint").click()
     page.get_by_role("option", name="photos-classic").click()
     expect(page.locator(".switch .name")).to_contain_text("in place of the codes")
     expect(page).to_have_url(re.compile("checkpoint=photos-classic"))
+
+
+def test_the_doctor_lists_what_is_wrong_with_a_broken_one_and_what_is_right_with_the_open_one(page):
+    sidebar, dialog = page.get_by_test_id("stSidebar"), page.get_by_role("dialog")
+    sidebar.get_by_text("cannot be opened").click()
+    sidebar.get_by_role("button", name="Examine").last.click()
+    expect(dialog).to_contain_text("broken <b>one: 2 faults")
+    expect(dialog).to_contain_text("schema_version")
+    expect(dialog).to_contain_text("model.safetensors is missing")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    sidebar.get_by_role("button", name="Examine").first.click()
+    expect(dialog).to_contain_text("photos: no faults and no warnings")
+    expect(dialog).to_contain_text("the same pixels")
+
+
+def test_code_of_ones_own_named_on_the_command_line_is_open_and_reconstructs(blank_page, tmp_path):
+    named = ("--tokenizer", f"{ROOT / 'tests' / 'toy_tokenizers.py'}:mixed_neighbours")
+    with serve_app(CHECKPOINTS, tmp_path / "log", arguments=named) as url:
+        blank_page.goto(url)
+        drawn(blank_page)
+        expect(blank_page.get_by_role("combobox", name="Model")).to_be_visible()
+        expect(blank_page.get_by_test_id("stSidebar")).to_contain_text("toy that mixes neighbours")
+        picture = open_picture(SAMPLES[0].read(), "chelsea.png", working_size=256)
+        wanted = to_pixels(reconstruct(mixed_neighbours(), picture.image, weight=1.0))[0]
+        np.testing.assert_array_equal(pixels(blank_page, "reconstruction"), wanted)
+        blank_page.goto("about:blank")  # before the server goes, which it would complain of
 
 
 def test_a_link_opens_the_same_view_cold(page, app_url):
