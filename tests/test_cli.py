@@ -212,7 +212,11 @@ def test_a_second_signal_stops_it_at_once(where: Path, monkeypatch: pytest.Monke
         raise AssertionError("It went on.")
 
     monkeypatch.setattr("explorer.index.cells.measure", measure)
-    assert cli.main(command(where)) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
+    try:
+        assert cli.main(command(where)) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert interrupted
 
 
