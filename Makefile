@@ -11,7 +11,8 @@ app: $(VENV)/.app-ready
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/.test-ready chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore-glob='*_in_browser.py'
+	$(BIN)/python -m pytest -q tests/*_in_browser.py  # one after the other: what they wait for is drawn in time
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .

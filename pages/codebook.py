@@ -12,7 +12,7 @@ from explorer.index import usage
 from explorer.ui import cache, image_set, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.page import open_page
+from explorer.ui.page import guarded, open_page
 from explorer.ui.session import CodebookView, Session
 from explorer.ui.views.codebook import codebook_map, dossier
 
@@ -20,6 +20,7 @@ VIEWS: dict[CodebookView, str] = {"wall": "Wall", "map": "Map", "usage": "Usage"
 ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
 
 
+@guarded
 def main() -> None:
     model = open_page("Codebook", "Which codes are used, what they look like, and what each of them means.")
     heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")

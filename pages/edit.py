@@ -7,7 +7,7 @@ from explorer.editing.animation import side_by_side
 from explorer.editing.edits import UNPAINTED
 from explorer.editing.recipe import as_python
 from explorer.ui import store, widgets
-from explorer.ui.page import open_page
+from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.views.edit import editing, opening
 from explorer.ui.views.edit.editing import Editing, begin, choose_start, open_editing, palette_parts
@@ -19,6 +19,7 @@ EDITOR = "editor"
 GAP = 8  # pixels between two pictures side by side
 
 
+@guarded
 def main() -> None:
     model = open_page("Edit", "Paint with codes and watch the decoder answer.")
     session = store.write(choose_picture(store.read()))
@@ -35,6 +36,7 @@ def main() -> None:
 
 
 @st.fragment
+@guarded
 def show_editor(bench: Workbench) -> None:
     """The editor; while painting only this part runs again."""
     now = open_editing(bench, key=EDITOR)
@@ -103,6 +105,7 @@ def offer_saving(bench: Workbench) -> None:
 
 
 @st.fragment
+@guarded
 def show_python(bench: Workbench) -> None:
     """The edit as a program, made when it is opened."""
     popover = st.popover("As Python", icon=":material/code:", on_change="rerun", key="as-python")

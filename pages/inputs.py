@@ -3,7 +3,7 @@
 import streamlit as st
 
 from explorer.ui import store, widgets
-from explorer.ui.page import open_page
+from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.session import InputsView
 from explorer.ui.views.inputs import blend, pair, reliance
@@ -11,6 +11,7 @@ from explorer.ui.views.inputs import blend, pair, reliance
 VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "reliance": "Reliance test"}
 
 
+@guarded
 def main() -> None:
     model = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
     session = store.write(choose_picture(store.read()))

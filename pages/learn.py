@@ -24,7 +24,7 @@ from explorer.learn.tasks import (
 from explorer.learn.walk import Walk, cell_inside, follow, light_up
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import picker, strip, tiles
-from explorer.ui.page import open_page
+from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
@@ -35,6 +35,7 @@ NEAREST_SHOWN = 14  # codes
 PLOT = {"displayModeBar": False}  # small charts: the wheel scrolls the page
 
 
+@guarded
 def main() -> None:
     model = open_page("Learn", "One cell of your picture, followed through the model.")
     lesson.style()
@@ -43,6 +44,7 @@ def main() -> None:
 
 
 @st.fragment
+@guarded
 def show_walkthrough(model: OpenModel, picture: Picture) -> None:
     """The picture with its cell, the steps, what they mean, and what to try."""
     session = store.read()

@@ -10,13 +10,14 @@ from explorer.images.pictures import Picture
 from explorer.images.reconstruction import explain, quality_figures, render, time_figures
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import canvas
-from explorer.ui.page import open_page
+from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from vqvae.images import to_png
 
 CANVAS = "canvas"
 
 
+@guarded
 def main() -> None:
     model = open_page("Reconstruct", "A picture, what its codes say of it, and what the decoder's second input adds.")
     session = store.write(choose_picture(store.read()))
@@ -25,6 +26,7 @@ def main() -> None:
 
 
 @st.fragment
+@guarded
 def show_reconstruction(model: OpenModel, picture: Picture) -> None:
     """The canvas with its figures, and the downloads; while a control is moved only this part runs again."""
     content = f"{model.fingerprint[:16]}-{picture.key[:16]}"

@@ -588,3 +588,8 @@ def test_the_tokenizer_s_section_is_found(tmp_path: Path) -> None:
 def test_a_zip_bomb_is_refused_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive(tmp_path / "m.bin", bytes(20 << 20), compression=zipfile.ZIP_DEFLATED)
     assert "compressed" in refused(capsys, tmp_path / "m.bin")
+
+
+@pytest.mark.parametrize("said", [["--pixels", "-1..1"], ["--pixels=-1..1"]])
+def test_a_range_that_begins_with_a_minus_can_be_typed(said: list[str]) -> None:
+    assert convert._arguments(["weights.pt", "out", *said]).pixels == "-1..1"

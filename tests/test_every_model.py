@@ -130,3 +130,15 @@ def test_what_has_no_one_grid_is_said_and_the_rest_still_opens(
     assert not app.exception
     assert "one grid" in " ".join(element.value for element in app.sidebar.caption)
     assert "Shown in its place: notebook" in app.sidebar.caption[0].value
+
+
+def test_code_that_breaks_its_promises_later_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "ROOT", tmp_path)
+    monkeypatch.setenv(TOKENIZER_VARIABLE, f"{ROOT / 'tests' / 'late_plugin.py'}:load")
+    app = AppTest.from_file(str(ROOT / "pages" / "reconstruct.py"), default_timeout=120)
+    app.session_state[SESSION_KEY] = Session(working_size=256).with_checkpoint("late_plugin.py:load")
+    app.run()
+    assert not app.exception
+    assert "codes from 0 to 127" in app.error[0].value.replace("\\", "")

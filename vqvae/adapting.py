@@ -88,6 +88,7 @@ def adapt(
         raise BadInput(fault)
     _check_pixels(served, adapted)
     contract.check(served)
+    served.strict = True
     return served
 
 

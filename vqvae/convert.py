@@ -320,7 +320,18 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--metric", choices=METRICS, help="by what the nearest code is found")
     parser.add_argument("--pixels", help="the range of pixels that the model takes, where the family asks for it")
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint that lies there")
-    return parser.parse_args(arguments)
+    return parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Arguments with `--pixels -1..1` as one: argparse would take the range for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--pixels":
+            joined[-1] = f"--pixels={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,7 +28,7 @@ from vqvae.images import display_name
 LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began a file before version 1.6
 ZIP_MAGIC = b"PK\x03\x04"
 MOST_PICKLE_BYTES = 16 << 20  # of opcodes; the weights lie elsewhere
-MOST_STEPS = 500_000  # a tensor takes about 50, and what an optimizer keeps of it 150
+MOST_STEPS = 300_000  # a tensor takes about 50, and what an optimizer keeps of it 150
 MOST_LEGACY_BYTES = 4 << 30  # read into memory whole
 MOST_ENTRIES = 50_000
 _CALL_STEPS = 5  # what a call costs, in steps

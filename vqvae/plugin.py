@@ -61,6 +61,7 @@ def load_plugin(named: str, *, device: str | None = None) -> Served:
     """
     served = made_by(named, device=device)
     contract.check(served)
+    served.strict = True
     return served
 
 
@@ -77,7 +78,7 @@ def made_by(named: str, *, device: str | None = None) -> Served:
         made = call(f"{path.name}:{function_name}", lambda: function(**_arguments(function, place)))
     inner = made.tokenizer if isinstance(made, Served) else made
     try:
-        return Served(inner, device=place, code=hashlib.sha256(code).hexdigest())
+        return Served(inner, device=place, code=hashlib.sha256(function_name.encode() + b"\n" + code).hexdigest())
     except BadInput as refusal:
         raise BadInput(f"{path.name}:{function_name}: {refusal}") from None
 

@@ -42,6 +42,7 @@ class Served:
             for module in modules(tokenizer):
                 call("Moving the model", partial(module.to, device))
         self.device = device or device_of(tokenizer)
+        self.strict = False  # once it was tried out: what it gives for any picture is checked, too
 
     def encode(self, images: Tensor) -> Encoding:
         with torch.inference_mode():
@@ -50,11 +51,35 @@ class Served:
                 raise BadInput(f"encode returns {_kind(encoding)} and has to return a vqvae.tokenizer.Encoding.")
             if not isinstance(encoding.indices, tuple):
                 raise BadInput(f"encode's indices are {_kind(encoding.indices)} and have to be a tuple, one a level.")
-        return Encoding(
-            indices=tuple(_returned("encode's indices", grid, floats=False) for grid in encoding.indices),
-            embedding=_returned("encode's embedding", encoding.embedding),
-            quantized=_returned("encode's quantized", encoding.quantized),
-        )
+        indices = tuple(_returned("encode's indices", grid, floats=False) for grid in encoding.indices)
+        embedding = _returned("encode's embedding", encoding.embedding)
+        quantized = _returned("encode's quantized", encoding.quantized)
+        if self.strict:
+            self._check_indices(indices, images)
+            _check_finite("encode's embedding", embedding)
+            _check_finite("encode's quantized", quantized)
+        return Encoding(indices=indices, embedding=embedding, quantized=quantized)
+
+    def _check_indices(self, indices: tuple[Tensor, ...], images: Tensor) -> None:
+        """Raise BadInput unless there is a grid of each level, of the size that the image has, and codes that are."""
+        if len(indices) != len(self.spec.levels):
+            raise BadInput(f"encode gives indices of {len(indices)} levels, and there are {len(self.spec.levels)}.")
+        for level, grid in zip(self.spec.levels, indices, strict=True):
+            if grid.ndim != 3 or not grid.numel():
+                raise BadInput(f"encode's indices have shape {list(grid.shape)}, and it has to be [B, h, w].")
+            if int(grid.min()) < 0 or int(grid.max()) >= level.codes:
+                raise BadInput(
+                    f"encode's indices run from {int(grid.min())} to {int(grid.max())}, and codes from 0 to "
+                    f"{level.codes - 1}."
+                )
+            multiple = self.spec.sizes.multiple
+            if level.stride is not None:
+                padded = [-(-side // multiple) * multiple // level.stride for side in images.shape[-2:]]
+                if list(grid.shape[-2:]) != padded:
+                    raise BadInput(
+                        f"encode gives a grid of {grid.shape[-2]} × {grid.shape[-1]} cells for this image, and it has "
+                        f"to be {padded[0]} × {padded[1]}."
+                    )
 
     def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
         with torch.inference_mode():
@@ -73,7 +98,10 @@ class Served:
         with torch.enable_grad() if derived else torch.inference_mode():
             second = None if embedding is None else self._sent(embedding)
             images = call("decode", self.tokenizer.decode, self._sent(quantized), second)
-        return _returned("decode", images, derived=derived)
+        drawn = _returned("decode", images, derived=derived)
+        if self.strict:
+            _check_finite("decode", drawn.detach())
+        return drawn
 
     def _sent(self, tensor: Tensor) -> Tensor:
         """A copy on the device: whoever gets it may write into it."""
@@ -223,6 +251,12 @@ def _returned(name: str, value: object, *, floats: bool = True, derived: bool = 
         wanted = "floats" if floats else "whole numbers (int64)"
         raise BadInput(f"{name} has numbers of type {_dtype(value)}, and they have to be {wanted}.")
     return (value if derived else value.detach()).to("cpu", torch.float32 if floats else torch.int64, copy=True)
+
+
+def _check_finite(name: str, tensor: Tensor) -> None:
+    """Raise BadInput where a tensor holds NaN or infinity."""
+    if not tensor.isfinite().all():
+        raise BadInput(f"{name} gives values that are not finite; correct it.")
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -36,6 +36,7 @@ from explorer.ui import plugin
 from vqvae import checkpoint, doctor
 from vqvae.doctor import Report
 from vqvae.images import fit_within, load_image, to_png
+from vqvae.plugin import Request
 
 ROOT = checkpoints_folder()
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,12 +82,16 @@ def _open_model(folder: str, content: str) -> OpenModel:
     return open_folder(Path(folder))
 
 
-@_kept(1)
 def open_plugin() -> OpenModel:
-    """The code of one's own, run once a server; raises BadInput."""
+    """The code of one's own that was named, run once a server; raises BadInput."""
     asked = plugin.request()
     assert asked is not None
-    return open_model_of_plugin(asked)
+    return _open_plugin(asked.named, asked.device)
+
+
+@_kept(4)
+def _open_plugin(named: str, device: str | None) -> OpenModel:
+    return open_model_of_plugin(Request(named, device))
 
 
 @_kept(16, spinner="Examining")

@@ -2,14 +2,19 @@
 
 import gc
 import html
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.model_choice import choose_model
+from vqvae.errors import BadInput
 
+P = ParamSpec("P")
 _STYLE = Path(__file__).parent / "page.css"
 _settled: set[str] = set()  # pages whose modules the garbage collector has been told of
 
@@ -31,6 +36,19 @@ def open_page(title: str, subtitle: str) -> OpenModel:
         st.stop()
     _settle(title)
     return opened
+
+
+def guarded(draw: Callable[P, None]) -> Callable[P, None]:
+    """Say in place, in a sentence, what a model turns out to do wrong while a page, or a part of it, is drawn."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            draw(*arguments, **named)
+        except BadInput as refusal:
+            widgets.refuse(str(refusal))
+
+    return drawn
 
 
 def _settle(title: str) -> None:

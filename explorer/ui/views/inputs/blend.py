@@ -14,6 +14,7 @@ from explorer.images.reconstruction import Quality, compare, quality_figures
 from explorer.inputs import blending, charts, manifold
 from explorer.inputs.manifold import Measured
 from explorer.ui import cache, store, widgets
+from explorer.ui.page import guarded
 from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import Editing, begin, open_editing
 from explorer.ui.views.edit.workbench import Workbench
@@ -36,6 +37,7 @@ def show(model: OpenModel, picture: Picture) -> None:
 
 
 @st.fragment
+@guarded
 def show_editor(bench: Workbench) -> None:
     """The editor; while the slider is dragged only this part runs again, and once it is let go the curve follows."""
     now = open_editing(bench, key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
@@ -105,6 +107,7 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
 
 
 @st.fragment
+@guarded
 def show_curve(model: OpenModel, picture: Picture) -> None:
     """Quality at every blend, for this picture and for the sample photos."""
     session = store.read()

@@ -13,6 +13,7 @@ from explorer.inputs import blending
 from explorer.inputs.blending import ORDERS, THROUGH, Through
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import flipbook
+from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import PairView
 from vqvae.images import to_png
@@ -31,6 +32,7 @@ CHOICES: dict[PairView, str] = {"swap": "Swap the embeddings", "between": "From 
 
 
 @st.fragment
+@guarded
 def show(model: OpenModel, picture: Picture) -> None:
     """Choose the second picture and what to do with the two."""
     session = store.read()

@@ -13,6 +13,7 @@ from explorer.inputs import charts, reliance
 from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, RelianceMap, SetReliance, Subject
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
+from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import TestedOn
 from vqvae.errors import BadInput
@@ -26,6 +27,7 @@ SIDE = 164  # CSS pixels of a picture behind a number
 
 
 @st.fragment
+@guarded
 def show(model: OpenModel, picture: Picture) -> None:
     """Choose what to test on, then the verdict with what it rests on."""
     on = store.read().inputs.tested_on
