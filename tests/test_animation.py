@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from explorer.editing.animation import MOST_FRAMES, Form, animate, edit_frames, side_by_side, thinned
-from explorer.editing.edits import Edit, feed, unedited
+from explorer.editing.edits import Edit, inputs_of, unedited
 from tests.toys import toy_images, toy_model, toy_pixels
 from vqvae.images import to_pixels
 
@@ -129,7 +129,7 @@ def test_the_frames_of_edits_are_what_each_decodes_to() -> None:
         indices = edits[-1].indices.copy()
         indices[cell] = (indices[cell] + 3) % 8
         edits.append(Edit(indices, edits[-1].weight, "carry"))
-    whole = [feed(model, base, edit) for edit in edits]
+    whole = [inputs_of(model, base, edit) for edit in edits]
     expected = [to_pixels(model.decode(fed.quantized, fed.embedding)[..., :height, :width])[0] for fed in whole]
     assert len({frame.tobytes() for frame in expected}) > 4
     frames = list(edit_frames(model, base, iter(edits), size=(height, width)))

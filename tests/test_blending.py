@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.base.job import Cancelled
-from explorer.editing.edits import Fed
+from explorer.editing.edits import DecoderInputs
 from explorer.images.sets import ImageSet
 from explorer.inputs import blending
 from explorer.inputs.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
@@ -30,7 +30,7 @@ def toy_encoding(model: VQVAE, rows: int = 4, columns: int = 5, *, seed: int = 0
     return model.encode(toy_images(1, 4 * rows, 4 * columns, seed=seed))
 
 
-def between(model: VQVAE, a: Encoding, b: Encoding, place: float, **settings: Any) -> Fed:
+def between(model: VQVAE, a: Encoding, b: Encoding, place: float, **settings: Any) -> DecoderInputs:
     return blending.interpolate(model, Codebook.of(model), a, b, place, **settings)
 
 
@@ -39,7 +39,7 @@ def pixels_of(picture: Tensor) -> np.ndarray:
     return np.rint(picture[0].permute(1, 2, 0).numpy().astype(np.float64) * 255).astype(np.uint8)
 
 
-def assert_same(one: Fed, other: Fed) -> None:
+def assert_same(one: DecoderInputs, other: DecoderInputs) -> None:
     assert torch.equal(one.quantized, other.quantized)
     assert torch.equal(one.embedding, other.embedding)
 
@@ -208,8 +208,8 @@ def test_a_swap_has_the_codes_of_one_and_the_embedding_of_the_other(decoder_inpu
     model = toy_model(decoder_inputs=decoder_inputs)
     a, b = toy_encoding(model, seed=1), toy_encoding(model, seed=2)
     found = blending.swap(model, a, b)
-    assert_same(found.a_with_b, Fed(a.quantized, b.embedding))
-    assert_same(found.b_with_a, Fed(b.quantized, a.embedding))
+    assert_same(found.a_with_b, DecoderInputs(a.quantized, b.embedding))
+    assert_same(found.b_with_a, DecoderInputs(b.quantized, a.embedding))
     assert np.array_equal(found.a_with_b_pixels, pixels_of(model.decode(a.quantized, b.embedding)))
     assert np.array_equal(found.b_with_a_pixels, pixels_of(model.decode(b.quantized, a.embedding)))
 
@@ -243,7 +243,7 @@ def test_a_swap_of_grids_of_different_shapes_has_the_shape_of_the_codes() -> Non
     found = blending.swap(model, a, b)
     assert found.a_with_b_pixels.shape == (12, 20, 3)
     assert found.b_with_a_pixels.shape == (24, 8, 3)
-    assert_same(found.a_with_b, Fed(a.quantized, blending.fitted(model, b, 3, 5).embedding))
+    assert_same(found.a_with_b, DecoderInputs(a.quantized, blending.fitted(model, b, 3, 5).embedding))
 
 
 def test_pictures_of_different_checkpoints_do_not_mix() -> None:

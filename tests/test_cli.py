@@ -15,7 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from explorer.cli import main as cli
-from explorer.editing.edits import Edit, feed, unedited
+from explorer.editing.edits import Edit, inputs_of, unedited
 from explorer.editing.recipe import Recipe
 from explorer.editing.starts import Start, begin
 from explorer.images.pictures import open_picture
@@ -428,7 +428,7 @@ def make_recipe(where: Path, start: Start | None = None) -> np.ndarray:
     )
     (where / "recipe.json").write_text(made.to_json())
     height, width = picture.pixels.shape[:2]
-    fed = feed(model, base, edit)
+    fed = inputs_of(model, base, edit)
     return to_pixels(model.decode(fed.quantized, fed.embedding))[0, :height, :width]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from explorer.editing.animation import Form
-from explorer.editing.edits import UNPAINTED, Draft, Rule
+from explorer.editing.edits import UNPAINTED, Painting, Rule
 from explorer.ui.components.canvas.editor import _fitted
 from explorer.ui.components.canvas.message import (
     LONGEST_DOCUMENT,
@@ -78,7 +78,7 @@ def parsed(codes: int = CODES, **changes: object) -> EditRequest:
     return request
 
 
-def assert_draft(draft: Draft | None, indices: list[int], painted: list[int]) -> None:
+def assert_draft(draft: Painting | None, indices: list[int], painted: list[int]) -> None:
     assert draft is not None
     assert (draft.indices.dtype, draft.painted.dtype) == (np.int64, np.int16)
     np.testing.assert_array_equal(draft.indices, indices)

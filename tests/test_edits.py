@@ -12,15 +12,15 @@ from torch import Tensor
 
 from explorer.editing.edits import (
     UNPAINTED,
-    Draft,
     Edit,
     LiveDecoder,
+    Painting,
     Rule,
     edited_cells,
-    feed,
-    feed_grids,
-    fresh_draft,
+    inputs_of,
+    inputs_of_grids,
     unedited,
+    unpainted,
 )
 from tests.toys import Mixing, StandIn, toy_images, toy_model
 from vqvae.tokenizer import Encoding, Tokenizer, blend
@@ -63,7 +63,7 @@ def toy_edit(base: Encoding, rule: Rule = "follow", *, seed: int = 0) -> Edit:
 
 
 def decoded_whole(model: Tokenizer, base: Encoding, edit: Edit) -> Tensor:
-    fed = feed(model, base, edit)
+    fed = inputs_of(model, base, edit)
     return model.decode(fed.quantized, fed.embedding)
 
 
@@ -291,7 +291,7 @@ def test_an_edit_is_fed_as_its_rule_and_blend_say(weight: float | None, rule: Ru
     base = encoded(model)
     edit = toy_edit(base, rule) if weight is None else toy_edit(base, rule).with_weight(weight)
     assert 0 < edited_cells(base, edit).sum() < edit.indices.size
-    fed = feed(model, base, edit)
+    fed = inputs_of(model, base, edit)
     for found, expected in zip(
         (fed.quantized, fed.embedding), fed_cell_by_cell(model.codebook, base, edit), strict=True
     ):
@@ -306,7 +306,7 @@ def test_where_a_lookup_mixes_neighbours_the_grid_is_looked_up_whole(weight: flo
     base = encoded(tokenizer)
     edit = toy_edit(base, rule) if weight is None else toy_edit(base, rule).with_weight(weight)
     wanted = fed_cell_by_cell(model.codebook, base, edit, around=1)
-    found = feed(tokenizer, base, edit)
+    found = inputs_of(tokenizer, base, edit)
     for part, expected in zip((found.quantized, found.embedding), wanted, strict=True):
         np.testing.assert_allclose(part[0].double().numpy(), expected, rtol=0, atol=1e-5)
     unchanged = edit.indices == base.grid[0].numpy()
@@ -320,9 +320,9 @@ def test_several_grids_are_fed_as_each_by_itself(stand_in: type[StandIn], rule: 
     base = encoded(tokenizer)
     edits = [replace(toy_edit(base, rule, seed=seed), weight=toy_edit(base).weight) for seed in range(3)]
     grids = torch.from_numpy(np.stack([edit.indices for edit in edits]))
-    found = feed_grids(tokenizer, base, grids, edits[0])
+    found = inputs_of_grids(tokenizer, base, grids, edits[0])
     for number, edit in enumerate(edits):
-        alone = feed(tokenizer, base, edit)
+        alone = inputs_of(tokenizer, base, edit)
         assert torch.equal(found.quantized[number], alone.quantized[0])
         assert torch.equal(found.embedding[number], alone.embedding[0])
 
@@ -332,7 +332,8 @@ def test_the_rules_differ_only_in_edited_cells_and_there_all_do() -> None:
     base = encoded(model)
     edited = edited_cells(base, toy_edit(base))
     follow, carry, keep = (
-        feed(model, base, toy_edit(base, rule).with_weight(0.5)).embedding[0] for rule in ("follow", "carry", "keep")
+        inputs_of(model, base, toy_edit(base, rule).with_weight(0.5)).embedding[0]
+        for rule in ("follow", "carry", "keep")
     )
     for one, other in ((follow, carry), (follow, keep), (carry, keep)):
         np.testing.assert_array_equal((one != other).any(0).numpy(), edited)
@@ -343,9 +344,9 @@ def test_the_ends_of_the_blend_are_exact(rule: Rule) -> None:
     model = toy_model()
     base = encoded(model)
     edit = toy_edit(base, rule)
-    alone = feed(model, base, edit.with_weight(0))
+    alone = inputs_of(model, base, edit.with_weight(0))
     assert torch.equal(alone.embedding, alone.quantized)
-    whole = feed(model, base, replace(edit, rule="keep").with_weight(1))
+    whole = inputs_of(model, base, replace(edit, rule="keep").with_weight(1))
     assert torch.equal(whole.embedding, base.embedding)
 
 
@@ -355,7 +356,7 @@ def test_without_an_edit_the_decoder_is_fed_the_reconstruction(weight: float, ru
     model = toy_model()
     base = encoded(model)
     edit = unedited(base, weight=weight, rule=rule)
-    fed = feed(model, base, edit)
+    fed = inputs_of(model, base, edit)
     assert not edited_cells(base, edit).any()
     assert torch.equal(fed.quantized, base.quantized)
     assert torch.equal(fed.embedding, blend(base, weight))
@@ -445,7 +446,7 @@ def test_a_change_of_the_code_alone_is_seen() -> None:
     live, kept = LiveDecoder(model, base), unedited(base, weight=1.0, rule="keep")
     before = live.decode(kept)
     edit = replace(kept, indices=(kept.indices + 1) % 8)
-    assert torch.equal(feed(model, base, edit).embedding, feed(model, base, kept).embedding)
+    assert torch.equal(inputs_of(model, base, edit).embedding, inputs_of(model, base, kept).embedding)
     assert_same_picture(live.decode(edit), decoded_whole(model, base, edit))
     assert not torch.allclose(live.decode(edit), before, atol=1e-3)
 
@@ -467,7 +468,7 @@ def test_undoing_an_edit_brings_the_picture_back() -> None:
 def test_an_edit_of_whole_percents_comes_back_from_its_draft(rule: Rule, level: float) -> None:
     weight = np.array([*(percent / 100 for percent in PERCENTS), level], np.float32).reshape(-1, 2)
     edit = Edit(np.arange(weight.size).reshape(weight.shape), weight, rule)
-    again = Draft.of(edit, level=level).edit(level=level, rule=rule)
+    again = Painting.of(edit, level=level).edit(level=level, rule=rule)
     np.testing.assert_array_equal(again.indices, edit.indices)
     np.testing.assert_array_equal(again.weight, edit.weight)
     assert (again.rule, again.weight.dtype) == (rule, np.float32)
@@ -475,13 +476,13 @@ def test_an_edit_of_whole_percents_comes_back_from_its_draft(rule: Rule, level: 
 
 def test_a_draft_keeps_blends_to_half_a_percent() -> None:
     weight = np.random.default_rng(0).uniform(-0.5, 1.5, (9, 8)).astype(np.float32)
-    again = Draft.of(Edit(np.zeros((9, 8), np.int64), weight), level=2).edit(level=2, rule="keep")
+    again = Painting.of(Edit(np.zeros((9, 8), np.int64), weight), level=2).edit(level=2, rule="keep")
     assert 0.003 < np.abs(again.weight - weight).max() <= 0.005 + 1e-6
 
 
 def test_the_level_moves_below_painted_cells() -> None:
     weight = np.array([[0.5, 0.25], [-0.5, 0.5]], np.float32)
-    draft = Draft.of(Edit(np.zeros((2, 2), np.int64), weight), level=0.5)
+    draft = Painting.of(Edit(np.zeros((2, 2), np.int64), weight), level=0.5)
     np.testing.assert_array_equal(draft.painted, [[UNPAINTED, 25], [-50, UNPAINTED]])
     moved = draft.edit(level=1.25, rule="carry")
     np.testing.assert_array_equal(moved.weight, np.array([[1.25, 0.25], [-0.5, 1.25]], np.float32))
@@ -490,7 +491,7 @@ def test_the_level_moves_below_painted_cells() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.7])
 def test_a_fresh_draft_is_no_edit(level: float) -> None:
     base = encoded(toy_model())
-    edit, nothing = fresh_draft(base).edit(level=level, rule="carry"), unedited(base, weight=level, rule="carry")
+    edit, nothing = unpainted(base).edit(level=level, rule="carry"), unedited(base, weight=level, rule="carry")
     np.testing.assert_array_equal(edit.indices, nothing.indices)
     np.testing.assert_array_equal(edit.weight, nothing.weight)
     assert edit.rule == nothing.rule

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from explorer.editing.edits import Edit, feed, unedited
+from explorer.editing.edits import Edit, inputs_of, unedited
 from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import EncodedPicture, encode_picture
 from explorer.learn import charts
@@ -414,7 +414,7 @@ def plain_effect(model: VQVAE, edit: Edit, before: Edit, encoded: EncodedPicture
     """Both whole pictures decoded; the root mean square of what changed in the cell, in levels of 255."""
     one, two = (
         model.decode(fed.quantized, fed.embedding).numpy()[0]
-        for fed in (feed(model, encoded.encoding, each) for each in (before, edit))
+        for fed in (inputs_of(model, encoded.encoding, each) for each in (before, edit))
     )
     row, column = cell
     change = (one - two)[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]

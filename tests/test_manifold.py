@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.base.job import Cancelled
-from explorer.editing.edits import Fed, feed, unedited
+from explorer.editing.edits import DecoderInputs, inputs_of, unedited
 from explorer.images.sets import ImageSet
 from explorer.inputs import manifold
 from explorer.inputs.manifold import FILE, MEASURED, Inputs, Meter, Reference
@@ -321,9 +321,11 @@ def toy_reference(inputs: Inputs = 2, blend: tuple[float, float] = (0, 1), **ran
     return Reference(quantiles, 2.0, 10.0, inputs, 1, 1)
 
 
-def fed_from(quantized: list[tuple[float, float]], embedding: list[tuple[float, float]], rows: int = 1) -> Fed:
+def fed_from(
+    quantized: list[tuple[float, float]], embedding: list[tuple[float, float]], rows: int = 1
+) -> DecoderInputs:
     """Cells in reading order -> [1, 2, rows, columns] each."""
-    return Fed(*(torch.tensor(part).T.reshape(1, 2, rows, -1) for part in (quantized, embedding)))
+    return DecoderInputs(*(torch.tensor(part).T.reshape(1, 2, rows, -1) for part in (quantized, embedding)))
 
 
 def test_units_are_what_quantization_loses() -> None:
@@ -466,7 +468,7 @@ def shipped_like(decoder_inputs: str) -> tuple[VQVAE, Encoding, Reference]:
 
 def judged(weight: float, decoder_inputs: str = "both", *, say: bool = False) -> Meter:
     model, encoding, reference = shipped_like(decoder_inputs)
-    fed = feed(model, encoding, unedited(encoding, weight=weight))
+    fed = inputs_of(model, encoding, unedited(encoding, weight=weight))
     return manifold.measure(fed, Codebook.of(model), reference, weight=weight if say else None)
 
 
@@ -491,8 +493,8 @@ def test_to_a_decoder_of_one_input_every_blend_is_beyond() -> None:
 def test_noise_and_another_embedding_are_off_the_manifold() -> None:
     model, encoding, reference = shipped_like("both")
     noise = torch.randn(encoding.embedding.shape, generator=torch.Generator().manual_seed(0))
-    assert manifold.measure(Fed(encoding.quantized, noise), Codebook.of(model), reference).grade == "poor"
-    turned = Fed(encoding.quantized, -encoding.embedding)
+    assert manifold.measure(DecoderInputs(encoding.quantized, noise), Codebook.of(model), reference).grade == "poor"
+    turned = DecoderInputs(encoding.quantized, -encoding.embedding)
     assert manifold.measure(turned, Codebook.of(model), reference).grade == "poor"
 
 
@@ -507,6 +509,6 @@ def test_an_edit_is_off_where_the_embedding_is_kept_and_on_where_it_follows() ->
     assert edited.sum() == 6
     levels = {}
     for rule in ("keep", "follow"):
-        fed = feed(model, encoding, replace(edit, indices=indices, rule=rule))
+        fed = inputs_of(model, encoding, replace(edit, indices=indices, rule=rule))
         levels[rule] = manifold.measure(fed, Codebook.of(model), reference, edited=edited).grade
     assert levels == {"keep": "poor", "follow": "good"}

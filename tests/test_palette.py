@@ -10,7 +10,7 @@ import torch
 
 from explorer.base.cell import Cell
 from explorer.editing import palette
-from explorer.editing.edits import Rule, feed, unedited
+from explorer.editing.edits import Rule, inputs_of, unedited
 from explorer.editing.palette import (
     alternatives,
     alternatives_of_map,
@@ -273,7 +273,7 @@ def test_alternatives_are_cut_from_whole_pictures(tokenizer: Tokenizer, cell: Ce
     assert found.codes.tolist() == candidates.tolist()
     assert found.pixels.shape == (5, 5 * F, 5 * F, 3)
     for code, pixels in zip(candidates.tolist(), found.pixels, strict=True):
-        fed = feed(tokenizer, base, with_code(edit, cell, code))
+        fed = inputs_of(tokenizer, base, with_code(edit, cell, code))
         with torch.inference_mode():
             whole = 255 * tokenizer.decode(fed.quantized, fed.embedding)[0].movedim(0, -1).double().numpy()
         around = np.pad(whole, ((2 * F, 2 * F), (2 * F, 2 * F), (0, 0)), mode="edge")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from explorer.base.cell import Cell
 from explorer.editing import probes
-from explorer.editing.edits import Edit, Rule, feed, unedited
+from explorer.editing.edits import Edit, Rule, inputs_of, unedited
 from explorer.editing.probes import cycle_check, decode_each, difference, edit_figures, influence, margins
 from tests.toys import Mixing, StandIn, assert_one_sentence, toy_images, toy_model
 from vqvae.errors import BadInput
@@ -54,7 +54,7 @@ def toy_edit(base: Encoding, rule: Rule = "follow", *, codes: int = CODES) -> Ed
 
 
 def decoded_whole(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> Tensor:
-    fed = feed(tokenizer, base, edit)
+    fed = inputs_of(tokenizer, base, edit)
     with torch.inference_mode():
         return tokenizer.decode(fed.quantized, fed.embedding)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explorer.editing.edits import RULES, Edit, LiveDecoder, Rule, feed, unedited
+from explorer.editing.edits import RULES, Edit, LiveDecoder, Rule, inputs_of, unedited
 from explorer.editing.recipe import (
     MOST_BYTES,
     MOST_LISTED,
@@ -89,7 +89,7 @@ class Session:
     def decoded(self, edit: Edit) -> np.ndarray:
         """The whole of it, without any shortcut."""
         height, width = self.picture.pixels.shape[:2]
-        fed = feed(self.model, self.base, edit)
+        fed = inputs_of(self.model, self.base, edit)
         return to_pixels(self.model.decode(fed.quantized, fed.embedding))[0, :height, :width]
 
 

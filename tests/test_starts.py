@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.editing.edits import edited_cells, feed, unedited
+from explorer.editing.edits import edited_cells, inputs_of, unedited
 from explorer.editing.starts import (
     KINDS,
     LARGEST_SEED,
@@ -52,7 +52,7 @@ def test_without_a_picture_the_embedding_is_the_codes_own(start: Start) -> None:
         assert base.quantized[0, :, row, column].equal(code)
     if start.kind == "one code":
         assert (base.grid == start.code).all()
-    half, whole = (feed(model, base, unedited(base, weight=weight)).embedding for weight in (0.5, 1.0))
+    half, whole = (inputs_of(model, base, unedited(base, weight=weight)).embedding for weight in (0.5, 1.0))
     assert half.equal(base.quantized)
     assert whole.equal(base.quantized)
 

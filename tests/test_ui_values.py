@@ -9,13 +9,13 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from explorer.editing.edits import Draft
+from explorer.editing.edits import Painting
 from explorer.editing.recipe import Recipe
 from explorer.editing.starts import Start
 from explorer.ui.components.canvas.message import Request
 from explorer.ui.components.wire import pack
 from explorer.ui.session import (
-    MOST_SKETCHES,
+    MOST_SAVED_EDITS,
     MOST_UPLOADS,
     CodebookPage,
     EditPage,
@@ -23,8 +23,8 @@ from explorer.ui.session import (
     LearnPage,
     NamedSet,
     ReconstructPage,
+    SavedEdit,
     Session,
-    Sketch,
     Upload,
 )
 from explorer.ui.widgets import plain
@@ -114,7 +114,9 @@ def test_the_app_changes_only_what_there_is_and_leaves_no_choice_without_a_way_t
 
 def test_a_session_is_all_values():
     session = Session().with_upload(Upload("mine.png", b"1")).with_named_set(NamedSet("/photos", "", "Photos"))
-    session = session.with_sketch(Sketch("a grid", Draft(np.zeros((1, 1)), np.zeros((1, 1))))).with_tried("sky")
+    session = session.with_saved_edit(SavedEdit("a grid", Painting(np.zeros((1, 1)), np.zeros((1, 1))))).with_tried(
+        "sky"
+    )
     assert hash(session) == hash(session.with_cell((1, 2)).with_cell(None))
 
 
@@ -255,17 +257,17 @@ def test_what_is_not_a_request_is_no_request(message):
 
 
 def test_the_newest_sketches_are_kept_and_no_more():
-    draft = Draft(np.array([[0]]), np.array([[0]], np.int16))
-    first = tuple(Sketch(str(number), draft) for number in range(MOST_SKETCHES))
+    draft = Painting(np.array([[0]]), np.array([[0]], np.int16))
+    first = tuple(SavedEdit(str(number), draft) for number in range(MOST_SAVED_EDITS))
     session = Session()
     for sketch in first:
-        session = session.with_sketch(sketch)
-    assert session.edit.sketches == first
-    again, new = Sketch("0", draft, document="more"), Sketch("new", draft)
-    session = session.with_sketch(again).with_sketch(new)  # touched again, one is the newest
-    assert session.edit.sketches == (*first[2:], again, new)
-    assert session.edit.sketch_of("0") is again
-    assert session.edit.sketch_of("1") is None
+        session = session.with_saved_edit(sketch)
+    assert session.edit.saved_edits == first
+    again, new = SavedEdit("0", draft, document="more"), SavedEdit("new", draft)
+    session = session.with_saved_edit(again).with_saved_edit(new)  # touched again, one is the newest
+    assert session.edit.saved_edits == (*first[2:], again, new)
+    assert session.edit.saved_edit_of("0") is again
+    assert session.edit.saved_edit_of("1") is None
 
 
 def test_the_newest_uploads_are_kept_and_the_last_one_is_shown():

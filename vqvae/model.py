@@ -15,7 +15,7 @@ from vqvae.settings import check_names, whole_number, whole_numbers
 from vqvae.tokenizer import Encoding, Level, Sizes, Spec, TokenizerModule
 
 FAMILY = "vqvae-two-input"  # what config.json calls it
-DecoderInputs = Literal["both", "quantized"]
+DecoderInputsSetting = Literal["both", "quantized"]
 MOST_LEVELS = 6
 
 
@@ -30,7 +30,7 @@ class VQVAEConfig:
     embedding_dim: int = 64  # D
     channels: tuple[int, ...] = (48, 96, 192)
     blocks: tuple[int, ...] = (1, 2, 3)
-    decoder_inputs: DecoderInputs = "both"
+    decoder_inputs: DecoderInputsSetting = "both"
 
     @property
     def stride(self) -> int:

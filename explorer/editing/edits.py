@@ -39,14 +39,14 @@ class Edit:
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class Painting:
     """A grid as a person left it; its blend is kept as it was painted, so that the level below can still be moved."""
 
     indices: np.ndarray  # [h, w] int64 in 0…K−1
     painted: np.ndarray  # [h, w] int16, blend in percent, or UNPAINTED
 
     @classmethod
-    def of(cls, edit: Edit, *, level: float) -> Draft:
+    def of(cls, edit: Edit, *, level: float) -> Painting:
         """An edit whose cells at the level were not painted; other blends are rounded to whole percents."""
         percent = np.rint(100 * edit.weight).astype(np.int16)
         return cls(edit.indices, np.where(edit.weight == np.float32(level), np.int16(UNPAINTED), percent))
@@ -59,7 +59,7 @@ class Draft:
 
 
 @dataclass(frozen=True, eq=False)
-class Fed:
+class DecoderInputs:
     """The decoder's two inputs, each [1, D, h, w]."""
 
     quantized: Tensor
@@ -72,10 +72,10 @@ def unedited(base: Encoding, *, weight: float = 0.0, rule: Rule = "follow") -> E
     return Edit(indices, np.full(indices.shape, weight, np.float32), rule)
 
 
-def fresh_draft(base: Encoding) -> Draft:
+def unpainted(base: Encoding) -> Painting:
     """Nothing painted yet."""
     indices = base.grid[0].numpy()
-    return Draft(indices, np.full(indices.shape, UNPAINTED, np.int16))
+    return Painting(indices, np.full(indices.shape, UNPAINTED, np.int16))
 
 
 def edited_cells(base: Encoding, edit: Edit) -> np.ndarray:
@@ -83,17 +83,17 @@ def edited_cells(base: Encoding, edit: Edit) -> np.ndarray:
     return edit.indices != base.grid[0].numpy()
 
 
-def feed(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> Fed:
+def inputs_of(tokenizer: Tokenizer, base: Encoding, edit: Edit) -> DecoderInputs:
     """What the decoder is given for an edit of a base [1, D, h, w].
 
     At a cell with a new code q in place of q₀, with the embedding z, the second input is lerp(q, z′, blend), where the
     rule says what z′ is: follow q, carry q + (z − q₀), keep z. At all other cells z′ = z.
     """
-    return feed_grids(tokenizer, base, torch.from_numpy(edit.indices)[None], edit)
+    return inputs_of_grids(tokenizer, base, torch.from_numpy(edit.indices)[None], edit)
 
 
-def feed_grids(tokenizer: Tokenizer, base: Encoding, grids: Tensor, edit: Edit) -> Fed:
-    """What `feed` gives for the blend and the rule of an edit, with each of some whole grids [N, h, w]: [N, D, h, w].
+def inputs_of_grids(tokenizer: Tokenizer, base: Encoding, grids: Tensor, edit: Edit) -> DecoderInputs:
+    """What an edit's blend and rule give with each of some whole grids [N, h, w] in place of its own: [N, D, h, w].
 
     A lookup may look at a cell's neighbours, so grids are looked up whole.
     """
@@ -105,7 +105,7 @@ def feed_grids(tokenizer: Tokenizer, base: Encoding, grids: Tensor, edit: Edit) 
     elif edit.rule == "carry":
         embedding = torch.where(edited, quantized + (embedding - base.quantized), embedding)
     weight = torch.from_numpy(edit.weight)[None, None]
-    return Fed(quantized, quantized.lerp(embedding, weight))
+    return DecoderInputs(quantized, quantized.lerp(embedding, weight))
 
 
 class LiveDecoder:
@@ -114,13 +114,13 @@ class LiveDecoder:
     def __init__(self, tokenizer: Tokenizer, base: Encoding) -> None:
         self.tokenizer = tokenizer
         self.base = base
-        self._fed: Fed | None = None
+        self._fed: DecoderInputs | None = None
         self._decoded: Tensor
 
     @torch.inference_mode()
     def decode(self, edit: Edit) -> Tensor:
         """[1, 3, h·f, w·f] in [0, 1], equal to decoding the whole edit; not to be written to."""
-        fed, before = feed(self.tokenizer, self.base, edit), self._fed
+        fed, before = inputs_of(self.tokenizer, self.base, edit), self._fed
         if before is None:
             decoded = self.tokenizer.decode(fed.quantized, fed.embedding)
         else:
@@ -137,6 +137,6 @@ class LiveDecoder:
         where that is faster."""
         if not has_fast_bf16():
             return self.decode(edit)
-        fed = feed(self.tokenizer, self.base, edit)
+        fed = inputs_of(self.tokenizer, self.base, edit)
         with torch.autocast("cpu", torch.bfloat16):
             return self.tokenizer.decode(fed.quantized, fed.embedding).float()

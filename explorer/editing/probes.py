@@ -12,7 +12,7 @@ from torch import Tensor
 
 from explorer.base.cell import Cell
 from explorer.base.figure import Figure
-from explorer.editing.edits import Edit, edited_cells, feed_grids
+from explorer.editing.edits import Edit, edited_cells, inputs_of_grids
 from explorer.images.reconstruction import decibels
 from vqvae.errors import BadInput, shown
 from vqvae.search import Codebook
@@ -60,7 +60,7 @@ def decode_each(
     for part in torch.from_numpy(codes).split(max(1, CELLS_PER_BATCH // grid.numel())):
         grids = grid.repeat(len(part), 1, 1)
         grids[:, cell[0], cell[1]] = part
-        fed = feed_grids(tokenizer, base, grids, edit)
+        fed = inputs_of_grids(tokenizer, base, grids, edit)
         decoded.append(
             decode_window(tokenizer, crop.of(fed.quantized), crop.of(fed.embedding), window.relative_to(crop))
         )

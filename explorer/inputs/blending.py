@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from explorer.base.job import Progress, unheard
-from explorer.editing.edits import Fed
+from explorer.editing.edits import DecoderInputs
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
@@ -42,16 +42,16 @@ ORDERS: dict[CellOrder, str] = {
 }
 
 
-def decoded(tokenizer: Tokenizer, fed: Fed) -> np.ndarray:
+def decoded(tokenizer: Tokenizer, fed: DecoderInputs) -> np.ndarray:
     """What the decoder makes of its two inputs: uint8 [h·f, w·f, 3]."""
     with torch.inference_mode():
         return to_pixels(tokenizer.decode(fed.quantized, fed.embedding))[0]
 
 
-def fed_at(encoding: Encoding, weight: float) -> Fed:
+def fed_at(encoding: Encoding, weight: float) -> DecoderInputs:
     """The decoder's inputs for an encoding [1, D, h, w] at a blend in [−0.5, 1.5]; raises BadInput beyond."""
     _check_weight(weight)
-    return Fed(encoding.quantized, blend(encoding, weight))
+    return DecoderInputs(encoding.quantized, blend(encoding, weight))
 
 
 def _check_weight(weight: float) -> None:
@@ -171,8 +171,8 @@ def band_of_set(
 class Swap:
     """Two pictures with each other's embedding: what the decoder is fed, and what it makes of it."""
 
-    a_with_b: Fed  # the codes of A, the embedding of B
-    b_with_a: Fed
+    a_with_b: DecoderInputs  # the codes of A, the embedding of B
+    b_with_a: DecoderInputs
     a_with_b_pixels: np.ndarray  # uint8 [h·f, w·f, 3], the grid of A
     b_with_a_pixels: np.ndarray  # the grid of B
 
@@ -185,9 +185,9 @@ def swap(tokenizer: Tokenizer, a: Encoding, b: Encoding, *, weight: float = 1.0)
     return Swap(a_with_b, b_with_a, decoded(tokenizer, a_with_b), decoded(tokenizer, b_with_a))
 
 
-def _with_embedding_of(tokenizer: Tokenizer, codes: Encoding, other: Encoding, weight: float) -> Fed:
+def _with_embedding_of(tokenizer: Tokenizer, codes: Encoding, other: Encoding, weight: float) -> DecoderInputs:
     embedding = fitted(tokenizer, other, *codes.grid.shape[-2:]).embedding
-    return Fed(codes.quantized, codes.quantized.lerp(embedding, weight))
+    return DecoderInputs(codes.quantized, codes.quantized.lerp(embedding, weight))
 
 
 def fitted(tokenizer: Tokenizer, encoding: Encoding, rows: int, columns: int) -> Encoding:
@@ -212,7 +212,7 @@ def interpolate(
     order: CellOrder = "reading",
     weight: float = 1.0,
     seed: int = 0,
-) -> Fed:
+) -> DecoderInputs:
     """The decoder's inputs at a place from A (0) to B (1), each [1, D, h, w]; B is fitted to A's grid.
 
     The second input is lerp(quantized, embedding, weight) everywhere, with, at the place t,
@@ -243,7 +243,7 @@ def interpolate(
             quantized = a.quantized.lerp(b.quantized, place)
         else:
             quantized = tokenizer.lookup((codebook.nearest(cells(embedding)).view_as(a.grid),))
-    return Fed(quantized, quantized.lerp(embedding, weight))
+    return DecoderInputs(quantized, quantized.lerp(embedding, weight))
 
 
 def _switched(a: Encoding, b: Encoding, place: float, order: CellOrder, seed: int) -> Tensor:

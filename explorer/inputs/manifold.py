@@ -25,7 +25,7 @@ from torch import Tensor
 from explorer.base.figure import Figure
 from explorer.base.job import Progress, unheard
 from explorer.base.verdict import Grade
-from explorer.editing.edits import Fed
+from explorer.editing.edits import DecoderInputs
 from explorer.images.sets import ImageSet
 from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput
@@ -264,7 +264,7 @@ class Meter:
 
 
 def measure(
-    fed: Fed,
+    fed: DecoderInputs,
     codebook: Codebook,
     reference: Reference,
     *,

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.base.verdict import Grade
-from explorer.editing.edits import Fed
+from explorer.editing.edits import DecoderInputs
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
@@ -180,7 +180,7 @@ class Subject:
     def ablations(self) -> tuple[Ablation, ...]:
         return ablations(inputs=self.inputs, partner=self.partner is not None)
 
-    def feed(self, ablation: Ablation | None) -> Fed:
+    def feed(self, ablation: Ablation | None) -> DecoderInputs:
         """What the decoder is given, [1, D, h, w] twice; None: both inputs whole.
 
         The only input of a decoder with one is the codes: what is in their place is handed over as both.
@@ -192,7 +192,7 @@ class Subject:
         elif ablation is not None:
             other = self.partner.embedding - self.partner.quantized if self.partner else None
             embedding = quantized + self._replaced(embedding - quantized, ablation.way, self.statistics.residual, other)
-        return Fed(*map(_channels_last, (quantized, quantized if self.inputs == 1 else embedding)))
+        return DecoderInputs(*map(_channels_last, (quantized, quantized if self.inputs == 1 else embedding)))
 
     def _replaced(self, vectors: Tensor, way: Way, moments: Moments, other: Tensor | None) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)

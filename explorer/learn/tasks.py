@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from explorer.base.cell import Cell
-from explorer.editing.edits import Edit, Rule, feed, unedited
+from explorer.editing.edits import Edit, Rule, inputs_of, unedited
 from explorer.learn.answers import BYPASS, Listening
 from explorer.learn.walk import narrow
 from vqvae.tokenizer import Encoding, Tokenizer
@@ -132,7 +132,7 @@ def edit_effect(
     indices[row, column] = code
 
     def decoded(edit: Edit) -> Tensor:
-        fed = feed(tokenizer, base, edit)
+        fed = inputs_of(tokenizer, base, edit)
         return decode_window(tokenizer, fed.quantized, fed.embedding, window)
 
     def change(share: float) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from explorer.base.cell import Cell
 from explorer.codebook.projection import ProjectionSettings
-from explorer.editing.edits import Draft, Rule
+from explorer.editing.edits import Painting, Rule
 from explorer.editing.recipe import Recipe
 from explorer.editing.starts import Start
 from explorer.images.pictures import WORKING_SIZES
@@ -30,7 +30,7 @@ PairView = Literal["swap", "between"]
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
 MOST_UPLOADS = 24
-MOST_SKETCHES = 24
+MOST_SAVED_EDITS = 24
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
 
 
@@ -65,11 +65,11 @@ class NamedSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Sketch:
+class SavedEdit:
     """A person's edit of one grid: the grid, and the history that led there as the browser wrote it."""
 
     content: str  # names the checkpoint, the picture and the start that it is of
-    draft: Draft
+    draft: Painting
     document: str | None = None
     load: int = 0  # grows with each recipe that is opened over it
 
@@ -112,12 +112,12 @@ class EditPage:
     brush: int | None = None  # the code that is painted with; None is the most used one of the grid
     overlay: Overlay = "none"  # what is marked on the grid that is edited
     start: Start = FROM_PICTURE  # what an edit starts from
-    sketches: tuple[Sketch, ...] = ()  # newest last; the browser keeps older ones
+    saved_edits: tuple[SavedEdit, ...] = ()  # newest last; the browser keeps older ones
     recipe: Recipe | None = None  # to be laid over its grid, once its checkpoint and picture are open
     recipes_opened: int = 0
 
-    def sketch_of(self, content: str) -> Sketch | None:
-        return next((sketch for sketch in self.sketches if sketch.content == content), None)
+    def saved_edit_of(self, content: str) -> SavedEdit | None:
+        return next((sketch for sketch in self.saved_edits if sketch.content == content), None)
 
 
 @dataclass(frozen=True)
@@ -235,10 +235,10 @@ class Session:
         """Another start is another grid."""
         return self if start == self.edit.start else self.with_cell(None).on("edit", start=start)
 
-    def with_sketch(self, sketch: Sketch) -> Session:
+    def with_saved_edit(self, sketch: SavedEdit) -> Session:
         """Keep an edit as the newest, in place of what was kept of its grid; the oldest of too many is forgotten."""
-        others = (kept for kept in self.edit.sketches if kept.content != sketch.content)
-        return self.on("edit", sketches=(*others, sketch)[-MOST_SKETCHES:])
+        others = (kept for kept in self.edit.saved_edits if kept.content != sketch.content)
+        return self.on("edit", saved_edits=(*others, sketch)[-MOST_SAVED_EDITS:])
 
     def with_recipe(self, recipe: Recipe) -> Session:
         """Take a recipe's rule, and have it wait until the grid that it is of is open."""

@@ -14,7 +14,7 @@ from explorer.editing.edits import RULES
 from explorer.ui import widgets
 from explorer.ui.components.canvas.message import EditRequest
 from explorer.ui.components.wire import pack, script
-from explorer.ui.session import Session, Sketch
+from explorer.ui.session import SavedEdit, Session
 
 T = TypeVar("T", covariant=True)
 
@@ -121,7 +121,7 @@ def show(
     codes: int,
     code: int,
     grid: Callable[[], Grid],
-    sketch: Sketch,
+    sketch: SavedEdit,
     decoded: np.ndarray,
     numbered: Sequence[Numbered[Part]],
     figures: list[list[Figure]],

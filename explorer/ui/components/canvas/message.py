@@ -10,7 +10,7 @@ import numpy as np
 
 from explorer.base.cell import Cell
 from explorer.editing.animation import Form
-from explorer.editing.edits import UNPAINTED, Draft, Rule
+from explorer.editing.edits import UNPAINTED, Painting, Rule
 from explorer.ui.session import Overlay, Panel, View
 
 PaletteKind = Literal["picture", "near", "starred", "map", "plausible", "alternatives", "search"]
@@ -69,7 +69,7 @@ class AnimationRequest:
     """An animation to make: the grid after each step."""
 
     form: Form
-    frames: tuple[Draft, ...]  # their grids are flat
+    frames: tuple[Painting, ...]  # their grids are flat
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class EditRequest:
     content: str
     settled: bool  # nothing is being drawn or dragged
     complete: bool  # the editor has the pictures that do not change
-    draft: Draft | None  # flat, in reading order; None from an editor that waits for its pictures
+    draft: Painting | None  # flat, in reading order; None from an editor that waits for its pictures
     document: str | None  # the history, for the browser alone to read; None while something is being drawn
     loaded: int  # number of the newest recipe that the editor has taken in
     blend: float
@@ -121,7 +121,7 @@ class EditRequest:
             return None
 
 
-def _draft(grid: object, weights: object, codes: int) -> Draft:
+def _draft(grid: object, weights: object, codes: int) -> Painting:
     indices = _array(grid, np.dtype("<u2" if codes <= 1 << 16 else "<u4")).astype(np.int64)
     painted = np.full(len(indices), UNPAINTED, np.int16)
     if weights is not None:
@@ -131,7 +131,7 @@ def _draft(grid: object, weights: object, codes: int) -> Draft:
         raise ValueError
     if (percents < LOWEST_PERCENT).any() or (percents > HIGHEST_PERCENT).any():
         raise ValueError
-    return Draft(indices, painted)
+    return Painting(indices, painted)
 
 
 def _array(value: object, dtype: np.dtype) -> np.ndarray:

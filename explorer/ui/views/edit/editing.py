@@ -12,7 +12,7 @@ from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
 from explorer.editing import starts
-from explorer.editing.edits import Draft, LiveDecoder, fresh_draft
+from explorer.editing.edits import LiveDecoder, Painting, unpainted
 from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
 from explorer.images.pictures import Picture
 from explorer.ui import cache, store, widgets
@@ -20,9 +20,9 @@ from explorer.ui.components.canvas import editor
 from explorer.ui.components.canvas.editor import Mode, Numbered, Part
 from explorer.ui.components.canvas.message import EditRequest, PaletteChoice
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.session import FROM_PICTURE, Session, Sketch
+from explorer.ui.session import FROM_PICTURE, SavedEdit, Session
 from explorer.ui.views.edit import opening
-from explorer.ui.views.edit.workbench import Seen, Workbench
+from explorer.ui.views.edit.workbench import DecodedEdit, Workbench
 from vqvae.errors import BadInput
 
 LABELS: dict[Kind, str] = {
@@ -39,9 +39,9 @@ class Editing:
 
     bench: Workbench
     request: EditRequest | None  # the editor's newest, of this content
-    sketch: Sketch
+    sketch: SavedEdit
     session: Session
-    seen: Seen
+    seen: DecodedEdit
     settled: bool  # nothing is being drawn or dragged
 
     @property
@@ -156,14 +156,14 @@ def palette_parts(editing: Editing) -> list[Numbered[Part]]:
     return [*parts, bench.code_map()] if choice.kind == "map" else parts
 
 
-def _sketch(bench: Workbench, request: EditRequest | None) -> Sketch:
+def _sketch(bench: Workbench, request: EditRequest | None) -> SavedEdit:
     """The grid as the browser sent it, as it was left, or untouched."""
-    sketch = store.read().edit.sketch_of(bench.content) or Sketch(bench.content, fresh_draft(bench.base))
+    sketch = store.read().edit.saved_edit_of(bench.content) or SavedEdit(bench.content, unpainted(bench.base))
     shape = bench.base.grid.shape[1:]
     if request and request.draft and request.draft.indices.size == np.prod(shape) and request.loaded >= sketch.load:
-        draft = Draft(request.draft.indices.reshape(shape), request.draft.painted.reshape(shape))
+        draft = Painting(request.draft.indices.reshape(shape), request.draft.painted.reshape(shape))
         sketch = replace(sketch, draft=draft, document=request.document or sketch.document)
-        store.keep(store.read().with_sketch(sketch))
+        store.keep(store.read().with_saved_edit(sketch))
     try:
         return opening.apply_pending(bench, sketch)
     except BadInput as refusal:

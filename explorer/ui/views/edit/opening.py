@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from explorer.base.open_model import OpenModel
 from explorer.editing import recipe as recipes
-from explorer.editing.edits import Draft
+from explorer.editing.edits import Painting
 from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.session import Session, Sketch
+from explorer.ui.session import SavedEdit, Session
 from explorer.ui.views.edit.workbench import Workbench
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
@@ -28,7 +28,7 @@ def open_recipe(data: bytes, model: OpenModel) -> None:
     store.write(session.with_start(start).with_recipe(recipe))
 
 
-def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
+def apply_pending(bench: Workbench, sketch: SavedEdit) -> SavedEdit:
     """Lay a recipe that was just opened over the sketch of its grid; raises BadInput when it does not fit."""
     session = store.read()
     recipe = session.edit.recipe
@@ -41,8 +41,8 @@ def apply_pending(bench: Workbench, sketch: Sketch) -> Sketch:
     edit = recipes.edit_of(recipe, base, codes=bench.model.codes)
     level = min(1.0, max(0.0, recipe.level))
     session = session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.model.inputs)
-    opened = replace(sketch, draft=Draft.of(edit, level=recipe.level), load=sketch.load + 1)
-    store.write(session.with_sketch(opened))
+    opened = replace(sketch, draft=Painting.of(edit, level=recipe.level), load=sketch.load + 1)
+    store.write(session.with_saved_edit(opened))
     return opened
 
 

@@ -16,7 +16,7 @@ from explorer.base.folders import user_data_folder
 from explorer.base.open_model import OpenModel
 from explorer.codebook import notes
 from explorer.editing import animation, palette, probes
-from explorer.editing.edits import Draft, Edit, LiveDecoder, edited_cells, unedited
+from explorer.editing.edits import Edit, LiveDecoder, Painting, edited_cells, unedited
 from explorer.editing.palette import Suggestion
 from explorer.editing.probes import Margins
 from explorer.editing.recipe import Recipe
@@ -40,7 +40,7 @@ FRAME_MS = 220
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class DecodedEdit:
     """An edit as it is now, decoded."""
 
     edit: Edit
@@ -62,7 +62,7 @@ class Workbench:
     base: Encoding
     live: LiveDecoder
     without: LiveDecoder  # the same with the embedding off
-    seen: Seen | None = None
+    seen: DecodedEdit | None = None
     answers: dict[str, tuple[Any, Numbered[Any]]] = field(default_factory=dict)  # question -> what it hangs on, answer
     numbers: int = field(default_factory=lambda: random.getrandbits(40))  # not those of a bench before a restart
 
@@ -80,7 +80,7 @@ class Workbench:
             benches.pop(next(iter(benches)))
         return bench
 
-    def look(self, draft: Draft, *, level: float, rule: Any, settled: bool = True) -> Seen:
+    def look(self, draft: Painting, *, level: float, rule: Any, settled: bool = True) -> DecodedEdit:
         """Decode a draft; only what changed since the last one is decoded again.
 
         While the level is dragged, which changes all cells, a preview has to do.
@@ -88,10 +88,10 @@ class Workbench:
         edit = draft.edit(level=level, rule=rule)
         dragged = not settled and self.seen is not None and level != self.seen.level
         decoded = self.live.preview(edit) if dragged else self.live.decode(edit)
-        self.seen = Seen(edit, level, decoded, self._crop(decoded))
+        self.seen = DecodedEdit(edit, level, decoded, self._crop(decoded))
         return self.seen
 
-    def last(self) -> Seen:
+    def last(self) -> DecodedEdit:
         """The newest edit that was looked at."""
         assert self.seen is not None  # `look` comes first
         return self.seen
@@ -299,7 +299,7 @@ class Workbench:
     def animate(self, request: AnimationRequest, *, level: float, rule: Any) -> Animation:
         """The steps of the history as a moving picture."""
         shape = self.base.grid.shape[1:]
-        grids = [Draft(frame.indices.reshape(shape), frame.painted.reshape(shape)) for frame in request.frames]
+        grids = [Painting(frame.indices.reshape(shape), frame.painted.reshape(shape)) for frame in request.frames]
         height, width = self.picture.pixels.shape[:2]
         edits = [grid.edit(level=level, rule=rule) for grid in grids]
         frames = animation.edit_frames(self.model.tokenizer, self.base, edits, size=(height, width))

@@ -7,7 +7,7 @@ import streamlit as st
 from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
-from explorer.editing.edits import edited_cells, feed
+from explorer.editing.edits import edited_cells, inputs_of
 from explorer.editing.starts import Kind
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
@@ -69,7 +69,7 @@ def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     if reference is None:
         how = f"python -m explorer fed PHOTOS {model.argument}"
         return Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), []
-    fed = feed(model.tokenizer, now.bench.base, edit)
+    fed = inputs_of(model.tokenizer, now.bench.base, edit)
     meter = manifold.measure(
         fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
     )
