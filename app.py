@@ -1,5 +1,11 @@
 """VQ-VAE Explorer: streamlit run app.py"""
 
-from explorer.ui import navigation
+import streamlit as st
 
-navigation.run()
+from explorer.ui.transport import lifespan, route
+
+app = st.App(
+    "explorer/ui/main.py",
+    routes=route.routes(st.get_option("server.baseUrlPath")),
+    lifespan=lifespan.lifespan,
+)

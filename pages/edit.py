@@ -4,14 +4,13 @@ import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.editing.animation import side_by_side
-from explorer.editing.edits import UNPAINTED
+from explorer.editing.engine import EditEngine
 from explorer.editing.recipe import as_python
 from explorer.ui import store, widgets
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.views.edit import editing, opening
-from explorer.ui.views.edit.editing import Editing, begin, choose_start, open_editing, palette_parts
-from explorer.ui.views.edit.workbench import Workbench
+from explorer.ui.views.edit.editing import begin, choose_start
 from vqvae.errors import BadInput
 from vqvae.images import to_png
 
@@ -28,41 +27,18 @@ def main() -> None:
     with row:
         choose_start(model)
         choose_recipe(model)
-    bench = begin(model, picture)
+    engine = begin(model, picture)
     with row:
-        offer_saving(bench)
-        show_python(bench)
-    show_editor(bench)
+        offer_saving(engine)
+        show_python(engine)
+    show_editor(engine)
 
 
 @st.fragment
 @guarded
-def show_editor(bench: Workbench) -> None:
-    """The editor; while painting only this part runs again."""
-    now = open_editing(bench, key=EDITOR)
-    editing.show(
-        now,
-        key=EDITOR,
-        mode="edit",
-        figures=[bench.figures()],
-        sentence=describe(now),
-        more=palette_parts(now),
-    )
-
-
-def describe(now: Editing) -> str:
-    """What the decoder is given, in a sentence or two."""
-    painted = int((now.sketch.draft.painted != UNPAINTED).sum())
-    where = (
-        f" {painted:,} cell{' has' if painted == 1 else 's have'} a blend of {'its' if painted == 1 else 'their'} own."
-    )
-    where = where if painted else ""
-    if now.bench.model.inputs == 1:
-        fed = "the codes" if now.level == 0 else f"the codes, moved {now.level:.0%} of the way to the embedding"
-        return f"This decoder has one input: {fed}.{where}"
-    if now.level == 0:
-        return f"The decoder gets the codes alone: it draws what your grid says.{where}"
-    return f"Where nothing was edited, the decoder also gets {now.level:.0%} of what quantization lost.{where}"
+def show_editor(engine: EditEngine) -> None:
+    """The editor; while painting only this part runs again, and that only where no socket answers."""
+    editing.show(editing.open_editing(engine, key=EDITOR, mode="edit"), key=EDITOR)
 
 
 def choose_recipe(model: OpenModel) -> None:
@@ -81,22 +57,22 @@ def choose_recipe(model: OpenModel) -> None:
     st.rerun()
 
 
-def offer_saving(bench: Workbench) -> None:
+def offer_saving(engine: EditEngine) -> None:
     """Picture, pair of pictures and recipe; each file is made only when asked for, of what is seen then."""
-    name = f"{bench.model.name}-{bench.picture.key[:8]}-edit"
+    name = f"{engine.model.name}-{engine.picture.key[:8]}-edit"
     with st.popover("Save", icon=":material/download:"):
         st.download_button(
-            "Picture (PNG)", lambda: to_png(bench.last().pixels), file_name=f"{name}.png", on_click="ignore"
+            "Picture (PNG)", lambda: to_png(engine.exact_pixels()), file_name=f"{name}.png", on_click="ignore"
         )
         st.download_button(
             "Before and after (PNG)",
-            lambda: to_png(side_by_side([bench.unedited().value.pixels, bench.last().pixels], GAP)),
+            lambda: to_png(side_by_side([engine.unedited().value.pixels, engine.exact_pixels()], GAP)),
             file_name=f"{name}-pair.png",
             on_click="ignore",
         )
         st.download_button(
             "Recipe (JSON)",
-            lambda: bench.recipe().to_json(),
+            lambda: engine.recipe().to_json(),
             file_name=f"{name}.json",
             mime="application/json",
             on_click="ignore",
@@ -106,13 +82,13 @@ def offer_saving(bench: Workbench) -> None:
 
 @st.fragment
 @guarded
-def show_python(bench: Workbench) -> None:
+def show_python(engine: EditEngine) -> None:
     """The edit as a program, made when it is opened."""
     popover = st.popover("As Python", icon=":material/code:", on_change="rerun", key="as-python")
-    if popover.open and bench.seen:
+    if popover.open and engine.seen:
         with popover:
             st.caption("The same pixels, with this project as a library; as the edit was when this was opened.")
-            st.code(as_python(bench.recipe()), language="python")
+            st.code(as_python(engine.recipe()), language="python")
 
 
 main()

@@ -52,7 +52,7 @@ def test_the_page_opens_with_either_kind_of_decoder(path, name, toy_checkpoints)
 
 
 def test_the_app_opens_on_its_first_page(toy_checkpoints):
-    app = run(ROOT / "app.py")
+    app = run(ROOT / "explorer" / "ui" / "main.py")
     assert not app.exception
     assert app.sidebar.selectbox[0].options == ["classic", "photos"]
 

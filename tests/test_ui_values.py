@@ -9,11 +9,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from explorer.base.wire import pack
 from explorer.editing.edits import Painting
 from explorer.editing.recipe import Recipe
 from explorer.editing.starts import Start
 from explorer.ui.components.canvas.message import Request
-from explorer.ui.components.wire import pack
 from explorer.ui.session import (
     MOST_SAVED_EDITS,
     MOST_UPLOADS,

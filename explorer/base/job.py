@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Literal, Protocol, TypeVar
 
+from explorer.base.turns import edits
 from vqvae.errors import BadInput
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class Job(Generic[T]):
 
     def _progress(self, done: int, total: int, stage: str = "") -> None:
         self.done, self.total, self.stage = done, total, stage
+        edits.stand_back()
         if self.stopping:
             self._heard = True
             raise Cancelled

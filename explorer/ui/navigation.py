@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 _FOLDER = Path(__file__).parents[2] / "pages"
+_ICON = Path(__file__).parent / "static" / "icon.png"
 _announced = False  # whether this server has heard of the list below
 
 
@@ -28,7 +29,7 @@ def ensure() -> None:
 def _announce() -> StreamlitPage:
     global _announced
     _announced = True
-    st.set_page_config(page_title="VQ-VAE Explorer", page_icon="static/icon.png", layout="wide")
+    st.set_page_config(page_title="VQ-VAE Explorer", page_icon=str(_ICON), layout="wide")
     return st.navigation(
         [
             st.Page(_FOLDER / "reconstruct.py", title="Reconstruct", icon=":material/compare:", default=True),

@@ -10,11 +10,14 @@ from typing import ParamSpec
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
+from explorer.editing.requests import Mode
 from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.model_choice import choose_model
+from explorer.ui.views.edit.editing import take_in
 from vqvae.errors import BadInput
 
 P = ParamSpec("P")
+MODES: dict[str, Mode] = {"Edit": "edit", "Inputs": "inputs"}  # of the editor on a page
 _STYLE = Path(__file__).parent / "page.css"
 _settled: set[str] = set()  # pages whose modules the garbage collector has been told of
 
@@ -22,6 +25,7 @@ _settled: set[str] = set()  # pages whose modules the garbage collector has been
 def open_page(title: str, subtitle: str) -> OpenModel:
     """Draw what all pages share and load the chosen checkpoint; where there is none, say so and end the page."""
     navigation.ensure()
+    take_in(MODES.get(title))
     st.html(_STYLE)
     with st.sidebar:
         opened = choose_model(store.read())

@@ -12,6 +12,7 @@ from explorer.base.cell import Cell
 from explorer.codebook.projection import ProjectionSettings
 from explorer.editing.edits import Painting, Rule
 from explorer.editing.recipe import Recipe
+from explorer.editing.requests import Overlay
 from explorer.editing.starts import Start
 from explorer.images.pictures import WORKING_SIZES
 from explorer.inputs.blending import CellOrder, Through
@@ -21,7 +22,6 @@ View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
 CodebookView = Literal["wall", "map", "usage"]
 PatchOrder = Literal["nearest", "spread"]
-Overlay = Literal["none", "margin", "influence", "cycle", "blend"]
 InputsView = Literal["blend", "pair", "reliance"]
 Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
@@ -69,7 +69,7 @@ class SavedEdit:
     """A person's edit of one grid: the grid, and the history that led there as the browser wrote it."""
 
     content: str  # names the checkpoint, the picture and the start that it is of
-    draft: Painting
+    painting: Painting
     document: str | None = None
     load: int = 0  # grows with each recipe that is opened over it
 

@@ -12,10 +12,10 @@ import streamlit as st
 
 from explorer.ui import plugin
 from explorer.ui.session import Session
+from explorer.ui.transport.visitors import Visitor
 
 if TYPE_CHECKING:
     from explorer.base.job import Job
-    from explorer.ui.views.edit.workbench import Workbench
 
 SESSION_KEY = "session"
 LIVE_KEY = "live"
@@ -52,7 +52,7 @@ def write(session: Session) -> Session:
 class Live:
     """What works for one visitor and changes as it does: nothing that was chosen is lost with it."""
 
-    workbenches: dict[str, Workbench] = field(default_factory=dict)  # by the content that they are of, newest last
+    visitor: Visitor = field(default_factory=Visitor)  # their edits, which a socket reaches too
     jobs: dict[str, Job[Any]] = field(default_factory=dict)  # by name, newest last
 
 

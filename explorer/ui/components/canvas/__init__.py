@@ -10,9 +10,10 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.figure import Figure
+from explorer.base.wire import pack
 from explorer.ui import widgets
 from explorer.ui.components.canvas.message import Request
-from explorer.ui.components.wire import pack, script
+from explorer.ui.components.sources import script
 from explorer.ui.session import Session
 
 __all__ = ["Request", "read_request", "show"]
@@ -21,7 +22,7 @@ _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_canvas",
     css=(_FOLDER / "canvas.css").read_text(),
-    js=script(_FOLDER / "parts.js", _FOLDER / "canvas.js"),
+    js=script(*(_FOLDER / f"{name}.js" for name in ("parts", "transport", "canvas"))),
 )
 
 

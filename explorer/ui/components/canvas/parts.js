@@ -1,58 +1,6 @@
 // What our pictures with a grid have in common: how they ask for new pixels, paint, zoom and mark. Joined before the
 // module of each component that uses it.
 
-// --- the wire -------------------------------------------------------------------------------------------------------
-
-const PATIENCE = 5000; // ms until a request without an answer is taken for lost
-
-/** One request in flight; of those that wait, only the newest is sent. */
-class Transport {
-  constructor(compose) {
-    this.compose = compose; // () -> the whole request, as of now
-    this.sequence = 0;
-    this.answered = 0;
-    this.waiting = false;
-    this.setStateValue = null; // of the newest message: Streamlit makes new setters for each
-    this.retry = 0;
-  }
-
-  get pending() {
-    return this.waiting || this.answered < this.sequence;
-  }
-
-  request() {
-    const lost = this.answered < this.sequence && performance.now() - this.sentAt > PATIENCE;
-    if (this.answered < this.sequence && !lost) {
-      this.waiting = true;
-      return;
-    }
-    this.waiting = false;
-    this.sequence += 1;
-    this.sentAt = performance.now();
-    this.send({ sequence: this.sequence, ...this.compose() });
-    clearTimeout(this.retry); // a dropped connection swallows requests: say it again until it is answered
-    this.retry = setTimeout(() => this.pending && this.request(), PATIENCE + 100);
-  }
-
-  /** The one place that knows how a request travels. */
-  send(request) {
-    this.setStateValue("request", request);
-  }
-
-  stop() {
-    clearTimeout(this.retry);
-  }
-
-  /** Whether an answer is news: never draw one that is older than what is shown. */
-  accept(sequence) {
-    if (sequence < this.answered) return false;
-    this.sequence = Math.max(this.sequence, sequence);
-    this.answered = sequence;
-    if (this.waiting) this.request();
-    return true;
-  }
-}
-
 // --- pictures -------------------------------------------------------------------------------------------------------
 
 /** Piecewise linear dark-to-bright ramp for the error map: black, purple, orange, pale yellow. */

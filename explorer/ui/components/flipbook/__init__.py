@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer.ui.components.wire import pack, script
+from explorer.base.wire import pack
+from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"

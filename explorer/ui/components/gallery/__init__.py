@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.ui import widgets
-from explorer.ui.components.wire import png_url
+from explorer.ui.components.sources import png_url
 
 MOST_BYTES = 20 << 20  # of a pasted picture, as of an upload
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from explorer.base.cell import Cell
 from explorer.ui import store, widgets
-from explorer.ui.components.wire import png_url
+from explorer.ui.components.sources import png_url
 from explorer.ui.session import Session
 from vqvae.images import to_png
 

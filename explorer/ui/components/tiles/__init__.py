@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from explorer.ui.components.wire import pack, script
+from explorer.base.wire import pack
+from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
-from explorer.base.verdict import Verdict
+from explorer.base.turns import edits
 from explorer.editing import starts
-from explorer.editing.edits import LiveDecoder, Painting, unpainted
+from explorer.editing.answer import Answer, Loaded, Numbered, Part
+from explorer.editing.edits import RULES, unpainted
+from explorer.editing.engine import DecodedEdit, EditEngine
+from explorer.editing.requests import BLENDS, EditRequest, Mode, PaletteChoice
 from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
 from explorer.images.pictures import Picture
 from explorer.ui import cache, store, widgets
 from explorer.ui.components.canvas import editor
-from explorer.ui.components.canvas.editor import Mode, Numbered, Part
-from explorer.ui.components.canvas.message import EditRequest, PaletteChoice
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import FROM_PICTURE, SavedEdit, Session
+from explorer.ui.transport import route
 from explorer.ui.views.edit import opening
-from explorer.ui.views.edit.workbench import DecodedEdit, Workbench
+from explorer.ui.views.edit.sources import KeptSources
 from vqvae.errors import BadInput
 
 LABELS: dict[Kind, str] = {
@@ -37,32 +40,32 @@ LABELS: dict[Kind, str] = {
 class Editing:
     """One grid being edited, as it is in this run of the page."""
 
-    bench: Workbench
-    request: EditRequest | None  # the editor's newest, of this content
-    sketch: SavedEdit
-    session: Session
-    seen: DecodedEdit
-    settled: bool  # nothing is being drawn or dragged
+    engine: EditEngine
+    request: EditRequest  # the newest: the editor's, or where it has said nothing of this grid, the session's
+    saved: SavedEdit
+    answer: Answer
+
+    @property
+    def seen(self) -> DecodedEdit:
+        return self.engine.last()
 
     @property
     def level(self) -> float:
         """The blend where none was painted."""
-        return self.seen.level
+        return self.request.level
 
     @property
-    def code(self) -> int:
-        """The code that is painted with; at first the most used one of the grid."""
-        if self.session.edit.brush is not None:
-            return self.session.edit.brush
-        return int(np.bincount(self.sketch.draft.indices.ravel()).argmax())
+    def settled(self) -> bool:
+        """Whether nothing is being drawn or dragged."""
+        return self.request.settled
 
 
-def begin(model: OpenModel, picture: Picture) -> Workbench:
-    """The bench for what the person chose to start from; for the picture's own grid where that cannot be had."""
-    session = store.read()
+def begin(model: OpenModel, picture: Picture) -> EditEngine:
+    """The engine for what the person chose to start from; for the picture's own grid where that cannot be had."""
+    session, visitor = store.read(), store.live().visitor
     content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{session.edit.start.key}"
-    if bench := Workbench.find(content):
-        return bench
+    if engine := visitor.engines.get(content):
+        return engine
     encoded = cache.encode(model, picture).encoding
     start, other, second = session.edit.start, None, None
     try:
@@ -75,112 +78,148 @@ def begin(model: OpenModel, picture: Picture) -> Workbench:
         widgets.refuse(str(refusal))
         start, base = FROM_PICTURE, encoded
         content = f"{model.fingerprint[:16]}-{picture.key[:16]}-{start.key}"
-    return Workbench.keep(
-        Workbench(
-            model,
-            picture,
-            content,
-            session.working_size,
-            start,
-            other,
-            base,
-            LiveDecoder(model.tokenizer, base),
-            LiveDecoder(model.tokenizer, base),
-        ),
+    return visitor.keep(
+        EditEngine(
+            model=model,
+            picture=picture,
+            picture_name=session.picture,
+            content=content,
+            working_size=session.working_size,
+            start=start,
+            other=other,
+            base=base,
+            sources=KeptSources(model),
+        )
     )
 
 
-def open_editing(bench: Workbench, *, key: str, lowest: float = 0.0, highest: float = 1.0) -> Editing:
-    """Take in what the editor with this key asks for, and decode it; `lowest` and `highest` bound the blend."""
-    model = bench.model
-    request = editor.read_request(key, codes=model.codes)
-    if request and request.content != bench.content:
-        request = None
-    sketch = _sketch(bench, request)
-    session = _session(bench, request).with_blend_within(lowest, highest)
-    settled = request is None or request.settled
-    level = session.weight_for(model.inputs)
-    seen = bench.look(sketch.draft, level=level, rule=session.edit.rule, settled=settled)
-    return Editing(bench, request, sketch, session, seen, settled)
+def take_in(mode: Mode | None) -> None:
+    """Bring the session in line with what went over the socket; but for that of the editor on this page, once."""
+    visitor = store.live().visitor
+    for content, request in list(visitor.newest.items()):
+        engine = visitor.engines.get(content)
+        if engine is not None and request.mode != mode:
+            _saved_edit(engine, request)
+            _session(engine, request)
+            visitor.newest.pop(content, None)
+
+
+def open_editing(engine: EditEngine, *, key: str, mode: Mode) -> Editing:
+    """Take in what the editor with this key asks for, and answer it."""
+    asked = _newest(engine, key, mode)
+    saved = _with_opened_recipe(engine, _saved_edit(engine, asked))
+    session = _session(engine, asked)
+    request = _request(engine, asked, saved, session, mode)
+    answer = edits.submit(lambda: engine.answer(request)).result()
+    return Editing(engine, request, saved, answer)
 
 
 def show(
     editing: Editing,
     *,
     key: str,
-    mode: Mode,
-    figures: list[list[Figure]],
-    sentence: str,
-    more: list[Numbered[Part]],
-    blends: tuple[float, float] = (0.0, 1.0),
-    verdict: Verdict | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    parts: Sequence[Numbered[Part]] = (),
 ) -> None:
-    """Draw the editor as an editing has it; `more` is what else the browser may lack, `blends` the slider's ends."""
-    bench, session, request = editing.bench, editing.session, editing.request
-    model = bench.model
-    numbered = list(more)
-    if mode == "edit" or editing.settled:  # a whole decode where there are edits: not while the blend is dragged
-        numbered.append(bench.unedited())
-    if marks := bench.marks(session.edit.overlay, session.cell, settled=editing.settled):
-        numbered.append(marks)
-    animation = request.animation if request else None
+    """Draw the editor as an editing has it; `more` is what else the page says in the header, `parts` what it adds."""
+    engine, request, saved = editing.engine, editing.request, editing.saved
+    answer = engine.whole_of(editing.answer, request)
+    if not request.complete:
+        answer = replace(answer, grid=engine.grid())
+    if saved.load > request.loaded:
+        answer = replace(answer, loaded=Loaded(saved.load, saved.painting.indices, saved.painting.painted))
+    session = store.read()
+    header = {
+        "blends": BLENDS[request.mode],
+        "rules": RULES,
+        "verdict": None,
+        "load": saved.load,
+        "document": None if request.complete else saved.document,
+        "live": {"path": route.url_path(st.get_option("server.baseUrlPath")), "token": store.live().visitor.token},
+        "about": {
+            "checkpoint": engine.model.name,
+            "picture": picture_titles().get(session.picture, session.picture),
+            "size": engine.working_size,
+        },
+    }
     editor.show(
-        session,
+        replace(answer, parts=[*answer.parts, *parts]),
         request,
+        {**header, **more},
         key=key,
-        mode=mode,
-        blends=blends,
-        content=bench.content,
-        inputs=model.inputs,
-        stride=model.stride,
-        codes=model.codes,
-        code=editing.code,
-        grid=bench.grid,
-        sketch=editing.sketch,
-        decoded=editing.seen.pixels,
-        numbered=numbered,
-        figures=figures,
-        sentence=sentence,
-        verdict=verdict,
-        animation=bench.animate(animation, level=editing.level, rule=session.edit.rule) if animation else None,
+        codes=engine.model.codes,
     )
 
 
-def palette_parts(editing: Editing) -> list[Numbered[Part]]:
-    """What the palette shows: the codes that were asked for, and the map of codes where it is that."""
-    choice = editing.request.palette if editing.request else PaletteChoice()
-    bench = editing.bench
-    parts: list[Numbered[Part]] = [
-        bench.palette(choice, code=editing.code, cell=editing.session.cell, settled=editing.settled)
+def _newest(engine: EditEngine, key: str, mode: Mode) -> EditRequest | None:
+    """What the editor with this key asked of this grid last, over either way."""
+    by_rerun = editor.read_request(key, codes=engine.model.codes)
+    by_socket = store.live().visitor.newest.get(engine.content)
+    asked = [
+        request
+        for request in (by_rerun, by_socket)
+        if request is not None and request.content == engine.content and request.mode == mode
     ]
-    return [*parts, bench.code_map()] if choice.kind == "map" else parts
+    return max(asked, key=lambda request: request.sequence, default=None)
 
 
-def _sketch(bench: Workbench, request: EditRequest | None) -> SavedEdit:
+def _request(
+    engine: EditEngine, asked: EditRequest | None, saved: SavedEdit, session: Session, mode: Mode
+) -> EditRequest:
+    """What is to be answered: what was asked, as the session took it in."""
+    inputs = engine.model.inputs
+    code = session.edit.brush
+    if code is None or code >= engine.model.codes:  # at first the most used one of the grid
+        code = int(np.bincount(saved.painting.indices.ravel()).argmax())
+    low, high = BLENDS[mode]
+    return EditRequest(
+        sequence=asked.sequence if asked else 0,
+        content=engine.content,
+        mode=mode,
+        settled=asked is None or asked.settled,
+        complete=asked is not None and asked.complete,
+        painting=saved.painting,
+        document=None,
+        loaded=asked.loaded if asked else 0,
+        blend=min(high, max(low, session.blend)),
+        uses_embedding=session.embedding_on(inputs),
+        rule=session.edit.rule,
+        cell=session.cell,
+        code=code,
+        overlay=session.edit.overlay,
+        palette=asked.palette if asked else PaletteChoice(),
+        animation=asked.animation if asked else None,
+        has=asked.has if asked else frozenset(),
+    )
+
+
+def _saved_edit(engine: EditEngine, request: EditRequest | None) -> SavedEdit:
     """The grid as the browser sent it, as it was left, or untouched."""
-    sketch = store.read().edit.saved_edit_of(bench.content) or SavedEdit(bench.content, unpainted(bench.base))
-    shape = bench.base.grid.shape[1:]
-    if request and request.draft and request.draft.indices.size == np.prod(shape) and request.loaded >= sketch.load:
-        draft = Painting(request.draft.indices.reshape(shape), request.draft.painted.reshape(shape))
-        sketch = replace(sketch, draft=draft, document=request.document or sketch.document)
-        store.keep(store.read().with_saved_edit(sketch))
+    saved = store.read().edit.saved_edit_of(engine.content) or SavedEdit(engine.content, unpainted(engine.base))
+    if request and request.painting and request.loaded >= saved.load:
+        painting = engine.painting_of(request)
+        saved = replace(saved, painting=painting, document=request.document or saved.document)
+        store.keep(store.read().with_saved_edit(saved))
+    return saved
+
+
+def _with_opened_recipe(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
+    """The grid with a recipe over it that was just opened; one that does not fit is refused in place."""
     try:
-        return opening.apply_pending(bench, sketch)
+        return opening.apply_pending(engine, saved)
     except BadInput as refusal:
         widgets.refuse(str(refusal))
-        return sketch
+        return saved
 
 
-def _session(bench: Workbench, request: EditRequest | None) -> Session:
+def _session(engine: EditEngine, request: EditRequest | None) -> Session:
     """The session with what the editor asks for."""
     session = store.read()
     if request is None:
         return session
-    rows, columns = bench.base.grid.shape[1:]
-    inside = request.cell and request.cell[0] < rows and request.cell[1] < columns
-    session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=bench.model.inputs)
+    session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=engine.model.inputs)
     session = session.on("edit", rule=request.rule, brush=request.code, overlay=request.overlay)
-    session = session.with_cell(request.cell if inside else None)
+    session = session.with_cell(request.cell if engine.has_cell(request.cell) else None)
     return store.write(session) if request.settled else store.keep(session)
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from explorer.base.open_model import OpenModel
 from explorer.editing import recipe as recipes
 from explorer.editing.edits import Painting
+from explorer.editing.engine import EditEngine
 from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import SavedEdit, Session
-from explorer.ui.views.edit.workbench import Workbench
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 
@@ -28,20 +28,20 @@ def open_recipe(data: bytes, model: OpenModel) -> None:
     store.write(session.with_start(start).with_recipe(recipe))
 
 
-def apply_pending(bench: Workbench, sketch: SavedEdit) -> SavedEdit:
-    """Lay a recipe that was just opened over the sketch of its grid; raises BadInput when it does not fit."""
+def apply_pending(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
+    """Lay a recipe that was just opened over the saved of its grid; raises BadInput when it does not fit."""
     session = store.read()
     recipe = session.edit.recipe
     if recipe is None:
-        return sketch
+        return saved
     session = store.keep(session.on("edit", recipe=None))  # one that does not fit is refused once
-    tokenizer, base = bench.model.tokenizer, bench.base
+    tokenizer, base = engine.model.tokenizer, engine.base
     if recipe.start.kind == "random":  # it says what was drawn: another usage would draw otherwise from the same seed
-        base = recipes.base_of(tokenizer, recipe, [bench.picture])
-    edit = recipes.edit_of(recipe, base, codes=bench.model.codes)
+        base = recipes.base_of(tokenizer, recipe, [engine.picture])
+    edit = recipes.edit_of(recipe, base, codes=engine.model.codes)
     level = min(1.0, max(0.0, recipe.level))
-    session = session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=bench.model.inputs)
-    opened = replace(sketch, draft=Painting.of(edit, level=recipe.level), load=sketch.load + 1)
+    session = session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=engine.model.inputs)
+    opened = replace(saved, painting=Painting.of(edit, level=recipe.level), load=saved.load + 1)
     store.write(session.with_saved_edit(opened))
     return opened
 

@@ -7,17 +7,18 @@ import streamlit as st
 from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
+from explorer.editing.answer import Numbered, Part
 from explorer.editing.edits import edited_cells, inputs_of
+from explorer.editing.engine import EditEngine, in_words
 from explorer.editing.starts import Kind
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
-from explorer.inputs import blending, charts, manifold
+from explorer.inputs import charts, manifold
 from explorer.inputs.manifold import Measured
 from explorer.ui import cache, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import Editing, begin, open_editing
-from explorer.ui.views.edit.workbench import Workbench
 from explorer.ui.views.inputs import sample_band
 
 EDITOR = "blend"
@@ -38,23 +39,22 @@ def show(model: OpenModel, picture: Picture) -> None:
 
 @st.fragment
 @guarded
-def show_editor(bench: Workbench) -> None:
-    """The editor; while the slider is dragged only this part runs again, and once it is let go the curve follows."""
-    now = open_editing(bench, key=EDITOR, lowest=blending.LOWEST, highest=blending.HIGHEST)
-    codes_only = bench.codes_only()
-    before = bench.codes_only_quality()
-    after = compare(bench.picture.pixels, now.seen.pixels)
-    meter, meter_figures = measure(now)
-    editing.show(
-        now,
-        key=EDITOR,
-        mode="inputs",
-        figures=[quality_figures(before, after), meter_figures],
-        sentence=describe(now, before, after),
-        more=[codes_only],
-        blends=(blending.LOWEST, blending.HIGHEST),
-        verdict=meter,
-    )
+def show_editor(engine: EditEngine) -> None:
+    """The editor; once the hand rests, figures and meter are measured, and the curve follows."""
+    now = open_editing(engine, key=EDITOR, mode="inputs")
+    measured = {}
+    if now.settled:
+        before, after = engine.codes_only_quality(), compare(engine.picture.pixels, now.seen.pixels)
+        meter, meter_figures = measure(now)
+        measured = {
+            "figures": [in_words(quality_figures(before, after)), in_words(meter_figures)],
+            "sentence": describe(now, before, after),
+            "verdict": [meter.grade, meter.sentence, meter.details],
+        }
+    parts: list[Numbered[Part]] = [engine.codes_only()]
+    if now.settled:  # a whole decode where there are edits: not while the blend is dragged
+        parts.append(engine.unedited())
+    editing.show(now, key=EDITOR, more=measured, parts=parts)
     marked = store.read().inputs.curve_mark
     if now.settled and marked != now.level:
         store.keep(store.read().on("inputs", curve_mark=now.level))
@@ -64,14 +64,14 @@ def show_editor(bench: Workbench) -> None:
 
 def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
     """How far what the decoder is fed lies from its training."""
-    model, edit = now.bench.model, now.seen.edit
+    model, edit = now.engine.model, now.seen.edit
     reference = cache.fed_reference(model)
     if reference is None:
         how = f"python -m explorer fed PHOTOS {model.argument}"
         return Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), []
-    fed = inputs_of(model.tokenizer, now.bench.base, edit)
+    fed = inputs_of(model.tokenizer, now.engine.base, edit)
     meter = manifold.measure(
-        fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(now.bench.base, edit)
+        fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(now.engine.base, edit)
     )
     shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
     telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
@@ -88,13 +88,13 @@ def describe(now: Editing, before: Quality, after: Quality) -> str:
     """What the decoder is given, and what became of the picture."""
     gain = after.psnr - before.psnr
     outcome = f"{abs(gain):.1f} dB {'closer to' if gain >= 0 else 'further from'} the original than the codes alone"
-    edited = int(edited_cells(now.bench.base, now.seen.edit).sum())
-    edits = STARTS[now.bench.start.kind]
+    edited = int(edited_cells(now.engine.base, now.seen.edit).sum())
+    edits = STARTS[now.engine.start.kind]
     if edited:
         edits += f" {edited:,} {'cell is' if edited == 1 else 'cells are'} edited, on the Edit page."
     if (now.seen.edit.weight == 0).all():
         return f"The decoder gets the codes alone.{edits}"
-    if now.bench.model.inputs == 1:
+    if now.engine.model.inputs == 1:
         return (
             "This decoder has one input and never met an embedding: it is fed in place of the codes. The picture comes "
             f"out {outcome}.{edits}"

@@ -12,7 +12,7 @@ from explorer.learn.answers import Answer
 from explorer.learn.steps import Source
 from explorer.learn.tasks import Check, Task
 from explorer.learn.walk import Walk
-from explorer.ui.components.wire import png_url
+from explorer.ui.components.sources import png_url
 from vqvae.images import to_png
 
 _STYLE = Path(__file__).parent / "learn.css"

@@ -1,0 +1,42 @@
+"""Who edits: each session of the app has a visitor with the engines that work for it, found by a secret token."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from explorer.editing.engine import EditEngine
+from explorer.editing.requests import EditRequest
+
+MOST_ENGINES = 4  # of one visitor
+
+
+@dataclass(eq=False)
+class Visitor:
+    """What a socket needs to know of one session; the session alone keeps it alive, and the token ends with it."""
+
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    engines: dict[str, EditEngine] = field(default_factory=dict)  # by the content that they are of, newest last
+    newest: dict[str, EditRequest] = field(default_factory=dict)  # by content: what was asked of it over a socket
+    sockets: int = 0  # how many were opened: an older one gives way
+
+    def __post_init__(self) -> None:
+        _visitors[self.token] = self
+
+    def keep(self, engine: EditEngine) -> EditEngine:
+        """Remember an engine, and forget the oldest of many."""
+        self.engines[engine.content] = engine
+        while len(self.engines) > MOST_ENGINES:
+            oldest = next(iter(self.engines))
+            del self.engines[oldest]
+            self.newest.pop(oldest, None)
+        return engine
+
+
+_visitors: WeakValueDictionary[str, Visitor] = WeakValueDictionary()
+
+
+def find(token: object) -> Visitor | None:
+    """The visitor with this token, for as long as the session lasts."""
+    return _visitors.get(token) if isinstance(token, str) else None
