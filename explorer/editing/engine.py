@@ -467,7 +467,10 @@ def _picture(pixels: np.ndarray, before: Numbered[Picture] | None) -> Picture:
     if before is None:
         return Picture(pixels)
     differs = (pixels != before.value.pixels).any(2)
-    rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
-    if not len(rows):
-        return Picture(pixels, before.number, (slice(0, 1), slice(0, 1)))
-    return Picture(pixels, before.number, (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)))
+    return Picture(pixels, before.number, (_extent(differs.any(1)), _extent(differs.any(0))))
+
+
+def _extent(true: np.ndarray) -> slice:
+    """From the first true place to the last; the first place alone where none is."""
+    places = np.flatnonzero(true)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)

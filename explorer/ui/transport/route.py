@@ -25,7 +25,8 @@ from explorer.ui.transport import visitors
 from vqvae.errors import BadInput
 
 PATH = "/live/edit"
-BAD_MESSAGE, NO_TOKEN, FOREIGN_ORIGIN, REPLACED, GONE, TOO_LARGE, TOO_FAST = 4400, 4401, 4403, 4409, 4410, 1009, 4429
+BAD_MESSAGE, NO_TOKEN, FOREIGN_ORIGIN, REPLACED, GONE, TOO_FAST = 4400, 4401, 4403, 4409, 4410, 4429
+TOO_LARGE, FAULT = 1009, 1011
 PATIENCE = 10  # seconds within which the token has to come
 MOST_BYTES = 8 << 20  # of a message: 2^18 cells take 1.6 MB
 MOST_A_SECOND, AT_ONCE = 120, 240  # messages; a browser that waits for its answers sends a tenth of it
@@ -138,9 +139,11 @@ class _Line:
                     await self._answer(data)
         except _Wrong as wrong:
             self.ended.set_result(wrong.code)
-        except (WebSocketDisconnect, RuntimeError):
-            if not self.ended.done():
-                self.ended.set_result(GONE)
+        except (WebSocketDisconnect, RuntimeError):  # the other side is gone
+            self.ended.set_result(GONE)
+        except Exception:
+            self.ended.set_result(FAULT)
+            raise
 
     async def _answer(self, data: bytes) -> None:
         engine, request = self._read(data)
