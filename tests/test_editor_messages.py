@@ -9,19 +9,21 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from explorer.base.untrusted import MOST_CELLS
 from explorer.editing.animation import Form
+from explorer.editing.answer import fitted
 from explorer.editing.edits import UNPAINTED, Painting, Rule
-from explorer.ui.components.canvas.editor import _fitted
-from explorer.ui.components.canvas.message import (
+from explorer.editing.requests import (
+    LARGEST_PATCH,
     LONGEST_DOCUMENT,
-    MOST_CELLS,
     MOST_FRAMES,
     EditRequest,
+    Mode,
+    Overlay,
     PaletteChoice,
     PaletteKind,
-    Request,
 )
-from explorer.ui.session import Overlay
+from explorer.ui.components.canvas.message import Request
 from tests.test_ui_values import MESSAGE as CANVAS_MESSAGE
 
 CODES = 1000
@@ -44,12 +46,18 @@ def nested(depth: int) -> Any:
     return value
 
 
+def patch(side: int) -> str:
+    """Pixels of a square piece of a picture, as the browser sends them."""
+    return base64.b64encode(bytes(range(256)) * (3 * side * side // 256 + 1))[: 4 * side * side].decode()
+
+
 FRAME = {"grid": sent(0, 1, 2), "weights": weights(UNPAINTED, -50, 150)}
 ANIMATION = {"form": "gif", "frames": [FRAME, {"grid": sent(3, 4, 5), "weights": None}]}
 PALETTE = {"kind": "map", "text": "blue", "place": [0, 0.5]}
 MESSAGE: dict[str, Any] = {
     "sequence": 3,
     "content": "abc",
+    "mode": "edit",
     "settled": True,
     "complete": False,
     "grid": sent(0, 7, CODES - 1),
@@ -96,7 +104,7 @@ def test_a_sound_message_is_parsed_field_by_field() -> None:
     assert (request.document, request.overlay) == ("{}", "margin")
     assert request.palette == PaletteChoice("map", "blue", (0.0, 0.5))
     assert request.has == {1, 5}
-    assert_draft(request.draft, [0, 7, CODES - 1], [-50, UNPAINTED, 150])
+    assert_draft(request.painting, [0, 7, CODES - 1], [-50, UNPAINTED, 150])
     assert request.animation is not None and request.animation.form == "gif"
     first, second = request.animation.frames
     assert_draft(first, [0, 1, 2], [UNPAINTED, -50, 150])
@@ -107,18 +115,20 @@ def test_what_may_be_left_open_may_be_none() -> None:
     request = parsed(
         grid=None, weights=None, document=None, cell=None, animation=None, palette={**PALETTE, "place": None}
     )
-    assert (request.draft, request.document, request.cell, request.animation) == (None, None, None, None)
+    assert (request.painting, request.document, request.cell, request.animation) == (None, None, None, None)
     assert request.palette.place is None
 
 
 def test_a_grid_of_which_no_cell_is_painted_comes_without_weights() -> None:
-    assert_draft(parsed(weights=None).draft, [0, 7, CODES - 1], [UNPAINTED] * 3)
+    assert_draft(parsed(weights=None).painting, [0, 7, CODES - 1], [UNPAINTED] * 3)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         *(("rule", rule) for rule in get_args(Rule)),
+        *(("mode", mode) for mode in get_args(Mode)),
+        *(("palette", {**PALETTE, "patch": patch(side)}) for side in (1, 7, LARGEST_PATCH)),
         *(("overlay", overlay) for overlay in get_args(Overlay)),
         *(("palette", {**PALETTE, "kind": kind}) for kind in get_args(PaletteKind)),
         *(("animation", {**ANIMATION, "form": form}) for form in get_args(Form)),
@@ -143,13 +153,13 @@ def test_what_lies_at_a_bound_is_sound(field: str, value: object) -> None:
 def test_a_code_takes_four_bytes_where_two_are_not_enough(codes: int, dtype: str) -> None:
     grid = sent(codes - 1, 0, dtype=dtype)
     request = parsed(codes, grid=grid, weights=weights(7, 8), code=0, animation=None)
-    assert_draft(request.draft, [codes - 1, 0], [7, 8])
+    assert_draft(request.painting, [codes - 1, 0], [7, 8])
 
 
 def test_the_largest_grid_of_the_widest_codes_is_sound() -> None:
     grid = base64.b64encode(bytes(4 * MOST_CELLS)).decode()
     request = parsed(1 << 18, grid=grid, weights=None, animation=None)
-    assert request.draft is not None and request.draft.indices.shape == (MOST_CELLS,)
+    assert request.painting is not None and request.painting.indices.shape == (MOST_CELLS,)
     assert parse(1 << 18, grid="A" * (6 * MOST_CELLS + 16), weights=None, animation=None) is None
 
 
@@ -176,6 +186,7 @@ NO_ARRAY = [
 FAULTS: dict[str, list[Any]] = {
     "sequence": NO_WHOLE_NUMBER,
     "content": [*NO_TEXT, "x" * 201],
+    "mode": NO_NAME,
     "settled": NO_FLAG,
     "complete": NO_FLAG,
     "grid": [*NO_ARRAY, "", sent(0, 7), sent(0, 7, 9, 9), sent(0, 7, CODES), sent(0, 7, 65535)],
@@ -215,6 +226,7 @@ FAULTS: dict[str, list[Any]] = {
         *({**PALETTE, "place": [0.5, part]} for part in [*NO_NUMBER, -0.01, 1.01]),
         *({**PALETTE, "place": [part, 0.5]} for part in [*NO_NUMBER, -0.01, 1.01]),
         *({name: PALETTE[name] for name in PALETTE if name != missing} for missing in PALETTE),
+        *({**PALETTE, "patch": value} for value in ("", "AAAA" * 2, "*", 3, [1], patch(LARGEST_PATCH + 1))),
     ],
     "animation": [
         [],
@@ -267,7 +279,7 @@ def test_what_is_not_a_message_is_no_request(message: object) -> None:
 
 def test_four_bytes_a_code_are_half_as_many_codes_of_a_large_codebook() -> None:
     grid, blends = sent(1, 0, 2, 0), weights(5, 6)
-    assert_draft(parsed((1 << 16) + 1, grid=grid, weights=blends, animation=None).draft, [1, 2], [5, 6])
+    assert_draft(parsed((1 << 16) + 1, grid=grid, weights=blends, animation=None).painting, [1, 2], [5, 6])
     assert parse(1 << 16, grid=grid, weights=blends, animation=None) is None
 
 
@@ -285,12 +297,12 @@ NEAR, FAR = round(0.04 * 65535), round(0.96 * 65535)  # the margins
 @pytest.mark.parametrize("offset", [-3.0, 0.0, 1000.0])
 def test_points_are_fitted_to_their_own_range_with_a_margin(scale: float, offset: float) -> None:
     points = np.array([[0, 1], [1, 0], [0.25, 0.5], [0.5, 0.75]])
-    found = _fitted(scale * (points + offset) * [1, 7])
+    found = fitted(scale * (points + offset) * [1, 7])
     assert found.dtype == np.uint16
     np.testing.assert_allclose(found, NEAR + points * (FAR - NEAR), rtol=0, atol=1)
 
 
 def test_points_that_are_all_at_one_coordinate_come_to_its_middle() -> None:
-    found = _fitted(np.array([[3, 5], [3, 9], [3, 7]], np.float32))
+    found = fitted(np.array([[3, 5], [3, 9], [3, 7]], np.float32))
     np.testing.assert_array_equal(found, [[32768, NEAR], [32768, FAR], [32768, 32768]])
-    np.testing.assert_array_equal(_fitted(np.array([[-2.5, 0]], np.float32)), [[32768, 32768]])
+    np.testing.assert_array_equal(fitted(np.array([[-2.5, 0]], np.float32)), [[32768, 32768]])

@@ -108,7 +108,7 @@ def open_editing(engine: EditEngine, *, key: str, mode: Mode) -> Editing:
     """Take in what the editor with this key asks for, and answer it."""
     asked = _newest(engine, key, mode)
     saved = _with_opened_recipe(engine, _saved_edit(engine, asked))
-    session = _session(engine, asked)
+    session = _session(engine, asked).with_blend_within(*BLENDS[mode])
     request = _request(engine, asked, saved, session, mode)
     answer = edits.submit(lambda: engine.answer(request)).result()
     return Editing(engine, request, saved, answer)
@@ -171,7 +171,6 @@ def _request(
     code = session.edit.brush
     if code is None or code >= engine.model.codes:  # at first the most used one of the grid
         code = int(np.bincount(saved.painting.indices.ravel()).argmax())
-    low, high = BLENDS[mode]
     return EditRequest(
         sequence=asked.sequence if asked else 0,
         content=engine.content,
@@ -181,7 +180,7 @@ def _request(
         painting=saved.painting,
         document=None,
         loaded=asked.loaded if asked else 0,
-        blend=min(high, max(low, session.blend)),
+        blend=session.blend,
         uses_embedding=session.embedding_on(inputs),
         rule=session.edit.rule,
         cell=session.cell,
