@@ -19,7 +19,20 @@ from explorer.ui.session import SavedEdit, Session
 T = TypeVar("T", covariant=True)
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("parts", "tools", "history", "atlas", "drafts", "editor_view", "editor")  # each may use those before it
+_SCRIPTS = (  # each may use those before it
+    *("parts", "placement", "tools", "history", "atlas", "drafts", "catalogue", "model", "exchange", "hand", "input"),
+    *(
+        "view_parts",
+        "view_bar",
+        "view_tools",
+        "view_palette",
+        "view_history",
+        "view_answer",
+        "view_marks",
+        "view_stage",
+    ),
+    "editor",
+)
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
     css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css")),
