@@ -13,16 +13,33 @@ from explorer.ui import widgets
 from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = (
-    "parts",
-    "transport",
-    "tools",
-    "history",
-    "atlas",
-    "drafts",
-    "editor_view",
+_SCRIPTS = (  # each may use those before it
+    *(
+        "parts",
+        "placement",
+        "tools",
+        "history",
+        "atlas",
+        "drafts",
+        "catalogue",
+        "model",
+        "transport",
+        "exchange",
+        "hand",
+        "input",
+    ),
+    *(
+        "view_parts",
+        "view_bar",
+        "view_tools",
+        "view_palette",
+        "view_history",
+        "view_answer",
+        "view_marks",
+        "view_stage",
+    ),
     "editor",
-)  # each may use those before it
+)
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
     css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css")),

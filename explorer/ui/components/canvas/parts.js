@@ -32,6 +32,17 @@ function paint(element, { shape: [height, width], values }) {
   element.getContext("2d").putImageData(toImage([height, width], values), 0, 0);
 }
 
+/** A part of a picture [height, width, 3], with its top left corner, written into a copy of it. */
+function withWindow(picture, part, [top, left]) {
+  const values = picture.values.slice();
+  const [height, width] = part.shape;
+  const across = picture.shape[1];
+  for (let row = 0; row < height; row += 1) {
+    values.set(part.values.subarray(3 * row * width, 3 * (row + 1) * width), 3 * ((top + row) * across + left));
+  }
+  return { shape: picture.shape, values };
+}
+
 /** Mean absolute difference over the channels, through the ramp: [H, W, 3] bytes. */
 function errorMap(original, reconstruction) {
   const [a, b] = [original.values, reconstruction.values];
