@@ -138,7 +138,9 @@ class EditEngine:
                 },
             }
             parts: list[Numbered[Part]] = [answer for _, answer in self._answers.values() if _is_part(answer)]
-            if request.settled and request.mode == "edit":
+            if request.mode == "inputs":  # the page measures them, once the hand rests
+                header |= {"figures": None, "sentence": None, "verdict": None}
+            elif request.settled:
                 parts = [*(part for part in parts if not isinstance(part.value, Unedited)), self.unedited()]
                 header |= {"figures": [in_words(self.figures())], "sentence": self.describe()}
             return Answer(header, seen.picture, parts)

@@ -90,6 +90,7 @@ class Editor {
         focusAway: () => this.stage.viewport.focus({ preventScroll: true }),
       }),
       new AnswerView(root, model),
+      new WayView(root, model, this.exchange.socket),
       new RulesView(root, model, { rule: (rule) => model.ask({ rule }) }),
       new BlendView(root, model, { blend: (values, dragging) => model.chooseBlend(values, dragging) }),
       new OfferView(root, model, { answer: (take) => model.answerOffer(take) }),

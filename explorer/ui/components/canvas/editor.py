@@ -37,6 +37,7 @@ _SCRIPTS = (  # each may use those before it
         "view_answer",
         "view_marks",
         "view_stage",
+        "view_way",
     ),
     "editor",
 )

@@ -9,7 +9,7 @@ class Exchange {
   constructor(model) {
     this.model = model;
     this.socket = new Socket((bytes) => this.take(unpack(bytes)), () => model.tell("way"));
-    this.transport = new Transport((resting) => this.compose(resting), { socket: this.socket });
+    this.transport = new Transport(() => this.compose(), { socket: this.socket });
     this.has = new Map(); // which answers are here: name -> number
     this.loaded = 0; // number of the recipe that was taken in
     this.sent = null; // the state of the request in flight

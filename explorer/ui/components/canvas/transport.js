@@ -9,8 +9,8 @@ const STRANGER = [4401, 4403]; // codes with which the server says that this pag
 /** One request in flight; of those that wait, only the newest is sent. */
 class Transport {
   /**
-   * compose: (resting) -> the whole request, as of now; its arrays are typed ones.
-   * socket: a Socket, or null where every request is a rerun. changed: () -> the way that is taken has changed.
+   * compose: () -> the whole request, as of now; its arrays are typed ones.
+   * socket: a Socket, or null where every request is a rerun.
    */
   constructor(compose, { socket = null } = {}) {
     this.compose = compose;
@@ -37,7 +37,7 @@ class Transport {
     clearTimeout(this.rest);
     this.sequence += 1;
     this.sentAt = performance.now();
-    const request = { sequence: this.sequence, ...this.compose(false) };
+    const request = { sequence: this.sequence, ...this.compose() };
     this.sentLive = !lost && this.byRerunAlone(request) === false && this.socket.send(request);
     if (!this.sentLive) this.rerun(request);
     this.mode = request.mode;
@@ -60,7 +60,7 @@ class Transport {
     this.sentLive = false;
     this.sequence += 1;
     this.answered = this.sequence;
-    this.rerun({ sequence: this.sequence, ...this.compose(true) });
+    this.rerun({ sequence: this.sequence, ...this.compose() });
   }
 
   stop() {
