@@ -15,8 +15,9 @@ from PIL import Image
 from pyarrow import parquet
 
 from explorer.cli import main as cli
+from explorer.editing.bundle import pack
 from explorer.editing.edits import Edit, inputs_of, unedited
-from explorer.editing.recipe import Recipe
+from explorer.editing.recipe import Recipe, parse
 from explorer.editing.starts import Start, begin
 from explorer.images.pictures import open_picture
 from explorer.images.sets import open_set
@@ -464,6 +465,31 @@ def test_a_mix_is_rendered_from_both_images_in_any_order(where: Path, capsys: py
     assert cli.main(["render", str(where / "recipe.json"), first, "-o", out]) == 2
     assert "second picture" in capsys.readouterr().err
     assert not (where / "out.png").exists()
+
+
+def test_a_bundle_is_rendered_without_naming_its_pictures(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, zipped = where / "out.png", where / "edit.zip"
+    files = {name: (where / "photos" / name).read_bytes() for name in ("cats/0.png", "dogs/1.png")}
+    for start in (Start(), Start("mix", mask="checkerboard", other="dog")):
+        expected = make_recipe(where, start)
+        made = parse((where / "recipe.json").read_bytes())
+        zipped.write_bytes(pack(made, files))
+        assert cli.main(["render", str(zipped), "-o", str(out)]) == 0
+        assert np.array_equal(drawn(out), expected)
+        out.unlink()
+    zipped.write_bytes(pack(made, {"cats/0.png": files["cats/0.png"]}))
+    assert cli.main(["render", str(zipped), "-o", str(out)]) == 2
+    images = [str(where / "photos" / name) for name in files]
+    assert cli.main(["render", str(zipped), *images, "-o", str(out)]) == 0  # those that are named are taken
+    assert np.array_equal(drawn(out), expected)
+    out.unlink()
+    assert cli.main(["render", str(where / "recipe.json"), "-o", str(out)]) == 2
+    zipped.write_bytes(zipped.read_bytes()[:-1])
+    assert cli.main(["render", str(zipped), "-o", str(out)]) == 2
+    refusals = capsys.readouterr().err.splitlines()
+    words = ["another picture", "without its picture", "damaged"]
+    assert [word in refusal for word, refusal in zip(words, refusals, strict=True)] == [True, True, True]
+    assert not out.exists()
 
 
 def test_the_checkpoint_of_a_recipe_is_found_or_named(where: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,12 @@
 
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2lab
 
 from explorer.base.cell import Cell
 from explorer.editing import palette
@@ -14,6 +15,8 @@ from explorer.editing.edits import Rule, inputs_of, unedited
 from explorer.editing.palette import (
     alternatives,
     alternatives_of_map,
+    by_colour,
+    by_patch,
     codes_of_picture,
     nearest,
     plausible,
@@ -23,11 +26,11 @@ from explorer.editing.palette import (
 from explorer.index.read import Index
 from tests.test_probes import CELLS, CODES, COLUMNS, ROWS, F, encoded, tokenizer, toy_edit, with_code
 from tests.test_usage import make_index, toy_grids
-from tests.toys import assert_one_sentence, toy_codebook, toy_model
+from tests.toys import StandIn, assert_one_sentence, toy_codebook, toy_model, toy_pixels
 from vqvae.errors import BadInput
-from vqvae.images import to_pixels
+from vqvae.images import to_image, to_pixels
 from vqvae.search import Codebook
-from vqvae.tokenizer import Tokenizer
+from vqvae.tokenizer import Sizes, Tokenizer
 
 __all__ = ["tokenizer"]  # a fixture
 
@@ -69,6 +72,7 @@ def test_a_number_finds_itself_and_all_that_begin_so(number: int, codes: int) ->
         if number == 0:
             plain = [0]
         assert search(f" {number}", codes) == palette.Found(tuple(plain), "")
+        assert search(f"#{number}", codes) == palette.Found(tuple(plain), "")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,12 @@ def test_a_number_finds_itself_and_all_that_begin_so(number: int, codes: int) ->
     [
         ("417", (417,)),
         ("0417", (417,)),
+        ("#417", (417,)),
+        (" #417\n", (417,)),
+        ("#40-#43", (40, 41, 42, 43)),
+        ("#43 – 41", (43, 42, 41)),
+        ("40-#42", (40, 41, 42)),
+        ("#12, 90 #7-#8", (12, 90, 7, 8)),
         ("40-44", (40, 41, 42, 43, 44)),
         ("40 – 42", (40, 41, 42)),
         ("7-7", (7,)),
@@ -101,6 +111,15 @@ def test_searches_and_what_they_find(text: str, found: tuple[int, ...]) -> None:
         "-5",
         "40-",
         "40-60-80",
+        "#",
+        "##417",
+        "417#",
+        "# 417",
+        "#40-",
+        "#-#",
+        "#1024",
+        "#ff8800",
+        "#<script>",
         "12 x 7",
         "1024",
         "7 1024",
@@ -148,6 +167,99 @@ def test_a_place_that_is_none(place: tuple[float, float]) -> None:
     with pytest.raises(BadInput) as refusal:
         alternatives_of_map(np.zeros((3, 2)), place)
     assert_one_sentence(refusal)
+
+
+# --- by look ----------------------------------------------------------------------------------------------------------
+
+
+def test_codes_by_colour_in_the_order_of_lab_distances() -> None:
+    random = np.random.default_rng(0)
+    tiles = random.integers(0, 256, (200, 4, 4, 3)).astype(np.uint8)
+    tiles[100:] = random.integers(0, 256, (100, 1, 1, 3))  # flat ones, of strong colours
+    for colour in [(0, 0, 0), (255, 255, 255), (200, 30, 30), (3, 10, 7), (10, 90, 250)]:
+        own = rgb2lab(np.array(colour) / 255)
+        plain = [math.dist(rgb2lab(tile.astype(np.float64).mean((0, 1)) / 255), own) for tile in tiles]
+        found = by_colour(tiles, colour, 30)
+        assert [one.value for one in found] == pytest.approx(sorted(plain)[:30], abs=0.02)
+        assert [plain[one.code] for one in found] == pytest.approx([one.value for one in found], abs=0.02)
+        assert found[0].meaning == f"ΔE {found[0].value:.1f} from the colour"
+    flat = tuple(tiles[150, 0, 0].tolist())
+    assert by_colour(tiles, flat)[0].code == 150
+    assert by_colour(tiles, flat)[0].meaning == "ΔE 0.0 from the colour"
+    greys = np.arange(0, 256, 51, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
+    assert [one.value for one in by_colour(greys, (0, 0, 0), 99)][-1] == pytest.approx(100)
+
+
+def test_colours_of_some_codes_are_named_by_their_numbers() -> None:
+    tiles = np.array([[0, 0, 0], [250, 0, 0], [255, 0, 0]], np.uint8)[:, None, None]
+    found = by_colour(tiles, (255, 0, 0), 2, codes=np.array([40, 7, 90]))
+    assert [one.code for one in found] == [90, 7]
+    assert by_colour(tiles[:0], (255, 0, 0)) == []
+    twins = by_colour(tiles[[1, 1, 0]], (250, 0, 0))
+    assert [one.code for one in twins] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("colour", [(0, 0), (0, 0, 256), (-1, 0, 0), (0, 0, 0, 0), (math.nan, 0, 0)])
+def test_a_colour_that_is_none(colour: Any) -> None:
+    with pytest.raises(BadInput) as refusal:
+        by_colour(np.zeros((3, 4, 4, 3), np.uint8), colour)
+    assert_one_sentence(refusal)
+
+
+def mirrored(tile: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Tiles side by side, each the mirror image of its neighbours; the one in the middle as it is."""
+    line = [tile if column % 2 == columns // 2 % 2 else tile[:, ::-1] for column in range(columns)]
+    middle = np.concatenate(line, 1)
+    return np.concatenate([middle if row % 2 == rows // 2 % 2 else middle[::-1] for row in range(rows)])
+
+
+@pytest.mark.parametrize("only", [None, (4 * F, 7 * F)])
+def test_codes_by_a_patch_of_one_cell_are_the_encoders_ranking(only: tuple[int, int] | None) -> None:
+    model = toy_model()
+    tokenizer = StandIn(model, sizes=Sizes(F, only))
+    rows, columns = (4, 7) if only else (5, 5)
+    for seed in range(5):
+        patch = toy_pixels(F, F, seed=seed)
+        picture = torch.from_numpy(mirrored(patch, rows, columns) / np.float32(255)).movedim(-1, 0)[None]
+        base = model.encode(picture)
+        plain = top_candidates(Codebook.of(model), base, (rows // 2, columns // 2), 5)
+        found = by_patch(tokenizer, Codebook.of(model), patch, 5)
+        assert [one.code for one in found] == [one.code for one in plain]
+        assert [one.value for one in found] == pytest.approx([one.value for one in plain], abs=1e-5)
+        assert found[0].code == base.grid[0, rows // 2, columns // 2]
+        assert found[0].meaning == f"{found[0].value:.2f} from the patch"
+
+
+@pytest.mark.parametrize("side", [1, 2, 5, 64, 256])
+def test_a_patch_of_any_size_is_scaled_to_a_cell(side: int) -> None:
+    model = toy_model()
+    codebook = Codebook.of(model)
+    flat = np.full((side, side, 3), (200, 90, 30), np.uint8)
+    expected = by_patch(model, codebook, flat[:1, :1].repeat(F, 0).repeat(F, 1), CODES)
+    assert by_patch(model, codebook, flat, CODES) == expected
+    tile = toy_pixels(F, F)
+    larger = tile.repeat(16, 0).repeat(16, 1)
+    scaled = np.asarray(to_image(larger).resize((F, F), 1))  # Lanczos, as all pictures are
+    assert by_patch(model, codebook, larger, CODES) == by_patch(model, codebook, scaled, CODES)
+    black = np.zeros((16 * F, 40, 3), np.uint8)
+    middle = by_patch(model, codebook, np.concatenate([black, larger, black], 1), CODES)
+    ends = by_patch(model, codebook, np.concatenate([larger, black], 1), CODES)
+    assert distances_by_code(middle) == pytest.approx(
+        distances_by_code(by_patch(model, codebook, larger, CODES)), abs=0.02
+    )
+    assert distances_by_code(ends) != pytest.approx(distances_by_code(middle), abs=0.02)
+
+
+def distances_by_code(found: list[palette.Suggestion]) -> dict[int, float]:
+    return {one.code: one.value for one in found}
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (4, 0, 3), (257, 4, 3), (4, 257, 3), (4, 4)])
+def test_a_patch_that_is_none(shape: tuple[int, ...]) -> None:
+    model = toy_model()
+    with pytest.raises(BadInput) as refusal:
+        by_patch(model, Codebook.of(model), np.zeros(shape, np.uint8))
+    assert "1 to 256 pixels" in assert_one_sentence(refusal)
 
 
 # --- by cell ----------------------------------------------------------------------------------------------------------

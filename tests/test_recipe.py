@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from explorer.editing.bundle import pack
 from explorer.editing.edits import RULES, Edit, LiveDecoder, Rule, inputs_of, unedited
 from explorer.editing.recipe import (
     MOST_BYTES,
@@ -27,12 +28,12 @@ from explorer.editing.recipe import (
 )
 from explorer.editing.starts import MASKS, Start, begin
 from explorer.images.pictures import Picture, open_picture
-from tests.toys import assert_one_sentence, toy_model, toy_pixels
+from tests.toys import StandIn, assert_one_sentence, toy_model, toy_pixels
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_png
 from vqvae.model import VQVAE
-from vqvae.tokenizer import Encoding
+from vqvae.tokenizer import Encoding, Sizes
 
 HASH = "0123456789abcdef" * 4
 WORKING_SIZE = 128
@@ -270,6 +271,19 @@ def test_what_the_grid_or_the_codebook_does_not_have_is_refused(change: dict[str
     assert word in assert_one_sentence(refusal)
 
 
+@pytest.mark.parametrize("cell", [(8, 0), (29, 44), (0, 12), (16383, 16383)])
+def test_a_cell_that_is_not_there_is_refused_with_the_limits_of_the_grid(cell: tuple[int, int]) -> None:
+    session = Session.new()  # 8 × 12 cells, of 30 × 45 pixels
+    recipe = session.recipe(unedited(session.base), level=0.0)
+    for change in ({"cells": (CellCode(*cell, 1),)}, {"blends": (CellBlend(*cell, 0.5),)}):
+        made = parse(replace(recipe, **change).to_json())
+        with pytest.raises(BadInput) as refusal:
+            render(session.model, made, [session.picture])
+        said = assert_one_sentence(refusal)
+        assert f"the cell in row {cell[0]:,}, column {cell[1]:,}" in said
+        assert "the grid has 8 rows, 0 to 7, and 12 columns, 0 to 11;" in said
+
+
 def test_its_checkpoint_is_found_by_name_or_under_another(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         checkpoint.save(tmp_path / name, toy_model(seed), {})
@@ -377,8 +391,9 @@ def test_a_field_of_the_wrong_type_is_refused_by_name(name: str) -> None:
         ({"level": -0.51}, "level"),
         ({"level": 1.51}, "level"),
         ({"level": 10**400}, "level"),
-        ({"cells": [[30, 0, 0]]}, "0 to 29"),
-        ({"cells": [[0, 45, 0]]}, "0 to 44"),
+        ({"cells": [[16384, 0, 0]]}, "no picture is so large"),
+        ({"cells": [[0, 10**30, 0]]}, "no picture is so large"),
+        ({"blends": [[0, 16384, 0.5]]}, "no picture is so large"),
         ({"cells": [[-1, 0, 0]]}, "cells"),
         ({"cells": [[0, -1, 0]]}, "cells"),
         ({"cells": [[0, 0, -1]]}, "cells"),
@@ -460,7 +475,8 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.key)
 @pytest.mark.parametrize("many", [False, True])
-def test_the_python_of_a_recipe_computes_the_same_pixels(start: Start, many: bool, where: Path) -> None:
+@pytest.mark.parametrize("bundled", [False, True])
+def test_the_python_of_a_recipe_computes_the_same_pixels(start: Start, many: bool, bundled: bool, where: Path) -> None:
     height, width = (67, 126) if many else (30, 45)
     session = Session.new(start, height=height, width=width)
     edit = random_edit(session.base, rule="carry", level=0.35, seed=0)
@@ -470,18 +486,28 @@ def test_the_python_of_a_recipe_computes_the_same_pixels(start: Start, many: boo
         checkpoint_hash=checkpoint.content_hash(where / "checkpoints" / "to'y"),
     )
     assert (len(recipe.cells) + len(recipe.blends) > MOST_LISTED) == many
-    Path("a 'picture'.png").write_bytes(to_png(session.picture.pixels))
-    Path("second.png").write_bytes(to_png(session.second.pixels))
+    files = {"a 'picture'.png": to_png(session.picture.pixels), "second.png": to_png(session.second.pixels)}
     listed = not many and start.kind != "random"
-    if not listed:
+    if bundled:
+        Path("all of 'it'.zip").write_bytes(pack(recipe, files))
+    else:
+        for name, data in files.items():
+            Path(name).write_bytes(data)
+    if not listed and not bundled:
         Path("its recipe.json").write_text(recipe.to_json())
-    program = as_python(recipe, image="a 'picture'.png", file="its recipe.json", out="drawn.png")
+    program = as_python(
+        recipe,
+        image="a 'picture'.png",
+        file="its recipe.json",
+        out="drawn.png",
+        bundle="all of 'it'.zip" if bundled else None,
+    )
     values: dict[str, Any] = {}
     exec(compile(program, "the program", "exec"), values)
     assert np.array_equal(values["pixels"], session.decoded(edit))
     assert Path("drawn.png").read_bytes() == to_png(session.decoded(edit))
     assert ("for row, column, code in" in program) == listed
-    assert ("second.png" in program) == (start.kind == "mix")
+    assert ("second.png" in program) == (start.kind == "mix" and not bundled)
     imported = {
         name.asname or name.name
         for statement in ast.walk(ast.parse(program))
@@ -501,6 +527,39 @@ def test_the_python_of_an_untouched_picture_is_short(where: Path) -> None:
     assert "'toy'" in program
     with pytest.raises(FileNotFoundError):  # there is no such checkpoint here
         exec(compile(program, "the program", "exec"), {})
+
+
+def test_the_python_of_a_bundle_refuses_another_one(where: Path) -> None:
+    session = Session.new()
+    own_hash = checkpoint.content_hash(where / "checkpoints" / "to'y")
+    recipe = replace(session.recipe(unedited(session.base), level=0.0), checkpoint="to'y", checkpoint_hash=own_hash)
+    program = as_python(recipe, bundle="it.zip")
+    other = replace(recipe, image=session.second.key)
+    Path("it.zip").write_bytes(pack(other, {"second.png": to_png(session.second.pixels)}))
+    with pytest.raises(AssertionError):
+        exec(compile(program, "the program", "exec"), {})
+    Path("it.zip").write_bytes(pack(recipe, {"picture.png": to_png(session.picture.pixels)}))
+    exec(compile(program, "the program", "exec"), {})
+
+
+def test_the_python_opens_the_picture_as_a_tokenizer_of_a_single_size_wants_it(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session.new()
+    data = to_png(toy_pixels(70, 90))
+    picture = open_picture(data, "toy.png", working_size=WORKING_SIZE, only=(30, 45))
+    base = session.model.encode(picture.image)
+    session = replace(session, picture=picture, base=base)
+    own_hash = checkpoint.content_hash(where / "checkpoints" / "to'y")
+    recipe = replace(session.recipe(unedited(base), level=0.0), checkpoint="to'y", checkpoint_hash=own_hash)
+    single = StandIn(session.model, sizes=Sizes(4, (30, 45)))
+    monkeypatch.setattr(checkpoint, "load", lambda folder: single)
+    Path("image.png").write_bytes(data)
+    Path("it.zip").write_bytes(pack(recipe, {"image.png": data}))
+    for bundle in (None, "it.zip"):
+        values: dict[str, Any] = {}
+        exec(compile(as_python(recipe, bundle=bundle), "the program", "exec"), values)
+        assert np.array_equal(values["pixels"], session.decoded(unedited(base)))
 
 
 def test_the_python_refuses_another_checkpoint_and_another_picture(where: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from explorer.base.cell import Cell
 from explorer.codebook.dossier import CONTEXT, patch_pictures
@@ -13,16 +14,17 @@ from explorer.editing.probes import decode_each, surroundings
 from explorer.index.read import Index
 from explorer.index.usage import MOST_SAMPLED, counts_of_image
 from vqvae.errors import BadInput, shown
-from vqvae.images import to_pixels
+from vqvae.images import fit_to, to_image, to_pixels, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer
 
 MOST_FOUND = 256  # codes that a search lists
 LONGEST_SEARCH = 400  # characters
+LARGEST_PATCH = 256  # pixels a side
 PRIOR_CELLS = 64.0  # α: how many cells of chance each neighbour's counts are mixed with
 
 _STEPS = ((0, -1), (0, 1), (-1, 0), (1, 0))  # to the neighbour on the left, on the right, above and below
-_RANGE = re.compile(r"([0-9]+)\s*[-–]\s*([0-9]+)|([0-9]+)")
+_RANGE = re.compile(r"#?([0-9]+)\s*[-–]\s*#?([0-9]+)|#?([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,14 @@ class Found:
 def search(text: str, codes: int) -> Found:
     """Codes 0…K−1 by number: "417" and all that begin so, "40-60", "12 90 7"; at most 256 of them.
 
-    Numbers and ranges may be mixed, with spaces, commas or semicolons between them; a range may run down. Any other
-    text finds nothing, and the note says why.
+    Numbers and ranges may be mixed, with spaces, commas or semicolons between them; a range may run down, and each
+    number may have a # before it. Any other text finds nothing, and the note says why.
     """
     try:
         parts = _parts(text, codes)
     except BadInput as refusal:
         return Found((), str(refusal))
-    if text.strip().isdecimal():
+    if re.fullmatch(r"#?[0-9]+", text.strip()):
         parts += _continued(parts[0].start, codes)
     found: dict[int, None] = {}  # a set in the order of the text
     for part in parts:
@@ -113,6 +115,62 @@ def alternatives_of_map(points: np.ndarray, place: tuple[float, float], most: in
     if not np.isfinite(place).all():
         raise BadInput("This place is not on the map; click on the map.")
     return _closest(np.linalg.norm(points - np.asarray(place, np.float64), axis=1), most, "from the place on the map")
+
+
+# --- by look ----------------------------------------------------------------------------------------------------------
+
+
+def by_colour(
+    tiles: np.ndarray, colour: tuple[int, int, int], most: int = 24, *, codes: np.ndarray | None = None
+) -> list[Suggestion]:
+    """The codes whose tile's mean colour looks most like a colour, red, green and blue in 0…255; raises BadInput.
+
+    tiles: uint8 [N, f, f, 3], mean colours as f = 1 among them; codes: int64 [N], whose tiles they are, or None for
+    0…N−1. The value is ΔE*ab of CIE 1976, the distance in CIELAB: 2 is hardly seen, black and white are 100 apart.
+    """
+    if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
+        raise BadInput(f"A colour has red, green and blue from 0 to 255, and {shown(colour)} is none.")
+    distances = np.linalg.norm(_lab(tiles.mean(axis=(1, 2))) - _lab(np.asarray(colour, np.float64)), axis=1)
+    order = np.argsort(distances, kind="stable")[:most]
+    named = order if codes is None else codes[order]
+    return [
+        Suggestion(code, value, f"ΔE {value:.1f} from the colour")
+        for code, value in zip(named.tolist(), distances[order].tolist(), strict=True)
+    ]
+
+
+# To CIE XYZ from linear sRGB (IEC 61966-2-1) with its white, D65; the rows add up to that white.
+_XYZ_OF_RGB = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def _lab(rgb: np.ndarray) -> np.ndarray:
+    """sRGB [..., 3] in 0…255 -> CIELAB (CIE 15:2004) under D65, float64 [..., 3]."""
+    encoded = rgb / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    share = linear @ _XYZ_OF_RGB.T / _XYZ_OF_RGB.sum(1)
+    x, y, z = np.moveaxis(np.where(share > (6 / 29) ** 3, np.cbrt(share), share * (29 / 6) ** 2 / 3 + 4 / 29), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+@torch.inference_mode()
+def by_patch(tokenizer: Tokenizer, codebook: Codebook, patch: np.ndarray, most: int = 24) -> list[Suggestion]:
+    """The codes that stand nearest to what the encoder makes of a patch, uint8 [s, s, 3] with s in 1…256.
+
+    The patch is scaled to a cell and mirrored over two more on each side, or over the whole picture of a tokenizer that
+    takes a single size; then the middle cell's embedding is compared with the codes. Of an oblong patch the middle is
+    taken. Raises BadInput.
+    """
+    if patch.ndim != 3 or not all(1 <= side <= LARGEST_PATCH for side in patch.shape[:2]):
+        raise BadInput(f"A patch has 1 to {LARGEST_PATCH} pixels a side; choose a smaller part of the picture.")
+    stride, only = tokenizer.spec.stride, tokenizer.spec.sizes.only
+    rows, columns = (side // stride for side in only) if only else (2 * CONTEXT + 1, 2 * CONTEXT + 1)
+    tile = np.asarray(fit_to(to_image(patch), stride, (stride, stride)))
+    around = [(length // 2 * stride, (length - 1 - length // 2) * stride) for length in (rows, columns)]
+    encoding = tokenizer.encode(to_tensor(np.pad(tile, (*around, (0, 0)), mode="symmetric")))
+    vector = encoding.embedding[0, :, rows // 2, columns // 2]
+    return _closest(codebook.distances_from(vector), most, "from the patch")
 
 
 # --- by cell ----------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from explorer.base.figure import Figure
 from explorer.editing.edits import Edit, edited_cells, inputs_of_grids
 from explorer.images.reconstruction import decibels
 from vqvae.errors import BadInput, shown
+from vqvae.images import to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer
 from vqvae.tokenizer import cells as rows_of
@@ -24,16 +25,55 @@ CELLS_PER_BATCH = 1 << 14  # decoded at once: bounds the memory, also for a deco
 MOST_OF_IT = 0.9  # the share of the change that lies within the radius of influence
 ONE_LEVEL = 1.0  # of 255: what changes less is not seen
 CLOSE_CALL = 0.9  # the fragility from which a cell counts as one
+CHANGES_FULL = 64  # levels: a change so large, or larger, is drawn brightest
+
+
+# --- what the colours of the maps mean --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the two ends of a heat map's colours stand for."""
+
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What one colour stands for, in a map that marks cells by kind."""
+
+    label: str
+    kind: str  # names the colour
+
+
+CHANGES_SCALE = Scale("0", f"{CHANGES_FULL} levels or more")
+MARGIN_SCALE = Scale("safe", "a tie")
+CYCLE_CHIPS = (
+    Chip("came back", "returned"),
+    Chip("smoothed away", "lost"),
+    Chip("changed because of the edit", "drifted"),
+    Chip("changes without it, too", "drifted anyway"),
+)
 
 
 # --- other codes in one cell ------------------------------------------------------------------------------------------
+
+
+def size_of_grid(rows: int, columns: int) -> str:
+    """A grid's size and numbering, for a refusal: 22 rows, 0 to 21, and 32 columns, 0 to 31."""
+    return f"{_numbered(rows, 'row')}, and {_numbered(columns, 'column')}"
+
+
+def _numbered(count: int, what: str) -> str:
+    return f"1 {what}, 0" if count == 1 else f"{count:,} {what}s, 0 to {count - 1:,}"
 
 
 def surroundings(cell: Cell, by: int | None, *, rows: int, columns: int) -> Window:
     """A cell with so many more on each side, as far as there are any; None: the whole grid. Raises BadInput."""
     row, column = cell
     if not (0 <= row < rows and 0 <= column < columns):
-        raise BadInput(f"There is no cell {shown(cell)}; the grid has {rows} rows and {columns} columns, from 0 on.")
+        raise BadInput(f"There is no cell {shown(cell)}; the grid has {size_of_grid(rows, columns)}.")
     if by is None:
         return Window(0, 0, rows, columns)
     return Window(row, column, row + 1, column + 1).grown(by, rows=rows, columns=columns)
@@ -80,6 +120,20 @@ class Influence:
     radius: float  # pixels from the cell's centre to the farthest pixel's within which 90 % of the change lies
     outermost: float  # pixels from the cell's centre to the farthest pixel that changes by a level or more
     reach_pixels: int | None  # beyond the cell's border nothing can change further away; None: there is no limit
+
+    @property
+    def most(self) -> float:
+        """The largest change of any pixel, in levels."""
+        return float(self.change.max(initial=0))
+
+    @property
+    def full(self) -> float:
+        """The change that is drawn brightest, in levels: the largest one, but what cannot be seen stays dark."""
+        return max(ONE_LEVEL, self.most)
+
+    @property
+    def scale(self) -> Scale:
+        return Scale("0", "1 level" if self.full == ONE_LEVEL else f"{self.full:.3g} levels")
 
     @property
     def sentence(self) -> str:
@@ -173,35 +227,69 @@ def _radius(change: np.ndarray, away: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class CycleCheck:
-    """What the encoder makes of an edited picture."""
+    """What the encoder makes of an edited picture that was saved; all [h, w]."""
 
-    indices: np.ndarray  # int64 [h, w], the codes that it gives the picture
-    edited: np.ndarray  # bool [h, w]
-    returned: np.ndarray  # bool [h, w]: edited, and the code that was put in came back
-    drifted: np.ndarray  # bool [h, w]: not edited, and yet another code than before
+    indices: np.ndarray  # int64, the codes that it gives the picture
+    edited: np.ndarray  # bool
+    returned: np.ndarray  # bool: edited, and the code that was put in came back
+    drifted: np.ndarray  # bool: not edited, and yet another code than before, which it keeps without the edit
+    drifted_anyway: np.ndarray  # bool: not edited, and another code than before, without the edit as well
+
+    @property
+    def marks(self) -> np.ndarray:
+        """Which of `CYCLE_CHIPS` is each cell's, counted from 1, and 0 for none: uint8 [h, w]."""
+        return np.select([self.returned, self.edited, self.drifted, self.drifted_anyway], [1, 2, 3, 4], 0).astype(
+            np.uint8
+        )
 
     @property
     def sentence(self) -> str:
-        edited, returned, drifted = (int(mask.sum()) for mask in (self.edited, self.returned, self.drifted))
+        masks = (self.edited, self.returned, self.drifted, self.drifted_anyway)
+        edited, returned, drifted, anyway = (int(mask.sum()) for mask in masks)
         others = self.edited.size - edited
-        rest = f"of the {others:,} cells that were not edited, {drifted:,} changed their code"
         if not edited:
-            return f"No cell is edited; encoded again, {rest}."
+            blend = f", and {drifted:,} more because of the blend that was painted" if drifted else ""
+            return (
+                f"No cell is edited; saved and encoded again, {anyway:,} of {others:,} cells change code anyway{blend}."
+            )
         kept = f"{returned:,} of {edited:,} edited cell{'s' if edited > 1 else ''} came back as the code put in"
-        return f"Encoded again, {kept}" + (f"; {rest}." if others else ".")
+        if not others:
+            return f"Saved and encoded again, {kept}."
+        return (
+            f"Saved and encoded again, {kept}; of the {others:,} not edited, {drifted:,} changed code because of the "
+            f"edit, and {anyway:,} change it without the edit, too."
+        )
+
+
+def cycle_check(
+    tokenizer: Tokenizer, base: Encoding, edit: Edit, pixels: np.ndarray, unedited: np.ndarray
+) -> CycleCheck:
+    """Encode an edited picture again as it would be saved, and the unedited reconstruction beside it.
+
+    Pictures are uint8 [H, W, 3], cropped to the picture's own size; `unedited` is decoded at the edit's level and rule
+    with nothing painted. What changes in that one, too, the edit is not to blame for.
+    """
+    again, baseline = (_encoded_again(tokenizer, picture, edit.indices.shape) for picture in (pixels, unedited))
+    before = base.grid[0].numpy()
+    edited = edited_cells(base, edit)
+    same = again == edit.indices
+    drifting = baseline != before
+    return CycleCheck(
+        again,
+        edited,
+        returned=edited & same,
+        drifted=~edited & ~same & ~drifting,
+        drifted_anyway=~edited & ~same & drifting,
+    )
 
 
 @torch.inference_mode()
-def cycle_check(tokenizer: Tokenizer, base: Encoding, edit: Edit, decoded: Tensor) -> CycleCheck:
-    """Encode the edited picture again; decoded: [1, 3, h·f, w·f] in [0, 1], not cropped."""
-    rows, columns = edit.indices.shape
-    whole = (1, 3, rows * tokenizer.spec.stride, columns * tokenizer.spec.stride)
-    if decoded.shape != whole:
-        raise ValueError(f"The edited picture is {tuple(decoded.shape)}, and its grid decodes to {whole}.")
-    indices = tokenizer.encode(decoded).grid[0].numpy()
-    edited = edited_cells(base, edit)
-    same = indices == edit.indices
-    return CycleCheck(indices, edited, returned=edited & same, drifted=~edited & ~same)
+def _encoded_again(tokenizer: Tokenizer, pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The codes [h, w] of a picture uint8 [H, W, 3] whose grid is known."""
+    indices = tokenizer.encode(to_tensor(pixels)).grid[0].numpy()
+    if indices.shape != shape:
+        raise ValueError(f"The picture has {indices.shape} cells, and the edit {shape}.")
+    return indices
 
 
 # --- margins ----------------------------------------------------------------------------------------------------------
@@ -215,7 +303,9 @@ class Margins:
     runner_up: np.ndarray  # int64; the own code where the codebook has no other
     runner_up_distance: np.ndarray  # float32, infinite where there is none
     gap: np.ndarray  # float32 ≥ 0, how much farther the runner-up is
-    fragility: np.ndarray  # float32 in 0…1: 1 is a tie, 0 an embedding that stands on its code or beyond
+    fragility: (
+        np.ndarray
+    )  # float32 in 0…1 (`MARGIN_SCALE`): 1 is a tie, 0 an embedding that stands on its code or beyond
 
     @property
     def figures(self) -> list[Figure]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from explorer.editing.edits import RULES, Edit, LiveDecoder, Rule, edited_cells
+from explorer.editing.probes import size_of_grid
 from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start, begin, of_codes
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import encode_picture
@@ -173,8 +174,8 @@ def edit_of(recipe: Recipe, base: Encoding, *, codes: int) -> Edit:
         if outside.any():
             first = int(outside.argmax())
             raise BadInput(
-                f"The recipe changes the cell in row {row[first]}, column {column[first]}, and the grid has "
-                f"{grid.shape[0]} × {grid.shape[1]} cells; use the checkpoint that it was made with."
+                f"The recipe changes the cell in row {row[first]:,}, column {column[first]:,}, and the grid has "
+                f"{size_of_grid(*grid.shape)}; use the checkpoint that it was made with."
             )
         grid[row, column] = values
     _check_codes(indices, codes=codes)
@@ -238,53 +239,80 @@ def as_python(
     second: str = "second.png",
     file: str = "recipe.json",
     out: str = "edited.png",
+    bundle: str | None = None,
 ) -> str:
     """A program that computes the same pixels with this library, and saves them.
 
     The arguments are the names of the files in it; `second` is the second picture of a mix. The changed cells stand in
-    the program, unless there are very many or the start is random: then it reads the recipe.
+    the program, unless there are very many or the start is random: then it reads the recipe. With a bundle, the zip of
+    recipe and pictures, it reads that and no other file.
     """
     listed = recipe.start.kind != "random" and len(recipe.cells) + len(recipe.blends) <= MOST_LISTED
     pictures = {"picture": (image, recipe.image)}
     if recipe.start.kind == "mix":
         pictures["second"] = (second, recipe.start.other)
-    own_part = _python_of_edit(recipe) if listed else _python_of_file(file, pictures)
+    own_part = _python_of_edit(recipe) if listed else _python_of_file(file, pictures, bundled=bundle is not None)
     paragraphs = [
         '"""An edit made in VQ-VAE Explorer, computed again; run it in the project\'s folder."""',
         "from pathlib import Path",
-        "\n".join(_python_imports(recipe, listed=listed)),
+        "\n".join(_python_imports(recipe, listed=listed, bundled=bundle is not None)),
         f"folder = checkpoints_folder() / {recipe.checkpoint!r}\n"
         f"assert checkpoint.content_hash(folder) == {recipe.checkpoint_hash!r}\n"
         "tokenizer = checkpoint.load(folder)",
-        *(
-            f"{name} = open_picture(Path({path!r}).read_bytes(), {path!r}, working_size={recipe.working_size})\n"
-            f"assert {name}.key == {key!r}"
-            for name, (path, key) in pictures.items()
-        ),
+        *(_python_of_pictures(recipe, pictures) if bundle is None else _python_of_bundle(bundle, pictures)),
         *own_part,
         f"Path({out!r}).write_bytes(to_png(pixels))",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _python_imports(recipe: Recipe, *, listed: bool) -> Iterable[str]:
+def _python_imports(recipe: Recipe, *, listed: bool, bundled: bool) -> Iterable[str]:
     yield "from explorer.base.folders import checkpoints_folder"
+    if bundled:
+        yield "from explorer.editing.bundle import pictures_of, unpack"
     if listed:
         yield "from explorer.editing.edits import Edit, LiveDecoder, unedited"
         if recipe.start.kind != "picture":
             yield "from explorer.editing.starts import Start, begin"
     else:
-        yield "from explorer.editing.recipe import parse, render"
-    yield "from explorer.images.pictures import open_picture"
+        yield f"from explorer.editing.recipe import {'render' if bundled else 'parse, render'}"
+    if not bundled:
+        yield "from explorer.images.pictures import open_picture"
     if listed:
         yield "from explorer.images.reconstruction import encode_picture"
     yield "from vqvae import checkpoint"
     yield "from vqvae.images import to_pixels, to_png" if listed else "from vqvae.images import to_png"
 
 
-def _python_of_file(file: str, pictures: Iterable[str]) -> Iterable[str]:
+def _python_of_pictures(recipe: Recipe, pictures: Mapping[str, tuple[str, str]]) -> Iterable[str]:
+    """A paragraph for each picture: names in the program -> file, key."""
+    for name, (path, key) in pictures.items():
+        yield (
+            f"{name} = open_picture(\n"
+            f"    Path({path!r}).read_bytes(), {path!r}, "
+            f"working_size={recipe.working_size}, only=tokenizer.spec.sizes.only\n"
+            f")\n"
+            f"assert {name}.key == {key!r}"
+        )
+
+
+def _python_of_bundle(bundle: str, pictures: Mapping[str, tuple[str, str]]) -> Iterable[str]:
+    """The pictures out of a zip: names in the program -> file, key."""
+    names = ", ".join(pictures) if len(pictures) > 1 else f"({next(iter(pictures))},)"
+    checks = (f"assert {name}.key == {key!r}" for name, (_, key) in pictures.items())
+    yield "\n".join(
+        [
+            f"bundle = unpack(Path({bundle!r}).read_bytes())  # the recipe, and its pictures as they were uploaded",
+            f"{names} = (found.picture for found in pictures_of(bundle, only=tokenizer.spec.sizes.only))",
+            *checks,
+        ]
+    )
+
+
+def _python_of_file(file: str, pictures: Iterable[str], *, bundled: bool) -> Iterable[str]:
+    read = "recipe = bundle.recipe" if bundled else f"recipe = parse(Path({file!r}).read_bytes())"
     yield (
-        f"recipe = parse(Path({file!r}).read_bytes())  # its cells are too many to list here\n"
+        f"{read}  # its cells are too many to list here\n"
         f"pixels = render(tokenizer, recipe, [{', '.join(pictures)}])  # uint8 [H, W, 3]"
     )
 
@@ -345,12 +373,11 @@ def parse(data: bytes | str) -> Recipe:
         rule=_one_of("rule", fields["rule"], RULES),
         level=_blend("level", fields["level"]),
         cells=tuple(
-            CellCode(row, column, _code("cells", code))
-            for row, column, code in _cells("cells", fields["cells"], width=width, height=height)
+            CellCode(row, column, _code("cells", code)) for row, column, code in _cells("cells", fields["cells"])
         ),
         blends=tuple(
             CellBlend(row, column, _blend("blends", weight))
-            for row, column, weight in _cells("blends", fields["blends"], width=width, height=height)
+            for row, column, weight in _cells("blends", fields["blends"])
         ),
     )
 
@@ -412,15 +439,15 @@ def _grid(value: Any, *, width: int, height: int, wanted: bool) -> tuple[tuple[i
     return tuple(tuple(_code("grid", code) for code in row) for row in value)
 
 
-def _cells(name: str, value: Any, *, width: int, height: int) -> Iterable[tuple[int, int, Any]]:
-    """Row, column and what is said of that cell; a cell is at least a pixel, so the picture bounds them."""
+def _cells(name: str, value: Any) -> Iterable[tuple[int, int, Any]]:
+    """Row, column and what is said of that cell; whether the grid has it, `edit_of` knows."""
     if not isinstance(value, list):
         raise BadInput(f"The recipe's {name!r} has to be a list, and is {shown(value)}.")
     seen: set[tuple[int, int]] = set()
     for entry in value:
         if not isinstance(entry, list) or len(entry) != 3:
             raise BadInput(f"Each entry of the recipe's {name!r} has to be [row, column, value], not {shown(entry)}.")
-        row, column = _whole(name, entry[0], 0, height - 1), _whole(name, entry[1], 0, width - 1)
+        row, column = _place(name, entry[0]), _place(name, entry[1])
         if (row, column) in seen:
             raise BadInput(f"The recipe's {name!r} has the cell in row {row}, column {column} twice; remove one.")
         seen.add((row, column))
@@ -430,6 +457,14 @@ def _cells(name: str, value: Any, *, width: int, height: int) -> Iterable[tuple[
 def _whole(name: str, value: Any, lower: int, upper: int) -> int:
     if type(value) is not int or not lower <= value <= upper:
         raise BadInput(f"The recipe's {name!r} needs whole numbers from {lower:,} to {upper:,}, not {shown(value)}.")
+    return value
+
+
+def _place(name: str, value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise BadInput(f"The recipe's {name!r} needs rows and columns that are whole numbers, not {shown(value)}.")
+    if value >= LONGEST_SIDE:
+        raise BadInput(f"The recipe's {name!r} has a row or column {shown(value)}, and no picture is so large.")
     return value
 
 
