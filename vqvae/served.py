@@ -10,6 +10,7 @@ import inspect
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -19,7 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from vqvae.errors import BadInput, shown
+from vqvae.preview import Part, Previewer, Whole, previewer_of
 from vqvae.tokenizer import Encoding, Spec, Tokenizer
+from vqvae.window import Window
 
 _METHODS = ("encode", "lookup", "vectors", "decode")
 _MOST_OBJECTS = 10_000  # looked at in search of weights
@@ -46,7 +49,7 @@ class Served:
 
     def encode(self, images: Tensor) -> Encoding:
         with torch.inference_mode():
-            encoding = call("encode", self.tokenizer.encode, self._sent(images))
+            encoding = call("encode", self.tokenizer.encode, self.sent(images))
             if not isinstance(encoding, Encoding):
                 raise BadInput(f"encode returns {_kind(encoding)} and has to return a vqvae.tokenizer.Encoding.")
             if not isinstance(encoding.indices, tuple):
@@ -83,12 +86,12 @@ class Served:
 
     def lookup(self, indices: tuple[Tensor, ...]) -> Tensor:
         with torch.inference_mode():
-            quantized = call("lookup", self.tokenizer.lookup, tuple(self._sent(grid) for grid in indices))
+            quantized = call("lookup", self.tokenizer.lookup, tuple(self.sent(grid) for grid in indices))
         return _returned("lookup", quantized)
 
     def vectors(self, level: int, codes: Tensor) -> Tensor:
         with torch.inference_mode():
-            rows = call("vectors", self.tokenizer.vectors, level, self._sent(codes))
+            rows = call("vectors", self.tokenizer.vectors, level, self.sent(codes))
         return _returned("vectors", rows)
 
     def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
@@ -96,16 +99,61 @@ class Served:
         derived = quantized.requires_grad or (embedding is not None and embedding.requires_grad)
         derived &= torch.is_grad_enabled()
         with torch.enable_grad() if derived else torch.inference_mode():
-            second = None if embedding is None else self._sent(embedding)
-            images = call("decode", self.tokenizer.decode, self._sent(quantized), second)
+            second = None if embedding is None else self.sent(embedding)
+            images = call("decode", self.tokenizer.decode, self.sent(quantized), second)
         drawn = _returned("decode", images, derived=derived)
         if self.strict:
             _check_finite("decode", drawn.detach())
         return drawn
 
-    def _sent(self, tensor: Tensor) -> Tensor:
+    @property
+    def previewer(self) -> Previewer | None:
+        """What the tokenizer offers for previews, called with the same care; None where it offers none."""
+        inner = previewer_of(self.tokenizer)
+        return None if inner is None else ServedPreviewer(self, inner)
+
+    def sent(self, tensor: Tensor) -> Tensor:
         """A copy on the device: whoever gets it may write into it."""
         return tensor.to(self.device, copy=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ServedPreviewer:
+    """A `Previewer` as the app calls it: pixels come back to the CPU, what it keeps stays where it is."""
+
+    served: Served
+    inner: Previewer
+
+    def whole(self, quantized: Tensor, embedding: Tensor | None = None) -> Whole:
+        found = self._called("whole", quantized, embedding)
+        if not isinstance(found, Whole):
+            raise BadInput(f"whole returns {_kind(found)} and has to return a vqvae.preview.Whole.")
+        return Whole(self._checked("whole", found.pixels), found.statistics)
+
+    def part(
+        self, quantized: Tensor, embedding: Tensor | None = None, *, statistics: object, changed: Tensor
+    ) -> Part | None:
+        found = self._called("part", quantized, embedding, statistics=statistics, changed=changed.clone())
+        if found is None:
+            return None
+        if not isinstance(found, Part):
+            raise BadInput(f"part returns {_kind(found)} and has to return a vqvae.preview.Part, or None.")
+        pixels, window = self._checked("part", found.pixels), found.window
+        scale = self.served.spec.stride
+        if not isinstance(window, Window) or pixels.shape[1:] != (3, window.rows * scale, window.columns * scale):
+            raise BadInput(f"part returns pixels of shape {list(pixels.shape)}, and its window is {shown(window)}.")
+        return Part(pixels, window)
+
+    def _called(self, name: str, quantized: Tensor, embedding: Tensor | None, **said: object) -> Any:
+        with torch.inference_mode():
+            second = None if embedding is None else self.served.sent(embedding)
+            return call(name, partial(getattr(self.inner, name), **said), self.served.sent(quantized), second)
+
+    def _checked(self, name: str, pixels: object) -> Tensor:
+        drawn = _returned(name, pixels)
+        if self.served.strict:
+            _check_finite(name, drawn)
+        return drawn
 
 
 def call(name: str, function: Callable[..., Any], *arguments: object) -> Any:

@@ -87,7 +87,10 @@ class Encoding:
 
 
 class Tokenizer(Protocol):
-    """Images to grids of indices, and back with or without the embedding. Nothing after `encode` quantizes again."""
+    """Images to grids of indices, and back with or without the embedding. Nothing after `encode` quantizes again.
+
+    One whose `reach` is None may have an attribute `previewer`, a `vqvae.preview.Previewer`.
+    """
 
     @property
     def spec(self) -> Spec: ...

@@ -47,9 +47,25 @@ class Window:
         left, right = _widened(self.left, self.right, side, columns)
         return Window(top, left, bottom, right)
 
+    def scaled(self, by: int) -> Window:
+        """What these cells are on a grid so many times as fine."""
+        return Window(self.top * by, self.left * by, self.bottom * by, self.right * by)
+
+    def coarsened(self, by: int) -> Window:
+        """The cells that these touch of a grid so many times as coarse."""
+        return Window(self.top // by, self.left // by, -(-self.bottom // by), -(-self.right // by))
+
+    @property
+    def rows(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def columns(self) -> int:
+        return self.right - self.left
+
     @property
     def cells(self) -> int:
-        return (self.bottom - self.top) * (self.right - self.left)
+        return self.rows * self.columns
 
     def of(self, grid: Tensor, *, scale: int = 1) -> Tensor:
         """This part of [..., h·scale, w·scale], as a view."""
@@ -84,19 +100,35 @@ def decode_window(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, wi
     return window.relative_to(crop).of(decoded, scale=tokenizer.spec.stride)
 
 
+def reached(tokenizer: Tokenizer, changed: Tensor) -> Window | None:
+    """The cells whose pixels a change can reach; None where decoding them saves nothing over decoding all.
+
+    changed: [h, w] bool, one or more true.
+    """
+    box, reach = Window.around(changed), tokenizer.spec.reach
+    assert box is not None
+    rows, columns = changed.shape
+    if reach is None or box.grown(2 * reach, rows=rows, columns=columns).cells > WHOLE_FROM * rows * columns:
+        return None
+    return box.grown(reach, rows=rows, columns=columns)
+
+
+def patched(picture: Tensor, pixels: Tensor, window: Window, *, scale: int) -> Tensor:
+    """A copy of a picture [B, 3, h·scale, w·scale] with other pixels in a window of cells."""
+    after = picture.clone()
+    window.of(after, scale=scale).copy_(pixels)
+    return after
+
+
 def redecode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, before: Tensor, changed: Tensor) -> Tensor:
     """The whole picture after a change, [1, 3, h·f, w·f] in [0, 1], with only what the change can reach decoded again.
 
     before: the picture before it; changed: [h, w] bool, the cells of which either input differs from then.
     """
-    box = Window.around(changed)
-    if box is None:
+    if not changed.any():
         return before
-    rows, columns = changed.shape
-    reach = tokenizer.spec.reach
-    if reach is None or box.grown(2 * reach, rows=rows, columns=columns).cells > WHOLE_FROM * rows * columns:
+    window = reached(tokenizer, changed)
+    if window is None:
         return tokenizer.decode(quantized, embedding)
-    window = box.grown(reach, rows=rows, columns=columns)
-    after = before.clone()
-    window.of(after, scale=tokenizer.spec.stride).copy_(decode_window(tokenizer, quantized, embedding, window))
-    return after
+    pixels = decode_window(tokenizer, quantized, embedding, window)
+    return patched(before, pixels, window, scale=tokenizer.spec.stride)

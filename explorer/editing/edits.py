@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from vqvae.model import has_fast_bf16
+from vqvae.preview import previewer_of
 from vqvae.tokenizer import Encoding, Tokenizer
-from vqvae.window import redecode
+from vqvae.window import Window, patched, reached, redecode
 
 Rule = Literal["follow", "carry", "keep"]
 
@@ -108,35 +109,110 @@ def inputs_of_grids(tokenizer: Tokenizer, base: Encoding, grids: Tensor, edit: E
     return DecoderInputs(quantized, quantized.lerp(embedding, weight))
 
 
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An answer of a live decoder."""
+
+    pixels: Tensor  # [1, 3, h·f, w·f] in [0, 1]; not to be written to
+    exact: bool  # whether it is the decode of the whole edit; otherwise it is a preview
+    window: Window | None  # cells outside of which the answer before has the same pixels; None: any may differ
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """What was answered, and to what."""
+
+    fed: DecoderInputs
+    pixels: Tensor
+    exact: bool
+
+
+_NOWHERE = Window(0, 0, 0, 0)
+
+
 class LiveDecoder:
     """Decodes one edit after another of the same base, and of each only what it can have changed since the last."""
 
     def __init__(self, tokenizer: Tokenizer, base: Encoding) -> None:
         self.tokenizer = tokenizer
         self.base = base
-        self._fed: DecoderInputs | None = None
-        self._decoded: Tensor
+        self._previewer = previewer_of(tokenizer) if tokenizer.spec.reach is None else None
+        self._statistics: object = None  # the previewer's, of the last exact picture
+        self._settled: _Picture | None = None  # the last exact picture
+        self._shown: _Picture | None = None  # the last picture
 
-    @torch.inference_mode()
     def decode(self, edit: Edit) -> Tensor:
         """[1, 3, h·f, w·f] in [0, 1], equal to decoding the whole edit; not to be written to."""
-        fed, before = inputs_of(self.tokenizer, self.base, edit), self._fed
-        if before is None:
-            decoded = self.tokenizer.decode(fed.quantized, fed.embedding)
-        else:
-            changed = (fed.quantized != before.quantized) | (fed.embedding != before.embedding)
-            decoded = redecode(
-                self.tokenizer, fed.quantized, fed.embedding, before=self._decoded, changed=changed[0].any(0)
-            )
-        self._fed, self._decoded = fed, decoded
-        return decoded
+        return self.answer(edit, settled=True).pixels
+
+    def preview(self, edit: Edit) -> Tensor:
+        """[1, 3, h·f, w·f] in [0, 1], `decode` or nearly that, for while the hand moves; not to be written to."""
+        return self.answer(edit, settled=False).pixels
 
     @torch.inference_mode()
-    def preview(self, edit: Edit) -> Tensor:
-        """[1, 3, h·f, w·f] in [0, 1], within 0.02 of `decode`, for while the blend of all cells is dragged: in bfloat16
-        where that is faster."""
-        if not has_fast_bf16():
-            return self.decode(edit)
+    def answer(self, edit: Edit, *, settled: bool) -> Decoded:
+        """The picture of an edit: exact where the hand has `settled`, else a preview where that is cheaper.
+
+        Where a cell reaches everywhere, a preview draws the surroundings of what changed since the last answer and
+        leaves the rest as it was (`vqvae.preview`). Where too much changed for that or for a window, as when the blend
+        of all cells is dragged, the whole is decoded in bfloat16 if that is faster: within 0.02 of `decode`.
+        """
         fed = inputs_of(self.tokenizer, self.base, edit)
+        shown = self._shown
+        if shown is not None and (shown.exact or not settled) and not _changed(shown.fed, fed).any():
+            return Decoded(shown.pixels, shown.exact, _NOWHERE)
+        return self._exact(fed) if settled else self._nearly(fed)
+
+    def _exact(self, fed: DecoderInputs) -> Decoded:
+        """The exact picture, and from now on the settled one."""
+        before = self._settled
+        if before is None:
+            return self._settle(fed, self._whole(fed), None)
+        changed = _changed(before.fed, fed)
+        if not changed.any():  # and previews came between
+            return self._settle(before.fed, before.pixels, None)
+        window = reached(self.tokenizer, changed)
+        if window is None:
+            return self._settle(fed, self._whole(fed), None)
+        pixels = redecode(self.tokenizer, fed.quantized, fed.embedding, before=before.pixels, changed=changed)
+        return self._settle(fed, pixels, window if self._shown is before else None)
+
+    def _nearly(self, fed: DecoderInputs) -> Decoded:
+        """A preview, or the exact picture where none is cheaper."""
+        settled, shown = self._settled, self._shown
+        if settled is None or shown is None:
+            return self._exact(fed)
+        changed = _changed(settled.fed, fed)
+        if not changed.any() or reached(self.tokenizer, changed) is not None:
+            return self._exact(fed)
+        if self._previewer is not None:
+            part = self._previewer.part(
+                fed.quantized, fed.embedding, statistics=self._statistics, changed=_changed(shown.fed, fed)
+            )
+            if part is not None:
+                pixels = patched(shown.pixels, part.pixels, part.window, scale=self.tokenizer.spec.stride)
+                self._shown = _Picture(fed, pixels, exact=False)
+                return Decoded(pixels, exact=False, window=part.window)
+        if not has_fast_bf16():
+            return self._exact(fed)
         with torch.autocast("cpu", torch.bfloat16):
-            return self.tokenizer.decode(fed.quantized, fed.embedding).float()
+            pixels = self.tokenizer.decode(fed.quantized, fed.embedding).float()
+        self._shown = _Picture(fed, pixels, exact=False)
+        return Decoded(pixels, exact=False, window=None)
+
+    def _whole(self, fed: DecoderInputs) -> Tensor:
+        if self._previewer is None:
+            return self.tokenizer.decode(fed.quantized, fed.embedding)
+        whole = self._previewer.whole(fed.quantized, fed.embedding)
+        self._statistics = whole.statistics
+        return whole.pixels
+
+    def _settle(self, fed: DecoderInputs, pixels: Tensor, window: Window | None) -> Decoded:
+        self._settled = self._shown = _Picture(fed, pixels, exact=True)
+        return Decoded(pixels, exact=True, window=window)
+
+
+def _changed(before: DecoderInputs, after: DecoderInputs) -> Tensor:
+    """Which cells are fed otherwise: [h, w] bool."""
+    changed = (after.quantized != before.quantized) | (after.embedding != before.embedding)
+    return changed[0].any(0)

@@ -5,8 +5,9 @@ are its own: images are halved by averaging, and a residual block that changes i
 output (in the original JAX code, too), not from its input.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from vqvae.errors import BadInput, shown
 from vqvae.families.one_codebook import OneCodebook
 from vqvae.families.pixels import from_unit, pixel_range, to_unit
 from vqvae.families.shapes import Shapes, count, extent
+from vqvae.families.steps import ALONE, Beside, Step, StepwisePreviewer, run_all, work_of
 from vqvae.settings import check_names, model_settings, whole_number, whole_numbers
 
 FAMILY = "maskgit-vqgan"  # what config.json calls it
@@ -80,9 +82,9 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.nin_shortcut = nn.Conv2d(after, after, 1, bias=False) if before != after else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(functional.silu(self.norm1(x)))
-        y = self.conv2(functional.silu(self.norm2(y)))
+    def forward(self, x: Tensor, beside: Beside = ALONE) -> Tensor:
+        y = self.conv1(functional.silu(beside.norms(self.norm1, x)))
+        y = self.conv2(functional.silu(beside.norms(self.norm2, y)))
         return y + (x if self.nin_shortcut is None else self.nin_shortcut(y))
 
 
@@ -95,9 +97,17 @@ class Stage(nn.Module):
         self.upsample_conv = nn.Conv2d(after, after, 3, padding=1) if doubles else None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.block(x)
-        if self.upsample_conv is None:
-            return x
+        """All of it but the doubling, in the encoder."""
+        return self.block(x)
+
+    def steps(self) -> Iterator[Step]:
+        """All of it, in the decoder."""
+        yield from _steps(self.block)
+        if self.upsample_conv is not None:
+            yield Step(self._doubled, work_of(self.upsample_conv), halo=1, scale=2)
+
+    def _doubled(self, x: Tensor, beside: Beside) -> Tensor:
+        assert self.upsample_conv is not None
         return self.upsample_conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -137,11 +147,20 @@ class Decoder(nn.Module):
         self.norm_out = _norm(finest)
         self.conv_out = nn.Conv2d(finest, 3, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x))
+    def steps(self) -> Iterator[Step]:
+        """All of it, from the coarsest level to the finest."""
+        yield Step(lambda x, _: self.conv_in(x), work_of(self.conv_in), halo=1)
+        yield from _steps(self.mid)
         for stage in reversed(self.up):
-            x = stage(x)
-        return self.conv_out(functional.silu(self.norm_out(x)))
+            assert isinstance(stage, Stage)
+            yield from stage.steps()
+        yield Step(self._last, work_of(self.conv_out), halo=1)
+
+    def _last(self, x: Tensor, beside: Beside) -> Tensor:
+        return self.conv_out(functional.silu(beside.norms(self.norm_out, x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return run_all(list(self.steps()), x, ALONE)
 
 
 class MaskGITVQGAN(OneCodebook):
@@ -159,6 +178,12 @@ class MaskGITVQGAN(OneCodebook):
     def draw(self, vectors: Tensor) -> Tensor:
         return to_unit(self.decoder(vectors), self.config.pixels)
 
+    @property
+    def previewer(self) -> StepwisePreviewer:
+        """Decodes parts of the picture, nearly right."""
+        leave = partial(to_unit, pixels=self.config.pixels)
+        return StepwisePreviewer(tuple(self.decoder.steps()), nn.Identity(), leave)
+
 
 def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(GROUPS, channels, eps=1e-6)
@@ -166,6 +191,11 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 def _residual_stack(before: int, after: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(before if number == 0 else after, after) for number in range(blocks)))
+
+
+def _steps(stack: nn.Sequential) -> Iterator[Step]:
+    """The blocks of a residual stack."""
+    return (Step(block, work_of(block), halo=2) for block in stack)
 
 
 _CODEBOOK = "quantize.embedding.weight"

@@ -11,7 +11,7 @@ Tensors are named as in taming-transformers. What the line differs in is a setti
 `vqgan_sources` knows how each of them names its tensors and what its config says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vqvae.errors import BadInput, shown
 from vqvae.families.pixels import from_unit, pixel_range, to_unit
+from vqvae.families.steps import ALONE, Beside, Step, StepwisePreviewer, run_all, work_of
 from vqvae.families.vqgan_sources import adjusted, canonical, recognises, settings_of
 from vqvae.images import pad_to_multiple
 from vqvae.search import nearest
@@ -125,8 +126,8 @@ class Norm(nn.GroupNorm):
     def __init__(self, groups: int, channels: int) -> None:
         super().__init__(groups, channels, eps=1e-6)
 
-    def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
-        return super().forward(x)
+    def forward(self, x: Tensor, beside: Beside = ALONE) -> Tensor:
+        return beside.norms(self, x)
 
 
 class SpatialNorm(nn.Module):
@@ -138,12 +139,12 @@ class SpatialNorm(nn.Module):
         self.conv_y = nn.Conv2d(dim, channels, 1)
         self.conv_b = nn.Conv2d(dim, channels, 1)
 
-    def forward(self, x: Tensor, codes: Tensor) -> Tensor:
-        scale, shift = (functional.interpolate(part(codes), size=x.shape[-2:]) for part in (self.conv_y, self.conv_b))
-        return self.norm_layer(x) * scale + shift
+    def forward(self, x: Tensor, beside: Beside) -> Tensor:
+        scale, shift = (beside.spread(part(beside.codes), x) for part in (self.conv_y, self.conv_b))
+        return beside.norms(self.norm_layer, x) * scale + shift
 
 
-NormOf = Callable[[int], nn.Module]  # channels -> a norm of (x, codes)
+NormOf = Callable[[int], nn.Module]  # channels -> a norm of (x, beside)
 
 
 class ResidualBlock(nn.Module):
@@ -156,9 +157,11 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(after, after, 3, padding=1)
         self.nin_shortcut = nn.Conv2d(before, after, 1) if before != after else None
 
-    def forward(self, x: Tensor, codes: Tensor | None) -> Tensor:
-        y = self.conv1(functional.silu(self.norm1(x, codes)))
-        y = self.conv2(functional.silu(self.norm2(y, codes)))
+    halo = 2
+
+    def forward(self, x: Tensor, beside: Beside) -> Tensor:
+        y = self.conv1(functional.silu(self.norm1(x, beside)))
+        y = self.conv2(functional.silu(self.norm2(y, beside)))
         return y + (x if self.nin_shortcut is None else self.nin_shortcut(x))
 
 
@@ -170,8 +173,10 @@ class Attention(nn.Module):
         self.norm = norm(channels)
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
-    def forward(self, x: Tensor, codes: Tensor | None) -> Tensor:
-        y = self.norm(x, codes)
+    halo = None
+
+    def forward(self, x: Tensor, beside: Beside) -> Tensor:
+        y = self.norm(x, beside)
         query, key, value = (part(y).flatten(2).mT[:, None] for part in (self.q, self.k, self.v))  # [B, 1, h·w, C]
         derived = torch.is_grad_enabled() and query.requires_grad  # of torch's kernels the plain one alone has a second
         with sdpa_kernel(SDPBackend.MATH) if derived else nullcontext():
@@ -186,7 +191,7 @@ class Halve(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, beside: Beside = ALONE) -> Tensor:
         return self.conv(functional.pad(x, (0, 1, 0, 1)))
 
 
@@ -197,7 +202,9 @@ class Double(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    halo = 1
+
+    def forward(self, x: Tensor, beside: Beside = ALONE) -> Tensor:
         return self.conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -222,12 +229,20 @@ class Stage(nn.Module):
         self.downsample = Halve(after) if halves else None
         self.upsample = Double(after) if doubles else None
 
-    def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
+    def layers(self) -> Iterator[nn.Module]:
+        """What it consists of, in order; each is called with (x, beside)."""
         for block, attention in zip_longest(self.block, self.attn):
-            x = block(x, codes)
-            x = x if attention is None else attention(x, codes)
+            yield block
+            if attention is not None:
+                yield attention
         step = self.downsample or self.upsample
-        return x if step is None else step(x)
+        if step is not None:
+            yield step
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers():
+            x = layer(x, ALONE)
+        return x
 
 
 class Middle(nn.Module):
@@ -239,10 +254,17 @@ class Middle(nn.Module):
         self.attn_1 = Attention(channels, norm) if attention else None
         self.block_2 = ResidualBlock(channels, channels, norm)
 
-    def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
-        x = self.block_1(x, codes)
-        x = x if self.attn_1 is None else self.attn_1(x, codes)
-        return self.block_2(x, codes)
+    def layers(self) -> Iterator[nn.Module]:
+        """What it consists of, in order; each is called with (x, beside)."""
+        yield self.block_1
+        if self.attn_1 is not None:
+            yield self.attn_1
+        yield self.block_2
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers():
+            x = layer(x, ALONE)
+        return x
 
 
 class Encoder(nn.Module):
@@ -302,11 +324,19 @@ class Decoder(nn.Module):
         self.norm_out = norm(finest)
         self.conv_out = nn.Conv2d(finest, 3, 3, padding=1)
 
+    def steps(self) -> Iterator[Step]:
+        """All of it, from the coarsest level to the finest."""
+        yield Step(lambda x, _: self.conv_in(x), work_of(self.conv_in), halo=1)
+        stages = self.up if self.coarsest_first else reversed(self.up)
+        for layer in (layer for part in (self.mid, *stages) for layer in part.layers()):
+            yield Step(layer, work_of(layer), layer.halo, scale=2 if isinstance(layer, Double) else 1)
+        yield Step(self._last, work_of(self.conv_out), halo=1)
+
+    def _last(self, x: Tensor, beside: Beside) -> Tensor:
+        return self.conv_out(functional.silu(self.norm_out(x, beside)))
+
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
-        x = self.mid(self.conv_in(x), codes)
-        for stage in self.up if self.coarsest_first else reversed(self.up):
-            x = stage(x, codes)
-        return self.conv_out(functional.silu(self.norm_out(x, codes)))
+        return run_all(list(self.steps()), x, Beside(codes))
 
 
 class Quantizer(nn.Module):
@@ -362,6 +392,12 @@ class VQGAN(TokenizerModule):
     def vectors(self, level: int, codes: Tensor) -> Tensor:
         """[N] int64 in 0…K−1 -> [N, D]."""
         return self.quantize.lookup(codes.to(self.quantize.embedding.weight.device))
+
+    @property
+    def previewer(self) -> StepwisePreviewer:
+        """Decodes parts of the picture, nearly right."""
+        leave = partial(to_unit, pixels=self.config.pixels)
+        return StepwisePreviewer(tuple(self.decoder.steps()), self.post_quant_conv, leave)
 
     def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
         """[B, D, h, w], and the embedding likewise or None for the codes alone -> [B, 3, h·f, w·f] in [0, 1].
