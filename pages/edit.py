@@ -3,12 +3,13 @@
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
+from explorer.editing import bundle
 from explorer.editing.animation import side_by_side
 from explorer.editing.engine import EditEngine
 from explorer.editing.recipe import as_python
 from explorer.ui import store, widgets
 from explorer.ui.page import guarded, open_page
-from explorer.ui.picture_choice import choose_picture, open_chosen
+from explorer.ui.picture_choice import choose_picture, file_of, open_chosen
 from explorer.ui.views.edit import editing, opening
 from explorer.ui.views.edit.editing import begin, choose_start
 from vqvae.errors import BadInput
@@ -45,8 +46,12 @@ def choose_recipe(model: OpenModel) -> None:
     """The popover in which to open a recipe; its checkpoint and picture are opened with it."""
     opened = store.read().edit.recipes_opened  # the next one is opened in a popover of its own, which is closed
     with st.popover("Open a recipe", icon=":material/upload_file:", key=f"open-recipe-{opened}"):
-        st.caption("A recipe is an edit as a small JSON file. Opening one is a step that can be undone.")
-        file = st.file_uploader("Recipe", type="json", label_visibility="collapsed", key=f"recipe-file-{opened}")
+        st.caption(
+            "A recipe is an edit as a small JSON file, or a ZIP with its picture. Opening one is a step that can be undone."
+        )
+        file = st.file_uploader(
+            "Recipe", type=["json", "zip"], label_visibility="collapsed", key=f"recipe-file-{opened}"
+        )
         if file is None:
             return
         try:
@@ -77,7 +82,19 @@ def offer_saving(engine: EditEngine) -> None:
             mime="application/json",
             on_click="ignore",
         )
+        st.download_button(
+            "Recipe and picture (ZIP)",
+            lambda: bundle.pack(engine.recipe(), dict(file_of(picture) for picture in pictures_of(engine))),
+            file_name=f"{name}.zip",
+            mime="application/zip",
+            on_click="ignore",
+        )
         st.caption("The history as a GIF or WebP is saved from its own panel.")
+
+
+def pictures_of(engine: EditEngine) -> list[str]:
+    """The names of the pictures that an edit is of: two for a mix."""
+    return [engine.picture_name, *([engine.start.other] if engine.other else [])]
 
 
 @st.fragment

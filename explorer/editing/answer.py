@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from explorer.base.wire import pack
+from explorer.editing.probes import Chip, Scale
 
 T = TypeVar("T", covariant=True)
 
@@ -83,7 +84,8 @@ class Marks:
     values: np.ndarray  # uint8: for each cell of the grid, or for each pixel from a corner on
     sentence: str
     corner: tuple[int, int] = (0, 0)  # row and column of the first cell
-    most: float = 0.0  # of influence: what 255 stands for, in levels
+    scale: Scale | None = None  # what the ends of its colours stand for
+    chips: tuple[Chip, ...] = ()  # what values 1, 2, … stand for, where they are kinds
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +198,8 @@ def _put(
                 "kind": marks.kind,
                 "sentence": marks.sentence,
                 "corner": marks.corner,
-                "most": marks.most,
+                "scale": marks.scale and [marks.scale.low, marks.scale.high],
+                "chips": [[chip.label, chip.kind] for chip in marks.chips],
             }
             arrays["overlay_values"] = marks.values
 

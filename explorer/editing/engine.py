@@ -7,6 +7,7 @@ what it depends on has changed. It knows nothing of a screen; a socket and the r
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ from explorer.editing.answer import (
     Picture,
     Unedited,
 )
-from explorer.editing.edits import UNPAINTED, Edit, LiveDecoder, Painting, edited_cells, unedited, unpainted
+from explorer.editing.edits import UNPAINTED, Decoded, Edit, LiveDecoder, Painting, edited_cells, unedited, unpainted
 from explorer.editing.palette import Suggestion
 from explorer.editing.probes import Margins
 from explorer.editing.recipe import Recipe
@@ -43,10 +44,13 @@ from explorer.images.reconstruction import Quality, compare
 from explorer.index.read import Index
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
+from vqvae.window import Window
 
 T = TypeVar("T")
 
 ALL_TILES_UP_TO = 4096  # codes: so many tiles are sent at once, with more only those that are shown
+MOST_COLOURED = 16_384  # codes that are all decoded to find a colour
+_COLOUR = re.compile("#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", re.IGNORECASE)
 OFFERED = 48  # codes in the palette
 TRIED_OUT = 12  # codes that are decoded in place
 FRAME_MS = 220
@@ -205,14 +209,37 @@ class EditEngine:
         """
         with self._lock:
             edit, before = painting.edit(level=level, rule=rule), self.seen
-            dragged = hurry and before is not None and level != before.level
-            decoded = self._live.preview(edit) if dragged else self._live.decode(edit)
-            if before is None or decoded is not before.decoded:
-                picture = self._numbered(_picture(self._crop(decoded), None if before is None else before.picture))
-            else:
+            decoded = self._live.answer(edit, settled=not hurry)
+            if before is None:
+                picture = self._numbered(Picture(self._crop(decoded.pixels)))
+            elif decoded.pixels is before.decoded:
                 picture = before.picture
-            self.seen = DecodedEdit(painting, edit, level, decoded, picture, exact=not dragged)
+            else:
+                picture = self._numbered(self._after(before.picture, decoded))
+            self.seen = DecodedEdit(painting, edit, level, decoded.pixels, picture, decoded.exact)
             return self.seen
+
+    def _after(self, before: Numbered[Picture], decoded: Decoded) -> Picture:
+        """A picture, with where it differs from the one before it; only what may differ is looked at."""
+        rows, columns = self._reached(decoded.window)
+        pixels = before.value.pixels.copy()
+        part = to_pixels(decoded.pixels[..., rows, columns])[0]
+        differs = (part != pixels[rows, columns]).any(2)
+        pixels[rows, columns] = part
+        return Picture(
+            pixels, before.number, (_extent(differs.any(1), rows.start), _extent(differs.any(0), columns.start))
+        )
+
+    def _reached(self, window: Window | None) -> tuple[slice, slice]:
+        """The picture's rows and columns of pixels in a window of cells; all of them where there is none."""
+        height, width = self.picture.pixels.shape[:2]
+        if window is None:
+            return slice(0, height), slice(0, width)
+        stride = self.model.stride
+        return (
+            slice(window.top * stride, min(height, window.bottom * stride)),
+            slice(window.left * stride, min(width, window.right * stride)),
+        )
 
     def last(self) -> DecodedEdit:
         """The newest edit that was decoded."""
@@ -322,23 +349,21 @@ class EditEngine:
         margins = self.margins()
         figures = "; ".join(f"{figure.label.lower()} {figure.value}" for figure in margins.figures)
         sentence = f"Bright cells nearly took their runner-up: {figures}."
-        return Marks("margin", np.rint(255 * margins.fragility).astype(np.uint8), sentence)
+        return Marks("margin", np.rint(255 * margins.fragility).astype(np.uint8), sentence, scale=probes.MARGIN_SCALE)
 
     def _cycle(self, seen: DecodedEdit) -> Marks:
-        check = probes.cycle_check(self.model.tokenizer, self.base, seen.edit, seen.decoded)
-        marks = np.select([check.returned, check.edited, check.drifted], [1, 2, 3], 0).astype(np.uint8)
-        return Marks(
-            "cycle", marks, f"{check.sentence} Green came back, red was smoothed away, yellow changed by itself."
-        )
+        pixels, plain = self.exact_pixels(), self.unedited().value.pixels
+        check = probes.cycle_check(self.model.tokenizer, self.base, seen.edit, pixels, plain)
+        return Marks("cycle", check.marks, check.sentence, chips=probes.CYCLE_CHIPS)
 
     def _influence(self, seen: DecodedEdit, cell: Cell | None) -> Marks:
         if cell is None:
             return Marks("influence", np.zeros((1, 1), np.uint8), "Choose a cell to see which pixels it reaches.")
         counts = np.bincount(self.base.grid.flatten().numpy(), minlength=self.model.codes)
         found = probes.influence(self.model.tokenizer, self.base, seen.edit, cell, counts=counts)
-        most = max(1.0, float(found.change.max()))
-        values = np.rint(255 / most * found.change).astype(np.uint8)
-        return Marks("influence", values, found.sentence, (found.window.top, found.window.left), most)
+        values = np.rint(255 / found.full * found.change).astype(np.uint8)
+        corner = (found.window.top, found.window.left)
+        return Marks("influence", values, found.sentence, corner, scale=found.scale)
 
     # --- the palette
 
@@ -386,6 +411,8 @@ class EditEngine:
                 low, high = points.min(0), points.max(0)
                 place = low + (np.array(choice.place) - 0.04) / 0.92 * (high - low)
                 suggestions = palette.alternatives_of_map(points, (float(place[0]), float(place[1])), OFFERED)
+        elif choice.kind == "look":
+            suggestions, note = self._by_look(choice)
         elif cell is None or not self.has_cell(cell):
             note = "Choose a cell first: press on it, or go there with the arrow keys."
         elif choice.kind == "plausible":
@@ -396,6 +423,22 @@ class EditEngine:
         elif choice.kind == "alternatives":
             return self._alternatives(cell, seen)
         return self._offer(choice.kind, suggestions, note)
+
+    def _by_look(self, choice: PaletteChoice) -> tuple[list[Suggestion], str]:
+        """The codes that look like a patch or a colour, and what that means."""
+        tokenizer, codebook = self.model.tokenizer, self.model.codebook
+        if choice.patch is not None:
+            note = "Nearest to what the encoder makes of your patch."
+            return palette.by_patch(tokenizer, codebook, choice.patch.pixels, OFFERED), note
+        if not (colour := _COLOUR.fullmatch(choice.text)):
+            return [], "Choose a colour, or drop a piece of a picture."
+        codes = np.arange(len(codebook))
+        note = "By the mean colour of what each code decodes to, alone."
+        if len(codes) > MOST_COLOURED:
+            codes = np.unique(self.base.grid.numpy())
+            note = f"By mean colour, among the {len(codes):,} codes of this picture: the codebook is too large."
+        red, green, blue = (int(part, 16) for part in colour.groups())
+        return palette.by_colour(self.sources.tiles(codes), (red, green, blue), OFFERED, codes=codes), note
 
     def _offer(self, kind: str, suggestions: list[Suggestion], note: str) -> Palette:
         codes = [suggestion.code for suggestion in suggestions]
@@ -464,15 +507,9 @@ def _state(seen: DecodedEdit) -> tuple[bytes, bytes, str]:
     return seen.edit.indices.tobytes(), seen.edit.weight.tobytes(), seen.edit.rule
 
 
-def _picture(pixels: np.ndarray, before: Numbered[Picture] | None) -> Picture:
-    """A picture, with where it differs from the one before it."""
-    if before is None:
-        return Picture(pixels)
-    differs = (pixels != before.value.pixels).any(2)
-    return Picture(pixels, before.number, (_extent(differs.any(1)), _extent(differs.any(0))))
-
-
-def _extent(true: np.ndarray) -> slice:
-    """From the first true place to the last; the first place alone where none is."""
+def _extent(true: np.ndarray, start: int) -> slice:
+    """From the first true place to the last, counted from a start; one place where none is true."""
     places = np.flatnonzero(true)
-    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)
+    if not len(places):
+        return slice(start, start + 1)
+    return slice(start + int(places[0]), start + int(places[-1]) + 1)

@@ -93,16 +93,19 @@ def picture_titles() -> dict[str, str]:
     return own | {sample.name: sample.title for sample in samples.SAMPLES}
 
 
+def file_of(name: str) -> tuple[str, bytes]:
+    """A picture's file by the picture's name: what it is called, and its bytes; raises BadInput."""
+    if upload := store.read().upload(name):
+        return upload.name, upload.data
+    if sample := samples.find(name):
+        return sample.file, sample.read()
+    raise BadInput("This picture is not here; choose another.")
+
+
 def open_named(name: str, working_size: int, model: OpenModel) -> Picture:
     """A picture by its name, as the model takes it: an upload's SHA-256, or a sample's; raises BadInput."""
-    only = model.spec.sizes.only
-    upload = store.read().upload(name)
-    if upload:
-        return cache.open_picture(name, working_size, only, upload.data, upload.name)
-    sample = samples.find(name)
-    if sample is None:
-        raise BadInput("This picture is not here; choose another.")
-    return cache.open_picture(sample.name, working_size, only, sample.read(), sample.file)
+    file, data = file_of(name)
+    return cache.open_picture(name, working_size, model.spec.sizes.only, data, file)
 
 
 def open_chosen(session: Session, model: OpenModel) -> Picture:

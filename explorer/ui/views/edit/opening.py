@@ -5,21 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 from explorer.base.open_model import OpenModel
+from explorer.editing import bundle as bundles
 from explorer.editing import recipe as recipes
+from explorer.editing.bundle import Bundle
 from explorer.editing.edits import Painting
 from explorer.editing.engine import EditEngine
 from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.session import SavedEdit, Session
+from explorer.ui.session import SavedEdit, Session, Upload
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 
 
 def open_recipe(data: bytes, model: OpenModel) -> None:
     """Bring up what a recipe was made with, for `apply_pending` to lay it over; raises BadInput and changes nothing."""
-    recipe = recipes.parse(data)
+    bundle = bundles.unpack(data)
+    recipe = bundle.recipe
     session = _with_checkpoint(store.read(), model, recipe)
+    if bundle.files:
+        store.keep(_with_pictures(store.read(), bundle, model))
+        session = _with_pictures(session, bundle, model)
     session = session.with_working_size(recipe.working_size)
     session = session.with_picture(_picture_named(recipe.image, recipe, model))
     start = recipe.start
@@ -44,6 +50,13 @@ def apply_pending(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
     opened = replace(saved, painting=Painting.of(edit, level=recipe.level), load=saved.load + 1)
     store.write(session.with_saved_edit(opened))
     return opened
+
+
+def _with_pictures(session: Session, bundle: Bundle, model: OpenModel) -> Session:
+    """The pictures that came with a recipe, as uploads; raises BadInput where they are other ones."""
+    for found in bundles.pictures_of(bundle, only=model.spec.sizes.only):
+        session = session.with_upload(Upload(found.name, found.data))
+    return session
 
 
 def _with_checkpoint(session: Session, model: OpenModel, recipe: Recipe) -> Session:
