@@ -111,16 +111,25 @@ def test_names_are_kept_but_for_what_a_zip_may_not_say(name: str, safe: str) -> 
 
 
 def test_files_of_one_name_are_both_kept() -> None:
-    _, recipe, _ = edited()
-    opened = unpack(pack(recipe, {"a/Photo.jpg": PHOTO, "b/photo.jpg": SECOND}))
+    _, mixed, _ = edited(STARTS[2])
+    opened = unpack(pack(mixed, {"a/Photo.jpg": PHOTO, "b/photo.jpg": SECOND}))
     assert opened.files == {"Photo.jpg": PHOTO, "2 photo.jpg": SECOND}
+    _, recipe, _ = edited()
     assert unpack(pack(recipe, {"Recipe.json": PHOTO})).files == {"2 Recipe.json": PHOTO}
+
+
+def test_a_bundle_without_all_of_its_pictures_is_not_packed() -> None:
+    _, recipe, _ = edited()
+    _, mixed, _ = edited(STARTS[2])
+    with_itself = replace(mixed, start=replace(mixed.start, other=mixed.image))
+    for made, files in ((recipe, {}), (recipe, {"a": PHOTO, "b": SECOND}), (mixed, {"a": PHOTO}), (with_itself, {})):
+        with pytest.raises(ValueError, match="pictures, not"):
+            pack(made, files)
+    assert unpack(pack(with_itself, {"a": PHOTO})).files == {"a": PHOTO}
 
 
 def test_more_than_is_read_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     _, recipe, _ = edited()
-    with pytest.raises(ValueError, match="at most 2"):
-        pack(recipe, {"a": b"", "b": b"", "c": b""})
     monkeypatch.setattr(bundles, "MOST_FILE_BYTES", len(PHOTO) - 1)
     with pytest.raises(BadInput) as refusal:
         pack(recipe, {"a": PHOTO})

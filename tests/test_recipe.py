@@ -489,7 +489,7 @@ def test_the_python_of_a_recipe_computes_the_same_pixels(start: Start, many: boo
     files = {"a 'picture'.png": to_png(session.picture.pixels), "second.png": to_png(session.second.pixels)}
     listed = not many and start.kind != "random"
     if bundled:
-        Path("all of 'it'.zip").write_bytes(pack(recipe, files))
+        Path("all of 'it'.zip").write_bytes(pack(recipe, dict(list(files.items())[: 2 if start.kind == "mix" else 1])))
     else:
         for name, data in files.items():
             Path(name).write_bytes(data)

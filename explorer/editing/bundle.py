@@ -47,13 +47,13 @@ class BundledPicture:
 
 
 def pack(recipe: Recipe, pictures: Mapping[str, bytes]) -> bytes:
-    """A zip with the recipe and the files of its one or two pictures, by name, as they were uploaded.
+    """A zip with the recipe and the files of its pictures, one or for a mix two, by name, as they were uploaded.
 
     The same bytes for the same bundle. Names are kept but for what a zip's reader may refuse; see `safe_name`. Raises
     BadInput for a file that is too large for `unpack`.
     """
-    if len(pictures) > MOST_FILES:
-        raise ValueError(f"A recipe has at most {MOST_FILES} pictures, not {len(pictures)}.")
+    if len(pictures) != len(set(_keys(recipe))):
+        raise ValueError(f"The recipe has {len(set(_keys(recipe)))} pictures, not {len(pictures)}.")
     members = {RECIPE: recipe.to_json().encode()}
     for name, data in pictures.items():
         if len(data) > MOST_FILE_BYTES:
@@ -179,8 +179,12 @@ def pictures_of(bundle: Bundle, *, only: tuple[int, int] | None = None) -> tuple
         BundledPicture(name, data, open_picture(data, name, working_size=recipe.working_size, only=only))
         for name, data in bundle.files.items()
     ]
-    keys = [recipe.image, recipe.start.other] if recipe.start.kind == "mix" else [recipe.image]
-    return tuple(_of_key(opened, key) for key in keys)
+    return tuple(_of_key(opened, key) for key in _keys(recipe))
+
+
+def _keys(recipe: Recipe) -> list[str]:
+    """Of its picture, and the second one of a mix."""
+    return [recipe.image, recipe.start.other] if recipe.start.kind == "mix" else [recipe.image]
 
 
 def _of_key(opened: list[BundledPicture], key: str) -> BundledPicture:
