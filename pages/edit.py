@@ -47,10 +47,15 @@ def choose_recipe(model: OpenModel) -> None:
     opened = store.read().edit.recipes_opened  # the next one is opened in a popover of its own, which is closed
     with st.popover("Open a recipe", icon=":material/upload_file:", key=f"open-recipe-{opened}"):
         st.caption(
-            "A recipe is an edit as a small JSON file, or a ZIP with its picture. Opening one is a step that can be undone."
+            "A recipe is an edit as a small JSON file, or a ZIP with its picture. Opening one is a step that can be "
+            "undone."
         )
         file = st.file_uploader(
-            "Recipe", type=["json", "zip"], label_visibility="collapsed", key=f"recipe-file-{opened}"
+            "Recipe",
+            type=["json", "zip"],
+            label_visibility="collapsed",
+            key=f"recipe-file-{opened}",
+            max_upload_size=bundle.MOST_BYTES >> 20,
         )
         if file is None:
             return
@@ -84,7 +89,7 @@ def offer_saving(engine: EditEngine) -> None:
         )
         st.download_button(
             "Recipe and picture (ZIP)",
-            lambda: bundle.pack(engine.recipe(), dict(file_of(picture) for picture in pictures_of(engine))),
+            lambda: bundle.pack(engine.recipe(), files_of(engine)),
             file_name=f"{name}.zip",
             mime="application/zip",
             on_click="ignore",
@@ -92,9 +97,12 @@ def offer_saving(engine: EditEngine) -> None:
         st.caption("The history as a GIF or WebP is saved from its own panel.")
 
 
-def pictures_of(engine: EditEngine) -> list[str]:
-    """The names of the pictures that an edit is of: two for a mix."""
-    return [engine.picture_name, *([engine.start.other] if engine.other else [])]
+def files_of(engine: EditEngine) -> dict[str, bytes]:
+    """The picture files that an edit is of, two for a mix; two of one name are told apart by a number."""
+    names = [engine.picture_name, *([engine.start.other] if engine.other else [])]
+    files = [file_of(name) for name in names]
+    alike = len({file for file, _ in files}) < len(files)
+    return {f"{number} {file}" if alike else file: data for number, (file, data) in enumerate(files, 1)}
 
 
 @st.fragment
