@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser
 
-from tests.conftest import ROOT
+from tests.canvas_scripts import evaluator, sources
 
-CANVAS = ROOT / "explorer" / "ui" / "components" / "canvas"
 UNPAINTED = -32768
 TOOLS = ["paint", "fill", "replace", "shuffle", "erase", "runner-up", "blend", "paste", "move", "set", "clear"]
 TOOLS += ["swap", "flip", "rotate", "settings"]
@@ -38,50 +37,10 @@ class State(NamedTuple):
     settings: Json = DEFAULTS
 
 
-HELPERS = """
-  const stateOf = ({ rows, columns, indices, weights, settings }) => ({
-    rows, columns, indices: Uint32Array.from(indices), weights: Int16Array.from(weights), ...(settings && { settings }),
-  });
-  const contextOf = ({ base, runnerUp, initial }) => ({
-    base: Uint32Array.from(base),
-    runnerUp: Uint32Array.from(runnerUp),
-    ...(initial && { initial: stateOf(initial) }),
-  });
-  const plain = (state) => ({
-    rows: state.rows,
-    columns: state.columns,
-    indices: [...state.indices],
-    weights: [...state.weights],
-    settings: settingsOf(state),
-  });
-  const historyOf = ({ state, context }) => new History(stateOf(state), contextOf(context));
-  const look = (history) => ({
-    state: plain(history.state),
-    position: history.position,
-    on: history.entries.map(({ on }) => on),
-    ids: history.entries.map(({ id }) => id),
-    canUndo: history.canUndo,
-    canRedo: history.canRedo,
-  });
-  const play = (history, steps) => steps.map(([name, ...values]) => {
-    const returned = history[name](...values);
-    if (returned !== history.state) throw new Error(`${name} returned another state`);
-    return look(history);
-  });
-"""
-
-
-def sources() -> str:
-    return "\n".join((CANVAS / name).read_text() for name in ("tools.js", "history.js", "selection.js"))
-
-
-@pytest.fixture
-def tools(blank_page: Page) -> Callable[..., Any]:
-    """Evaluate a JavaScript function of one value in the module that the three files make together."""
-    run = "window.run = (source, value) => eval(source)(value);"
-    blank_page.add_script_tag(content=f"{sources()}\n{HELPERS}\n{run}", type="module")
-    blank_page.wait_for_function("() => 'run' in window")
-    return lambda source, value=None: blank_page.evaluate("([source, value]) => run(source, value)", [source, value])
+@pytest.fixture(scope="module")
+def tools(browser: Browser) -> Iterator[Callable[..., Any]]:
+    with evaluator(browser) as evaluate:
+        yield evaluate
 
 
 # --- the tools in plain Python --------------------------------------------------------------------------------------
@@ -429,6 +388,42 @@ def test_the_runner_up_of_a_cell_of_the_encoder_comes_and_goes(tools) -> None:
     assert outcomes(tools, cases, twice) == [plain(case["state"]) for case in cases]
 
 
+def test_swapping_flipping_and_turning_lead_back(tools) -> None:
+    random = np.random.default_rng(8)
+    cases = random_cases("swap", count=120)
+    steps: list[list[Json]] = []
+    for number, case in enumerate(cases):
+        rows, columns = case["state"].indices.shape
+        area = random_rectangle(random, rows, columns)
+        side = min(area["bottom"] - area["top"], area["right"] - area["left"])
+        square = area | {"bottom": area["top"] + side, "right": area["left"] + side}
+        turn = {"tool": "rotate", "from": square, "code": 5}
+        steps.append(
+            [
+                [case["operation"]] * 2,
+                [{"tool": "flip", "from": area, "axis": ["horizontal", "vertical"][number // 4 % 2], "code": 5}] * 2,
+                [turn | {"quarters": 1}] * 4,
+                [turn | {"quarters": 2}, turn | {"quarters": 3}, turn | {"quarters": 3}],
+            ][number % 4]
+        )
+    befores = [plain(case["state"]) for case in cases]
+    assert outcomes(tools, cases, steps) == befores
+    once = outcomes(tools, cases, [few[:1] for few in steps])
+    assert sum(after != state for after, state in zip(once, befores, strict=True)) > len(cases) // 6
+
+
+def test_what_an_area_of_any_shape_loses_elsewhere_it_gets_back(tools) -> None:
+    cells = State(np.arange(12).reshape(3, 4), np.arange(12).reshape(3, 4))
+    case = {"state": cells, "context": {"base": [0] * 12, "runnerUp": [0] * 12}}
+    there = {"tool": "move", "from": [6, 1, 4, 1], "row": 1, "column": 1, "code": 99}
+    back = {"tool": "move", "from": [6, 9, 11], "row": 0, "column": 0, "code": 98}
+    first, second = outcomes(tools, [case] * 2, [[there], [there, back]])
+    assert first["indices"] == [0, 99, 2, 3, 99, 5, 1, 7, 8, 4, 10, 6]
+    assert second["indices"] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 98, 10, 98]
+    expected = np.where(np.isin(np.arange(12), (9, 11)), UNPAINTED, np.arange(12))
+    assert second["weights"] == expected.tolist()
+
+
 def test_a_paste_of_a_copy_is_the_original(tools) -> None:
     random = np.random.default_rng(2)
     cases = random_cases("paste")
@@ -454,6 +449,51 @@ def test_a_paste_of_a_copy_is_the_original(tools) -> None:
         part = np.s_[rectangle["top"] : rectangle["bottom"], rectangle["left"] : rectangle["right"]]
         clip = as_clip(case["state"].indices[part], case["state"].weights[part])
         assert answer == {"clip": clip, "kept": True, "moved": True, "again": clip}
+
+
+def test_a_copy_of_some_places_has_a_mask(tools) -> None:
+    random = np.random.default_rng(5)
+    cases = []
+    for _ in range(60):
+        rows, columns = random.integers(1, 7, 2).tolist()
+        count = int(random.integers(1, rows * columns + 1))
+        cases.append((random_state(random, rows, columns), random.permutation(rows * columns)[:count].tolist()))
+    copies = tools(
+        "(cases) => cases.map(([state, places]) => copyClip(stateOf(state), places))",
+        [[plain(state), places * 2] for state, places in cases],
+    )
+    for (state, places), clip in zip(cases, copies, strict=True):
+        _, _, layers = lifted(state.indices.copy(), state.weights.copy(), places, 0)
+        assert clip == as_clip(*layers)
+    assert {"mask" in clip for clip in copies} == {True, False}
+    nothing = {"rows": 0, "columns": 0, "indices": [], "weights": []}
+    assert tools("(state) => copyClip(stateOf(state), [])", plain(cases[0][0])) == nothing
+
+
+def test_clips_are_flipped_and_turned_as_numpy_does(tools) -> None:
+    random = np.random.default_rng(6)
+    clips = [random_clip(random, *random.integers(1, 6, 2).tolist()) for _ in range(60)]
+    answers = tools(
+        """(clips) => clips.map((clip) => {
+          const before = JSON.stringify(clip);
+          const made = [flipClip(clip, "horizontal"), flipClip(clip, "vertical"), rotateClip(clip)];
+          made.push(rotateClip(clip, 2), rotateClip(clip, 3));
+          const back = [flipClip(made[0], "horizontal"), flipClip(made[1], "vertical"), rotateClip(clip, 4)];
+          back.push(rotateClip(rotateClip(rotateClip(made[2]))), flipClip(flipClip(made[3], "vertical"), "horizontal"));
+          return [made, back, JSON.stringify(clip) === before];
+        })""",
+        clips,
+    )
+    turns = [np.fliplr, np.flipud, *(lambda layer, k=k: np.rot90(layer, -k) for k in (1, 2, 3))]
+    for clip, (made, back, kept) in zip(clips, answers, strict=True):
+        names = [name for name in ("indices", "weights", "mask") if name in clip]
+        layers = [np.array(clip[name]).reshape(clip["rows"], clip["columns"]) for name in names]
+        for turn, found in zip(turns, made, strict=True):
+            turned = [turn(layer) for layer in layers]
+            rows, columns = turned[0].shape
+            lists = {name: layer.ravel().tolist() for name, layer in zip(names, turned, strict=True)}
+            assert found == {"rows": rows, "columns": columns, **lists}
+        assert back == [clip] * 5 and kept
 
 
 def test_a_copy_ends_at_the_edge_of_the_grid(tools) -> None:
@@ -688,6 +728,132 @@ def test_operations_have_labels(tools) -> None:
     assert tools(unknown, [LABELS[0][0], large]) == ["Brush, code 5", "Replace code 1000 by code 16383"]
 
 
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_a_step_did_is_said_as_it_was(tools, tool: str) -> None:
+    cases = random_cases(tool, count=40)
+    steps = tools(
+        """(cases) => cases.map(({ state, operation, context }) => {
+          const before = stateOf(state);
+          const after = applyOperation(before, operation, contextOf(context));
+          const { label, codes, code, count, box } = describeStep(operation, before, after);
+          const named = label === describeOperation(operation, count, before.columns);
+          return [named, codes, code ?? null, count, box, placesBetween(before, after)];
+        })""",
+        sent(cases),
+    )
+    for case, (named, codes, code, count, box, places) in zip(cases, steps, strict=True):
+        operation, state = case["operation"], case["state"]
+        after = applied(state, operation, case["context"])
+        ys, xs = np.nonzero((after.indices != state.indices) | (after.weights != state.weights))
+        assert named and count == len(ys)
+        assert places == (ys * state.indices.shape[1] + xs).tolist()
+        sides = {"top": ys.min(), "left": xs.min(), "bottom": ys.max() + 1, "right": xs.max() + 1} if len(ys) else None
+        assert box == sides
+        if tool == "swap":
+            expected = operation["codes"]
+        elif tool == "replace":
+            expected = [operation["from"], operation["to"]]
+        else:
+            named_code = tool == "fill" or (tool == "paint" and operation.get("by") != "cut")
+            expected = [operation["code"]] if named_code else []
+        assert codes == expected and code == (expected[-1] if expected else None)
+
+
+# --- what does nothing ----------------------------------------------------------------------------------------------
+
+TWO_FIVES = {"rows": 1, "columns": 2, "indices": [5, 5], "weights": [UNPAINTED, UNPAINTED]}
+NOTHING: list[tuple[Json, str]] = [  # on a grid of 2 × 3 cells of code 5, as the encoder made it
+    ({"tool": "paint", "places": [0, 1], "code": 5}, "The cells already have this code."),
+    ({"tool": "paint", "places": [0], "code": 5}, "The cell already has this code."),
+    ({"tool": "paint", "places": [], "code": 1, "by": "fill"}, "No cell is selected."),
+    ({"tool": "fill", "place": 4, "code": 5}, "The cells already have this code."),
+    ({"tool": "replace", "from": 4, "to": 3}, "No cell has code 4."),
+    ({"tool": "replace", "from": 5, "to": 5}, "Both codes are the same: nothing changes."),
+    ({"tool": "swap", "codes": [5, 5]}, "Both codes are the same: nothing changes."),
+    ({"tool": "swap", "codes": [4, 1000]}, "No cell has code 4 or code 1000."),
+    ({"tool": "swap", "codes": [4, 3], "places": [1]}, "No selected cell has code 4 or code 3."),
+    (
+        {"tool": "shuffle", "places": [0, 1, 2], "seed": 1},
+        "All selected cells have the same code: there is nothing to shuffle.",
+    ),
+    ({"tool": "shuffle", "places": [2, 2], "seed": 1}, "It takes two cells to shuffle."),
+    ({"tool": "erase", "places": [0, 1]}, "The cells already have the encoder's code."),
+    ({"tool": "erase", "places": []}, "No cell is selected."),
+    ({"tool": "runner-up", "places": [1]}, "The encoder has no second choice here."),
+    ({"tool": "runner-up", "places": []}, "No cell is selected."),
+    ({"tool": "blend", "places": [1], "percent": None}, "The cell already has the slider's blend."),
+    (
+        {"tool": "paste", "row": 1, "column": 1, "clip": TWO_FIVES},
+        "This is where it was copied from: nothing changes.",
+    ),
+    ({"tool": "paste", "row": 1, "column": 0, "clip": TWO_FIVES}, "The cells here are like the copy already."),
+    ({"tool": "paste", "row": 2, "column": 0, "clip": TWO_FIVES}, "No cell of the copy lies on the grid here."),
+    (
+        {"tool": "paste", "row": 0, "column": 0, "clip": TWO_FIVES | {"mask": [0, 0]}},
+        "No cell of the copy lies on the grid here.",
+    ),
+    (
+        {"tool": "move", "from": [1, 3], "row": 0, "column": 0, "code": 2},
+        "This is where the cells were: nothing changes.",
+    ),
+    (
+        {"tool": "move", "from": [1, 3], "row": 0, "column": 1, "code": 5},
+        "The cells are the same there: nothing changes.",
+    ),
+    (
+        {"tool": "flip", "from": [1, 2], "axis": "horizontal", "code": 2},
+        "The cells are the same when flipped horizontally.",
+    ),
+    ({"tool": "rotate", "from": [1], "quarters": 2, "code": 2}, "The cells are the same when rotated by 180°."),
+    ({"tool": "set", "places": [1], "indices": [5], "weights": None}, "Everything is as the recipe says already."),
+    ({"tool": "clear"}, "Every cell is as it was at the start."),
+    ({"tool": "settings", "rule": "follow"}, "The rule is follow already."),
+    (
+        {"tool": "settings", "blend": 1, "uses_embedding": True},
+        "The blend is 100 % already. The embedding is on already.",
+    ),
+]
+
+
+def test_what_does_nothing_says_why(tools) -> None:
+    sentences = tools(
+        """(operations) => {
+          const base = new Uint32Array(6).fill(5);
+          const context = { base, runnerUp: base, copiedFrom: [1, 1] };
+          return operations.map((operation) => whyNothing(operation, freshState(base, 2, 3), context));
+        }""",
+        [operation for operation, _ in NOTHING],
+    )
+    assert sentences == [sentence for _, sentence in NOTHING]
+    assert {operation["tool"] for operation, _ in NOTHING} == set(TOOLS)
+
+
+def test_a_shuffle_that_by_chance_moves_nothing_says_so(tools) -> None:
+    seeds = [seed for seed in range(50) if permuted([0, 1], seed) == [0, 1]]
+    said = tools(
+        """(seeds) => {
+          const base = Uint32Array.of(1, 2);
+          const state = freshState(base, 1, 2);
+          return seeds.map((seed) => whyNothing({ tool: "shuffle", places: [0, 1], seed }, state, { base }));
+        }""",
+        seeds,
+    )
+    assert len(said) > 10 and set(said) == {"By chance every cell kept its place: shuffle again."}
+
+
+def test_only_what_does_nothing_says_why(tools) -> None:
+    cases = [case for tool in TOOLS for case in random_cases(tool, count=40)]
+    said = tools(
+        """(cases) => cases.map(({ state, operation, context }) =>
+          whyNothing(operation, stateOf(state), contextOf(context)))""",
+        sent(cases),
+    )
+    for case, sentence in zip(cases, said, strict=True):
+        same = plain(applied(case["state"], case["operation"], case["context"])) == plain(case["state"])
+        assert bool(sentence) == same, case
+    assert 50 < sum(map(bool, said)) < len(said) / 2
+
+
 def checked(tools: Callable[..., Any], operations: list[Any], grid: Json = GRID) -> list[Any]:
     return tools("([all, grid]) => all.map((operation) => checkOperation(operation, grid))", [operations, grid])
 
@@ -838,7 +1004,7 @@ def random_history(seed: int, *, count: int) -> tuple[Json, list[list[Any]]]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_history_is_what_replaying_it_from_the_start_makes(tools, seed: int) -> None:
-    start, steps = random_history(seed, count=240)
+    start, steps = random_history(seed, count=280)
     steps += [["undo"]] * 3
     looks, operations, states = tools(
         """([start, steps]) => {
@@ -1017,6 +1183,204 @@ def test_a_stroke_is_one_entry_with_one_id_and_ends_where_it_began(tools) -> Non
         [9, 7, 8, 0, 8, 0],
     )
     assert ids[4] == ids[6] and ids[2][2] != ids[3][2]
+
+
+FRESH = """
+  const base = new Uint32Array(6);
+  const history = new History(freshState(base, 2, 3), { base, runnerUp: base.map(() => 1) });
+  const labels = () => history.entries.map(({ label }) => label);
+"""
+
+
+def test_levels_of_a_dragged_slider_are_one_entry_and_a_switch_or_a_rule_its_own(tools) -> None:
+    answers = tools(
+        """() => {
+          FRESH
+          const answers = [];
+          const note = () => answers.push([labels(), history.settings]);
+          const level = (blend) => ({ tool: "settings", blend });
+          history.do(level(0.8));
+          for (const blend of [0.6, 0.5, 0.4]) history.extend(level(blend));
+          note();
+          history.extend({ tool: "settings", rule: "carry" });
+          history.extend({ tool: "settings", rule: "keep" });
+          history.extend({ tool: "settings", uses_embedding: false });
+          note();
+          history.extend(level(0.3));
+          history.extend(level(0.4)); // back where it began: no entry
+          note();
+          history.extend(level(-0.5));
+          history.do(level(1.5));
+          note();
+          for (let turn = 0; turn < 3; turn += 1) history.undo();
+          note();
+          history.toggle(1);
+          note();
+          history.goTo(6);
+          note();
+          return answers;
+        }""".replace("FRESH", FRESH)
+    )
+    labels, settings = zip(*answers, strict=True)
+    four = ["Blend 40 %", "Rule: carry", "Rule: keep", "Embedding off"]
+    assert labels[:4] == (four[:1], four, four, [*four, "Blend −50 %", "Blend 150 %"])
+    off = {"rule": "keep", "blend": 0.4, "uses_embedding": False}
+    assert settings[:4] == (DEFAULTS | {"blend": 0.4}, off, off, off | {"blend": 1.5})
+    assert settings[4:6] == (off | {"uses_embedding": True},) * 2
+    assert settings[6] == off | {"blend": 1.5}
+
+
+def test_of_a_stroke_and_a_rectangle_neither_goes_on_with_the_other(tools) -> None:
+    labels = tools(
+        """() => {
+          FRESH
+          history.do({ tool: "paint", places: [0], code: 7 });
+          history.extend({ tool: "paint", places: [1, 2], code: 7, by: "rectangle" });
+          history.extend({ tool: "paint", places: [3], code: 7 });
+          history.extend({ tool: "paint", places: [4], code: 7 });
+          return labels();
+        }""".replace("FRESH", FRESH)
+    )
+    assert labels == ["Brush, code 7, 1 cell", "Rectangle, code 7, 2 cells", "Brush, code 7, 2 cells"]
+
+
+def test_a_line_from_the_last_cell_on_and_what_is_dragged_after_it_is_one_entry(tools) -> None:
+    answer = tools(
+        """() => {
+          const base = new Uint32Array(40);
+          const history = new History(freshState(base, 5, 8), { base, runnerUp: base });
+          const line = (from, to) => ({ tool: "paint", places: linePlaces(from, to, 1, 5, 8), code: 3 });
+          history.do(line([1, 1], [1, 1]));
+          history.do(line([1, 1], [4, 7]));
+          history.extend(line([4, 7], [4, 5]));
+          const drawn = changedPlaces(history.state, base);
+          const labels = history.entries.map(({ label }) => label);
+          history.undo();
+          return [drawn, labels, changedPlaces(history.state, base)];
+        }"""
+    )
+    assert answer == [
+        [9, 18, 19, 28, 29, 37, 38, 39],  # one column at a time, and back by two cells
+        ["Brush, code 3, 1 cell", "Brush, code 3, 7 cells"],
+        [9],
+    ]
+
+
+def test_nudges_are_one_move_from_where_it_began(tools) -> None:
+    answer = tools(
+        """() => {
+          FRESH
+          history.do({ tool: "paint", places: [0], code: 7 });
+          const nudge = (row, column) => ({ tool: "move", from: [0], row, column, code: 2 });
+          history.do(nudge(0, 1));
+          history.extend(nudge(1, 1));
+          history.extend(nudge(1, 2));
+          return [labels(), [...history.state.indices]];
+        }""".replace("FRESH", FRESH)
+    )
+    assert answer == [["Brush, code 7, 1 cell", "Move, 1 × 1 cells"], [2, 0, 0, 0, 0, 7]]
+
+
+def test_every_kind_of_entry_is_undone_redone_and_switched_off(tools) -> None:
+    cases = [case for tool in TOOLS for case in random_cases(tool, count=20)]
+    answers = tools(
+        """(cases) => cases.map(({ state, operation, context }) => {
+          const history = new History(stateOf(state), contextOf(context));
+          history.do({ tool: "settings", blend: 0.123 });
+          history.do({ tool: "paint", places: [0], code: 99 });
+          const before = history.state;
+          const after = history.do(operation);
+          if (after === before) return null;
+          const same = [sameState(history.undo(), before), sameState(history.redo(), after)];
+          same.push(sameState(history.toggle(2), before), sameState(history.toggle(2), after));
+          same.push(sameState(history.goTo(0), history.initial), sameState(history.goTo(3), after));
+          return same;
+        })""",
+        sent(cases),
+    )
+    changing = {case["operation"]["tool"] for case, answer in zip(cases, answers, strict=True) if answer == [True] * 6}
+    assert changing == set(TOOLS)
+    assert all(answer in (None, [True] * 6) for answer in answers)
+
+
+def test_entries_say_what_they_do_now_and_where(tools) -> None:
+    answers = tools(
+        """() => {
+          FRESH
+          const tell = () => history.entries.map(({ label, code, count, box }, number) =>
+            [label, code ?? null, count, box && [box.top, box.left, box.bottom, box.right], history.placesOf(number)]);
+          history.do({ tool: "paint", places: [1, 4], code: 7, by: "rectangle" });
+          history.do({ tool: "fill", place: 0, code: 9 });
+          history.do({ tool: "settings", rule: "keep" });
+          history.do({ tool: "replace", from: 9, to: 3 });
+          const first = tell();
+          history.toggle(0);
+          const without = tell();
+          const read = History.fromJSON(JSON.parse(JSON.stringify(history)), history.initial, history.context, 10);
+          const again = read.entries.map(({ label }) => label);
+          history.toggle(0);
+          return [first, without, again, tell()];
+        }""".replace("FRESH", FRESH)
+    )
+    first, without, again, back = answers
+    assert first == [
+        ["Rectangle, code 7, 2 cells", 7, 2, [0, 1, 2, 2], [1, 4]],
+        ["Fill, code 9, 2 cells", 9, 2, [0, 0, 2, 1], [0, 3]],
+        ["Rule: keep", None, 0, None, []],
+        ["Replace code 9 by code 3, 2 cells", 3, 2, [0, 0, 2, 1], [0, 3]],
+    ]
+    assert without == [
+        first[0],
+        ["Fill, code 9, 6 cells", 9, 6, [0, 0, 2, 3], [0, 1, 2, 3, 4, 5]],
+        first[2],
+        ["Replace code 9 by code 3, 6 cells", 3, 6, [0, 0, 2, 3], [0, 1, 2, 3, 4, 5]],
+    ]
+    assert again == [label for label, *_ in without] and back == first
+
+
+def test_the_settings_at_the_start_are_the_documents_where_it_has_them(tools) -> None:
+    answers = tools(
+        """(settings) => {
+          const base = new Uint32Array(6);
+          const context = { base, runnerUp: base };
+          const history = new History(freshState(base, 2, 3, settings), context);
+          history.do({ tool: "settings", blend: 0.25 });
+          history.do({ tool: "paint", places: [5], code: 4 });
+          const document = JSON.parse(JSON.stringify(history));
+          const old = { ...document, version: 1, entries: document.entries.slice(1), position: 1 };
+          delete old.settings;
+          const later = freshState(base, 2, 3, { rule: "carry", blend: 0.9, uses_embedding: true });
+          const read = [document, old].map((one) => History.fromJSON(one, later, context, 6));
+          const now = read.map((one) => [one.settings, settingsOf(one.undo() && one.goTo(0))]);
+          return [document, now, read.map((one) => [...one.goTo(9).indices])];
+        }""",
+        SETTINGS,
+    )
+    document, settings, grids = answers
+    assert document["version"] == 2 and document["settings"] == SETTINGS
+    later = {"rule": "carry", "blend": 0.9, "uses_embedding": True}
+    assert settings == [[SETTINGS | {"blend": 0.25}, SETTINGS], [later, later]]
+    assert grids == [[0, 0, 0, 0, 0, 4]] * 2
+
+
+def test_to_read_a_document_each_entry_is_replayed_once(tools) -> None:
+    applied_times = tools(
+        """() => {
+          const base = new Uint32Array(1);
+          const context = { base, runnerUp: base };
+          const history = new History(freshState(base, 1, 1), context);
+          for (let turn = 1; turn <= 2000; turn += 1) history.do({ tool: "fill", place: 0, code: turn });
+          history.goTo(1000);
+          const document = JSON.parse(JSON.stringify(history));
+          const { draw } = TOOLS.fill;
+          let applied = 0;
+          TOOLS.fill.draw = (...values) => (applied += 1) && draw(...values);
+          const read = History.fromJSON(document, history.initial, context, 2001);
+          TOOLS.fill.draw = draw;
+          return [applied, read.state.indices[0]];
+        }"""
+    )
+    assert applied_times[0] <= 2000 + 31 and applied_times[1] == 1000
 
 
 def test_a_history_survives_json_and_goes_on_alike(tools) -> None:

@@ -267,8 +267,11 @@ function changedPlaces(state, base) {
 
 /** The places whose code or weight is another in a second state of the grid, in reading order. */
 function placesBetween(before, after) {
+  const [indices, weights, indicesAfter, weightsAfter] = [before.indices, before.weights, after.indices, after.weights];
   const places = [];
-  before.indices.forEach((code, place) => toolDiffers(before, after, place) && places.push(place));
+  for (let place = 0; place < indices.length; place += 1) {
+    if (indices[place] !== indicesAfter[place] || weights[place] !== weightsAfter[place]) places.push(place);
+  }
   return places;
 }
 
@@ -432,20 +435,10 @@ function toolInclude(box, place, columns) {
   box.right = Math.max(box.right, column + 1);
 }
 
-function toolDiffers(before, after, place) {
-  return before.indices[place] !== after.indices[place] || before.weights[place] !== after.weights[place];
-}
-
-/** How many cells differ, and the smallest rectangle around them; in one pass, as every step needs it. */
+/** How many cells differ, and the smallest rectangle around them. */
 function toolDifference(before, after) {
-  const box = { top: Infinity, left: before.columns, bottom: 0, right: 0 };
-  let count = 0;
-  for (let place = 0; place < before.indices.length; place += 1) {
-    if (!toolDiffers(before, after, place)) continue;
-    count += 1;
-    toolInclude(box, place, before.columns);
-  }
-  return { count, box: count ? box : null };
+  const places = placesBetween(before, after);
+  return { count: places.length, box: boundingBox(places, before.columns) };
 }
 
 /** The places that are joined to one, side by side, by cells of its code. */
