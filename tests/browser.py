@@ -39,15 +39,24 @@ def free_port() -> int:
 
 @contextmanager
 def serve_app(
-    checkpoints: Path, log: Path, *, port: int | None = None, arguments: tuple[str, ...] = ()
+    checkpoints: Path,
+    log: Path,
+    *,
+    port: int | None = None,
+    arguments: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
+    script: str = "app.py",
 ) -> Iterator[str]:
-    """Run the app over a folder of checkpoints, and give its address once it answers."""
+    """Run the app over a folder of checkpoints, and give its address once it answers.
+
+    arguments: of the app; options: of Streamlit.
+    """
     port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"]
     environment = {**os.environ, "VQVAE_EXPLORER_CHECKPOINTS": str(checkpoints)}
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [*command, "--server.fileWatcherType=none", "--", *arguments],
+            [*command, "--server.fileWatcherType=none", *options, "--", *arguments],
             cwd=ROOT,
             env=environment,
             stdout=output,

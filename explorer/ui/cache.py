@@ -5,6 +5,7 @@ underscore only carry what is needed to compute. What is kept is shared by all s
 array on every hit, as `st.cache_data` does, costs more than most pages.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -40,6 +41,9 @@ from vqvae.plugin import Request
 
 ROOT = checkpoints_folder()
 F = TypeVar("F", bound=Callable[..., Any])
+
+# Sockets and the server's start use the caches, too, where no script runs that could show a spinner: Streamlit warns.
+logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)
 
 
 def _kept(entries: int, *, spinner: str | bool = False, **options: Any) -> Callable[[F], F]:

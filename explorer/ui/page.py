@@ -63,5 +63,10 @@ def _settle(title: str) -> None:
     """
     if title not in _settled:
         _settled.add(title)
-        gc.collect()
-        gc.freeze()
+        pass_over_what_is_loaded()
+
+
+def pass_over_what_is_loaded() -> None:
+    """Have the garbage collector never look again at what is there now."""
+    gc.collect()
+    gc.freeze()

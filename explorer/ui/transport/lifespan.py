@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from streamlit.logger import get_logger
@@ -13,24 +14,35 @@ from streamlit.logger import get_logger
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Load in a thread of its own: nobody who comes earlier waits for more than what they need."""
-    threading.Thread(target=warm_up, name="warm up", daemon=True).start()
+    threading.Thread(target=_warm_up, name="warm up", daemon=True).start()
     yield
 
 
-def warm_up() -> None:
-    """Load what the first page of a first visitor needs; whatever fails is said there, to them."""
+def _warm_up() -> None:
+    """Have ready what a first visitor is shown; whatever fails is said there, to them."""
     try:
-        from explorer.images.samples import find
-        from explorer.ui import cache
-        from explorer.ui.session import Session
-
-        session = Session()
-        model = cache.open_model(cache.ROOT / session.checkpoint)
-        sample = find(session.picture)
-        if sample is not None:
-            picture = cache.open_picture(
-                sample.name, session.working_size, model.spec.sizes.only, sample.read(), sample.file
-            )
-            cache.encode(model, picture)
+        warm_up()
     except Exception as fault:
         get_logger(__name__).debug("Nothing was loaded ahead: %s", fault)
+
+
+def warm_up() -> None:
+    """Fill the caches with what the first page, and the editor, need of the first model; raises BadInput."""
+    import_module("pandas")  # a second of work that Streamlit does when it is first handed a dictionary
+
+    from explorer.images.samples import SAMPLES, find
+    from explorer.ui import cache, page  # with the page all that pages import
+    from explorer.ui.session import Session
+
+    session = Session()
+    model = cache.open_model(cache.ROOT / session.checkpoint)
+    sample = find(session.picture)
+    assert sample is not None
+    picture = cache.open_picture(sample.name, session.working_size, model.spec.sizes.only, sample.read(), sample.file)
+    cache.encode(model, picture)
+    if model.codes <= cache.MOST_DECODED:
+        cache.all_tiles(model)
+    cache.find_checkpoints()
+    for shown in SAMPLES:
+        cache.thumbnail(shown.name, shown.read(), shown.file)
+    page.pass_over_what_is_loaded()

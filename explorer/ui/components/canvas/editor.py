@@ -19,6 +19,7 @@ _SCRIPTS = (  # each may use those before it
         "placement",
         "tools",
         "history",
+        "selection",
         "atlas",
         "drafts",
         "catalogue",
