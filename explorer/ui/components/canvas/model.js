@@ -120,6 +120,12 @@ class EditorModel {
     return overlay === "none" && this.habits.tool === "blend" && !this.peeking ? "blend" : overlay;
   }
 
+  /** Whether there is anything to be seen of them. */
+  get hasMarks() {
+    if (this.shownMarks === "blend") return this.state.weights.some((weight) => weight !== UNPAINTED);
+    return this.shownMarks !== "none" && this.marked?.kind === this.shownMarks;
+  }
+
   /** How much of the embedding the decoder gets where none was painted. */
   get level() {
     return this.asked.uses_embedding ? this.asked.blend : 0;

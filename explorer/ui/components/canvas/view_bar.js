@@ -5,8 +5,8 @@ const BAR_MARKUP = `
       <div class="segments layers" role="group" aria-label="Layer">
         ${LAYERS.map(([name, label, tip, key]) => `<button data-layer="${name}" data-tip="${tip} (${key})">${label}</button>`).join("")}
       </div>
-      <label class="choice"><span>Mark</span><select class="overlay">${options(OVERLAYS)}</select></label>
-      <label class="choice"><span>Compare</span><select class="compare">${options(COMPARISONS)}</select></label>
+      <select class="overlay" aria-label="Mark">${options(OVERLAYS)}</select>
+      <select class="compare" aria-label="Compare">${options(COMPARISONS)}</select>
       <p class="readout" aria-live="polite"></p>
       <button class="quiet grid-lines" aria-pressed="false" aria-label="Lines between the cells" data-tip="Lines between the cells (G)">${icon("grid_on")}</button>
       <button class="quiet show-keys" aria-label="Keys" data-tip="All keys (?)">${icon("keyboard")}</button>

@@ -1,13 +1,13 @@
 // All keys, over the editor; and on a narrow screen, what has to be in reach of the thumb.
 
 const KEYS_MARKUP = `
-    <div class="keys" role="dialog" aria-modal="true" aria-label="Keys" tabindex="-1" hidden>
+    <dialog class="keys" aria-label="Keys">
       <header><b>Keys</b><button class="quiet close-keys" aria-label="Close">${icon("close")}</button></header>
       <div class="key-groups">
         ${KEYS.map(([title, entries]) => `<section><h4>${title}</h4><dl>${entries.map(({ keys, does }) =>
           `<div><dt>${keys.map((key) => `<kbd>${key}</kbd>`).join(" ")}</dt><dd>${does}</dd></div>`).join("")}</dl></section>`).join("")}
       </div>
-    </div>`;
+    </dialog>`;
 
 const REACH_MARKUP = `
     <div class="reach" role="toolbar" aria-label="In reach">
@@ -28,12 +28,12 @@ class KeysView extends View {
   }
 
   get open() {
-    return !this.panel.hidden;
+    return this.panel.open;
   }
 
   show(open) {
-    this.panel.hidden = !open;
-    if (open) this.panel.focus();
+    if (open) this.panel.showModal();
+    else this.panel.close();
   }
 }
 

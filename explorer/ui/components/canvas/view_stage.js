@@ -106,7 +106,7 @@ class StageView extends View {
   /** What the colours on the picture mean. */
   drawScale() {
     const { model } = this;
-    const scale = SCALES[model.shownMarks] ?? SCALES[model.layer];
+    const scale = model.hasMarks ? SCALES[model.shownMarks] : SCALES[model.layer];
     const holder = this.find(".scale");
     holder.hidden = !scale;
     if (!scale) return;
