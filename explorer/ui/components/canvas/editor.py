@@ -14,21 +14,8 @@ from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = (  # each may use those before it
-    *(
-        "parts",
-        "placement",
-        "tools",
-        "history",
-        "selection",
-        "atlas",
-        "drafts",
-        "catalogue",
-        "model",
-        "transport",
-        "exchange",
-        "hand",
-        "input",
-    ),
+    *("parts", "placement", "tools", "selection", "history", "atlas", "drafts"),
+    *("catalogue", "model", "transport", "exchange", "hand", "input"),
     *(
         "view_parts",
         "view_bar",
@@ -38,9 +25,8 @@ _SCRIPTS = (  # each may use those before it
         "view_answer",
         "view_marks",
         "view_stage",
-        "view_way",
     ),
-    "editor",
+    *("view_way", "view_keys", "editor"),
 )
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",

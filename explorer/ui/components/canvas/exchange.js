@@ -50,7 +50,7 @@ class Exchange {
   frames() {
     const { animation, history } = this.model;
     animation.sent = true;
-    const states = [history.initial, ...history.states()];
+    const states = [history.initial, ...history.states()].filter((state, number, all) => !number || placesBetween(all[number - 1], state).length);
     const step = Math.max(1, (states.length - 1) / (MOST_FRAMES - 1));
     const numbers = [...new Set(Array.from({ length: MOST_FRAMES }, (_, i) => Math.min(states.length - 1, Math.round(i * step))))];
     return { form: animation.form, frames: numbers.map((number) => this.gridOf(states[number])) };
@@ -100,10 +100,11 @@ class Exchange {
     const { model } = this;
     const layers = { content, original, base: Uint32Array.from(base.values), runnerUp: Uint32Array.from(runner_up.values) };
     if (!changed && model.history) return model.open(layers, base.shape, null);
-    const initial = freshState(layers.base, ...base.shape);
+    const initial = freshState(layers.base, ...base.shape, toolSettings(model.asked));
     const context = { base: layers.base, runnerUp: layers.runnerUp };
     const kept = document ? this.parse(document, initial, context) : null;
     model.open(layers, base.shape, kept ?? new History(initial, context));
+    model.adoptSettings();
     model.offerDraft(kept ? null : Drafts.find(content));
     if (kept) model.tell("question"); // Python may know less of it than the document says
   }
