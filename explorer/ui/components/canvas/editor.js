@@ -61,6 +61,10 @@ class Editor extends EditorView {
       this.blend.draw(this.message.inputs, this.asked, this.message.blends); // the rest follows with the answer
       this.transport.request();
     });
+    const bars = this.find(".editor");
+    this.offers = new Offers(bars, { present: () => this.history, restore: (document) => this.restore(document) });
+    this.leftBehind = new LeftBehind(bars);
+    this.connection = new Connection(bars, (connected) => this.connect(connected));
     this.listen();
     this.frame = { width: 0, height: 0 }; // of the viewport, in CSS pixels; to ask for it would lay the page out anew
     this.resizes = new ResizeObserver(([{ contentRect }]) => {
@@ -73,6 +77,7 @@ class Editor extends EditorView {
 
   unmount() {
     this.transport.stop();
+    this.connection.stop();
     this.resizes.disconnect();
   }
 
@@ -89,6 +94,7 @@ class Editor extends EditorView {
     const state = history?.state;
     const settled = !this.drawing && !this.dragging;
     this.find(".editor").dataset.settled = false;
+    this.connection.asked();
     this.sent = state;
     this.sentEntry = settled ? history?.entries[history.position - 1]?.id : undefined;
     return {
@@ -122,6 +128,7 @@ class Editor extends EditorView {
 
   receive(message) {
     this.resizes.observe(this.viewport);
+    this.connection.start();
     const changed = this.layers?.content !== message.content;
     const [answered, entry] = [this.sent, this.sentEntry]; // before an answer lets the next request go
     if (changed) {
@@ -136,6 +143,7 @@ class Editor extends EditorView {
       return;
     }
     const fresh = !this.transport.pending;
+    if (fresh) this.connection.answered();
     this.message = message;
     this.habits = message.mode === "inputs" ? habitsOfInputs : habits;
     this.learnTiles(message);
@@ -166,12 +174,41 @@ class Editor extends EditorView {
     if (sameHistory) return;
     const context = { base: this.layers.base, runnerUp: this.layers.runnerUp };
     const initial = freshState(this.layers.base, this.rows, this.columns);
-    const kept = message.document ? this.parse(message.document, initial, context) : null;
+    const here = Histories.find(content);
+    const kept = here?.history ?? (message.document ? this.parse(message.document, initial, context) : null);
     this.history = kept ?? new History(initial, context);
+    this.loaded = here?.loaded ?? 0;
     this.takeAlbum();
-    const draft = kept ? null : Drafts.find(content);
-    this.offer = draft?.document?.entries?.length ? draft : null;
+    this.remember();
+    this.offers.show(content);
     if (kept) this.transport.request(); // Python may know less of it than the document says
+  }
+
+  /** This is the history that is open now. */
+  remember() {
+    const { content } = this.layers;
+    Histories.keep(content, this.history, this.loaded);
+    this.leftBehind.arrive(content, this.message.about, this.history);
+  }
+
+  /** Put a history that was kept in place of the one that is open; false where it does not fit this grid. */
+  restore(document) {
+    const context = { base: this.layers.base, runnerUp: this.layers.runnerUp };
+    const back = History.fromJSON(document, this.history.initial, context, this.message.codes);
+    if (!back) return false;
+    this.history = back;
+    this.remember();
+    this.edited();
+    this.draw();
+    return true;
+  }
+
+  /** The server went, or came back. */
+  connect(connected) {
+    this.find(".figures").classList.toggle("stale", !connected);
+    if (!connected || !this.transport.pending) return;
+    this.transport.sentAt = -Infinity; // what was on its way went with the connection
+    this.transport.request();
   }
 
   /** A history that was read back has new ids: its pictures are those of the entries in the same places. */
@@ -220,6 +257,7 @@ class Editor extends EditorView {
   takeLoaded(message) {
     if (!message.load_indices || message.load <= this.loaded) return;
     this.loaded = message.load;
+    this.remember();
     const places = Array.from(this.layers.base, (_, place) => place);
     this.history.do({
       tool: "set",
@@ -269,9 +307,7 @@ class Editor extends EditorView {
     this.drawMarks();
     this.drawHistory();
     this.transport.request();
-    if (!this.drawing) Drafts.keep(this.layers.content, this.history);
-    this.offer = null;
-    this.find(".offer").hidden = true;
+    if (!this.drawing) Drafts.keep(this.layers.content, this.history, { title: this.title() });
   }
 
   operate(operation) {
@@ -301,7 +337,6 @@ class Editor extends EditorView {
     });
     on("[data-act]", "click", (event) => this.act(event.currentTarget.dataset.act));
     on("[data-zoom]", "click", (event) => this.zoomBy(event.currentTarget.dataset.zoom));
-    on("[data-offer]", "click", (event) => this.answerOffer(event.currentTarget.dataset.offer));
     on(".overlay", "change", (event) => this.ask({ overlay: event.target.value }));
     on(".size input", "input", (event) => this.habit({ size: Number(event.target.value) }));
     on(".percent input", "input", (event) => this.habit({ percent: Number(event.target.value) }));
@@ -585,16 +620,10 @@ class Editor extends EditorView {
     this.draw();
   }
 
-  answerOffer(answer) {
-    const { offer } = this;
-    this.offer = null;
-    const context = { base: this.layers.base, runnerUp: this.layers.runnerUp };
-    const back = answer === "take" && History.fromJSON(offer.document, this.history.initial, context, this.message.codes);
-    if (back) {
-      this.history = back;
-      this.edited();
-    } else Drafts.forget(this.layers.content);
-    this.draw();
+  /** What the edit is of, in words. */
+  title() {
+    const { about } = this.message;
+    return about ? `${about.picture}, ${about.size} px, ${about.checkpoint}` : "";
   }
 
   usable(tool) {

@@ -19,11 +19,15 @@ from explorer.ui.session import SavedEdit, Session
 T = TypeVar("T", covariant=True)
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("parts", "tools", "history", "atlas", "drafts", "editor_view", "editor")  # each may use those before it
+_BOXES = _FOLDER.parent / "boxes.js"
+_SCRIPTS = (  # each may use those before it
+    *("parts", "tools", "history", "atlas", "drafts"),
+    *("offers", "connection", "editor_view", "editor"),
+)
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
-    css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css")),
-    js=script(*(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
+    css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css", "drafts.css")),
+    js=script(_BOXES, *(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
 )
 
 
@@ -116,6 +120,7 @@ def show(
     mode: Mode,
     blends: tuple[float, float],
     content: str,
+    about: dict[str, str | int],
     inputs: int,
     stride: int,
     codes: int,
@@ -133,12 +138,14 @@ def show(
 
     decoded: uint8 [H, W, 3], what the decoder makes of the sketch. `content` names checkpoint, picture and start: while
     the browser holds them already, the grid is not sent again, and of the numbered parts only those that it lacks.
+    `about` says so in words: the checkpoint, the picture's title, and the working size.
     """
     ours = request is not None and request.content == content
     index_type = np.uint16 if codes <= 1 << 16 else np.uint32
     header: dict[str, Any] = {
         "sequence": request.sequence if request else 0,
         "content": content,
+        "about": about,
         "mode": mode,
         "blends": blends,
         "answers": ours and request is not None and request.draft is not None,

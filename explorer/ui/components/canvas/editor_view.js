@@ -44,7 +44,6 @@ const option = ([value, label]) => `<option value="${value}">${label}</option>`;
 
 const MARKUP = `
   <div class="canvas editor" part="canvas">
-    <div class="offer" role="status" hidden><span></span><button data-offer="take">Bring it back</button><button data-offer="drop">Discard it</button></div>
     <div class="bar">
       <div class="segments layers" role="group" aria-label="Layer">
         ${LAYERS.map(([name, label, tip]) => `<button data-layer="${name}" data-tip="${tip}">${label}</button>`).join("")}
@@ -181,7 +180,6 @@ class EditorView {
     this.find(".advice").textContent = this.advice();
     this.blend.draw(message.inputs, asked, message.blends);
     this.drawOptions();
-    this.drawOffer();
     drawFigures(this.find(".figures"), message.figures);
     const { across, down } = layer === "codes" ? this.extent() : { across: 1, down: 1 };
     this.zoom.place(this.find(".pixels"), across, down);
@@ -273,15 +271,6 @@ class EditorView {
       button.addEventListener("click", () => this.act(action));
       return button;
     }));
-  }
-
-  drawOffer() {
-    const { offer } = this;
-    this.find(".offer").hidden = !offer;
-    if (!offer) return;
-    const count = offer.document.entries.length;
-    this.find(".offer span").textContent =
-      `An edit of this picture from ${ago(Date.now() - offer.time)} is kept in this browser: ${count} ${count === 1 ? "step" : "steps"}.`;
   }
 
   /** What is marked on the grid, or why nothing happened. */

@@ -131,6 +131,11 @@ def show(
         mode=mode,
         blends=blends,
         content=bench.content,
+        about={
+            "checkpoint": model.name,
+            "picture": picture_titles().get(session.picture, "another picture"),
+            "size": bench.working_size,
+        },
         inputs=model.inputs,
         stride=model.stride,
         codes=model.codes,
