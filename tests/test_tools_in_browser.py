@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,25 +17,43 @@ from tests.conftest import ROOT
 CANVAS = ROOT / "explorer" / "ui" / "components" / "canvas"
 UNPAINTED = -32768
 TOOLS = ["paint", "fill", "replace", "shuffle", "erase", "runner-up", "blend", "paste", "move", "set", "clear"]
+TOOLS += ["swap", "flip", "rotate", "settings"]
 PUBLIC = {
-    *("UNPAINTED", "applyOperation", "describeOperation", "checkOperation", "freshState", "sameState", "changedPlaces"),
-    *("copyClip", "brushPlaces", "linePlaces", "rectanglePlaces", "rectangleBetween", "History"),
+    *("UNPAINTED", "DEFAULT_SETTINGS", "applyOperation", "describeOperation", "describeStep", "checkOperation"),
+    *("whyNothing", "freshState", "sameState", "settingsOf", "checkSettings", "changedPlaces", "placesBetween"),
+    *("copyClip", "flipClip", "rotateClip", "brushPlaces", "linePlaces", "rectanglePlaces", "rectangleBetween"),
+    *("boundingBox", "rotatedBox", "History"),
+    *("selectionMode", "combineSelections", "lassoPlaces", "wandPlaces", "movePlaces", "flipPlaces", "rotatePlaces"),
+    "outlineEdges",
 }
 CODES = 6
 
 Json = dict[str, Any]
-State = tuple[np.ndarray, np.ndarray]  # indices and weights, [rows, columns]
+DEFAULTS: Json = {"rule": "follow", "blend": 1, "uses_embedding": True}
+
+
+class State(NamedTuple):
+    indices: np.ndarray  # [rows, columns]
+    weights: np.ndarray  # [rows, columns]
+    settings: Json = DEFAULTS
+
 
 HELPERS = """
-  const stateOf = ({ rows, columns, indices, weights }) =>
-    ({ rows, columns, indices: Uint32Array.from(indices), weights: Int16Array.from(weights) });
+  const stateOf = ({ rows, columns, indices, weights, settings }) => ({
+    rows, columns, indices: Uint32Array.from(indices), weights: Int16Array.from(weights), ...(settings && { settings }),
+  });
   const contextOf = ({ base, runnerUp, initial }) => ({
     base: Uint32Array.from(base),
     runnerUp: Uint32Array.from(runnerUp),
     ...(initial && { initial: stateOf(initial) }),
   });
-  const plain = ({ rows, columns, indices, weights }) =>
-    ({ rows, columns, indices: [...indices], weights: [...weights] });
+  const plain = (state) => ({
+    rows: state.rows,
+    columns: state.columns,
+    indices: [...state.indices],
+    weights: [...state.weights],
+    settings: settingsOf(state),
+  });
   const historyOf = ({ state, context }) => new History(stateOf(state), contextOf(context));
   const look = (history) => ({
     state: plain(history.state),
@@ -54,12 +72,12 @@ HELPERS = """
 
 
 def sources() -> str:
-    return "\n".join((CANVAS / name).read_text() for name in ("tools.js", "history.js"))
+    return "\n".join((CANVAS / name).read_text() for name in ("tools.js", "history.js", "selection.js"))
 
 
 @pytest.fixture
 def tools(blank_page: Page) -> Callable[..., Any]:
-    """Evaluate a JavaScript function of one value in the module that the two files make together."""
+    """Evaluate a JavaScript function of one value in the module that the three files make together."""
     run = "window.run = (source, value) => eval(source)(value);"
     blank_page.add_script_tag(content=f"{sources()}\n{HELPERS}\n{run}", type="module")
     blank_page.wait_for_function("() => 'run' in window")
@@ -115,9 +133,33 @@ def paste(indices: np.ndarray, weights: np.ndarray, row: int, column: int, clip:
                 weights[row + y, column + x] = clip["weights"][at]
 
 
+def lifted(indices: np.ndarray, weights: np.ndarray, area: Json | list[int], code: int) -> tuple[int, int, list]:
+    """Leave a code in an area; where its corner is, and what was there: three arrays, indices, weights and mask."""
+    rows, columns = indices.shape
+    if isinstance(area, dict):
+        area = [y * columns + x for y in range(area["top"], area["bottom"]) for x in range(area["left"], area["right"])]
+    mask = np.isin(np.arange(rows * columns), area).reshape(rows, columns)
+    ys, xs = np.nonzero(mask)
+    box = np.s_[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    layers = [layer[box].copy() for layer in (indices, weights, mask)]
+    indices[mask], weights[mask] = code, UNPAINTED
+    return int(ys.min()), int(xs.min()), layers
+
+
+def as_clip(indices: np.ndarray, weights: np.ndarray, mask: np.ndarray | None = None) -> Json:
+    rows, columns = indices.shape
+    clip = {"rows": rows, "columns": columns, "indices": indices.ravel().tolist(), "weights": weights.ravel().tolist()}
+    return clip | ({} if mask is None or mask.all() else {"mask": mask.ravel().astype(int).tolist()})
+
+
+def half(number: int) -> int:
+    """Towards zero."""
+    return int(number / 2)
+
+
 def applied(state: State, operation: Json, context: Json) -> State:
     """What an operation is defined to do, cell by cell."""
-    before, painted = state
+    before, painted, settings = state
     rows, columns = before.shape
     base, runner_up = (np.array(context[name]).reshape(rows, columns) for name in ("base", "runnerUp"))
     indices, weights = before.copy(), painted.copy()
@@ -144,31 +186,40 @@ def applied(state: State, operation: Json, context: Json) -> State:
         case "paste":
             paste(indices, weights, o["row"], o["column"], o["clip"])
         case "move":
-            part = np.s_[o["from"]["top"] : o["from"]["bottom"], o["from"]["left"] : o["from"]["right"]]
-            cut = before[part]
-            clip = {"rows": cut.shape[0], "columns": cut.shape[1]}
-            clip |= {"indices": cut.ravel(), "weights": painted[part].ravel()}
-            indices[part], weights[part] = o["code"], UNPAINTED
-            paste(indices, weights, o["row"], o["column"], clip)
+            _, _, layers = lifted(indices, weights, o["from"], o["code"])
+            paste(indices, weights, o["row"], o["column"], as_clip(*layers))
+        case "flip":
+            top, left, layers = lifted(indices, weights, o["from"], o["code"])
+            mirrored = [np.fliplr(layer) if o["axis"] == "horizontal" else np.flipud(layer) for layer in layers]
+            paste(indices, weights, top, left, as_clip(*mirrored))
+        case "rotate":
+            top, left, layers = lifted(indices, weights, o["from"], o["code"])
+            turned = [np.rot90(layer, -o["quarters"]) for layer in layers]
+            (height, width), (tall, wide) = layers[0].shape, turned[0].shape
+            paste(indices, weights, top + half(height - tall), left + half(width - wide), as_clip(*turned))
+        case "swap":
+            one, other = o["codes"]
+            among = np.ones(before.shape, bool)
+            if "places" in o:
+                among = np.isin(np.arange(before.size), o["places"]).reshape(before.shape)
+            indices[among & (before == one)] = other
+            indices[among & (before == other)] = one
+        case "settings":
+            settings = settings | {name: value for name, value in o.items() if name != "tool"}
         case "set":
             indices[at] = o["indices"]
             if o["weights"] is not None:
                 weights[at] = o["weights"]
+            settings = o.get("settings", settings)
         case "clear":
             initial = context.get("initial")
             indices = np.array(initial["indices"]).reshape(rows, columns) if initial else base.copy()
             weights = np.array(initial["weights"]).reshape(rows, columns) if initial else np.full_like(base, UNPAINTED)
-    return indices, weights
+    return State(indices, weights, settings)
 
 
 def plain(state: State) -> Json:
-    rows, columns = state[0].shape
-    return {
-        "rows": rows,
-        "columns": columns,
-        "indices": state[0].ravel().tolist(),
-        "weights": state[1].ravel().tolist(),
-    }
+    return as_clip(state.indices, state.weights) | {"settings": state.settings}
 
 
 # --- random cases ---------------------------------------------------------------------------------------------------
@@ -180,7 +231,23 @@ def random_weights(random: np.random.Generator, count: int) -> list[int]:
 
 def random_state(random: np.random.Generator, rows: int, columns: int, *, codes: int = CODES) -> State:
     indices = random.integers(0, codes, (rows, columns))
-    return indices, np.array(random_weights(random, rows * columns)).reshape(rows, columns)
+    weights = np.array(random_weights(random, rows * columns)).reshape(rows, columns)
+    return State(indices, weights, random_settings(random))
+
+
+def random_settings(random: np.random.Generator) -> Json:
+    return {
+        "rule": ["follow", "carry", "keep"][random.integers(3)],
+        "blend": int(random.integers(-50, 151)) / 100,
+        "uses_embedding": bool(random.random() < 0.5),
+    }
+
+
+def random_area(random: np.random.Generator, rows: int, columns: int, *, most: int) -> Json | list[int]:
+    """A rectangle, or some places in any order."""
+    if random.random() < 0.5:
+        return random_rectangle(random, rows, columns)
+    return random.permutation(rows * columns)[: random.integers(1, most + 1)].tolist()
 
 
 def random_rectangle(random: np.random.Generator, rows: int, columns: int) -> Json:
@@ -190,7 +257,8 @@ def random_rectangle(random: np.random.Generator, rows: int, columns: int) -> Js
 
 
 def random_clip(random: np.random.Generator, rows: int, columns: int) -> Json:
-    clip = plain(random_state(random, rows, columns))
+    state = random_state(random, rows, columns)
+    clip = as_clip(state.indices, state.weights)
     return clip | ({"mask": random.integers(0, 2, rows * columns).tolist()} if random.random() < 0.5 else {})
 
 
@@ -203,8 +271,13 @@ def random_operation(
     code = int(random.integers(CODES))
     weights = random_weights(random, len(places)) if random.random() < 0.5 else None
     corner = {"row": int(random.integers(-3, rows + 2)), "column": int(random.integers(-3, columns + 2))}
+    area = random_area(random, rows, columns, most=most or cells)
+    by = {} if random.random() < 0.5 else {"by": ["rectangle", "cut", "fill"][random.integers(3)]}
+    opened = {} if random.random() < 0.5 else {"settings": random_settings(random)}
+    some = {name: value for name, value in random_settings(random).items() if random.random() < 0.5}
+    among = {} if random.random() < 0.5 else {"places": places}
     fields: dict[str, Json] = {
-        "paint": {"places": places, "code": code},
+        "paint": {"places": places, "code": code, **by},
         "fill": {"place": int(random.integers(cells)), "code": code},
         "replace": {"from": code, "to": int(random.integers(CODES))},
         "shuffle": {"places": places, "seed": int(random.integers(1 << 32))},
@@ -212,8 +285,17 @@ def random_operation(
         "runner-up": {"places": places},
         "blend": {"places": places, "percent": [None, 0, int(random.integers(-50, 151))][random.integers(3)]},
         "paste": {**corner, "clip": random_clip(random, *random.integers(1, 5, 2).tolist())},
-        "move": {"from": random_rectangle(random, rows, columns), **corner, "code": code},
-        "set": {"places": places, "indices": random.integers(0, CODES, len(places)).tolist(), "weights": weights},
+        "move": {"from": area, **corner, "code": code},
+        "flip": {"from": area, "axis": ["horizontal", "vertical"][random.integers(2)], "code": code},
+        "rotate": {"from": area, "quarters": int(random.integers(1, 4)), "code": code},
+        "swap": {"codes": random.integers(0, CODES, 2).tolist(), **among},
+        "settings": some or {"rule": "carry"},
+        "set": {
+            "places": places,
+            "indices": random.integers(0, CODES, len(places)).tolist(),
+            "weights": weights,
+            **opened,
+        },
         "clear": {},
     }
     return {"tool": tool, **fields[tool]}
@@ -247,7 +329,7 @@ def test_the_files_can_be_joined_to_any_module() -> None:
     names = re.findall(r"^(?:async )?(?:const|let|var|function\*?|class) (\w+)", sources(), re.MULTILINE)
     assert set(names) >= PUBLIC and len(names) == len(set(names))
     for name in set(names) - PUBLIC:
-        assert re.match("tool|TOOL|history|HISTORY", name), name
+        assert re.match("tool|TOOL|history|HISTORY|selection", name), name
     assert not re.search(r"^\s*(import|export)\b", sources(), re.MULTILINE)
 
 
@@ -317,13 +399,13 @@ def test_replacing_a_code_by_an_absent_one_and_back_is_nothing(tools) -> None:
 
 def test_a_shuffle_keeps_the_cells_and_is_another_with_another_seed(tools) -> None:
     random = np.random.default_rng(1)
-    state = (np.arange(400).reshape(20, 20), random.integers(-50, 151, (20, 20)))
+    state = State(np.arange(400).reshape(20, 20), random.integers(-50, 151, (20, 20)))
     case = {"state": state, "context": {"base": [0] * 400, "runnerUp": [0] * 400}}
     some = random.permutation(400)[:150].tolist()
     selections = [(some, 5), (some[::-1] + some[:9], 5), (some, 6)]
     shuffles = [[{"tool": "shuffle", "places": places, "seed": seed}] for places, seed in selections]
     first, again, other = outcomes(tools, [case] * 3, shuffles)
-    cells = sorted(zip(*(part.ravel().tolist() for part in state), strict=True))
+    cells = sorted(zip(state.indices.ravel().tolist(), state.weights.ravel().tolist(), strict=True))
     assert sorted(zip(first["indices"], first["weights"], strict=True)) == cells
     assert again == first != other
     moved = np.flatnonzero(np.array(first["indices"]) != np.arange(400))
@@ -341,7 +423,8 @@ def test_erasing_everything_is_the_encoders_grid(tools) -> None:
 def test_the_runner_up_of_a_cell_of_the_encoder_comes_and_goes(tools) -> None:
     cases = random_cases("runner-up")
     for case in cases:
-        case["state"] = (np.array(case["context"]["base"]).reshape(case["state"][0].shape), case["state"][1])
+        base = np.array(case["context"]["base"]).reshape(case["state"].indices.shape)
+        case["state"] = case["state"]._replace(indices=base)
     twice = [[case["operation"]] * 2 for case in cases]
     assert outcomes(tools, cases, twice) == [plain(case["state"]) for case in cases]
 
@@ -369,15 +452,15 @@ def test_a_paste_of_a_copy_is_the_original(tools) -> None:
     )
     for case, rectangle, answer in zip(cases, rectangles, answers, strict=True):
         part = np.s_[rectangle["top"] : rectangle["bottom"], rectangle["left"] : rectangle["right"]]
-        clip = plain((case["state"][0][part], case["state"][1][part]))
+        clip = as_clip(case["state"].indices[part], case["state"].weights[part])
         assert answer == {"clip": clip, "kept": True, "moved": True, "again": clip}
 
 
 def test_a_copy_ends_at_the_edge_of_the_grid(tools) -> None:
-    state = (np.arange(12).reshape(3, 4), np.full((3, 4), UNPAINTED))
+    state = State(np.arange(12).reshape(3, 4), np.full((3, 4), UNPAINTED))
     copy = "([state, rectangle]) => copyClip(stateOf(state), rectangle)"
-    assert tools(copy, [plain(state), {"top": -2, "left": 2, "bottom": 2, "right": 9}]) == plain(
-        (state[0][:2, 2:], state[1][:2, 2:])
+    assert tools(copy, [plain(state), {"top": -2, "left": 2, "bottom": 2, "right": 9}]) == as_clip(
+        state.indices[:2, 2:], state.weights[:2, 2:]
     )
     nothing = {"rows": 0, "columns": 0, "indices": [], "weights": []}
     assert tools(copy, [plain(state), {"top": 4, "left": 5, "bottom": 9, "right": 9}]) == nothing
@@ -397,18 +480,23 @@ def test_a_fresh_state_is_the_encoders_grid_and_has_nothing_changed(tools) -> No
         }"""
     )
     indices = np.array([[5, 6, 7], [8, 9, 70000]])
-    assert fresh == [plain((indices, np.full((2, 3), UNPAINTED))), [], [2, 5], []]
+    assert fresh == [plain(State(indices, np.full((2, 3), UNPAINTED))), [], [2, 5], []]
 
 
 def test_states_of_another_shape_or_with_one_other_value_are_not_the_same(tools) -> None:
-    state = plain((np.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3)))
+    state = plain(State(np.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3)))
+    without = {name: value for name, value in state.items() if name != "settings"}
     others = [
         state | {"rows": 3, "columns": 2},
         state | {"indices": [0, 1, 2, 3, 4, 6]},
         state | {"weights": [1, 1, 2, 3, 4, 5]},
+        *(state | {"settings": DEFAULTS | other} for other in ({"rule": "keep"}, {"blend": 0.99})),
+        state | {"settings": DEFAULTS | {"uses_embedding": False}},
     ]
-    same = tools("(states) => states.map((other) => sameState(stateOf(states[0]), stateOf(other)))", [state, *others])
-    assert same == [True, False, False, False]
+    compare = "(states) => states.map((other) => sameState(stateOf(states[0]), stateOf(other)))"
+    assert tools(compare, [state, without, *others]) == [True, True, *[False] * 6]
+    assert tools(compare, [without, state, *others]) == [True, True, *[False] * 6]
+    assert tools("() => DEFAULT_SETTINGS") == DEFAULTS
 
 
 def brush(row: int, column: int, size: int, rows: int, columns: int) -> list[int]:
@@ -483,29 +571,66 @@ def test_a_rectangle_holds_both_cells_and_all_between(tools) -> None:
 GRID = {"rows": 3, "columns": 4, "codes": CODES}
 CLIP = {"rows": 1, "columns": 2, "indices": [0, 5], "weights": [UNPAINTED, 150]}
 RECTANGLE = {"top": 0, "left": 1, "bottom": 3, "right": 3}
-LABELS: list[tuple[Json, str]] = [
-    ({"tool": "paint", "places": [0, 11], "code": 5}, "Brush, 2 cells"),
-    ({"tool": "fill", "place": 3, "code": 0}, "Fill"),
-    ({"tool": "replace", "from": 2, "to": 3}, "Replace 2 by 3"),
-    ({"tool": "shuffle", "places": [1], "seed": (1 << 32) - 1}, "Shuffle, 1 cell"),
-    ({"tool": "erase", "places": list(range(12))}, "Erase, 12 cells"),
-    ({"tool": "runner-up", "places": [7]}, "Runner-up, 1 cell"),
-    ({"tool": "blend", "places": [7], "percent": -50}, "Blend −50 %, 1 cell"),
-    ({"tool": "blend", "places": [], "percent": None}, "Blend as the slider, 0 cells"),
-    ({"tool": "paste", "row": -7, "column": 90, "clip": CLIP}, "Paste, 1 × 2 cells"),
-    ({"tool": "paste", "row": 0, "column": 0, "clip": CLIP | {"mask": [0, True]}}, "Paste, 1 × 2 cells"),
-    ({"tool": "move", "from": RECTANGLE, "row": 1, "column": -1, "code": 1}, "Move, 3 × 2 cells"),
-    ({"tool": "set", "places": [1, 2], "indices": [0, 5], "weights": None}, "Set, 2 cells"),
-    ({"tool": "set", "places": [1, 2], "indices": [0, 5], "weights": [-50, UNPAINTED]}, "Set, 2 cells"),
-    ({"tool": "clear"}, "Start over"),
+SETTINGS = {"rule": "keep", "blend": -0.5, "uses_embedding": False}
+LABELS: list[tuple[Json, int, str]] = [  # and how many cells changed
+    ({"tool": "paint", "places": [0, 11], "code": 5}, 2, "Brush, code 5, 2 cells"),
+    ({"tool": "paint", "places": [0, 1, 4, 5], "code": 5, "by": "rectangle"}, 3, "Rectangle, code 5, 3 cells"),
+    ({"tool": "paint", "places": [0, 1], "code": 0, "by": "fill"}, 1, "Fill selection, code 0, 1 cell"),
+    ({"tool": "paint", "places": [7, 2, 3, 6, 2], "code": 5, "by": "cut"}, 3, "Cut, 2 × 2 cells"),
+    ({"tool": "paint", "places": [7, 2, 3], "code": 5, "by": "cut"}, 1, "Cut, 3 cells"),
+    ({"tool": "fill", "place": 3, "code": 0}, 1, "Fill, code 0, 1 cell"),
+    ({"tool": "replace", "from": 2, "to": 3}, 4, "Replace code 2 by code 3, 4 cells"),
+    ({"tool": "swap", "codes": [3, 2]}, 9, "Swap code 3 and code 2, 9 cells"),
+    ({"tool": "swap", "codes": [2, 3], "places": [4, 1]}, 1, "Swap code 2 and code 3, 1 cell"),
+    ({"tool": "shuffle", "places": [1], "seed": (1 << 32) - 1}, 0, "Shuffle, 0 cells"),
+    ({"tool": "erase", "places": list(range(12))}, 12, "Erase, 12 cells"),
+    ({"tool": "runner-up", "places": [7]}, 1, "Runner-up, 1 cell"),
+    ({"tool": "blend", "places": [7], "percent": -50}, 1, "Blend −50 %, 1 cell"),
+    ({"tool": "blend", "places": [], "percent": None}, 0, "Blend as the slider, 0 cells"),
+    ({"tool": "paste", "row": -7, "column": 90, "clip": CLIP}, 2, "Paste, 1 × 2 cells"),
+    ({"tool": "paste", "row": 0, "column": 0, "clip": CLIP | {"mask": [0, True]}}, 1, "Paste, 1 cell"),
+    ({"tool": "move", "from": RECTANGLE, "row": 1, "column": -1, "code": 1}, 9, "Move, 3 × 2 cells"),
+    ({"tool": "move", "from": [9, 6, 5], "row": 1, "column": -1, "code": 1}, 9, "Move, 3 cells"),
+    ({"tool": "flip", "from": RECTANGLE, "axis": "horizontal", "code": 1}, 4, "Flip horizontally, 3 × 2 cells"),
+    ({"tool": "flip", "from": [0, 5], "axis": "vertical", "code": 1}, 4, "Flip vertically, 2 cells"),
+    ({"tool": "rotate", "from": [3, 7, 11], "quarters": 1, "code": 1}, 4, "Rotate 90°, 3 × 1 cells"),
+    ({"tool": "rotate", "from": RECTANGLE, "quarters": 3, "code": 1}, 4, "Rotate 270°, 3 × 2 cells"),
+    ({"tool": "set", "places": [1, 2], "indices": [0, 5], "weights": None}, 2, "Open recipe, 2 cells"),
+    (
+        {"tool": "set", "places": [1, 2], "indices": [0, 5], "weights": [-50, UNPAINTED], "settings": SETTINGS},
+        1,
+        "Open recipe, 1 cell",
+    ),
+    ({"tool": "settings", "blend": 0.4}, 0, "Blend 40 %"),
+    ({"tool": "settings", "blend": -0.29}, 0, "Blend −29 %"),
+    ({"tool": "settings", "rule": "carry"}, 0, "Rule: carry"),
+    ({"tool": "settings", "uses_embedding": False}, 0, "Embedding off"),
+    ({"tool": "settings", "uses_embedding": True}, 0, "Embedding on"),
+    ({"tool": "settings", **SETTINGS}, 0, "Rule: keep, blend −50 %, embedding off"),
+    ({"tool": "clear"}, 12, "Start over"),
 ]
 NOT_PLACES = [None, 3, "01", {}, [12], [-1], [0.5], ["1"], [None], [True], [[1]], [0] * 13]
 NOT_WHOLE = [None, "1", 0.5, True, [1], {}]
 NOT_CODE = [*NOT_WHOLE, -1, CODES, 1e300]
 NOT_LIST = [None, "01", {}, [0], [0, 0, 0], {"0": 0, "1": 0, "length": 2}]
 NOT_WEIGHTS = [*NOT_LIST[1:], [0, -51], [0, 151], [0, 0.5], [0, None], [-32767, 0]]
+NOT_AREA = [
+    *(None, 1, [], {}, "01"),
+    *NOT_PLACES,
+    *(RECTANGLE | {side: value} for side in RECTANGLE for value in [*NOT_WHOLE, -1, 5]),
+    RECTANGLE | {"bottom": 0},
+    RECTANGLE | {"left": 3},
+    RECTANGLE | {"bottom": 4},
+]
+NOT_SETTINGS = [
+    *(None, 1, "keep", [], {}),
+    *({name: SETTINGS[name] for name in SETTINGS if name != left_out} for left_out in SETTINGS),
+    *(SETTINGS | {"rule": rule} for rule in (None, 1, "Keep", "", ["keep"], "toString")),
+    *(SETTINGS | {"blend": blend} for blend in (None, "0", True, [0], -0.51, 1.51, 1e300)),
+    *(SETTINGS | {"uses_embedding": flag} for flag in (None, 0, 1, "true", [])),
+]
 BAD_FIELDS: dict[str, dict[str, list[Any]]] = {
-    "paint": {"places": NOT_PLACES, "code": NOT_CODE},
+    "paint": {"places": NOT_PLACES, "code": NOT_CODE, "by": ["brush", "Cut", "toString", None, 0, ["cut"]]},
     "fill": {"place": [*NOT_WHOLE, -1, 12], "code": NOT_CODE},
     "replace": {"from": NOT_CODE, "to": NOT_CODE},
     "shuffle": {"places": NOT_PLACES, "seed": [*NOT_WHOLE, -1, 1 << 32]},
@@ -527,13 +652,7 @@ BAD_FIELDS: dict[str, dict[str, list[Any]]] = {
         ],
     },
     "move": {
-        "from": [
-            *(None, 1, [], {}, [0, 1, 3, 3]),
-            *(RECTANGLE | {side: value} for side in RECTANGLE for value in [*NOT_WHOLE, -1, 5]),
-            RECTANGLE | {"bottom": 0},
-            RECTANGLE | {"left": 3},
-            RECTANGLE | {"bottom": 4},
-        ],
+        "from": NOT_AREA,
         "row": [*NOT_WHOLE, 1e300],
         "column": [*NOT_WHOLE, 1e300],
         "code": NOT_CODE,
@@ -542,17 +661,31 @@ BAD_FIELDS: dict[str, dict[str, list[Any]]] = {
         "places": [*NOT_PLACES, [1], [1, 2, 3]],
         "indices": [*NOT_LIST, [0, CODES], [-1, 0], [0, 0.5], [0, "1"]],
         "weights": NOT_WEIGHTS,
+        "settings": NOT_SETTINGS,
     },
     "clear": {},
+    "swap": {
+        "codes": [*NOT_LIST[:3], [0], [0, 1, 2], [0, CODES], [-1, 0], [0, 0.5], ["0", 1], [None, 0]],
+        "places": NOT_PLACES,
+    },
+    "flip": {"from": NOT_AREA, "axis": [None, 0, "across", "", ["vertical"], "toString"], "code": NOT_CODE},
+    "rotate": {"from": NOT_AREA, "quarters": [*NOT_WHOLE, 0, 4, -1], "code": NOT_CODE},
+    "settings": {
+        "rule": [None, 1, "Keep", "", ["keep"]],
+        "blend": [None, "0", True, [0], -0.51, 1.51],
+        "uses_embedding": [None, 0, 1, "true", []],
+    },
 }
+OPTIONAL = {("paint", "by"), ("swap", "places"), ("set", "settings"), *(("settings", name) for name in SETTINGS)}
 
 
 def test_operations_have_labels(tools) -> None:
-    operations, labels = zip(*LABELS, strict=True)
-    assert tools("(operations) => operations.map(describeOperation)", operations) == list(labels)
-    large = [{"tool": "paint", "places": [0] * 1200, "code": 1}, {"tool": "replace", "from": 1000, "to": 16383}]
-    labels = ["Brush, 1,200 cells", "Replace 1,000 by 16,383"]
-    assert tools("(operations) => operations.map(describeOperation)", large) == labels
+    describe = "(cases) => cases.map(([operation, count]) => describeOperation(operation, count, 4))"
+    assert tools(describe, [[operation, count] for operation, count, _ in LABELS]) == [label for *_, label in LABELS]
+    large = {"tool": "replace", "from": 1000, "to": 16383}
+    assert tools(describe, [[large, 1200]]) == ["Replace code 1000 by code 16383, 1,200 cells"]
+    unknown = "(operations) => operations.map((operation) => describeOperation(operation))"
+    assert tools(unknown, [LABELS[0][0], large]) == ["Brush, code 5", "Replace code 1000 by code 16383"]
 
 
 def checked(tools: Callable[..., Any], operations: list[Any], grid: Json = GRID) -> list[Any]:
@@ -560,7 +693,7 @@ def checked(tools: Callable[..., Any], operations: list[Any], grid: Json = GRID)
 
 
 def test_operations_that_fit_the_grid_pass_the_check_without_what_does_not_belong_to_them(tools) -> None:
-    operations = [operation for operation, _ in LABELS]
+    operations = [operation for operation, *_ in LABELS]
     assert checked(tools, operations) == operations
     assert checked(tools, [operation | {"extra": [1]} for operation in operations]) == operations
     random = np.random.default_rng(4)
@@ -569,14 +702,17 @@ def test_operations_that_fit_the_grid_pass_the_check_without_what_does_not_belon
 
 
 def test_malformed_operations_are_refused(tools) -> None:
-    good = {operation["tool"]: operation for operation, _ in reversed(LABELS)}
+    good: dict[str, Json] = {}
+    for operation, *_ in LABELS:  # of each tool the one with the most fields
+        good[operation["tool"]] = max(good.get(operation["tool"], {}), operation, key=len)
     assert list(BAD_FIELDS) == TOOLS
-    bad: list[Any] = [None, 1, "paint", [], {}, *({"tool": tool} for tool in TOOLS[:-1])]
+    bad: list[Any] = [None, 1, "paint", [], {}, *({"tool": tool} for tool in TOOLS if tool != "clear")]
     bad += [{"tool": tool} for tool in (None, 1, ["clear"], "", "Clear", "constructor", "__proto__", "toString")]
     for tool, fields in BAD_FIELDS.items():
         assert set(fields) == set(good[tool]) - {"tool"}
         bad += [good[tool] | {field: value} for field, values in fields.items() for value in values]
-        bad += [{name: good[tool][name] for name in good[tool] if name != field} for field in fields]
+        needed = [field for field in fields if (tool, field) not in OPTIONAL]
+        bad += [{name: good[tool][name] for name in good[tool] if name != field} for field in needed]
     passed = [operation for operation, found in zip(bad, checked(tools, bad), strict=True) if found is not None]
     assert passed == []
     holes = "(grid) => checkOperation({ tool: 'erase', places: [0, , 2] }, grid)"
@@ -584,6 +720,12 @@ def test_malformed_operations_are_refused(tools) -> None:
 
 
 # --- the history ----------------------------------------------------------------------------------------------------
+
+
+def goes_on(earlier: Json, later: Json) -> bool:
+    if "settings" == earlier["tool"] == later["tool"]:
+        return set(earlier) == set(later) == {"tool", "blend"}
+    return all(earlier.get(key) == later.get(key) for key in ("tool", "code", "percent", "by"))
 
 
 class PlainHistory:
@@ -613,9 +755,7 @@ class PlainHistory:
             self.position += 1
 
     def extend(self, operation: Json) -> None:
-        if self.stroke and all(
-            self.stroke["operation"].get(key) == operation.get(key) for key in ("tool", "code", "percent")
-        ):
+        if self.stroke and goes_on(self.stroke["operation"], operation):
             if self.stroke["added"]:
                 self.position -= 1
                 del self.entries[self.position]
@@ -647,6 +787,13 @@ class PlainHistory:
         self.position = min(max(0, position), len(self.entries))
 
 
+def likened(operation: Json, other: Json) -> Json:
+    """An operation as another of its tool would go on with it."""
+    shared = ("code", "percent", "by")
+    own = {name: value for name, value in operation.items() if name not in shared}
+    return own | {name: other[name] for name in shared if name in other}
+
+
 def random_steps(random: np.random.Generator, rows: int, columns: int, *, count: int) -> list[list[Any]]:
     """First operations alone, so that the history grows past several kept states, then everything."""
     steps: list[list[Any]] = []
@@ -654,7 +801,8 @@ def random_steps(random: np.random.Generator, rows: int, columns: int, *, count:
     def operation(tool: str) -> Json:  # of few cells, so that what an entry did is not soon painted over
         return random_operation(random, tool, rows, columns, most=3)
 
-    tools = ["paint", "fill", "shuffle", "erase", "runner-up", "blend", "set"] * 3 + ["replace", "paste", "move"]
+    tools = ["paint", "fill", "shuffle", "erase", "runner-up", "blend", "set", "settings"] * 3
+    tools += ["replace", "paste", "move", "swap", "flip", "rotate"]
     names = ["do", "extend", "undo", "redo", "toggle", "goTo", "clear"]
     while len(steps) < count:
         name = str(random.choice(names, p=[0.62, 0.14, 0.09, 0.05, 0.07, 0.02, 0.01]))
@@ -665,9 +813,8 @@ def random_steps(random: np.random.Generator, rows: int, columns: int, *, count:
         elif name == "extend":
             stroke = operation(str(random.choice(tools)))
             alike = [operation(stroke["tool"]) for _ in range(random.integers(1, 4))]
-            same = {key: stroke[key] for key in ("code", "percent") if key in stroke}
             steps.append(["do", stroke])
-            steps += [["extend", later | (same if random.random() < 0.9 else {})] for later in alike]
+            steps += [["extend", likened(later, stroke) if random.random() < 0.9 else later] for later in alike]
         elif name == "toggle":
             steps.append(["toggle", int(random.integers(0, max(1, len(steps) // 2)))])
         elif name == "goTo":
@@ -779,9 +926,13 @@ def test_to_clear_is_an_entry_that_can_be_undone(tools) -> None:
         tools,
         """(history, more, now, state) => {
           history.do({ tool: "blend", places: [0, 1, 2], percent: 33 });
+          history.do({ tool: "settings", rule: "carry", blend: -0.37 });
+          const settings = JSON.stringify(history.settings);
           const [before, length] = [state(), history.entries.length];
           history.clear();
-          const cleared = sameState(history.state, history.initial) && history.entries.length === length + 1;
+          const { indices, weights } = history.initial;
+          const cleared = sameState(history.state, { ...history.state, indices, weights })
+            && history.entries.length === length + 1 && JSON.stringify(history.settings) === settings;
           history.clear();
           const once = history.entries.length === length + 1 && history.entries.at(-1).label === "Start over";
           history.undo();
@@ -846,14 +997,15 @@ def test_a_stroke_is_one_entry_with_one_id_and_ends_where_it_began(tools) -> Non
     entries, grids = zip(*answers, strict=True)
     labels = [[entry.split(" ", 1)[1] for entry in names] for names in entries]
     ids = [[int(entry.split()[0]) for entry in names] for names in entries]
+    first, second = "Brush, code 7, 2 cells", "Brush, code 8, 1 cell"
     assert labels == [
-        ["Brush, 2 cells"],
-        ["Brush, 2 cells", "Brush, 1 cell"],
-        ["Brush, 2 cells", "Brush, 1 cell", "Brush, 2 cells"],  # begun at a cell that had the code already
-        ["Brush, 2 cells", "Brush, 1 cell", "Brush, 1 cell"],
-        ["Brush, 2 cells", "Brush, 1 cell", "Brush, 1 cell", "Paste, 1 × 1 cells"],
-        ["Brush, 2 cells", "Brush, 1 cell", "Brush, 1 cell"],
-        ["Brush, 2 cells", "Brush, 1 cell", "Brush, 1 cell", "Paste, 1 × 1 cells"],
+        [first],
+        [first, second],
+        [first, second, "Brush, code 8, 1 cell"],  # begun at a cell that had the code already
+        [first, second, "Brush, code 8, 1 cell"],
+        [first, second, "Brush, code 8, 1 cell", "Paste, 1 × 1 cells"],
+        [first, second, "Brush, code 8, 1 cell"],
+        [first, second, "Brush, code 8, 1 cell", "Paste, 1 × 1 cells"],
     ]
     assert grids == (
         [7, 7, 0, 0, 0, 0],
@@ -897,11 +1049,14 @@ def test_a_history_survives_json_and_goes_on_alike(tools) -> None:
 
 def test_documents_that_do_not_fit_are_refused(tools) -> None:
     entry = {"operation": {"tool": "paint", "places": [3], "code": 5}, "on": True}
-    good = {"version": 1, "rows": 2, "columns": 3, "entries": [entry, entry | {"on": False}], "position": 2}
+    first = {"version": 1, "rows": 2, "columns": 3, "entries": [entry, entry | {"on": False}], "position": 2}
+    good = first | {"version": 2, "settings": SETTINGS}
     bad = [
         *(None, 1, "history", [], {}),
         *({name: good[name] for name in good if name != left_out} for left_out in good),
-        *(good | {"version": version} for version in (0, 2, "1", True)),
+        *({name: first[name] for name in first if name != left_out} for left_out in first),
+        *(good | {"version": version} for version in (0, 3, "1", "2", True)),
+        *(good | {"settings": settings} for settings in NOT_SETTINGS),
         *(good | {"rows": 3, "columns": 2}, good | {"rows": "2"}, good | {"columns": 4}),
         *(good | {"position": position} for position in (-1, 3, 0.5, "1", None, True)),
         *(good | {"entries": entries} for entries in (None, {}, "", 2, {"length": 2})),
@@ -924,7 +1079,9 @@ def test_documents_that_do_not_fit_are_refused(tools) -> None:
       return History.fromJSON(document, freshState(base, 2, 3), { base, runnerUp: base }, 6)?.position ?? null;
     })"""
     assert tools(read, bad) == [None] * len(bad)
-    assert tools(read, [good, good | {"position": 0}, good | {"entries": [], "position": 0}]) == [2, 0, 0]
+    for document in (good, first):
+        empty = document | {"entries": [], "position": 0}
+        assert tools(read, [document, document | {"position": 0}, empty]) == [2, 0, 0]
 
 
 def test_to_go_anywhere_among_thousands_of_entries_few_are_replayed(tools) -> None:

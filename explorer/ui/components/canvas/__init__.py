@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_canvas",
     css=(_FOLDER / "canvas.css").read_text(),
-    js=script(_FOLDER / "parts.js", _FOLDER / "canvas.js"),
+    js=script(*(_FOLDER / f"{name}.js" for name in ("parts", "placement", "canvas"))),
 )
 
 

@@ -113,9 +113,7 @@ class Canvas {
     this.resizes.observe(this.find(".panels"));
     const changed = this.message?.content !== message.content;
     if (changed) {
-      // Another picture or checkpoint: whatever was asked for the last one is void.
-      this.transport.answered = this.transport.sequence = Math.max(this.transport.sequence, message.sequence);
-      this.transport.waiting = false;
+      this.transport.restart(message.sequence);
     } else if (!this.transport.accept(message.sequence)) {
       return;
     }
@@ -186,7 +184,7 @@ class Canvas {
     viewport.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && !event.metaKey && this.zoom.scale === 1) return; // scroll the page
       event.preventDefault();
-      this.setZoom(this.zoom.times(Math.exp(-event.deltaY / 300), this.pointAt(viewport, event)));
+      this.setZoom(this.zoom.times(Math.exp(-event.deltaY / 300), this.zoom.pointAt(viewport.getBoundingClientRect(), event)));
     }, { passive: false });
     viewport.addEventListener("keydown", (event) => {
       if (event.target === divider) this.moveDivider(event);
@@ -219,10 +217,7 @@ class Canvas {
   /** Zooming in by button goes to the selected cell. */
   zoomedTo(cell) {
     if (!cell || !this.layers || this.zoom.scale > 1) return this.zoom;
-    const [height, width] = this.layers.original.shape;
-    const { stride } = this.message;
-    const [y, x] = [((cell[0] + 0.5) * stride) / height, ((cell[1] + 0.5) * stride) / width];
-    return Object.assign(new Zoom(), { x, y });
+    return Object.assign(new Zoom(), this.placement({ width: 1, height: 1 }).middleOf(cell));
   }
 
   setZoom(zoom) {
@@ -243,18 +238,15 @@ class Canvas {
 
   // --- places
 
-  /** Where in the picture an event is: x and y in 0…1. */
-  pointAt(viewport, event) {
-    return this.zoom.pointAt(viewport.getBoundingClientRect(), event);
+  /** Where the cells lie in a viewport that has this box. */
+  placement(box) {
+    const [height, width] = this.layers.original.shape;
+    const [rows, columns] = this.layers.indices.shape;
+    return new Placement({ rows, columns, stride: this.message.stride, height, width }, this.zoom, box);
   }
 
   cellAt(viewport, event) {
-    if (!this.layers) return null;
-    const [height, width] = this.layers.original.shape;
-    const [rows, columns] = this.layers.indices.shape;
-    const { x, y } = this.pointAt(viewport, event);
-    const [row, column] = [(y * height) / this.message.stride, (x * width) / this.message.stride].map(Math.floor);
-    return row >= 0 && column >= 0 && row < rows && column < columns ? [row, column] : null;
+    return this.layers && this.placement(viewport.getBoundingClientRect()).cellAt(event);
   }
 
   // --- drawing
@@ -293,14 +285,12 @@ class Canvas {
 
   /** Put the picture behind its viewport, as the zoom says. */
   place({ viewport, pixels, before }) {
-    const [height, width] = this.layers.original.shape;
-    const [rows, columns] = this.layers.indices.shape;
     const { scale, x } = this.zoom;
-    const { stride } = this.message;
+    const { across, down } = this.placement({ width: 1, height: 1 });
     for (const element of [pixels, before]) {
       // The grid of codes covers the padding too: its last cells may reach beyond the picture.
       const codes = pixels === this.panels.codes.pixels;
-      this.zoom.place(element, codes ? (columns * stride) / width : 1, codes ? (rows * stride) / height : 1);
+      this.zoom.place(element, codes ? across : 1, codes ? down : 1);
     }
     const left = 0.5 - x * scale; // of the picture, in viewports
     before.style.clipPath = `inset(0 ${100 * (1 - clamp((this.divide - left) / scale, 0, 1))}% 0 0)`;
@@ -321,12 +311,9 @@ class Canvas {
     marks.height = Math.round(box.height * ratio);
     const brush = marks.getContext("2d");
     brush.scale(ratio, ratio);
-    const [height, width] = this.layers.original.shape;
-    const { scale, x, y } = this.zoom;
-    const side = (this.message.stride * box.width * scale) / width; // of a cell, in CSS pixels
-    const left = box.width * (0.5 - x * scale);
-    const top = box.height * (0.5 - y * scale);
-    const at = ([row, column]) => [left + column * side, top + row * side, side, side];
+    const placement = this.placement(box);
+    const { side } = placement;
+    const at = ([row, column]) => placement.at(row, column);
     if (name === "codes" && side >= READABLE_CELL) this.writeIndices(brush, at, side, box);
     const marked = this.hover ?? this.local.cell;
     if (marked) this.drawTwins(brush, at, marked);

@@ -37,11 +37,12 @@ class Connection {
     }, LATE);
   }
 
-  /** All that was asked has been answered. */
-  answered() {
+  /** An answer came; more: others are on their way. */
+  answered(more = false) {
     clearTimeout(this.timer);
     [this.timer, this.late] = [0, false];
     this.judge();
+    if (more) this.asked();
   }
 
   /** Whether there is a connection, whatever the answers do. */

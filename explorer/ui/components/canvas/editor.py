@@ -21,8 +21,19 @@ T = TypeVar("T", covariant=True)
 _FOLDER = Path(__file__).parent
 _BOXES = _FOLDER.parent / "boxes.js"
 _SCRIPTS = (  # each may use those before it
-    *("parts", "tools", "history", "atlas", "drafts"),
-    *("offers", "connection", "editor_view", "editor"),
+    *("parts", "placement", "tools", "history", "atlas", "drafts", "offers", "connection", "catalogue", "model"),
+    *("exchange", "hand", "input"),
+    *(
+        "view_parts",
+        "view_bar",
+        "view_tools",
+        "view_palette",
+        "view_history",
+        "view_answer",
+        "view_marks",
+        "view_stage",
+    ),
+    "editor",
 )
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
@@ -138,7 +149,6 @@ def show(
 
     decoded: uint8 [H, W, 3], what the decoder makes of the sketch. `content` names checkpoint, picture and start: while
     the browser holds them already, the grid is not sent again, and of the numbered parts only those that it lacks.
-    `about` says so in words: the checkpoint, the picture's title, and the working size.
     """
     ours = request is not None and request.content == content
     index_type = np.uint16 if codes <= 1 << 16 else np.uint32

@@ -10,7 +10,7 @@ class History {
   constructor(initialState, context) {
     this.initial = initialState;
     this.context = { ...context, initial: initialState };
-    this.entries = []; // { id, label, on, operation }, oldest first; ids are never used again
+    this.entries = []; // oldest first: { id, on, operation }, and what describeStep says; ids are never used again
     this.position = 0; // how many entries are done; those that follow are undone
     this.state = initialState;
     this.kept = [initialState]; // the state after every HISTORY_STEP entries; what is beyond the last entry is void
@@ -18,16 +18,26 @@ class History {
     this.lastId = 0;
   }
 
-  /** A document that toJSON made -> History; null when any part of it does not fit this grid and so many codes. */
+  /**
+   * A document that toJSON made -> History; null when any part of it does not fit this grid and so many codes.
+   *
+   * The settings at its start are the document's; those of the initial state where it is of version 1, which had none.
+   */
   static fromJSON(document, initialState, context, codes) {
     const { rows, columns } = initialState;
-    if (document?.version !== 1 || document.rows !== rows || document.columns !== columns) return null;
+    if (![1, 2].includes(document?.version) || document.rows !== rows || document.columns !== columns) return null;
+    if (document.version === 2 && !checkSettings(document.settings)) return null;
     if (!Array.isArray(document.entries) || !toolWhole(document.position, 0, document.entries.length)) return null;
-    const history = new History(initialState, context);
+    const settings = document.version === 2 ? toolSettings(document.settings) : settingsOf(initialState);
+    const history = new History({ ...initialState, settings }, context);
+    let state = history.initial;
     for (const entry of document.entries) {
       const operation = checkOperation(entry?.operation, { rows, columns, codes });
       if (!operation || typeof entry.on !== "boolean") return null;
-      history.entries.push(historyEntry(history.freshId(), operation, entry.on));
+      const next = applyOperation(state, operation, history.context);
+      history.entries.push(historyEntry(history.freshId(), operation, entry.on, describeStep(operation, state, next)));
+      if (entry.on) state = next;
+      history.keep(history.entries.length, state);
     }
     history.goTo(document.position);
     return history;
@@ -36,7 +46,8 @@ class History {
   toJSON() {
     const { rows, columns } = this.initial;
     const entries = this.entries.map(({ operation, on }) => ({ operation, on }));
-    return { version: 1, rows, columns, entries, position: this.position };
+    const settings = toolSettings(settingsOf(this.initial));
+    return { version: 2, rows, columns, settings, entries, position: this.position };
   }
 
   // --- what the person does; each returns the state it leads to
@@ -47,7 +58,8 @@ class History {
   }
 
   /**
-   * Go on with the operation that was done last: more places of a brush stroke, another place of a paste.
+   * Go on with the operation that was done last: more places of a brush stroke, another place of a paste or a move
+   * (from where it began), another level of the blend slider.
    *
    * It stays one entry, with one id. After anything else, and for another tool or colour, this is `do`.
    */
@@ -61,7 +73,7 @@ class History {
     return this.add(historyJoined(stroke.operation, operation), stroke.id);
   }
 
-  /** Back to the initial state; an entry like any other. */
+  /** Back to the initial cells, with the settings of now; an entry like any other. */
   clear() {
     return this.do({ tool: "clear" });
   }
@@ -95,11 +107,16 @@ class History {
     return this.entries.some(({ on }, number) => on && number >= this.position);
   }
 
+  /** { rule, blend, uses_embedding } as of now. */
+  get settings() {
+    return settingsOf(this.state);
+  }
+
   /** Switch an entry off or on, and replay the rest. */
   toggle(number) {
     const entry = this.entries[number];
     if (entry) {
-      this.entries[number] = historyEntry(entry.id, entry.operation, !entry.on);
+      this.entries[number] = Object.freeze({ ...entry, on: !entry.on });
       this.kept.length = Math.min(this.kept.length, Math.floor(number / HISTORY_STEP) + 1);
     }
     return this.goTo(this.position);
@@ -120,6 +137,12 @@ class History {
     return done.map(({ operation }) => (state = applyOperation(state, operation, this.context)));
   }
 
+  /** The places that an entry changes, or would if it were on, in reading order. */
+  placesOf(number) {
+    const before = this.stateAt(number);
+    return placesBetween(before, applyOperation(before, this.entries[number].operation, this.context));
+  }
+
   // --- how it is kept
 
   freshId() {
@@ -128,25 +151,29 @@ class History {
   }
 
   add(operation, id) {
-    const plain = operation.places ? { ...operation, places: [...operation.places] } : operation;
+    const plain = historyOwn(operation);
     this.stroke = { operation: plain, id, before: this.state, position: this.position };
     const state = applyOperation(this.state, plain, this.context);
     if (state === this.state) return state;
     this.entries.length = this.position;
-    this.entries.push(historyEntry(id, plain, true));
+    this.entries.push(historyEntry(id, plain, true, describeStep(plain, this.state, state)));
     this.position += 1;
     this.state = state;
     this.keep(this.position, state);
     return state;
   }
 
+  /** Replay from the nearest kept state; what the entries on the way do there is described anew. */
   stateAt(position) {
     let number = Math.min(Math.floor(position / HISTORY_STEP), this.kept.length - 1) * HISTORY_STEP;
     let state = this.kept[number / HISTORY_STEP];
     for (; number < position; number += 1) {
-      const { on, operation } = this.entries[number];
+      const { id, on, operation } = this.entries[number];
       this.keep(number, state);
-      if (on) state = applyOperation(state, operation, this.context);
+      if (!on) continue;
+      const next = applyOperation(state, operation, this.context);
+      this.entries[number] = historyEntry(id, operation, on, describeStep(operation, state, next));
+      state = next;
     }
     this.keep(position, state);
     return state;
@@ -157,13 +184,25 @@ class History {
   }
 }
 
-function historyEntry(id, operation, on) {
-  return Object.freeze({ id, label: describeOperation(operation), on, operation });
+function historyEntry(id, operation, on, step) {
+  return Object.freeze({ id, on, operation, ...step });
 }
 
-/** Whether two operations can be one stroke: alike in all but where they are. */
+/** An operation whose lists of places are not the caller's, who may go on with them. */
+function historyOwn(operation) {
+  const { places, from } = operation;
+  if (Array.isArray(places)) return { ...operation, places: [...places] };
+  return Array.isArray(from) ? { ...operation, from: [...from] } : operation;
+}
+
+/** Whether two operations can be one step: alike in all but where they are, or levels of the blend slider. */
 function historyGoesOn(earlier, later) {
-  return earlier.tool === later.tool && earlier.code === later.code && earlier.percent === later.percent;
+  if (earlier.tool === "settings" && later.tool === "settings") return [earlier, later].every(historyIsLevel);
+  return ["tool", "code", "percent", "by"].every((field) => earlier[field] === later[field]);
+}
+
+function historyIsLevel(operation) {
+  return Object.keys(toolSettings(operation)).join() === "blend";
 }
 
 function historyJoined(earlier, later) {

@@ -90,7 +90,7 @@ class Offers {
 
 /** One quiet line: the edit that was open before this one is kept, and how to come back to it. */
 class LeftBehind {
-  static former = null; // { content, about, history } of the editor of this tab that was open last
+  static former = null; // { content, about } of what was edited last, in any editor of this tab
 
   constructor(holder) {
     holder.insertAdjacentHTML("afterbegin", LEFT_BEHIND);
@@ -98,12 +98,12 @@ class LeftBehind {
     this.element.querySelector("button").addEventListener("click", () => (this.element.hidden = true));
   }
 
-  /** Another content is open, or the same one with another history; about: { checkpoint, picture, size }. */
-  arrive(content, about, history) {
+  /** This content is open now; about: { checkpoint, picture, size }. */
+  arrive(content, about) {
     const { former } = LeftBehind;
-    LeftBehind.former = { content, about, history };
+    LeftBehind.former = { content, about };
     if (former?.content === content) return;
-    const steps = former?.history.entries.length ?? 0;
+    const steps = Histories.find(former?.content)?.history.entries.length ?? 0;
     this.element.hidden = !steps;
     if (steps) this.element.querySelector("span").textContent = farewell(former.about, about, steps);
   }

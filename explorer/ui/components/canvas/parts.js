@@ -36,7 +36,20 @@ class Transport {
 
   /** The one place that knows how a request travels. */
   send(request) {
-    this.setStateValue("request", request);
+    this.setStateValue("request", withText(request));
+  }
+
+  /** Another content: whatever was asked of the last one is void. */
+  restart(sequence) {
+    this.answered = this.sequence = Math.max(this.sequence, sequence);
+    this.waiting = false;
+  }
+
+  /** There is a connection again: what is not answered yet went with the last one. */
+  hurry() {
+    if (!this.pending) return;
+    this.sentAt = -Infinity;
+    this.request();
   }
 
   stop() {
@@ -51,6 +64,21 @@ class Transport {
     if (this.waiting) this.request();
     return true;
   }
+}
+
+/** A request with each typed array in it as base64, since Streamlit takes JSON. */
+function withText(value) {
+  if (ArrayBuffer.isView(value)) return toBase64(value);
+  if (Array.isArray(value)) return value.map(withText);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withText(part)]));
+}
+
+function toBase64(values) {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  let text = "";
+  for (let from = 0; from < bytes.length; from += 0x8000) text += String.fromCharCode(...bytes.subarray(from, from + 0x8000));
+  return btoa(text);
 }
 
 // --- pictures -------------------------------------------------------------------------------------------------------
@@ -82,6 +110,17 @@ function toImage([height, width], values) {
 function paint(element, { shape: [height, width], values }) {
   if (element.width !== width || element.height !== height) [element.width, element.height] = [width, height];
   element.getContext("2d").putImageData(toImage([height, width], values), 0, 0);
+}
+
+/** A part of a picture [height, width, 3], with its top left corner, written into a copy of it. */
+function withWindow(picture, part, [top, left]) {
+  const values = picture.values.slice();
+  const [height, width] = part.shape;
+  const across = picture.shape[1];
+  for (let row = 0; row < height; row += 1) {
+    values.set(part.values.subarray(3 * row * width, 3 * (row + 1) * width), 3 * ((top + row) * across + left));
+  }
+  return { shape: picture.shape, values };
 }
 
 /** Mean absolute difference over the channels, through the ramp: [H, W, 3] bytes. */

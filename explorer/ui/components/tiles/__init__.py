@@ -10,10 +10,11 @@ import streamlit as st
 from explorer.ui.components.wire import pack, script
 
 _FOLDER = Path(__file__).parent
+_CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_tiles",
     css=(_FOLDER / "tiles.css").read_text(),
-    js=script(_FOLDER / "tiles.js"),
+    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", _FOLDER / "tiles.js"),
 )
 
 MOST_TILES = 4096  # on one page; more are paged by the caller

@@ -37,7 +37,8 @@ class Wall {
     this.count = message.tiles.shape[0];
     const place = message.ids.indexOf(message.selected);
     this.selected = place < 0 ? null : place;
-    this.atlas = atlasOf(message.tiles);
+    this.atlas = new Atlas();
+    this.atlas.add(Array.from({ length: this.count }, (_, number) => number), message.tiles);
     this.rows.setAttribute("aria-label", message.label);
     this.rows.style.maxHeight = message.height ? `${message.height}px` : "";
     this.resizes.observe(this.rows);
@@ -114,7 +115,7 @@ class Wall {
 
   draw() {
     if (!this.message || !this.rows.clientWidth) return;
-    const { side, tiles, titles, captions, frame, scaling, faint } = this.message;
+    const { side, titles, captions, frame, scaling, faint } = this.message;
     const ratio = window.devicePixelRatio || 1;
     const width = this.rows.clientWidth;
     const height = Math.ceil(this.count / this.columns) * this.rowHeight;
@@ -124,15 +125,13 @@ class Wall {
     brush.scale(ratio, ratio);
     brush.imageSmoothingEnabled = scaling === "smooth";
     brush.imageSmoothingQuality = "high";
-    const [, tileHeight, tileWidth] = tiles.shape;
     const styles = getComputedStyle(this.holder);
     brush.font = `400 11px ${styles.fontFamily}`;
     brush.textBaseline = "top";
     for (let number = 0; number < this.count; number += 1) {
       const [x, y] = this.placeOf(number);
-      const [column, row] = [number % this.atlas.across, Math.floor(number / this.atlas.across)];
       brush.globalAlpha = faint.values[number] ? 0.4 : 1;
-      brush.drawImage(this.atlas.canvas, column * tileWidth, row * tileHeight, tileWidth, tileHeight, x, y, side, side);
+      this.atlas.draw(brush, number, x, y, side);
       brush.globalAlpha = 1;
       if (faint.values[number]) strike(brush, x, y, side);
       if (frame) frameTile(brush, x + frame[1] * side, y + frame[0] * side, frame[3] * side, frame[2] * side);
@@ -143,34 +142,12 @@ class Wall {
         brush.globalAlpha = 1;
       }
     }
-    const accent = styles.getPropertyValue("--st-primary-color").trim();
-    if (this.selected !== null) outline(brush, ...this.placeOf(this.selected), side, accent);
-    if (this.hover !== null) outline(brush, ...this.placeOf(this.hover), side, "#fff");
+    const chosen = styles.getPropertyValue("--st-primary-color").trim();
+    if (this.selected !== null) outlineTile(brush, ...this.placeOf(this.selected), side, chosen);
+    if (this.hover !== null) outlineTile(brush, ...this.placeOf(this.hover), side, "#fff");
     this.describe(titles);
     this.holder.dataset.drawn = this.count;
   }
-}
-
-/** All tiles on one hidden <canvas>, some across. */
-function atlasOf({ shape: [count, height, width], values }) {
-  const across = Math.max(1, Math.min(count, Math.floor(4096 / width)));
-  const canvas = document.createElement("canvas");
-  canvas.width = across * width;
-  canvas.height = Math.max(1, Math.ceil(count / across)) * height;
-  const image = new ImageData(canvas.width, canvas.height);
-  for (let number = 0, from = 0; number < count; number += 1) {
-    const [left, top] = [(number % across) * width, Math.floor(number / across) * height];
-    for (let row = 0; row < height; row += 1) {
-      for (let to = 4 * ((top + row) * canvas.width + left), end = to + 4 * width; to < end; to += 4, from += 3) {
-        image.data[to] = values[from];
-        image.data[to + 1] = values[from + 1];
-        image.data[to + 2] = values[from + 2];
-        image.data[to + 3] = 255;
-      }
-    }
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return { canvas, across };
 }
 
 function strike(brush, x, y, side) {
@@ -191,7 +168,7 @@ function frameTile(brush, x, y, width, height) {
   brush.strokeRect(x, y, width, height);
 }
 
-function outline(brush, x, y, side, colour) {
+function outlineTile(brush, x, y, side, colour) {
   brush.lineWidth = 4;
   brush.strokeStyle = "rgba(0, 0, 0, 0.7)";
   brush.strokeRect(x + 1, y + 1, side - 2, side - 2);

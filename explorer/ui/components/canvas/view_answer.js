@@ -1,0 +1,74 @@
+// What Python says of the edit: figures, sentence, verdict, rules.
+
+const VERDICT_MARKUP = `
+        <p class="verdict" hidden><i></i><span></span></p>
+        <div class="figures"></div>`;
+
+const RULES_MARKUP = `
+    <div class="controls rules">
+      <div class="segments" role="group" aria-label="Embedding of edited cells">
+        <button data-rule="follow">Follow</button><button data-rule="carry">Carry</button><button data-rule="keep">Keep</button>
+      </div>
+      <p class="rule"></p>
+    </div>`;
+
+/** Figures, sentence and verdict; where an answer has none of its own, or none comes, those of the last one, greyed. */
+class AnswerView extends View {
+  topics = ["answer"];
+
+  draw() {
+    const { message, inputsPage } = this.model;
+    this.drawStale(".sentence", message.sentence, (place, sentence) => (place.textContent = sentence));
+    this.drawStale(".figures", message.figures, drawFigures);
+    this.drawStale(".verdict", message.verdict, drawVerdict);
+    this.find(".verdict").hidden = !inputsPage || !this.find(".verdict").textContent;
+  }
+
+  drawStale(selector, value, draw) {
+    const place = this.find(selector);
+    if (value !== null && value !== undefined) draw(place, value);
+    place.classList.toggle("stale", value === null || !this.model.connected);
+  }
+}
+
+function drawVerdict(place, [grade, sentence, details]) {
+  place.className = `verdict ${grade}`;
+  place.lastElementChild.textContent = sentence;
+  place.tabIndex = details ? 0 : -1;
+  if (details) place.dataset.tip = details;
+  else delete place.dataset.tip;
+}
+
+/** The switch and the slider that say how much of the embedding the decoder gets. */
+class BlendView extends View {
+  topics = ["blend", "asked", "answer"];
+
+  /** handlers: blend(values, dragging). */
+  constructor(root, model, handlers) {
+    super(root, model, handlers);
+    this.controls = new BlendControls(root, handlers.blend);
+  }
+
+  draw() {
+    const { message, asked } = this.model;
+    this.controls.draw(message.inputs, asked, message.blends);
+  }
+}
+
+/** The rules of what an edited cell's embedding becomes. */
+class RulesView extends View {
+  topics = ["asked", "answer"];
+
+  /** handlers: rule(name). */
+  constructor(root, model, handlers) {
+    super(root, model, handlers);
+    this.onChoice("rule", handlers.rule);
+  }
+
+  draw() {
+    const { asked, message, inputsPage } = this.model;
+    this.find(".rules").hidden = inputsPage;
+    this.press("rule", asked.rule);
+    this.find(".rule").textContent = message.rules[asked.rule];
+  }
+}

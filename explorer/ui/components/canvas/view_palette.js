@@ -1,0 +1,128 @@
+// The palette: the chosen code, and the codes on offer.
+
+const PALETTE_MARKUP = `
+        <section class="palette">
+          <header>
+            <i class="chosen tile"></i>
+            <div><b class="chosen-name"></b><span class="chosen-note"></span></div>
+            <input class="search" type="search" placeholder="Code or 40-60" aria-label="Search codes by number">
+          </header>
+          <div class="tabs" role="tablist" aria-label="Palette">
+            ${PALETTES.map(([name, label, tip]) => `<button role="tab" data-palette="${name}" data-tip="${tip}">${label}</button>`).join("")}
+          </div>
+          <canvas class="map" tabindex="0" role="img" aria-label="Map of codes" hidden></canvas>
+          <div class="swatches" role="listbox" aria-label="Codes"></div>
+          <p class="palette-note"></p>
+        </section>`;
+
+const TYPING = 200; // ms without a key until a search is sent
+
+class PaletteView extends View {
+  topics = ["palette", "asked", "answer", "tiles"];
+
+  /** handlers: palette(values), code(code), putHere(code). */
+  constructor(root, model, handlers) {
+    super(root, model, handlers);
+    this.onChoice("palette", (kind) => {
+      this.find(".search").value = "";
+      handlers.palette({ kind, text: "" });
+    });
+    this.on(".search", "input", (event) => this.search(event.target.value));
+    this.on(".map", "click", (event) => this.pointOnMap(event));
+    this.atlasRows = 0;
+  }
+
+  search(text) {
+    clearTimeout(this.typing);
+    const ask = () => this.handlers.palette({ kind: text.trim() ? "search" : "picture", text: text.slice(0, 100) });
+    this.typing = setTimeout(ask, TYPING);
+  }
+
+  pointOnMap(event) {
+    const box = this.find(".map").getBoundingClientRect();
+    const place = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map((p) => clamp(p, 0, 1));
+    this.handlers.palette({ kind: "map", place });
+  }
+
+  draw() {
+    const { model } = this;
+    const { atlas, offered, palette } = model;
+    this.find(".palette").hidden = model.inputsPage;
+    if (model.inputsPage) return;
+    if (atlas.rows !== this.atlasRows) this.listed = null; // every place in it has moved
+    this.atlasRows = atlas.rows;
+    const { code } = model.asked;
+    atlas.show(this.find(".chosen"), code);
+    this.find(".chosen-name").textContent = `Code ${code}`;
+    const count = model.state.indices.reduce((sum, index) => sum + (index === code), 0);
+    this.find(".chosen-note").textContent = count ? `${count} ${count === 1 ? "cell" : "cells"} here` : "not in this grid";
+    this.root.querySelectorAll("[data-palette]").forEach((tab) =>
+      tab.setAttribute("aria-selected", tab.dataset.palette === palette.kind));
+    this.find(".map").hidden = palette.kind !== "map";
+    this.drawMap();
+    if (!offered) return;
+    this.find(".palette-note").textContent = offered.note;
+    const holder = this.find(".swatches");
+    holder.classList.toggle("large", offered.kind === "alternatives");
+    if (this.listed !== offered) this.list(holder, offered);
+    holder.querySelectorAll("button").forEach((button) =>
+      button.setAttribute("aria-selected", Number(button.dataset.code) === code));
+  }
+
+  list(holder, offered) {
+    this.listed = offered;
+    refill(holder, offered.codes.map((code, number) => {
+      const button = document.createElement("button");
+      button.dataset.code = code;
+      button.setAttribute("role", "option");
+      button.setAttribute("aria-label", `Code ${code}`);
+      button.title = `Code ${code}${offered.labels[number] ? ` · ${offered.labels[number]}` : ""}`;
+      button.append(offered.pictures ? this.crop(offered.pictures, number) : this.swatch(code));
+      button.addEventListener("click", () => this.take(code, offered.kind));
+      button.addEventListener("dblclick", () => this.handlers.putHere(code));
+      return button;
+    }));
+  }
+
+  crop({ shape: [, height, width], values }, number) {
+    const picture = document.createElement("canvas");
+    const size = 3 * height * width;
+    paint(picture, { shape: [height, width], values: values.subarray(number * size, (number + 1) * size) });
+    return picture;
+  }
+
+  /** Of the alternatives for a cell, a click puts one there: they show what that would look like. */
+  take(code, kind) {
+    this.handlers.code(code);
+    if (kind === "alternatives") this.handlers.putHere(code);
+  }
+
+  drawMap() {
+    const { map, palette } = this.model;
+    const element = this.find(".map");
+    if (palette.kind !== "map" || !map) return;
+    const ratio = window.devicePixelRatio || 1;
+    const side = element.getBoundingClientRect().width * ratio;
+    if (!side) return;
+    [element.width, element.height] = [side, side * 0.66];
+    const brush = element.getContext("2d");
+    const { points, colours } = map;
+    const many = points.length > 20000;
+    const radius = (many ? 1 : 2.2) * ratio;
+    brush.strokeStyle = "rgb(128 128 128 / 60%)"; // black codes on a dark page, white ones on a light one
+    brush.lineWidth = ratio / 2;
+    for (let i = 0; i < points.length / 2; i += 1) {
+      brush.fillStyle = `rgb(${colours[3 * i]} ${colours[3 * i + 1]} ${colours[3 * i + 2]})`;
+      brush.beginPath();
+      brush.arc((points[2 * i] / 65535) * element.width, (points[2 * i + 1] / 65535) * element.height, radius, 0, 7);
+      brush.fill();
+      if (!many) brush.stroke();
+    }
+    if (!palette.place) return;
+    brush.lineWidth = 2 * ratio;
+    brush.strokeStyle = accent(this.root);
+    brush.beginPath();
+    brush.arc(palette.place[0] * element.width, palette.place[1] * element.height, 9 * ratio, 0, 7);
+    brush.stroke();
+  }
+}

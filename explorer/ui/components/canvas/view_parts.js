@@ -1,0 +1,44 @@
+// What the parts of the editor's screen share. Each draws from the model the elements that are its own, when one of
+// its `topics` is news, and changes the model only through the handlers that it is given.
+
+class View {
+  constructor(root, model, handlers) {
+    Object.assign(this, { root, model, handlers });
+  }
+
+  find(selector) {
+    return this.root.querySelector(selector);
+  }
+
+  on(selector, event, action) {
+    this.root.querySelectorAll(selector).forEach((element) => element.addEventListener(event, action));
+  }
+
+  /** Have each button with data-NAME say its value to a handler. */
+  onChoice(name, action) {
+    this.on(`[data-${name}]`, "click", (event) => action(event.currentTarget.dataset[name]));
+  }
+
+  press(name, value) {
+    this.root.querySelectorAll(`[data-${name}]`).forEach((b) => b.setAttribute("aria-pressed", b.dataset[name] === value));
+  }
+
+  swatch(code) {
+    const swatch = document.createElement("i");
+    swatch.className = "tile";
+    this.model.atlas.show(swatch, code);
+    return swatch;
+  }
+}
+
+/** New children for a holder; where one of the old had the focus, the one in its place has it. */
+function refill(holder, children) {
+  const focusable = () => [...holder.querySelectorAll("button, [tabindex]")];
+  const place = focusable().indexOf(holder.getRootNode().activeElement);
+  holder.replaceChildren(...children);
+  if (place >= 0) (focusable()[place] ?? focusable().at(-1))?.focus({ preventScroll: true });
+}
+
+function fillRange(range) {
+  range.style.setProperty("--filled", `${(100 * (range.value - range.min)) / (range.max - range.min)}%`);
+}
