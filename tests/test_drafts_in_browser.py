@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from explorer.images.reconstruction import encode_picture
 from tests.browser import (
     act_and_settle,
     at_rest,
@@ -16,12 +17,14 @@ from tests.browser import (
     figure,
     free_port,
     pixels,
+    sample,
     serve_app,
     shown,
     stroke,
 )
 from tests.conftest import CHECKPOINTS, PATIENCE, ROOT
 from tests.test_reconstruct_in_browser import noise, upload
+from vqvae import checkpoint
 from vqvae.images import to_png
 
 COMPONENTS = ROOT / "explorer" / "ui" / "components"
@@ -364,6 +367,12 @@ def test_a_picture_can_be_forgotten_and_what_is_no_picture_is_passed_over(contex
 # --- the server goes away
 
 
+def changed_by_strokes() -> int:
+    """How many cells the seven strokes below change, from row 2 to 14, with the code that is used most."""
+    indices = encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).indices
+    return int((indices[2:16:2, 4:9] != np.bincount(indices.ravel()).argmax()).sum())
+
+
 def test_strokes_without_a_connection_are_all_there_afterwards_and_a_bar_says_so(editor):
     bar = editor.locator(".unconnected")
     stroke(editor, (2, 4), (2, 8))
@@ -378,7 +387,7 @@ def test_strokes_without_a_connection_are_all_there_afterwards_and_a_bar_says_so
     expect(editor.locator(".figures")).to_have_class("figures")
     expect(editor.locator(".canvas")).to_have_attribute("data-settled", "true")
     expect(steps(editor)).to_have_count(7)
-    assert figure(editor, "Changed cells").startswith("35 of")
+    assert figure(editor, "Changed cells").startswith(f"{changed_by_strokes()} of")
 
 
 def test_while_the_server_is_gone_nothing_covers_the_page_and_no_stroke_is_lost(context, tmp_path):
@@ -394,5 +403,7 @@ def test_while_the_server_is_gone_nothing_covers_the_page_and_no_stroke_is_lost(
     with serve_app(CHECKPOINTS, tmp_path / "second.log", port=port):
         expect(page.locator(".unconnected")).to_be_hidden()
         expect(page.locator(".canvas")).to_have_attribute("data-settled", "true")
-        expect(page.locator(".figures dl > div", has_text="Changed cells").locator("dd")).to_contain_text("35 of")
+        expect(page.locator(".figures dl > div", has_text="Changed cells").locator("dd")).to_contain_text(
+            f"{changed_by_strokes()} of"
+        )
         assert len(steps(page).all()) == 7

@@ -49,7 +49,8 @@ class Editor {
     this.leftBehind = new LeftBehind(this.screen);
     this.offers = new Offers(this.screen, {
       present: () => this.model.history,
-      restore: (document) => this.restore(document),
+      read: (document) => this.model.historyOf(document),
+      open: (history) => this.reopen(history),
     });
     this.transport = this.exchange.transport;
     this.hand = new Hand(this.model);
@@ -104,21 +105,22 @@ class Editor {
   receive(message) {
     this.resizes.observe(this.stage.viewport);
     this.connection.start();
+    this.offers.start();
     this.exchange.take(message);
   }
 
   unmount() {
     this.transport.stop();
     this.connection.stop();
+    this.offers.stop();
     this.resizes.disconnect();
   }
 
-  /** Put a history that was kept in place of the one that is open; returns whether it fits this grid. */
-  restore(document) {
+  /** Go on with another history of this content. */
+  reopen(history) {
     albums.delete(this.model.layers.content); // its entries have ids of their own
-    const fits = this.model.restore(document);
+    this.model.reopen(history);
     this.exchange.remember();
-    return fits;
   }
 
   /** The server went, or came back: what was on its way went with it. */

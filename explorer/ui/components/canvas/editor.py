@@ -21,7 +21,7 @@ T = TypeVar("T", covariant=True)
 _FOLDER = Path(__file__).parent
 _BOXES = _FOLDER.parent / "boxes.js"
 _SCRIPTS = (  # each may use those before it
-    *("parts", "placement", "tools", "history", "atlas", "drafts", "offers", "connection", "catalogue", "model"),
+    *("parts", "placement", "tools", "history", "atlas", "drafts", "catalogue", "model"),
     *("exchange", "hand", "input"),
     *(
         "view_parts",
@@ -33,6 +33,7 @@ _SCRIPTS = (  # each may use those before it
         "view_marks",
         "view_stage",
     ),
+    *("offers", "connection"),
     "editor",
 )
 _mount = st.components.v2.component(

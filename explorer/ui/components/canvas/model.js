@@ -304,13 +304,15 @@ class EditorModel {
     this.operate({ tool: "set", places: indices.map((_, place) => place), indices, weights });
   }
 
-  /** Put a history that was kept in place of the one that is open; returns whether it fits this grid. */
-  restore(document) {
-    const back = History.fromJSON(document, this.history.initial, this.history.context, this.message.codes);
-    if (!back) return false;
-    this.history = back;
+  /** The history that a kept document is; null where it does not fit this grid. */
+  historyOf(document) {
+    return History.fromJSON(document, this.history.initial, this.history.context, this.message.codes);
+  }
+
+  /** Go on with another history of this content. */
+  reopen(history) {
+    this.history = history;
     this.edited();
-    return true;
   }
 
   // --- how the person works

@@ -13,10 +13,12 @@ class Offers {
   /**
    * holder: where the bar is put.
    * present: () -> the history that strokes go into.
-   * restore: (document) -> puts a kept history in its place; false where it does not fit this grid.
+   * read: (document) -> the history that it is; null where it does not fit this grid.
+   * open: (history) -> puts it in the place of the present one.
    */
-  constructor(holder, { present, restore }) {
-    Object.assign(this, { present, restore, content: "", drafts: [], misfits: new Set(), folded: new Set() });
+  constructor(holder, { present, read, open }) {
+    Object.assign(this, { present, read, open, content: "", drafts: [], answering: false, clock: 0 });
+    Object.assign(this, { misfits: new Set(), folded: new Set() }); // ids of drafts, and contents
     holder.insertAdjacentHTML("afterbegin", OFFERS);
     this.element = holder.firstElementChild;
     this.element.querySelector(".fold").addEventListener("click", () => this.fold());
@@ -46,12 +48,14 @@ class Offers {
   async take({ id, content }) {
     const draft = await Drafts.read(id);
     if (content !== this.content) return;
-    if (this.present().entries.length) Drafts.seal(content);
-    if (draft && !this.restore(draft.document)) {
+    const history = draft && this.read(draft.document);
+    if (!history) {
       this.misfits.add(id);
       this.draw();
       return;
     }
+    if (this.present().entries.length) Drafts.seal(content);
+    this.open(history);
     await Drafts.write(); // it is in the draft of this page before it goes from the list
     await this.drop({ id, content });
   }
@@ -61,6 +65,24 @@ class Offers {
     await this.show(content);
   }
 
+  /** Do what a button says; not twice for two clicks. */
+  async answer(action) {
+    if (this.answering) return;
+    this.answering = true;
+    await action();
+    this.answering = false;
+  }
+
+  /** From now on the times are kept right. */
+  start() {
+    this.clock ||= setInterval(() => this.draw(), 60000);
+  }
+
+  stop() {
+    clearInterval(this.clock);
+    this.clock = 0;
+  }
+
   draw() {
     const { drafts } = this;
     const folded = this.folded.has(this.content);
@@ -68,7 +90,7 @@ class Offers {
     this.element.classList.toggle("folded", folded);
     this.element.querySelector("b").textContent = drafts.length === 1 ? "An edit of this picture is kept" : "Edits of this picture are kept";
     this.element.querySelector(".fold").textContent = folded ? counted(drafts.length, "kept edit") : "Not now";
-    this.element.querySelector("ul").replaceChildren(...(folded ? [] : drafts.map((draft) => this.row(draft))));
+    refill(this.element.querySelector("ul"), folded ? [] : drafts.map((draft) => this.row(draft)));
   }
 
   row(draft) {
@@ -83,7 +105,7 @@ class Offers {
 
   button(label, action) {
     const button = textElement("button", label);
-    button.addEventListener("click", action);
+    button.addEventListener("click", () => this.answer(action));
     return button;
   }
 }

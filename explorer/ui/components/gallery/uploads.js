@@ -6,14 +6,15 @@ const REMEMBERED = "vqvae-explorer uploads";
 const MOST_KEPT = 24;
 const MOST_KEPT_BYTES = 100 * 2 ** 20;
 const MOST_SENT_BYTES = 15 * 2 ** 20; // in one message, but for a single file that is larger
-const ANSWER_DELAY = 10000; // ms until pictures that were sent back are taken for lost
+const ANSWER_DELAY = 10000; // ms until what was said to Python is taken for lost
+const MOST_ASKED = 3; // times for one file
 
 class Uploads {
   /** say: (name, value) -> tells Python. */
   constructor(say) {
     this.say = say;
     this.box = new Box("pictures");
-    this.wanted = new Set(); // digests whose files Python was asked for: once is enough
+    this.wanted = new Map(); // digest -> when, and how often, Python was asked for its file
     this.linked = pictureOfLink(); // the link that the page was opened with names it; until the first visit is known
     this.restoring = null; // what is on its way back to Python
     this.done = Promise.resolve();
@@ -58,10 +59,16 @@ class Uploads {
   async ask(own) {
     if (!(await this.box.lasts())) return;
     const kept = new Set((await this.box.heads()).map(({ id }) => id));
-    const lacking = own.filter((digest) => !kept.has(digest) && !this.wanted.has(digest));
-    if (!lacking.length) return;
-    for (const digest of lacking) this.wanted.add(digest);
-    this.say("lacking", lacking);
+    const lacking = own.filter((digest) => !kept.has(digest) && this.wants(digest));
+    if (lacking.length) this.say("lacking", lacking);
+  }
+
+  /** Whether to ask for a file, now: an answer may be lost, but what the browser has no room for is not asked for without end. */
+  wants(digest) {
+    const { at, times } = this.wanted.get(digest) ?? { at: -Infinity, times: 0 };
+    if (times === MOST_ASKED || performance.now() - at < ANSWER_DELAY) return false;
+    this.wanted.set(digest, { at: performance.now(), times: times + 1 });
+    return true;
   }
 
   // --- a new visit
