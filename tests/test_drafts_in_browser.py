@@ -1,5 +1,6 @@
 """Nothing painted is ever lost: drafts, uploads, and painting on while the server is away, as a person meets them."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from explorer.images.reconstruction import encode_picture
+from explorer.images.samples import SAMPLES
 from tests.browser import (
     act_and_settle,
     at_rest,
@@ -218,7 +220,9 @@ def test_another_size_checkpoint_or_picture_says_that_the_edit_is_kept(editor):
     expect(left).to_be_hidden()
     np.testing.assert_array_equal(shown(editor), edited)
     act_and_settle(editor, editor.get_by_role("option", name="Cup of coffee").click)
-    expect(left).to_contain_text("(2 steps) is kept; choose ")
+    expect(left).to_contain_text(
+        f"Your edit of “{SAMPLES[0].title}” (2 steps) is kept; choose “{SAMPLES[0].title}” again to go on with it."
+    )
     left.get_by_role("button", name="Close").click()
     expect(left).to_be_hidden()
 
@@ -328,6 +332,26 @@ def draw_on_small(page: Page) -> None:
     box = page.locator(".stage .viewport").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     act_and_settle(page, lambda: (page.mouse.down(), page.mouse.up()))
+
+
+def test_a_pasted_picture_comes_back_too(context, app_url):
+    page = context.new_page()
+    page.goto(app_url)
+    drawn(page)
+    page.evaluate(
+        """async (text) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const files = new DataTransfer();
+            files.items.add(new File([bytes], 'clip.png', { type: 'image/png' }));
+            document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: files, bubbles: true }));
+        }""",
+        base64.b64encode(to_png(noise(11))).decode(),
+    )
+    restored(page, "pasted picture")
+    page.reload()
+    restored(page, "pasted picture")
+    page.wait_for_timeout(500)
+    np.testing.assert_array_equal(pixels(page, "original"), noise(11))
 
 
 def test_a_picture_can_be_forgotten_and_what_is_no_picture_is_passed_over(context, app_url):

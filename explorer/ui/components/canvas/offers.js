@@ -135,7 +135,7 @@ class LeftBehind {
 function farewell(there, here, steps) {
   const differs = (name) => there && here && there[name] !== here[name];
   const ways = [
-    differs("picture") && [`of ${there.picture}`, `${there.picture}`],
+    differs("picture") && [`of “${there.picture}”`, `“${there.picture}”`],
     differs("size") && [`at ${there.size} px`, `${there.size} px`],
     differs("checkpoint") && [`made with ${there.checkpoint}`, there.checkpoint],
   ].filter(Boolean);
