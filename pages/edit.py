@@ -22,9 +22,9 @@ GAP = 8  # pixels between two pictures side by side
 @guarded
 def main() -> None:
     model = open_page("Edit", "Paint with codes and watch the decoder answer.")
+    row = st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="edit_row")
     session = store.write(choose_picture(store.read()))
     picture = open_chosen(session, model)
-    row = st.container(horizontal=True, vertical_alignment="center")
     with row:
         choose_start(model)
         choose_recipe(model)

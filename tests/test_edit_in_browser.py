@@ -150,7 +150,7 @@ def test_the_tools_do_what_they_say(editor):
     press(editor, "r")
     stroke(editor, (2, 2), (5, 6))
     assert changed_cells(editor) == 20
-    press(editor, "x")  # every cell of that code becomes another
+    press(editor, "Shift+X")  # every cell of that code becomes another
     choose(editor, 501)
     stroke(editor, (3, 3))
     made = recipes.parse(download(editor, "Recipe (JSON)"))
@@ -179,7 +179,11 @@ def test_the_tools_do_what_they_say(editor):
 def test_a_selection_can_be_copied_moved_and_shuffled(editor):
     press(editor, "s")
     draw(editor, (4, 4), (6, 7))
-    act_and_settle(editor, lambda: [press(editor, "Control+c"), draw_to(editor, (12, 12)), press(editor, "Control+v")])
+    keys = ("Control+v", "Enter")  # it floats until it is placed
+    act_and_settle(
+        editor,
+        lambda: [press(editor, "Control+c"), draw_to(editor, (12, 12)), *(press(editor, key) for key in keys)],
+    )
     made = recipes.parse(download(editor, "Recipe (JSON)"))
     base = encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).indices
     pasted = base.copy()
@@ -192,7 +196,7 @@ def test_a_selection_can_be_copied_moved_and_shuffled(editor):
         codes=1024,
     ).indices
     assert sorted(shuffled[12:15, 12:16].ravel()) == sorted(base[4:7, 4:8].ravel())
-    expect(history(editor).first).to_contain_text("Shuffle, 12 cells")
+    expect(history(editor).first).to_have_text(re.compile(r"Shuffle, \d+ cells"))
 
 
 def draw_to(page: Page, cell: Cell) -> None:
@@ -255,7 +259,178 @@ def test_a_finger_paints_too(browser: Browser, app_url: str):
     context.close()
 
 
+# --- keys, selections, comparison
+
+
+def test_keys_work_on_the_whole_page_but_in_text_fields_and_are_shown(editor):
+    brush, rectangle = (editor.get_by_role("button", name=name, exact=True) for name in ("Brush", "Rectangle"))
+    editor.get_by_role("heading", name="Edit").click()
+    editor.keyboard.press("r")
+    expect(rectangle).to_have_attribute("aria-pressed", "true")
+    editor.get_by_label("Search codes by number").press("b")
+    expect(rectangle).to_have_attribute("aria-pressed", "true")
+    editor.get_by_role("heading", name="Edit").click()
+    editor.keyboard.press("?")
+    shown_keys = editor.get_by_role("dialog", name="Keys")
+    expect(shown_keys).to_contain_text("Wand: select the cells of the code you press on")
+    editor.keyboard.press("b")  # the page behind it waits
+    editor.keyboard.press("Escape")
+    expect(shown_keys).to_be_hidden()
+    expect(rectangle).to_have_attribute("aria-pressed", "true")
+    editor.keyboard.press("b")
+    expect(brush).to_have_attribute("aria-pressed", "true")
+
+
+def test_shift_draws_a_line_escape_takes_a_stroke_back_and_x_the_code_before(editor):
+    choose(editor, 500)
+    stroke(editor, (2, 2))
+    editor.keyboard.down("Shift")
+    stroke(editor, (2, 9))
+    editor.keyboard.up("Shift")
+    assert changed_cells(editor) == 8
+    before = shown(editor)
+    editor.mouse.move(*place(editor, (12, 4)))
+    editor.mouse.down()
+    editor.mouse.move(*place(editor, (12, 12)), steps=4)
+    act_and_settle(editor, lambda: editor.keyboard.press("Escape"))
+    editor.mouse.up()
+    expect(history(editor)).to_have_count(2)
+    np.testing.assert_array_equal(shown(editor), before)
+    choose(editor, 501)
+    editor.keyboard.press("Escape")
+    press(editor, "x")
+    expect(editor.locator(".chosen-name")).to_have_text("Code 500")
+    press(editor, "x")
+    expect(editor.locator(".chosen-name")).to_have_text("Code 501")
+    expect(editor.locator(".recent button")).to_have_count(1)
+    expect(editor.locator(".recent button")).to_have_attribute("title", "Code 500, used before")
+
+
+def test_the_readout_follows_the_arrow_keys_wherever_the_mouse_is(editor):
+    editor.mouse.move(*place(editor, (3, 3)))
+    expect(editor.locator(".readout")).to_contain_text("row 3, column 3")
+    press(editor, "ArrowDown")
+    expect(editor.locator(".readout")).to_contain_text(f"row {ROWS // 2 + 1}, column {COLUMNS // 2}")
+
+
+def test_the_wand_takes_joined_cells_or_all_shift_adds_and_alt_takes_away(editor):
+    choose(editor, 500)
+    press(editor, "r")
+    stroke(editor, (2, 2), (3, 3))
+    stroke(editor, (10, 10), (11, 11))
+    press(editor, "m")
+    editor.mouse.click(*place(editor, (2, 2)))
+    act_and_settle(editor, lambda: press(editor, "Delete"))
+    expect(history(editor).first).to_have_text("Erase, 4 cells")
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    editor.get_by_label("Joined cells only").uncheck()
+    press(editor, "Escape")
+    editor.mouse.click(*place(editor, (2, 2)))
+    press(editor, "s")
+    editor.keyboard.down("Alt")
+    draw(editor, (2, 2), (2, 3))
+    editor.keyboard.up("Alt")
+    editor.keyboard.down("Shift")
+    draw(editor, (16, 16), (16, 18))
+    editor.keyboard.up("Shift")
+    act_and_settle(editor, editor.get_by_role("button", name="Fill", exact=True).last.click)
+    expect(history(editor).first).to_have_text("Fill selection, code 500, 3 cells")  # six have it already
+    assert changed_cells(editor) == 11
+
+
+def test_the_lasso_selects_what_it_is_drawn_around_and_arrow_keys_move_it_in_one_step(editor):
+    press(editor, "l")
+    draw(editor, (4, 4), (4, 9), (8, 9), (8, 4), (4, 4))
+    base = encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).indices
+    act_and_settle(
+        editor, lambda: [press(editor, "ArrowRight"), press(editor, "ArrowRight"), press(editor, "ArrowDown")]
+    )
+    expect(history(editor)).to_have_count(1)
+    expect(history(editor)).to_have_text(re.compile("Move, "))
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    moved = {(cell.row, cell.column): cell.code for cell in made.cells}
+    for row, column in ((6, 7), (7, 8), (8, 10)):
+        assert moved.get((row, column), base[row, column]) == base[row - 1, column - 2]
+
+
+def test_a_paste_floats_until_it_is_placed_and_what_does_nothing_says_so(editor):
+    press(editor, "s")
+    draw(editor, (4, 4), (6, 6))
+    press(editor, "Control+c")
+    advice = editor.locator(".advice")
+    press(editor, "Control+v")
+    editor.mouse.move(*place(editor, (15, 20)))
+    expect(advice).to_contain_text("Click where the copy belongs")
+    expect(history(editor)).to_have_count(0)
+    editor.keyboard.press("Escape")
+    expect(advice).not_to_contain_text("Click where")
+    expect(history(editor)).to_have_count(0)
+    press(editor, "Control+v")
+    act_and_settle(editor, lambda: editor.mouse.click(*place(editor, (15, 20))))
+    expect(history(editor)).to_have_text("Paste, 3 × 3 cells")
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    base = encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).indices
+    pasted = base.copy()
+    pasted[14:17, 19:22] = base[4:7, 4:7]
+    assert {(c.row, c.column, c.code) for c in made.cells} == changes(base, pasted)
+    press(editor, "Control+v")
+    editor.mouse.move(*place(editor, (5, 5)))
+    editor.keyboard.press("Enter")
+    expect(advice).to_have_text("This is where it was copied from: nothing changes.")
+    choose_checkpoint(editor, "photos-classic")
+    press(editor, "Control+v")
+    expect(advice).to_have_text("The copy has codes of another codebook; copy from a picture of this checkpoint.")
+
+
+def test_it_is_compared_with_the_unedited_reconstruction_by_a_key_and_by_a_line(editor):
+    unpainted = shown(editor)
+    choose(editor, 500)
+    stroke(editor, (9, 9), (9, 14))
+    edited = shown(editor)
+    editor.keyboard.down("\\")
+    np.testing.assert_array_equal(shown(editor), unpainted)
+    editor.keyboard.up("\\")
+    np.testing.assert_array_equal(shown(editor), edited)
+    editor.get_by_label("Compare").select_option("unedited")
+    np.testing.assert_array_equal(pixels_of(editor.locator(".stage .before")), unpainted)
+    line = editor.get_by_role("slider", name="Before and now")
+    box = line.bounding_box()
+    editor.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    editor.mouse.down()
+    editor.mouse.move(*place(editor, (9, 4)), steps=3)
+    editor.mouse.up()
+    expect(line).to_have_attribute("aria-valuenow", "14")
+    expect(history(editor)).to_have_count(1)  # nothing was painted
+    editor.get_by_label("Compare").select_option("original")
+    np.testing.assert_array_equal(pixels_of(editor.locator(".stage .before")), sample().pixels)
+
+
 # --- the palette and the marks
+
+
+def test_a_code_is_found_by_its_number_with_or_without_a_hash(editor):
+    editor.get_by_label("Search codes by number").fill("#417")
+    expect(editor.locator(".swatches button")).to_have_count(1)
+    expect(editor.locator(".swatches button")).to_have_attribute("data-code", "417")
+
+
+def test_what_is_marked_has_a_scale(editor):
+    scale = editor.locator(".scale")
+    expect(scale).to_be_hidden()
+    press(editor, "4")
+    expect(scale).to_have_text("064+ levels")
+    act_and_settle(editor, lambda: editor.locator("select.overlay").select_option("margin"))
+    expect(scale).to_have_text("safea tie")
+    act_and_settle(editor, lambda: editor.locator("select.overlay").select_option("cycle"))
+    expect(scale).to_have_text("came backsmoothed awaychanged by itself")
+    act_and_settle(editor, lambda: editor.locator("select.overlay").select_option("none"))
+    press(editor, "1")
+    press(editor, "w")
+    expect(scale).to_be_hidden()
+    stroke(editor, (4, 4))
+    expect(scale).to_have_text("0 %100 %")  # while the brush is in hand, blended cells show by themselves
+    press(editor, "b")
+    expect(scale).to_be_hidden()
 
 
 @pytest.mark.parametrize("kind", ["near", "alternatives", "plausible", "map"])
@@ -323,6 +498,27 @@ def test_what_is_marked_is_said_in_a_sentence(editor, overlay, words):
 
 
 # --- the history
+
+
+def test_rule_blend_and_switch_are_steps_too_and_undo_takes_them_back(editor):
+    first = shown(editor)
+    level, output = editor.locator(".amount input"), editor.locator(".amount output")
+    act_and_settle(editor, editor.get_by_role("button", name="Carry").click)
+    act_and_settle(editor, lambda: level.press("Home"))
+    expect(history(editor)).to_have_text(["Blend 0 %", "Rule: carry"])
+    for name in ("Follow", "Carry", "Keep"):
+        expect(editor.get_by_role("button", name=name, exact=True)).to_be_disabled()
+    expect(editor.locator(".rule")).to_have_text("The decoder gets the codes alone, so the rules make no difference.")
+    assert (shown(editor) != first).any()
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    expect(output).to_have_text("100 %")
+    np.testing.assert_array_equal(shown(editor), first)
+    expect(editor.get_by_role("button", name="Carry")).to_have_attribute("aria-pressed", "true")
+    act_and_settle(editor, lambda: press(editor, "Control+z"))
+    expect(editor.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "true")
+    act_and_settle(editor, editor.locator(".switch").click)
+    expect(history(editor)).to_have_text(["Embedding off"])
+    assert all(editor.locator(".entries img").evaluate_all("images => images.map(({ naturalWidth }) => naturalWidth)"))
 
 
 def test_an_entry_can_be_switched_off_and_the_rest_stays(editor):
@@ -517,6 +713,43 @@ def test_a_narrow_window_holds_it_all(editor):
         assert box["x"] >= 0 and box["x"] + box["width"] <= 800
 
 
+def test_the_picture_takes_the_window_and_nothing_has_to_be_scrolled_for(editor):
+    for width, height, share in ((1440, 900, 0.2), (2560, 1440, 0.4)):
+        editor.set_viewport_size({"width": width, "height": height})
+        box = editor.locator(".stage .viewport").bounding_box()
+        assert box["width"] * box["height"] > share * width * height
+        for part in (".stage .viewport", ".figures", ".feeding"):
+            box = editor.locator(part).bounding_box()
+            assert box["y"] >= 0 and box["y"] + box["height"] <= height
+
+
+def test_on_a_phone_the_picture_comes_first_and_undo_stays_in_reach(browser: Browser, app_url: str):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    open_editor(page, app_url)
+    tops = [page.locator(part).bounding_box()["y"] for part in (".stage .viewport", ".tools", ".palette", ".history")]
+    assert tops == sorted(tops) and tops[0] < 150
+    assert tops[0] < page.get_by_role("listbox", name="Pictures").bounding_box()["y"]
+    small = page.locator(".tools button, .swatches button, .reach button").evaluate_all(
+        "buttons => buttons.map((button) => button.getBoundingClientRect())"
+        ".filter(({ width, height }) => Math.min(width, height) < 44).length"
+    )
+    assert small == 0
+    touch = context.new_cdp_session(page)
+    at = dict(zip(("x", "y"), place(page, (9, 9)), strict=True))
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    expect(page.locator(".loupe")).to_be_visible()
+    act_and_settle(page, lambda: touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []}))
+    expect(page.locator(".loupe")).to_be_hidden()
+    page.locator(".history").scroll_into_view_if_needed()
+    undo = page.get_by_role("button", name="Undo the last step")
+    expect(undo).to_be_in_viewport()
+    act_and_settle(page, undo.tap)
+    expect(undo).to_be_disabled()
+    context.close()
+
+
 # --- from one grid to another
 
 
@@ -562,7 +795,7 @@ def test_recipes_of_two_grids_are_opened_one_after_the_other(editor, tmp_path):
         at_rest(editor)
         np.testing.assert_array_equal(shown(editor), edited)
         assert changed_cells(editor) == 5
-        expect(history(editor).first).to_contain_text("Set, ")  # the browser has it, too
+        expect(history(editor).first).to_contain_text("Open recipe, ")  # the browser has it, too
 
 
 # --- where the focus is
@@ -586,7 +819,7 @@ def test_keys_go_on_working_after_a_button_that_is_spent_and_a_list_that_is_new(
     act_and_settle(editor, lambda: editor.keyboard.press("Control+Shift+Z"))
     np.testing.assert_array_equal(shown(editor), second)
     act_and_settle(editor, editor.get_by_role("button", name=re.compile("Switch off: Brush")).click)
-    assert focused(editor) == "Switch on: Brush, 5 cells"
+    assert focused(editor) == "Switch on: Brush, code 12, 5 cells"
 
 
 def test_two_fingers_zoom_and_paint_nothing(browser: Browser, app_url: str):

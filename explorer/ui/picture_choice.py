@@ -18,11 +18,11 @@ GALLERY = "gallery"
 
 def choose_picture(session: Session) -> Session:
     """Gallery, upload and working size; returns the session with what the person chose."""
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium", key="picture_row")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="medium", key="picture_row")
     thumbnails_place = row.container(width="stretch")
-    with row.container(width=270):
+    with row.container(width=240):
         session = take_uploads(session)
-    with row.container(width=130):
+    with row.container(width=210):
         st.selectbox(
             "Working size",
             WORKING_SIZES,

@@ -33,8 +33,12 @@ const MARKUP = `
         ${HISTORY_MARKUP}
       </aside>
     </div>
-    ${RULES_MARKUP}
-    ${BLEND_CONTROLS}
+    <div class="feeding">
+      ${BLEND_CONTROLS}
+      ${RULES_MARKUP}
+    </div>
+    ${REACH_MARKUP}
+    ${KEYS_MARKUP}
   </div>`;
 
 class Editor {
@@ -55,10 +59,10 @@ class Editor {
     this.transport = this.exchange.transport;
     this.hand = new Hand(this.model);
     this.stage = new StageView(this.root, this.model);
+    this.keys = new KeysView(this.root, this.model, { close: () => this.showKeys(false) });
     this.views = this.makeViews();
-    const { viewport } = this.stage;
-    this.pointer = new PointerInput(viewport, this.model, this.hand);
-    this.keyboard = new KeyboardInput(this.root, viewport, this.model, this.hand);
+    this.pointer = new PointerInput(this.stage.viewport, this.stage.divider, this.model, this.hand);
+    this.keyboard = new KeyboardInput(this);
     this.model.listen((news) => this.update(news));
     this.resizes = new ResizeObserver(([{ contentRect }]) => this.stage.resize(contentRect));
   }
@@ -72,19 +76,24 @@ class Editor {
       new BarView(root, model, {
         layer: (layer) => model.chooseLayer(layer),
         overlay: (overlay) => model.ask({ overlay }),
+        compare: (layer) => model.compareWith(layer),
         lines: () => model.habit({ grid: !model.habits.grid }),
+        keys: () => this.showKeys(!this.keys.open),
         zoom: (way) => model.zoomBy(way),
       }),
       new ToolsView(root, model, {
         tool: (tool) => model.chooseTool(tool),
         size: (size) => model.habit({ size }),
         percent: (percent) => model.habit({ percent }),
+        contiguous: (contiguous) => model.habit({ contiguous }),
         act: (action) => (action === "paste" ? model.paste() : model.withSelected(action)),
       }),
       new PaletteView(root, model, {
         palette: (values) => model.choosePalette(values),
         code: (code) => model.chooseCode(code),
         putHere: (code) => model.putHere(code),
+        takeColour: () => model.takeColour(),
+        complain: (sentence) => model.complain(sentence),
       }),
       new HistoryView(root, model, {
         undo: () => model.undo(),
@@ -97,12 +106,29 @@ class Editor {
         focusAway: () => this.stage.viewport.focus({ preventScroll: true }),
       }),
       new AnswerView(root, model),
-      new RulesView(root, model, { rule: (rule) => model.ask({ rule }) }),
+      new RulesView(root, model, { rule: (rule) => model.chooseRule(rule) }),
       new BlendView(root, model, { blend: (values, dragging) => model.chooseBlend(values, dragging) }),
+      new ReachView(root, model, { undo: () => model.undo(), redo: () => model.redo() }),
     ];
   }
 
+  /** What Escape leaves off, the innermost first; false where there is nothing. */
+  escape() {
+    const { model, hand } = this;
+    if (this.keys.open) return this.showKeys(false);
+    if (model.drawing) return hand.cancel();
+    if (model.floating) return model.dropFloating();
+    if (model.takingColour) return model.takeColour();
+    return model.selection.length || model.asked.cell ? model.letGo() : false;
+  }
+
+  showKeys(open) {
+    this.keys.show(open);
+    if (!open) this.stage.viewport.focus({ preventScroll: true });
+  }
+
   receive(message) {
+    this.keyboard.attach();
     this.resizes.observe(this.stage.viewport);
     this.connection.start();
     this.offers.start();
@@ -113,6 +139,7 @@ class Editor {
     this.transport.stop();
     this.connection.stop();
     this.offers.stop();
+    this.keyboard.detach();
     this.resizes.disconnect();
   }
 

@@ -21,8 +21,8 @@ T = TypeVar("T", covariant=True)
 _FOLDER = Path(__file__).parent
 _BOXES = _FOLDER.parent / "boxes.js"
 _SCRIPTS = (  # each may use those before it
-    *("parts", "placement", "tools", "history", "atlas", "drafts", "catalogue", "model"),
-    *("exchange", "hand", "input"),
+    *("parts", "placement", "tools", "selection", "history", "atlas", "drafts"),
+    *("catalogue", "model", "exchange", "hand", "input"),
     *(
         "view_parts",
         "view_bar",
@@ -33,8 +33,7 @@ _SCRIPTS = (  # each may use those before it
         "view_marks",
         "view_stage",
     ),
-    *("offers", "connection"),
-    "editor",
+    *("view_keys", "offers", "connection", "editor"),
 )
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",

@@ -25,6 +25,7 @@ class Exchange {
     this.sentEntry = settled ? history?.entries[history.position - 1]?.id : undefined;
     return {
       content: model.message.content,
+      mode: model.message.mode,
       settled,
       complete,
       ...(history ? this.gridOf(history.state) : { grid: null, weights: null }),
@@ -48,7 +49,7 @@ class Exchange {
   frames() {
     const { animation, history } = this.model;
     animation.sent = true;
-    const states = [history.initial, ...history.states()];
+    const states = [history.initial, ...history.states()].filter((state, number, all) => !number || placesBetween(all[number - 1], state).length);
     const step = Math.max(1, (states.length - 1) / (MOST_FRAMES - 1));
     const numbers = [...new Set(Array.from({ length: MOST_FRAMES }, (_, i) => Math.min(states.length - 1, Math.round(i * step))))];
     return { form: animation.form, frames: numbers.map((number) => this.gridOf(states[number])) };
@@ -88,12 +89,13 @@ class Exchange {
     const { model } = this;
     const layers = { content, original, base: Uint32Array.from(base.values), runnerUp: Uint32Array.from(runner_up.values) };
     if (!changed && model.history) return model.open(layers, base.shape, null);
-    const initial = freshState(layers.base, ...base.shape);
+    const initial = freshState(layers.base, ...base.shape, toolSettings(model.asked));
     const context = { base: layers.base, runnerUp: layers.runnerUp };
     const here = Histories.find(content);
     const kept = here?.history ?? (document ? this.parse(document, initial, context) : null);
     this.loaded = here?.loaded ?? 0;
     model.open(layers, base.shape, kept ?? new History(initial, context));
+    model.adoptSettings();
     this.remember();
     if (kept) model.tell("question"); // Python may know less of it than the document says
   }

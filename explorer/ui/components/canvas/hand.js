@@ -6,24 +6,46 @@ class Hand {
     this.model = model;
   }
 
-  begin(cell) {
+  /** keys: which of Shift and Alt are held; point: [row, column] as fractions, for the lasso. */
+  begin(cell, { shiftKey = false, altKey = false } = {}, point = null) {
     const { model } = this;
     const { tool } = model.habits;
+    if (model.floating) return model.settle();
+    if (model.takingColour) return model.lookLike(cell);
     model.setCell(cell);
-    if (STROKES.includes(tool)) {
-      model.setDrawing({ kind: "stroke", last: cell, after: model.history.entries.at(-1)?.id });
-      model.operate(this.stroke(brushPlaces(...cell, model.habits.size, model.rows, model.columns)));
-    } else if (tool === "fill") model.operate({ tool: "fill", place: model.place(cell), code: model.asked.code });
+    if (STROKES.includes(tool)) this.beginStroke(cell, shiftKey);
+    else if (tool === "fill") model.operate({ tool: "fill", place: model.place(cell), code: model.asked.code });
     else if (tool === "replace") model.operate({ tool: "replace", from: model.codeAt(cell), to: model.asked.code });
     else if (tool === "pick") this.pick(cell);
-    else if (tool === "select" && model.selection && within(cell, model.selection)) {
-      model.setDrawing({ kind: "move", start: cell, last: cell });
-    } else model.setDrawing({ kind: "rectangle", start: cell, last: cell });
+    else if (model.selecting) this.beginSelection(cell, selectionMode({ shiftKey, altKey }), point);
+    else model.setDrawing({ kind: "rectangle", start: cell, last: cell });
   }
 
-  goOn(cell) {
+  /** With Shift, a line from where the last one ended. */
+  beginStroke(cell, joined) {
+    const { model } = this;
+    const { habits: { size }, rows, columns, lastPainted } = model;
+    model.setDrawing({ kind: "stroke", last: cell, after: model.history.entries.at(-1)?.id });
+    const places = joined && lastPainted ? linePlaces(lastPainted, cell, size, rows, columns) : brushPlaces(...cell, size, rows, columns);
+    model.operate(this.stroke(places));
+  }
+
+  beginSelection(cell, mode, point) {
+    const { model } = this;
+    const { tool, contiguous } = model.habits;
+    if (mode === "replace" && model.selection.includes(model.place(cell))) {
+      model.setDrawing({ kind: "move", start: cell, last: cell });
+    } else if (tool === "wand") {
+      model.select(combineSelections(model.selection, wandPlaces(model.state, model.place(cell), contiguous), mode));
+    } else if (tool === "lasso") {
+      model.setDrawing({ kind: "lasso", mode, points: [point ?? [cell[0] + 0.5, cell[1] + 0.5]], start: cell, last: cell });
+    } else model.setDrawing({ kind: "rectangle", mode, start: cell, last: cell });
+  }
+
+  goOn(cell, point = null) {
     const { model } = this;
     const { drawing } = model;
+    if (drawing.kind === "lasso" && point) return model.setDrawing({ ...drawing, points: [...drawing.points, point], last: cell });
     if (same(cell, drawing.last)) return;
     if (drawing.kind === "stroke") {
       model.extend(this.stroke(linePlaces(drawing.last, cell, model.habits.size, model.rows, model.columns)));
@@ -35,8 +57,9 @@ class Hand {
     const { model } = this;
     const { drawing } = model;
     model.setDrawing(null);
-    if (drawing.kind === "stroke") model.edited();
+    if (drawing.kind === "stroke") this.endStroke(drawing);
     if (drawing.kind === "rectangle") this.endRectangle(drawing);
+    if (drawing.kind === "lasso") this.endLasso(drawing);
     if (drawing.kind === "move") this.endMove(drawing);
   }
 
@@ -56,7 +79,7 @@ class Hand {
   }
 
   pick(cell) {
-    this.model.ask({ cell, code: this.model.codeAt(cell) });
+    this.model.chooseCode(this.model.codeAt(cell), cell);
   }
 
   /** The operation of a stroke tool at some places. */
@@ -66,15 +89,36 @@ class Hand {
     return tool === "blend" ? { tool, places, percent } : { tool, places };
   }
 
-  endRectangle({ start, last }) {
+  endStroke({ last, after }) {
     const { model } = this;
-    const rectangle = rectangleBetween(start, last);
-    if (model.habits.tool !== "select") return model.paintAll(rectanglePlaces(rectangle, model.columns));
-    model.select(same(start, last) && model.selection ? null : rectangle); // a click beside it lets go of it
-    model.tell("question"); // now that nothing is being drawn
+    model.lastPainted = last;
+    const { complaint } = model;
+    model.edited();
+    if (complaint && model.history.entries.at(-1)?.id === after) model.complain(complaint); // the whole stroke did nothing
+  }
+
+  endRectangle({ start, last, mode }) {
+    const { model } = this;
+    const places = rectanglePlaces(rectangleBetween(start, last), model.columns);
+    if (!model.selecting) return model.operate({ tool: "paint", places, code: model.asked.code, by: "rectangle" });
+    const letsGo = mode === "replace" && same(start, last) && model.selection.length; // a click beside it
+    this.select(letsGo ? [] : combineSelections(model.selection, places, mode));
+  }
+
+  endLasso({ points, mode, start, last }) {
+    const { model } = this;
+    const inside = lassoPlaces(points, model.rows, model.columns);
+    const letsGo = mode === "replace" && same(start, last) && !inside.length && model.selection.length;
+    this.select(letsGo ? [] : combineSelections(model.selection, inside, mode));
+  }
+
+  select(places) {
+    this.model.select(places);
+    this.model.tell("question"); // now that nothing is being drawn
   }
 
   endMove({ start, last }) {
     if (!same(start, last)) this.model.moveSelected(last[0] - start[0], last[1] - start[1]);
+    else this.select([]); // a click lets go of it
   }
 }

@@ -4,8 +4,8 @@
 
 /** Mouse, pen and fingers on the picture. */
 class PointerInput {
-  constructor(viewport, model, hand) {
-    Object.assign(this, { viewport, model, hand });
+  constructor(viewport, divider, model, hand) {
+    Object.assign(this, { viewport, divider, model, hand });
     this.pointers = new Map();
     viewport.addEventListener("pointerdown", (event) => this.down(event));
     viewport.addEventListener("pointermove", (event) => this.move(event));
@@ -14,32 +14,41 @@ class PointerInput {
     viewport.addEventListener("pointerleave", () => model.setHover(null));
     viewport.addEventListener("contextmenu", (event) => event.preventDefault());
     viewport.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    divider.addEventListener("keydown", (event) => this.moveDivider(event));
   }
 
   get box() {
     return this.viewport.getBoundingClientRect();
   }
 
-  /** The cell under an event; with `nearest` also from outside the grid. */
-  cellAt(event, nearest = false) {
-    return new Placement(this.model.measures, this.model.zoom, this.box).cellAt(event, nearest);
+  get placement() {
+    return new Placement(this.model.measures, this.model.zoom, this.box);
   }
 
   down(event) {
     const { model, pointers } = this;
     if (!model.ready) return;
-    this.viewport.focus({ preventScroll: true });
+    if (event.target !== this.divider) this.viewport.focus({ preventScroll: true });
     this.viewport.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, event);
     if (pointers.size === 2) return this.beginPinch();
     if (pointers.size > 2) return;
+    if (event.target === this.divider) return model.setDrawing({ kind: "divide" });
     if (model.panning || event.button === 1) {
       return model.setDrawing({ kind: "pan", x: event.clientX, y: event.clientY, from: model.zoom });
     }
-    const cell = this.cellAt(event);
+    const { placement } = this;
+    const cell = placement.cellAt(event);
     if (!cell || event.button > 1) return;
-    if (event.altKey || event.button === 2) this.hand.pick(cell);
-    else this.hand.begin(cell);
+    if (event.pointerType === "touch") this.touch(event, cell);
+    if (event.button === 2 || (event.altKey && !model.selecting)) this.hand.pick(cell);
+    else this.hand.begin(cell, event, placement.pointAt(event));
+  }
+
+  /** A finger points only by pressing: it has what floats under it, and the loupe over it. */
+  touch(event, cell) {
+    this.model.setFinger(event);
+    if (this.model.floating) this.model.floatAt(cell);
   }
 
   move(event) {
@@ -48,18 +57,26 @@ class PointerInput {
     if (pointers.has(event.pointerId)) pointers.set(event.pointerId, event);
     const { drawing } = model;
     if (drawing?.kind === "pinch") return this.pinch();
+    if (drawing?.kind === "divide") return this.divide(event);
     if (drawing?.kind === "pan") {
       return model.setZoom(drawing.from.moved(this.box, event.clientX - drawing.x, event.clientY - drawing.y));
     }
-    const cell = this.cellAt(event, Boolean(drawing));
+    const { placement } = this;
+    const cell = placement.cellAt(event, Boolean(drawing));
+    if (model.finger) model.setFinger(event);
     model.setHover(cell);
-    if (drawing && cell) this.hand.goOn(cell);
+    if (drawing && cell) this.hand.goOn(cell, placement.pointAt(event));
   }
 
   up(event) {
     const { model, pointers } = this;
     pointers.delete(event.pointerId);
-    if (!model.drawing || pointers.size) return;
+    if (pointers.size) return;
+    if (model.finger) {
+      model.setFinger(null);
+      model.setHover(null);
+    }
+    if (!model.drawing) return;
     if (event.type === "pointercancel") this.hand.cancel();
     else this.hand.end();
   }
@@ -67,6 +84,7 @@ class PointerInput {
   beginPinch() {
     const [one, other] = [...this.pointers.values()];
     this.hand.cancel(); // the first finger was not meant to paint
+    this.model.setFinger(null);
     this.model.setDrawing({ kind: "pinch", one, other, from: this.model.zoom });
   }
 
@@ -81,6 +99,19 @@ class PointerInput {
     this.model.setZoom(grown.moved(this.box, now.clientX - start.clientX, now.clientY - start.clientY));
   }
 
+  divide(event) {
+    const { box } = this;
+    this.model.setDivide((event.clientX - box.left) / box.width);
+  }
+
+  moveDivider(event) {
+    const step = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation(); // the arrow keys are the line's here
+    this.model.setDivide(this.model.habits.divide + step);
+  }
+
   wheel(event) {
     const { zoom } = this.model;
     const focused = this.viewport.getRootNode().activeElement === this.viewport;
@@ -92,68 +123,142 @@ class PointerInput {
 
 // --- the keyboard ---------------------------------------------------------------------------------------------------
 
-/** Each key: its names, what it is called, and what it does with (model, hand). `grid`: only where the grid has the focus. */
+const step = (down, across) => (model) => model.step(down, across);
+const selected = (action) => (model) => model.withSelected(action);
+
+/**
+ * Groups of keys: their names, what they do in words, and `run`, called with (model, hand, editor); where it returns
+ * false, the key is left to the page. `up` is for letting go. `free`: only where no button or slider has the focus.
+ */
 const KEYS = [
-  ...TOOL_LIST.map(([tool, key, , tip]) => ({
-    keys: [key], does: tip, run: (model) => model.usable(tool) && (model.chooseTool(tool), true),
-  })),
-  ...LAYERS.map(([layer, label, , key]) => ({ keys: [key], does: `Layer: ${label}`, run: (model) => model.chooseLayer(layer) })),
-  { keys: ["["], does: "Smaller brush", run: (model) => model.resizeBrush(-1) },
-  { keys: ["]"], does: "Larger brush", run: (model) => model.resizeBrush(1) },
-  { keys: ["G"], does: "Lines between the cells", run: (model) => model.habit({ grid: !model.habits.grid }) },
-  { keys: ["H"], does: "Shuffle what is selected", run: (model) => model.withSelected("shuffle") },
-  { keys: ["0"], does: "Show the whole picture", run: (model) => model.zoomBy("reset") },
-  { keys: ["+"], does: "Zoom in", run: (model) => model.zoomBy("in") },
-  { keys: ["-"], does: "Zoom out", run: (model) => model.zoomBy("out") },
-  { keys: ["O"], does: "Hold to see the original", run: (model) => model.peek(true), up: (model) => model.peek(false) },
-  { keys: ["Ctrl+Z"], does: "Undo", run: (model) => model.undo() },
-  { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], does: "Redo", run: (model) => model.redo() },
-  { keys: ["Ctrl+C"], does: "Copy what is selected", run: (model) => model.withSelected("copy") },
-  { keys: ["Ctrl+X"], does: "Cut it, and leave the chosen code", run: (model) => model.withSelected("cut") },
-  { keys: ["Ctrl+V"], does: "Paste at the cell", run: (model) => model.paste() },
-  { keys: ["Ctrl+A"], does: "Select everything", run: (model) => model.selectAll() },
-  { keys: ["ArrowUp"], does: "Move the cell", grid: true, run: (model) => model.moveCursor(-1, 0) },
-  { keys: ["ArrowDown"], does: "Move the cell", grid: true, run: (model) => model.moveCursor(1, 0) },
-  { keys: ["ArrowLeft"], does: "Move the cell", grid: true, run: (model) => model.moveCursor(0, -1) },
-  { keys: ["ArrowRight"], does: "Move the cell", grid: true, run: (model) => model.moveCursor(0, 1) },
-  { keys: ["Enter"], does: "Apply the tool at the cell", grid: true, run: (model, hand) => hand.applyAt(model.cursor()) },
-  { keys: ["Space"], does: "Hold to drag the picture", grid: true, run: (model) => model.setPanning(true), up: (model) => model.setPanning(false) },
-  { keys: ["Delete", "Backspace"], does: "Erase what is selected", grid: true, run: (model) => model.withSelected("erase") },
-  { keys: ["Escape"], does: "Let go of the selection, then of the cell", grid: true, run: (model) => model.letGo() },
+  ["Tools", [
+    ...TOOL_LIST.map(({ name, key, label, does }) => ({
+      keys: [key], does: `${label}: ${does}`, run: (model) => model.usable(name) && model.chooseTool(name),
+    })),
+    { keys: ["["], does: "Smaller brush", run: (model) => model.resizeBrush(-1) },
+    { keys: ["]"], does: "Larger brush", run: (model) => model.resizeBrush(1) },
+    { keys: ["X"], does: "Back to the code chosen before, and again", run: (model) => model.swapCodes() },
+    { keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true, run: (model, hand) => (model.floating ? model.settle() : hand.applyAt(model.cursor())) },
+    { keys: ["Arrows"], does: "Move the cell, or what is selected or pasted", mouse: true },
+    { keys: ["Shift+click"], does: "A line from where the last stroke ended", mouse: true },
+    { keys: ["Alt+click"], does: "With a brush: take the code you click on", mouse: true },
+  ]],
+  ["Selection", [
+    { keys: ["Ctrl+A"], does: "Select everything", run: (model) => model.selectAll() },
+    { keys: ["Ctrl+C"], does: "Copy", run: selected("copy") },
+    { keys: ["Ctrl+X"], does: "Cut: leaves the chosen code", run: selected("cut") },
+    { keys: ["Ctrl+V"], does: "Paste; then click where it belongs, or Enter", run: (model) => model.hasCopy && model.paste() },
+    { keys: ["H"], does: "Shuffle", run: selected("shuffle") },
+    { keys: ["Shift+H"], does: "Flip left and right", run: selected("flip-across") },
+    { keys: ["Shift+V"], does: "Flip top and bottom", run: selected("flip-down") },
+    { keys: ["Shift+R"], does: "Rotate by a quarter of a turn", run: selected("rotate") },
+    { keys: ["Delete", "Backspace"], does: "Erase: back to the encoder's codes", free: true, run: selected("erase") },
+    { keys: ["Shift+drag", "Alt+drag"], does: "Add to the selection, or take away", mouse: true },
+    { keys: ["Escape"], does: "Leave off a stroke, a paste, a selection, a menu", run: (model, hand, editor) => editor.escape() },
+  ]],
+  ["History", [
+    { keys: ["Ctrl+Z"], does: "Undo", run: (model) => model.undo() },
+    { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], does: "Redo", run: (model) => model.redo() },
+  ]],
+  ["View", [
+    ...LAYERS.map(([layer, label, , key]) => ({ keys: [key], does: label, run: (model) => model.chooseLayer(layer) })),
+    { keys: ["O"], does: "Hold: the original", run: (model) => model.peek("original"), up: (model) => model.peek(null) },
+    { keys: ["\\"], does: "Hold: the unedited reconstruction", run: (model) => model.peek("unedited"), up: (model) => model.peek(null) },
+    { keys: ["G"], does: "Lines between the cells", run: (model) => model.habit({ grid: !model.habits.grid }) },
+    { keys: ["+"], does: "Zoom in, at the pointer or to the selection", run: (model) => model.zoomBy("in") },
+    { keys: ["-"], does: "Zoom out", run: (model) => model.zoomBy("out") },
+    { keys: ["0"], does: "The whole picture", run: (model) => model.zoomBy("reset") },
+    { keys: ["Space"], does: "Hold: drag the picture", free: true, run: (model) => model.setPanning(true), up: (model) => model.setPanning(false) },
+    { keys: ["?"], does: "These keys", run: (model, hand, editor) => editor.showKeys(true) },
+  ]],
+];
+const KEY_LIST = [
+  ...KEYS.flatMap(([, entries]) => entries).filter(({ run }) => run),
+  { keys: ["ArrowUp"], free: true, run: step(-1, 0) },
+  { keys: ["ArrowDown"], free: true, run: step(1, 0) },
+  { keys: ["ArrowLeft"], free: true, run: step(0, -1) },
+  { keys: ["ArrowRight"], free: true, run: step(0, 1) },
 ];
 
+/** Keys work on the whole page but in text fields, while the editor is on it. */
 class KeyboardInput {
-  constructor(root, viewport, model, hand) {
-    Object.assign(this, { viewport, model, hand });
-    root.addEventListener("keydown", (event) => this.down(event));
-    root.addEventListener("keyup", (event) => this.up(event));
+  constructor(editor) {
+    this.editor = editor;
+    this.onDown = (event) => this.down(event);
+    this.onUp = (event) => this.up(event);
+    this.onPaste = (event) => this.paste(event);
+  }
+
+  attach() {
+    document.addEventListener("keydown", this.onDown); // again and again is once
+    document.addEventListener("keyup", this.onUp);
+    document.addEventListener("paste", this.onPaste);
+  }
+
+  detach() {
+    document.removeEventListener("keydown", this.onDown);
+    document.removeEventListener("keyup", this.onUp);
+    document.removeEventListener("paste", this.onPaste);
   }
 
   down(event) {
-    if (!this.model.ready || event.altKey || isTextField(event.composedPath()[0])) return;
-    const onGrid = event.composedPath().includes(this.viewport);
-    const entry = keyEntry(event, (found) => onGrid || !found.grid);
-    if (entry && entry.run(this.model, this.hand) !== false) event.preventDefault();
+    const { model, hand } = this.editor;
+    const alone = !event.altKey || event.getModifierState("AltGraph"); // with which [ and \\ are typed on some keyboards
+    if (!model.ready || event.defaultPrevented || !alone || this.elsewhere(event)) return;
+    if (this.editor.keys.open && !["Escape", "?"].includes(event.key)) return;
+    const entry = keyEntry(event, ({ free }) => !free || this.isFree(event.composedPath()[0], event.key));
+    if (!entry || this.isForThePage(event)) return;
+    if (entry.run(model, hand, this.editor) !== false) event.preventDefault();
   }
 
   up(event) {
-    keyEntry(event, ({ up }) => up)?.up(this.model);
+    if (this.editor.model.ready) keyEntry(event, ({ up }) => up)?.up(this.editor.model);
+  }
+
+  /** Whether the key belongs to a text field, a dialog or a menu. */
+  elsewhere(event) {
+    const path = event.composedPath();
+    if (isTextField(path[0])) return true;
+    return !path.includes(this.editor.root) && Boolean(document.querySelector(OPEN_ABOVE));
+  }
+
+  /** Text that is marked on the page is what Ctrl+C copies; and a picture in the clipboard is for the gallery. */
+  isForThePage(event) {
+    if (event.composedPath().includes(this.editor.stage.viewport)) return false;
+    const [name] = keyNames(event);
+    return name === "Ctrl+V" || (["Ctrl+C", "Ctrl+X"].includes(name) && !getSelection().isCollapsed);
+  }
+
+  /** Ctrl+V away from the picture: codes, where no file is pasted. */
+  paste(event) {
+    const { model } = this.editor;
+    if (!model.ready || event.clipboardData?.files.length || this.elsewhere(event) || !model.hasCopy) return;
+    if (!event.composedPath().includes(this.editor.stage.viewport)) model.paste();
+  }
+
+  /** Whether an element leaves arrows, Enter and the space bar to us; plain buttons have no use for arrows. */
+  isFree(element, key) {
+    if (element === this.editor.stage.viewport || !element.matches?.(TAKES_KEYS)) return true;
+    return key.startsWith("Arrow") && element.matches("button:not([role])");
   }
 }
 
-/** The entry of KEYS for an event, among those that fit; a letter with Shift is the letter where it has no entry. */
+const OPEN_ABOVE = '[role="dialog"], [data-testid="stPopoverBody"], [data-baseweb="popover"] [role="listbox"]';
+const TAKES_KEYS = 'button, a[href], input, select, summary, canvas[tabindex], [role="option"], [role="slider"], [role="radio"], [role="tab"], li[tabindex]';
+
+/** The entry for an event, among those that fit; a letter with Shift is the letter where it has no entry of its own. */
 function keyEntry(event, fits) {
-  const names = keyNames(event);
-  for (const name of names) {
-    const found = KEYS.find((entry) => entry.keys.includes(name) && fits(entry));
+  for (const name of keyNames(event)) {
+    const found = KEY_LIST.find((entry) => entry.keys.includes(name) && fits(entry));
     if (found) return found;
   }
   return null;
 }
 
-function keyNames({ key, ctrlKey, metaKey, shiftKey }) {
+function keyNames(event) {
+  const { key, ctrlKey, metaKey, shiftKey } = event;
   const plain = key === " " ? "Space" : key.length === 1 ? key.toUpperCase() : key;
-  if (ctrlKey || metaKey) return [`Ctrl+${shiftKey ? "Shift+" : ""}${plain}`];
+  if ((ctrlKey || metaKey) && !event.getModifierState("AltGraph")) return [`Ctrl+${shiftKey ? "Shift+" : ""}${plain}`];
   return shiftKey ? [`Shift+${plain}`, plain] : [plain];
 }
 

@@ -4,10 +4,12 @@
 
 /** How the person likes to work; kept while the tab is open, and not worth telling Python. */
 const HABITS = {
-  edit: { tool: "brush", size: 1, percent: 0, layer: "decoded", grid: false },
-  inputs: { tool: "blend", size: 3, percent: 0, layer: "decoded", grid: false },
+  edit: { tool: "brush", size: 1, percent: 0, layer: "decoded", grid: false, contiguous: true, compare: null, divide: 0.5 },
+  inputs: { tool: "blend", size: 3, percent: 0, layer: "decoded", grid: false, contiguous: true, compare: null, divide: 0.5 },
 };
-let clipboard = null; // { clip, content } of the last copy, for any picture of this tab
+let clipboard = null; // { clip, content, corner } of the last copy, for any picture of this tab
+const codesUsed = new Map(); // checkpoint -> the codes that were painted with last, the newest first
+const MOST_USED = 12;
 
 /**
  * The topics: "question" (Python has to be asked), "grid" (codes, weights, history), "asked" (rule, cell, code,
@@ -22,7 +24,8 @@ class EditorModel {
     this.atlas = new Atlas();
     this.habits = HABITS.edit; // of the page that this editor is on
     this.asked = { blend: 1, uses_embedding: true, rule: "follow", cell: null, code: 0, overlay: "none" };
-    this.palette = { kind: "picture", text: "", place: null };
+    this.palette = { kind: "picture", text: "", place: null, patch: null }; // text: numbers, or #rrggbb; patch: RGB bytes
+    this.takingColour = false; // the next press on the picture takes its colour
     this.offered = null; // the palette that was answered
     this.marked = null; // so with the marks
     this.map = null;
@@ -35,9 +38,15 @@ class EditorModel {
     this.answered = null; // id of the entry that the picture is of, where it is of one
     this.zoom = new Zoom();
     this.hover = null;
-    this.selection = null; // a rectangle of cells
+    this.selection = []; // places, as in selection.js
+    this.floating = null; // { clip, row, column, corner }, a paste that is not placed yet
     this.drawing = null; // what is being done with the pointer
-    this.peeking = false; // the key for the original is held
+    this.finger = null; // where a finger is down, as an event
+    this.lastPainted = null; // the cell at which the last stroke ended
+    this.nudged = null; // what the arrow keys have moved so far: { from, down, across }
+    this.slid = -Infinity; // when the blend slider moved last
+    this.previousCode = null; // the one that was chosen before
+    this.peeking = null; // the layer that a key shows while it is held
     this.panning = false; // so is the space bar
     this.dragging = false; // the blend slider is being moved
     this.complaint = ""; // why the last key or button did nothing, until something else is done
@@ -84,7 +93,7 @@ class EditorModel {
   }
 
   get layer() {
-    return this.peeking ? "original" : this.habits.layer;
+    return this.peeking ?? this.habits.layer;
   }
 
   get state() {
@@ -95,6 +104,37 @@ class EditorModel {
   get title() {
     const { about } = this.message;
     return about ? `${about.picture}, ${about.size} px, ${about.checkpoint}` : "";
+  }
+
+  /** The part of the content's name that says which checkpoint it is. */
+  get checkpoint() {
+    return this.layers.content.split("-")[0];
+  }
+
+  /** The codes that were painted with last, the newest first. */
+  get recent() {
+    return codesUsed.get(this.checkpoint) ?? [];
+  }
+
+  get selecting() {
+    return SELECTING.includes(this.habits.tool);
+  }
+
+  /** The marks on the screen: while the blend brush is in hand, the blended cells show by themselves. */
+  get shownMarks() {
+    const { overlay } = this.asked;
+    return overlay === "none" && this.habits.tool === "blend" && !this.peeking ? "blend" : overlay;
+  }
+
+  /** Whether there is anything to be seen of them. */
+  get hasMarks() {
+    if (this.shownMarks === "blend") return this.state.weights.some((weight) => weight !== UNPAINTED);
+    return this.shownMarks !== "none" && this.marked?.kind === this.shownMarks;
+  }
+
+  /** How much of the embedding the decoder gets where none was painted. */
+  get level() {
+    return this.asked.uses_embedding ? this.asked.blend : 0;
   }
 
   get hasCopy() {
@@ -126,7 +166,9 @@ class EditorModel {
 
   /** Another grid: nothing of what was done with the last one's pointer goes on. */
   leave() {
-    this.drawing = this.hover = this.selection = this.shown = this.answered = null;
+    this.drawing = this.hover = this.floating = this.finger = this.lastPainted = this.nudged = null;
+    this.shown = this.answered = null;
+    this.selection = [];
     this.zoom = new Zoom();
     this.tell("zoom", "selection", "pointer");
   }
@@ -147,6 +189,12 @@ class EditorModel {
   /** What Python understood, once nothing more is asked. */
   agree(asked) {
     for (const name of Object.keys(this.asked)) this.asked[name] = asked[name];
+  }
+
+  /** Settings that were changed on another page are one more step, but never drop what was undone. */
+  adoptSettings() {
+    if (!this.history.canRedo) this.history.do({ tool: "settings", ...toolSettings(this.asked) });
+    Object.assign(this.asked, this.history.settings);
   }
 
   /** The parts that stay while the content does; the history only where this is another content. */
@@ -215,19 +263,59 @@ class EditorModel {
     this.tell("asked");
   }
 
-  chooseCode(code) {
-    this.ask({ code });
+  chooseCode(code, cell = this.asked.cell) {
+    if (code !== this.asked.code) this.previousCode = this.asked.code;
+    this.ask({ code, cell });
   }
 
-  chooseBlend(values, dragging) {
+  /** Paint with the code that was chosen before this one; again, and it is this one. */
+  swapCodes() {
+    if (this.previousCode === null) return this.complain("No other code was chosen before this one.");
+    this.chooseCode(this.previousCode);
+  }
+
+  chooseRule(rule) {
+    this.operate({ tool: "settings", rule });
+  }
+
+  /** Blend and switch are steps as well; one drag of the slider is one. */
+  chooseBlend({ blend, uses_embedding }, dragging) {
+    const goesOn = this.dragging || performance.now() - this.slid < SLIDE;
     this.dragging = dragging;
-    Object.assign(this.asked, values);
-    this.tell("blend", "question"); // the rest of the screen follows with the answer
+    if (uses_embedding !== this.history.settings.uses_embedding) this.history.do({ tool: "settings", uses_embedding });
+    if (blend !== undefined) {
+      this.slid = performance.now();
+      if (goesOn) this.history.extend({ tool: "settings", blend });
+      else this.history.do({ tool: "settings", blend });
+    }
+    this.edited("blend"); // the rest of the screen follows with the answer
   }
 
   choosePalette(values) {
     this.palette = { ...this.palette, ...values };
+    this.takingColour = false;
     this.tell("palette", "question");
+  }
+
+  /** Have the next press on the picture take its colour, or no more. */
+  takeColour() {
+    this.takingColour = !this.takingColour;
+    this.tell("palette");
+  }
+
+  /** Codes that look like the mean of the picture's cell there. */
+  lookLike(cell) {
+    const { values, shape: [height, width] } = this.picture;
+    const { stride } = this.message;
+    const sums = [0, 0, 0];
+    let count = 0;
+    for (let y = cell[0] * stride; y < Math.min(height, (cell[0] + 1) * stride); y += 1) {
+      for (let x = cell[1] * stride; x < Math.min(width, (cell[1] + 1) * stride); x += 1, count += 1) {
+        for (let channel = 0; channel < 3; channel += 1) sums[channel] += values[3 * (y * width + x) + channel];
+      }
+    }
+    const text = `#${sums.map((sum) => Math.round(sum / Math.max(1, count)).toString(16).padStart(2, "0")).join("")}`;
+    this.choosePalette({ kind: "look", text, patch: null });
   }
 
   endAnimation() {
@@ -242,16 +330,29 @@ class EditorModel {
 
   // --- the document
 
-  /** The grid has changed: it shows at once, and its picture is asked for. */
-  edited() {
+  /** The grid or its settings have changed: it shows at once, and its picture is asked for. */
+  edited(topic = "asked") {
     this.complaint = "";
-    if (!this.drawing) Drafts.keep(this.layers.content, this.history, { title: this.title });
-    this.tell("grid", "question");
+    Object.assign(this.asked, this.history.settings);
+    if (!this.drawing && !this.dragging) Drafts.keep(this.layers.content, this.history, { title: this.title });
+    this.tell("grid", topic, "question");
   }
 
+  /** One more step; where it changes nothing, the reason is said. */
   operate(operation) {
+    const why = whyNothing(operation, this.state, this.history.context);
+    this.nudged = null;
     this.history.do(operation);
     this.edited();
+    if (why) this.complain(why);
+    else if (["paint", "fill", "replace"].includes(operation.tool)) this.remember(operation.code ?? operation.to);
+  }
+
+  /** A code was painted with. */
+  remember(code) {
+    if (this.recent[0] === code) return;
+    codesUsed.set(this.checkpoint, [code, ...this.recent.filter((used) => used !== code)].slice(0, MOST_USED));
+    this.tell("palette");
   }
 
   /** Go on with the stroke that is being drawn. */
@@ -267,11 +368,15 @@ class EditorModel {
   }
 
   undo() {
+    if (!this.history.canUndo) return this.complain("Nothing is left to undo.");
+    this.nudged = null;
     this.history.undo();
     this.edited();
   }
 
   redo() {
+    if (!this.history.canRedo) return this.complain("Nothing is left to do again.");
+    this.nudged = null;
     this.history.redo();
     this.edited();
   }
@@ -299,9 +404,10 @@ class EditorModel {
     if (this.asked.cell) this.operate({ tool: "paint", places: [this.place(this.asked.cell)], code });
   }
 
-  /** Every cell's code and weight, as one step. */
+  /** Every cell's code and weight, and the settings, as one step. */
   setAll(indices, weights) {
-    this.operate({ tool: "set", places: indices.map((_, place) => place), indices, weights });
+    const settings = toolSettings(this.asked);
+    this.operate({ tool: "set", places: indices.map((_, place) => place), indices, weights, settings });
   }
 
   /** The history that a kept document is; null where it does not fit this grid. */
@@ -323,7 +429,8 @@ class EditorModel {
   }
 
   chooseTool(tool) {
-    if (tool !== "select") this.select(null);
+    if (!SELECTING.includes(tool)) this.select([]);
+    this.floating = null;
     this.habit({ tool });
   }
 
@@ -336,10 +443,20 @@ class EditorModel {
     this.habit({ size: clamp(this.habits.size + by, 1, MOST_SIZE) });
   }
 
-  peek(peeking) {
-    if (this.peeking === peeking) return;
-    this.peeking = peeking;
+  /** Show another layer for as long as a key is held; null: that of before. */
+  peek(layer) {
+    if (this.peeking === layer) return;
+    this.peeking = layer;
     this.tell("picture", "habits");
+  }
+
+  /** Have a line over the picture, with something else to its left: "unedited", "original", or null for none. */
+  compareWith(layer) {
+    this.habit({ compare: layer });
+  }
+
+  setDivide(divide) {
+    this.habit({ divide: clamp(divide, 0, 1) });
   }
 
   setPanning(panning) {
@@ -350,6 +467,7 @@ class EditorModel {
   setHover(cell) {
     if (same(cell, this.hover)) return;
     this.hover = cell;
+    if (cell && this.floating) this.floatAt(cell);
     this.tell("pointer");
   }
 
@@ -358,16 +476,32 @@ class EditorModel {
     this.tell("pointer");
   }
 
+  /** A finger is down there, or no more. */
+  setFinger(event) {
+    this.finger = event;
+    this.tell("pointer");
+  }
+
   setZoom(zoom) {
     this.zoom = zoom;
     this.tell("zoom");
   }
 
+  /** In, at the cell that is pointed at, or else to the selection or the cell cursor; out; or back to all of it. */
   zoomBy(which) {
-    const { cell } = this.asked;
-    const from = which === "in" && cell && this.zoom.scale === 1
-      ? Object.assign(new Zoom(), this.placement.middleOf(cell)) : this.zoom;
-    this.setZoom(which === "reset" ? new Zoom() : from.times(which === "in" ? ZOOM_STEP : 1 / ZOOM_STEP));
+    if (which === "reset") return this.setZoom(new Zoom());
+    const { placement, selection, asked, hover, zoom } = this;
+    if (which === "out") return this.setZoom(zoom.times(1 / ZOOM_STEP));
+    if (hover) return this.setZoom(zoom.times(ZOOM_STEP, placement.middleOf(hover)));
+    if (zoom.scale > 1 || !(selection.length || asked.cell)) return this.setZoom(zoom.times(ZOOM_STEP));
+    if (!selection.length) {
+      const { x, y } = placement.middleOf(asked.cell);
+      return this.setZoom(Object.assign(new Zoom(), { x, y }).times(ZOOM_STEP));
+    }
+    const { top, left, bottom, right } = boundingBox(selection, this.columns);
+    const { x, y } = placement.middleOf([(top + bottom - 1) / 2, (left + right - 1) / 2]);
+    const fits = 0.8 * Math.min(this.rows / (bottom - top), this.columns / (right - left));
+    this.setZoom(new Zoom(Math.max(ZOOM_STEP, fits), x, y));
   }
 
   /** Move the cell cursor, and the picture where that would be out of sight. */
@@ -375,7 +509,17 @@ class EditorModel {
     const { placement } = this;
     const { x, y } = placement.middleOf(cell);
     if (!placement.inSight(cell)) this.setZoom(new Zoom(this.zoom.scale, x, y));
+    this.setHover(null); // what is said of a cell is said of this one, wherever the mouse lies
     this.ask({ cell });
+  }
+
+  /** What the arrow keys do: move a paste that floats, the content of a selection, or else the cell cursor. */
+  step(down, across) {
+    if (this.floating) {
+      const { row, column } = this.floating;
+      this.float({ ...this.floating, row: row + down, column: column + across });
+    } else if (this.selection.length && this.selecting) this.nudge(down, across);
+    else this.moveCursor(down, across);
   }
 
   moveCursor(down, across) {
@@ -390,72 +534,129 @@ class EditorModel {
 
   // --- the selection and the clipboard
 
-  select(rectangle) {
-    this.selection = rectangle;
+  select(places) {
+    this.selection = places;
+    this.nudged = null;
     this.tell("selection");
   }
 
   selectAll() {
     this.chooseTool("select");
-    this.select({ top: 0, left: 0, bottom: this.rows, right: this.columns });
-  }
-
-  copy() {
-    if (!this.selection) return;
-    clipboard = { clip: copyClip(this.state, this.selection), content: this.layers.content };
-    this.tell("selection");
-  }
-
-  paste() {
-    if (!clipboard) return;
-    const { clip } = clipboard;
-    if (clip.indices.some((code) => code >= this.message.codes)) {
-      this.complain(`The copy has codes that this codebook of ${this.message.codes.toLocaleString("en")} lacks; copy from a picture of this checkpoint.`);
-      return;
-    }
-    const [row, column] = this.asked.cell ?? (this.selection ? [this.selection.top, this.selection.left] : [0, 0]);
-    this.operate({ tool: "paste", row, column, clip });
-    this.chooseTool("select");
-    this.select(this.clipped({ top: row, left: column, bottom: row + clip.rows, right: column + clip.columns }));
-  }
-
-  clipped({ top, left, bottom, right }) {
-    const inside = { top: Math.max(0, top), left: Math.max(0, left), bottom: Math.min(this.rows, bottom), right: Math.min(this.columns, right) };
-    return inside.top < inside.bottom && inside.left < inside.right ? inside : null;
+    this.select([...this.state.indices.keys()]);
   }
 
   /** Do something with the cells that are selected. */
   withSelected(action) {
-    if (!this.selection) return;
-    const places = rectanglePlaces(this.selection, this.columns);
+    const { floating, selection: places, asked: { code } } = this;
+    if (floating && (action === "flip-across" || action === "flip-down" || action === "rotate")) return this.turnFloating(action);
+    if (!places.length) return this.complain("Select some cells first: S, L or M.");
     if (action === "copy" || action === "cut") this.copy();
-    if (action === "cut" || action === "fill") this.paintAll(places);
+    if (action === "cut") this.operate({ tool: "paint", places, code, by: "cut" });
+    if (action === "fill") this.operate({ tool: "paint", places, code, by: "fill" });
     if (action === "shuffle") this.operate({ tool: "shuffle", places, seed: Math.floor(Math.random() * 2 ** 32) });
     if (action === "erase" || action === "runner-up") this.operate({ tool: action, places });
     if (action === "blend") this.operate({ tool: "blend", places, percent: this.habits.percent });
+    if (action === "flip-across" || action === "flip-down") this.flip(action === "flip-across" ? "horizontal" : "vertical");
+    if (action === "rotate") this.rotate();
+  }
+
+  copy() {
+    const { top, left } = boundingBox(this.selection, this.columns);
+    clipboard = { clip: copyClip(this.state, this.selection), content: this.layers.content, corner: [top, left] };
+    this.tell("selection");
+  }
+
+  /** Have the copy float over the grid until it is placed. */
+  paste() {
+    if (!clipboard) return this.complain("Nothing was copied yet.");
+    const { clip, content, corner } = clipboard;
+    if (content.split("-")[0] !== this.checkpoint) {
+      return this.complain("The copy has codes of another codebook; copy from a picture of this checkpoint.");
+    }
+    const { hover, asked: { cell } } = this;
+    this.chooseTool("select");
+    this.float({ clip, ...this.cornerFor(clip, hover, cell ?? corner), corner: content === this.layers.content ? corner : null });
+  }
+
+  cornerFor({ rows, columns }, pointed, cell) {
+    if (!pointed) return { row: cell[0], column: cell[1] };
+    return { row: pointed[0] - (rows >> 1), column: pointed[1] - (columns >> 1) };
+  }
+
+  float(floating) {
+    this.floating = floating;
+    this.complaint = "";
+    this.tell("selection");
+  }
+
+  /** Have it under a pointer. */
+  floatAt(cell) {
+    this.float({ ...this.floating, ...this.cornerFor(this.floating.clip, cell) });
+  }
+
+  turnFloating(action) {
+    const { clip } = this.floating;
+    const turned = action === "rotate" ? rotateClip(clip) : flipClip(clip, action === "flip-across" ? "horizontal" : "vertical");
+    this.float({ ...this.floating, clip: turned, corner: null });
+  }
+
+  /** Put what floats where it is, and have it selected. */
+  settle() {
+    const { clip, row, column, corner } = this.floating;
+    const operation = { tool: "paste", row, column, clip };
+    const why = whyNothing(operation, this.state, { ...this.history.context, copiedFrom: corner });
+    this.floating = null;
+    this.operate(operation);
+    if (why) this.complain(why);
+    this.select(selectionSorted(toolPastedPlaces(row, column, clip, this.state).map(([place]) => place)));
+  }
+
+  dropFloating() {
+    this.float(null);
+  }
+
+  flip(axis) {
+    const from = this.selection;
+    this.operate({ tool: "flip", from, axis, code: this.asked.code });
+    this.select(flipPlaces(from, axis, this.columns));
+  }
+
+  rotate() {
+    const from = this.selection;
+    this.operate({ tool: "rotate", from, quarters: 1, code: this.asked.code });
+    this.select(rotatePlaces(from, 1, this.rows, this.columns));
   }
 
   /** Drag what is selected by so many cells. */
   moveSelected(down, across) {
-    const { top, left } = this.selection;
-    this.operate({ tool: "move", from: this.selection, row: top + down, column: left + across, code: this.asked.code });
-    this.select(this.clipped(moved(this.selection, down, across)));
+    const from = this.selection;
+    this.operate(this.moveOf(from, down, across));
+    this.select(movePlaces(from, down, across, this.rows, this.columns));
+  }
+
+  /** By the arrow keys, cell by cell: all of it is one step. */
+  nudge(down, across) {
+    const before = this.nudged ?? { from: this.selection, down: 0, across: 0 };
+    const now = { from: before.from, down: before.down + down, across: before.across + across };
+    if (before === this.nudged) this.history.extend(this.moveOf(now.from, now.down, now.across));
+    else this.history.do(this.moveOf(now.from, now.down, now.across));
+    this.edited();
+    this.select(movePlaces(now.from, now.down, now.across, this.rows, this.columns));
+    this.nudged = now;
+  }
+
+  moveOf(from, down, across) {
+    const { top, left } = boundingBox(from, this.columns);
+    return { tool: "move", from, row: top + down, column: left + across, code: this.asked.code };
   }
 
   /** Let go of the selection, or else of the cell. */
   letGo() {
-    if (this.selection) this.select(null);
+    if (this.selection.length) this.select([]);
     else this.ask({ cell: null });
   }
 }
 
 const MOST_SIZE = 9; // cells across a brush
 const ZOOM_STEP = 1.6;
-
-function moved({ top, left, bottom, right }, down, across) {
-  return { top: top + down, left: left + across, bottom: bottom + down, right: right + across };
-}
-
-function within([row, column], { top, left, bottom, right }) {
-  return row >= top && row < bottom && column >= left && column < right;
-}
+const SLIDE = 1000; // ms between two moves of the blend slider that are one step

@@ -195,9 +195,9 @@ class BlendControls {
   constructor(root, change) {
     this.root = root;
     this.range = root.querySelector(".amount input");
-    const moved = (dragging) => () => change({ blend: Number(this.range.value), uses_embedding: true }, dragging);
-    this.range.addEventListener("input", moved(true));
-    this.range.addEventListener("change", moved(false));
+    const slide = (dragging) => () => change({ blend: Number(this.range.value), uses_embedding: true }, dragging);
+    this.range.addEventListener("input", slide(true));
+    this.range.addEventListener("change", slide(false));
     root.querySelector(".switch input").addEventListener("change", (event) =>
       change({ uses_embedding: event.target.checked }, false));
     root.querySelector(".reset").addEventListener("click", () => change({ blend: 1, uses_embedding: this.inputs === 2 }, false));

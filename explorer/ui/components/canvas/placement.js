@@ -18,6 +18,12 @@ class Placement {
     return row >= 0 && column >= 0 && row < this.rows && column < this.columns ? [row, column] : null;
   }
 
+  /** Where on the grid an event is: [row, column] as fractions; the cell [0, 0] reaches from [0, 0] to [1, 1]. */
+  pointAt(event) {
+    const { x, y } = this.zoom.pointAt(this.box, event);
+    return [(y / this.down) * this.rows, (x / this.across) * this.columns];
+  }
+
   /** Where a cell lies in the viewport: [x, y, side] in CSS pixels. */
   at(row, column) {
     const { box, side, zoom } = this;

@@ -55,9 +55,11 @@ class BlendView extends View {
   }
 }
 
+const RULES_IDLE = "The decoder gets the codes alone, so the rules make no difference.";
+
 /** The rules of what an edited cell's embedding becomes. */
 class RulesView extends View {
-  topics = ["asked", "answer"];
+  topics = ["asked", "blend", "answer", "grid"];
 
   /** handlers: rule(name). */
   constructor(root, model, handlers) {
@@ -69,6 +71,18 @@ class RulesView extends View {
     const { asked, message, inputsPage } = this.model;
     this.find(".rules").hidden = inputsPage;
     this.press("rule", asked.rule);
-    this.find(".rule").textContent = message.rules[asked.rule];
+    const idle = this.isIdle();
+    this.root.querySelectorAll("[data-rule]").forEach((button) => {
+      button.disabled = idle;
+      if (idle) button.dataset.tip = RULES_IDLE;
+      else delete button.dataset.tip;
+    });
+    this.find(".rule").textContent = idle ? RULES_IDLE : message.rules[asked.rule];
+  }
+
+  /** Whether no cell gets any of its embedding: then it does not matter which one that is. */
+  isIdle() {
+    const { level, state } = this.model;
+    return state.weights.every((weight) => (weight === UNPAINTED ? level : weight) === 0);
   }
 }

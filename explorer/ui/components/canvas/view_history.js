@@ -88,41 +88,70 @@ class HistoryView extends View {
     eye.addEventListener("click", () => this.handlers.toggle(number));
     const label = textElement("button", entry.label);
     label.className = "label";
+    label.title = entry.label;
+    label.prepend(...entry.codes.map((code) => this.swatch(code)));
     label.addEventListener("click", () => this.handlers.goTo(number + 1));
     const picture = document.createElement("img");
     picture.alt = "";
-    picture.src = this.album.pictures.get(entry.id) ?? this.sketchOf(entry);
+    picture.src = this.album.pictures.get(entry.id) ?? this.sketchOf(entry, number);
     row.append(picture, label, eye);
     return row;
   }
 
-  /** Keep a small picture of where an entry led, now that its answer is there. */
+  /** Keep a small picture of the part that an entry changed, now that its answer is there. */
   keepPicture() {
-    const { answered, picture, version } = this.model;
+    const { answered, picture, version, history } = this.model;
     if (answered === null || version === this.pictured) return;
     this.pictured = version;
-    const [height, width] = picture.shape;
-    const small = document.createElement("canvas");
-    const scale = THUMBNAIL / Math.max(height, width);
-    [small.width, small.height] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+    const entry = history.entries.find(({ id }) => id === answered);
+    if (!entry) return;
     const whole = document.createElement("canvas");
     paint(whole, picture);
-    small.getContext("2d").drawImage(whole, 0, 0, small.width, small.height);
-    this.album.pictures.set(answered, small.toDataURL("image/jpeg", 0.8));
+    const { top, left, height, width } = this.partOf(entry);
+    const { stride } = this.model.message;
+    const small = thumbnail((brush) =>
+      brush.drawImage(whole, left * stride, top * stride, width * stride, height * stride, 0, 0, THUMBNAIL, THUMBNAIL_HEIGHT));
+    this.album.pictures.set(answered, small);
   }
 
-  /** An entry whose picture is not here, after a reload: its cells, in the colour of its code. */
-  sketchOf({ operation }) {
+  /** The cells that an entry's picture shows: what it changed and a little around it, in the picture's shape; or all. */
+  partOf({ box }) {
+    const { rows, columns, measures: { stride, height, width } } = this.model;
+    const whole = { height: Math.min(rows, height / stride), width: Math.min(columns, width / stride) };
+    const { top, left, bottom, right } = box ?? { top: 0, left: 0, bottom: whole.height, right: whole.width };
+    const margin = box ? 1 : 0;
+    const shape = THUMBNAIL / THUMBNAIL_HEIGHT;
+    const tall = Math.max(bottom - top + 2 * margin, (right - left + 2 * margin) / shape, Math.min(4, whole.height));
+    const size = { height: tall, width: tall * shape };
+    const at = (low, high, length, most) => (length >= most ? (most - length) / 2 : clamp((low + high - length) / 2, 0, most - length));
+    return { ...size, top: at(top, bottom, size.height, whole.height), left: at(left, right, size.width, whole.width) };
+  }
+
+  /** An entry whose picture is not here, after a reload: the same part, of the tiles that its codes look like. */
+  sketchOf(entry, number) {
     const { model } = this;
-    const small = document.createElement("canvas");
-    [small.width, small.height] = [model.columns, model.rows];
-    const brush = small.getContext("2d");
-    const code = operation.code ?? operation.to;
-    brush.fillStyle = model.atlas.has(code) ? model.atlas.colour(code) : accent(this.root);
-    const places = operation.places ?? (operation.place === undefined ? [] : [operation.place]);
-    for (const place of places) brush.fillRect(place % model.columns, Math.floor(place / model.columns), 1, 1);
-    return small.toDataURL();
+    const { indices } = model.history.stateAt(number + 1);
+    const { top, left, height, width } = this.partOf(entry);
+    const side = THUMBNAIL / width;
+    const sketch = thumbnail((brush) => {
+      for (let row = Math.max(0, Math.floor(top)); row < Math.min(model.rows, top + height); row += 1) {
+        for (let column = Math.max(0, Math.floor(left)); column < Math.min(model.columns, left + width); column += 1) {
+          const code = indices[model.place([row, column])];
+          model.atlas.draw(brush, code, (column - left) * side, (row - top) * side, side);
+        }
+      }
+    });
+    if (model.atlas.rows) this.album.pictures.set(entry.id, sketch);
+    return sketch;
   }
 }
 
+function thumbnail(draw) {
+  const small = document.createElement("canvas");
+  [small.width, small.height] = [THUMBNAIL, THUMBNAIL_HEIGHT];
+  draw(small.getContext("2d"));
+  return small.toDataURL("image/jpeg", 0.8);
+}
+
 const THUMBNAIL = 72; // pixels
+const THUMBNAIL_HEIGHT = 48;

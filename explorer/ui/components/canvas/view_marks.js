@@ -42,7 +42,7 @@ class Marks {
   }
 
   drawOverlay(brush) {
-    const { asked: { overlay }, marked } = this.model;
+    const { shownMarks: overlay, marked } = this.model;
     if (overlay === "blend") this.drawBlend(brush);
     else if (marked?.kind !== overlay) return;
     else if (overlay === "cycle") this.drawTicks(brush, marked.values);
@@ -55,7 +55,7 @@ class Marks {
     const image = new ImageData(width, height);
     values.forEach((value, place) => {
       const [red, green, blue] = ERROR_RAMP[value];
-      image.data.set([red, green, blue, kind === "margin" ? 190 : Math.min(235, 40 + 2 * value)], 4 * place);
+      image.data.set([red, green, blue, kind === "margin" ? 190 : Math.min(235, 3 * value)], 4 * place); // no change is clear
     });
     heat.getContext("2d").putImageData(image, 0, 0);
     const [x, y, side] = this.at(...corner);
@@ -99,23 +99,64 @@ class Marks {
 
   drawFrames(brush) {
     const { model } = this;
-    const { drawing, hover, selection, asked } = model;
+    const { drawing, hover, selection, asked, floating } = model;
     const colour = accent(this.canvas);
     if (drawing?.kind === "rectangle") this.frame(brush, rectangleBetween(drawing.start, drawing.last), "#fff", 1.5);
+    if (drawing?.kind === "lasso") this.drawLasso(brush, drawing.points);
     if (drawing?.kind === "move") {
-      this.frame(brush, moved(selection, drawing.last[0] - drawing.start[0], drawing.last[1] - drawing.start[1]), "#fff", 1.5);
+      const [down, across] = [drawing.last[0] - drawing.start[0], drawing.last[1] - drawing.start[1]];
+      this.drawOutline(brush, movePlaces(selection, down, across, model.rows, model.columns), "#fff", 1.5);
     }
-    if (selection) this.frame(brush, selection, colour, 2);
+    if (selection.length) this.drawOutline(brush, selection, colour, 2);
     else if (asked.cell) outline(brush, this.at(...asked.cell), colour, 2.5);
-    if (!hover || drawing?.kind === "rectangle") return;
+    if (floating) return this.drawFloating(brush, floating, colour);
+    if (!hover || ["rectangle", "lasso", "divide"].includes(drawing?.kind)) return;
     const { tool, size } = model.habits;
     const around = STROKES.includes(tool) ? brushPlaces(...hover, size, model.rows, model.columns) : [model.place(hover)];
-    drawEdge(brush, around, model.columns, this.at);
+    this.drawOutline(brush, around, "#fff", 1.5);
   }
 
   frame(brush, rectangle, colour, width) {
     const [x, y, side] = this.at(rectangle.top, rectangle.left);
     outlineBox(brush, x, y, (rectangle.right - rectangle.left) * side, (rectangle.bottom - rectangle.top) * side, colour, width);
+  }
+
+  /** A line around places, with a dark one on either side. */
+  drawOutline(brush, places, colour, width) {
+    brush.beginPath();
+    for (const [row, column, toRow, toColumn] of outlineEdges(places, this.model.columns)) {
+      brush.moveTo(...this.at(row, column).slice(0, 2));
+      brush.lineTo(...this.at(toRow, toColumn).slice(0, 2));
+    }
+    strokeTwice(brush, colour, width);
+  }
+
+  drawLasso(brush, points) {
+    brush.beginPath();
+    for (const [row, column] of points) brush.lineTo(...this.at(row, column).slice(0, 2));
+    brush.closePath();
+    strokeTwice(brush, "#fff", 1.5);
+  }
+
+  /** A paste that is not placed yet: its codes as they look alone. */
+  drawFloating(brush, { clip, row, column }, colour) {
+    const { model } = this;
+    const inside = [];
+    brush.imageSmoothingEnabled = false;
+    for (const [place, from] of toolPastedPlaces(row, column, clip, model)) {
+      model.atlas.draw(brush, clip.indices[from], ...this.atPlace(place));
+      inside.push(place);
+    }
+    this.drawOutline(brush, inside, colour, 2);
+  }
+}
+
+function strokeTwice(brush, colour, width) {
+  brush.lineCap = "square";
+  for (const [ink, line] of [["rgba(0, 0, 0, 0.75)", width + 2], [colour, width]]) {
+    brush.strokeStyle = ink;
+    brush.lineWidth = line;
+    brush.stroke();
   }
 }
 
@@ -130,27 +171,4 @@ function drawTick(brush, [x, y, side], mark) {
   brush.moveTo(x + inset, y + inset);
   brush.lineTo(x + side - inset, y + side - inset);
   brush.stroke();
-}
-
-/** A line around a set of places. */
-function drawEdge(brush, places, columns, at) {
-  const set = new Set(places);
-  brush.beginPath();
-  for (const place of places) {
-    const [row, column] = [Math.floor(place / columns), place % columns];
-    const [x, y, side] = at(row, column);
-    const line = (fromX, fromY, toX, toY) => {
-      brush.moveTo(fromX, fromY);
-      brush.lineTo(toX, toY);
-    };
-    if (!set.has(place - columns)) line(x, y, x + side, y);
-    if (!set.has(place + columns)) line(x, y + side, x + side, y + side);
-    if (column === 0 || !set.has(place - 1)) line(x, y, x, y + side);
-    if (column === columns - 1 || !set.has(place + 1)) line(x + side, y, x + side, y + side);
-  }
-  for (const [colour, width] of [["rgba(0, 0, 0, 0.75)", 3.5], ["#fff", 1.5]]) {
-    brush.strokeStyle = colour;
-    brush.lineWidth = width;
-    brush.stroke();
-  }
 }

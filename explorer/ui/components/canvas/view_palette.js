@@ -5,43 +5,81 @@ const PALETTE_MARKUP = `
           <header>
             <i class="chosen tile"></i>
             <div><b class="chosen-name"></b><span class="chosen-note"></span></div>
-            <input class="search" type="search" placeholder="Code or 40-60" aria-label="Search codes by number">
+            <input class="search" type="search" placeholder="#417 or 40-60" aria-label="Search codes by number">
           </header>
+          <div class="recent" role="group" aria-label="Codes used last"></div>
           <div class="tabs" role="tablist" aria-label="Palette">
             ${PALETTES.map(([name, label, tip]) => `<button role="tab" data-palette="${name}" data-tip="${tip}">${label}</button>`).join("")}
+          </div>
+          <div class="look" hidden>
+            <label data-tip="A colour, to find the codes that look like it">Colour <input type="color" value="#808080" aria-label="Colour"></label>
+            <button class="quiet take-colour" aria-pressed="false" data-tip="Press on the picture to take a colour from it">${icon("colorize")}</button>
+            <label class="patch" tabindex="0" data-tip="A patch of any picture: choose a file or drop one here">Patch of a picture…<input type="file" accept="image/*" aria-label="Patch of a picture"></label>
           </div>
           <canvas class="map" tabindex="0" role="img" aria-label="Map of codes" hidden></canvas>
           <div class="swatches" role="listbox" aria-label="Codes"></div>
           <p class="palette-note"></p>
         </section>`;
 
+const PATCH_CELLS = 5; // across a patch
+const MOST_PATCH = 64; // pixels
 const TYPING = 200; // ms without a key until a search is sent
 
 class PaletteView extends View {
   topics = ["palette", "asked", "answer", "tiles"];
 
-  /** handlers: palette(values), code(code), putHere(code). */
+  /** handlers: palette(values), code(code), putHere(code), takeColour(), complain(sentence). */
   constructor(root, model, handlers) {
     super(root, model, handlers);
     this.onChoice("palette", (kind) => {
       this.find(".search").value = "";
-      handlers.palette({ kind, text: "" });
+      handlers.palette({ kind, text: kind === "look" ? this.find(".look [type=color]").value : "", patch: null });
     });
     this.on(".search", "input", (event) => this.search(event.target.value));
     this.on(".map", "click", (event) => this.pointOnMap(event));
+    this.on(".look [type=color]", "input", (event) => this.lookFor(event.target.value));
+    this.on(".take-colour", "click", handlers.takeColour);
+    this.on(".patch input", "change", (event) => this.takePatch(event.target.files[0]));
+    this.on(".patch", "dragover", (event) => event.preventDefault());
+    this.on(".patch", "drop", (event) => {
+      event.preventDefault();
+      this.takePatch(event.dataTransfer.files[0]);
+    });
     this.atlasRows = 0;
+  }
+
+  lookFor(colour) {
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.handlers.palette({ kind: "look", text: colour, patch: null }), TYPING);
+  }
+
+  /** The middle of a picture, as large as the code's context: a square of few pixels is all that Python needs. */
+  async takePatch(file) {
+    if (!file) return;
+    const picture = await createImageBitmap(file).catch(() => null);
+    if (!picture) return this.handlers.complain("This file is no picture that the browser can read.");
+    const side = Math.min(MOST_PATCH, PATCH_CELLS * this.model.message.stride);
+    const square = document.createElement("canvas");
+    [square.width, square.height] = [side, side];
+    const brush = square.getContext("2d");
+    const least = Math.min(picture.width, picture.height);
+    brush.imageSmoothingQuality = "high";
+    brush.drawImage(picture, (picture.width - least) / 2, (picture.height - least) / 2, least, least, 0, 0, side, side);
+    const patch = Uint8Array.from(brush.getImageData(0, 0, side, side).data.filter((_, place) => place % 4 < 3));
+    this.handlers.palette({ kind: "look", text: "", patch });
   }
 
   search(text) {
     clearTimeout(this.typing);
-    const ask = () => this.handlers.palette({ kind: text.trim() ? "search" : "picture", text: text.slice(0, 100) });
+    const numbers = text.replaceAll("#", "").slice(0, 100);
+    const ask = () => this.handlers.palette({ kind: numbers.trim() ? "search" : "picture", text: numbers, patch: null });
     this.typing = setTimeout(ask, TYPING);
   }
 
   pointOnMap(event) {
     const box = this.find(".map").getBoundingClientRect();
     const place = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map((p) => clamp(p, 0, 1));
-    this.handlers.palette({ kind: "map", place });
+    this.handlers.palette({ kind: "map", place, patch: null });
   }
 
   draw() {
@@ -59,6 +97,10 @@ class PaletteView extends View {
     this.root.querySelectorAll("[data-palette]").forEach((tab) =>
       tab.setAttribute("aria-selected", tab.dataset.palette === palette.kind));
     this.find(".map").hidden = palette.kind !== "map";
+    this.find(".look").hidden = palette.kind !== "look";
+    this.find(".take-colour").setAttribute("aria-pressed", model.takingColour);
+    if (palette.kind === "look" && palette.text) this.find(".look [type=color]").value = palette.text;
+    this.drawRecent();
     this.drawMap();
     if (!offered) return;
     this.find(".palette-note").textContent = offered.note;
@@ -67,6 +109,24 @@ class PaletteView extends View {
     if (this.listed !== offered) this.list(holder, offered);
     holder.querySelectorAll("button").forEach((button) =>
       button.setAttribute("aria-selected", Number(button.dataset.code) === code));
+  }
+
+  drawRecent() {
+    const { recent, asked, atlas } = this.model;
+    const holder = this.find(".recent");
+    const key = JSON.stringify([recent, asked.code, atlas.rows]);
+    if (holder.dataset.shown === key) return;
+    holder.dataset.shown = key;
+    refill(holder, recent.map((code) => {
+      const button = document.createElement("button");
+      button.title = `Code ${code}, used before`;
+      button.setAttribute("aria-label", `Code ${code}, used before`);
+      button.setAttribute("aria-pressed", code === asked.code);
+      button.append(this.swatch(code));
+      button.addEventListener("click", () => this.handlers.code(code));
+      return button;
+    }));
+    holder.hidden = !recent.length;
   }
 
   list(holder, offered) {

@@ -2,8 +2,12 @@
 
 const STAGE_MARKUP = `
         <div class="viewport" tabindex="0" role="application" aria-label="Grid of codes; arrow keys move the cell, Enter applies the tool">
-          <canvas class="pixels"></canvas><canvas class="marks"></canvas><span class="preview" hidden>Preview</span>
-        </div>`;
+          <canvas class="pixels"></canvas><canvas class="before" hidden></canvas><canvas class="marks"></canvas>
+          <div class="divider" role="slider" aria-label="Before and now" aria-valuemin="0" aria-valuemax="100" tabindex="0" hidden></div>
+          <span class="preview" hidden>Preview</span>
+          <canvas class="loupe" hidden></canvas>
+        </div>
+        <p class="scale" hidden></p>`;
 
 const SECOND_MARKUP = `
         <section class="second" hidden>
@@ -11,7 +15,8 @@ const SECOND_MARKUP = `
           <p>Difference to the codes alone <span class="ramp" data-tip="Mean absolute difference over red, green and blue, in levels of 255"><i>0</i><b></b><i>${ERROR_FULL}+</i></span></p>
         </section>`;
 
-const TALLEST = "27rem"; // of the picture
+const LOUPE = 132; // CSS pixels across the loupe
+const LOUPE_SCALE = 2;
 
 class StageView extends View {
   topics = ["picture", "grid", "asked", "habits", "selection", "zoom", "pointer", "answer", "tiles"];
@@ -20,6 +25,9 @@ class StageView extends View {
     super(root, model);
     this.viewport = this.find(".stage .viewport");
     this.pixels = this.find(".pixels");
+    this.before = this.find(".before");
+    this.divider = this.find(".divider");
+    this.loupe = this.find(".loupe");
     this.marks = new Marks(this.find(".marks"), model);
     this.painted = null; // the layer and the version of the picture that the pixels show
     this.frame = { left: 0, top: 0, width: 0, height: 0 }; // of the viewport; to ask for it would lay the page out anew
@@ -27,26 +35,28 @@ class StageView extends View {
 
   resize({ width, height }) {
     this.frame = { left: 0, top: 0, width, height };
-    if (this.model.ready) this.marks.draw(this.placement());
+    if (this.model.ready) this.marks.draw(this.placement);
   }
 
   /** Where the cells lie within the viewport. */
-  placement(box = this.frame) {
-    return new Placement(this.model.measures, this.model.zoom, box);
+  get placement() {
+    return new Placement(this.model.measures, this.model.zoom, this.frame);
   }
 
   draw(news) {
     const { model } = this;
     const { height, width } = model.measures;
-    this.viewport.style.aspectRatio = `${width} / ${height}`;
-    this.viewport.style.maxWidth = `calc(${TALLEST} * ${width / height})`;
+    this.viewport.style.setProperty("--ratio", width / height);
     this.viewport.dataset.cursor = model.panning ? "pan" : model.habits.tool;
     if (news.has("picture") || news.has("tiles") || (news.has("grid") && model.layer === "codes")) this.drawPixels();
     const { across, down } = model.placement;
     if (model.layer === "codes") model.zoom.place(this.pixels, across, down);
     else model.zoom.place(this.pixels);
+    this.drawBefore(news);
     this.find(".preview").hidden = !model.message.preview || model.layer !== "decoded";
-    this.marks.draw(this.placement());
+    this.marks.draw(this.placement);
+    this.drawScale();
+    this.drawLoupe();
   }
 
   drawPixels() {
@@ -57,6 +67,7 @@ class StageView extends View {
     pixels.dataset.layer = layer;
     if (layer === "codes") return this.drawMosaic();
     if (layer === "original") paint(pixels, layers.original);
+    else if (layer === "unedited" && layers.unedited) paint(pixels, layers.unedited);
     else if (layer === "changes" && layers.unedited) paint(pixels, errorMap(layers.unedited, picture));
     else if (goesOn && repainted) {
       const [top, left] = repainted.corner;
@@ -75,6 +86,60 @@ class StageView extends View {
       model.atlas.draw(brush, code, column * side, row * side, side);
     });
   }
+
+  /** What the picture is compared with, to the left of a line over it. */
+  drawBefore(news) {
+    const { before, divider, model } = this;
+    const { habits: { compare, divide }, layers, zoom } = model;
+    const shown = layers[compare] ?? null;
+    before.hidden = divider.hidden = !shown;
+    if (!shown) return;
+    if (this.compared !== shown || news.has("picture")) paint(before, shown);
+    this.compared = shown;
+    zoom.place(before);
+    const left = 0.5 - zoom.x * zoom.scale; // of the picture, in viewports
+    before.style.clipPath = `inset(0 ${100 * (1 - clamp((divide - left) / zoom.scale, 0, 1))}% 0 0)`;
+    divider.style.left = `${100 * divide}%`;
+    divider.setAttribute("aria-valuenow", Math.round(100 * divide));
+  }
+
+  /** What the colours on the picture mean. */
+  drawScale() {
+    const { model } = this;
+    const scale = model.hasMarks ? SCALES[model.shownMarks] : SCALES[model.layer];
+    const holder = this.find(".scale");
+    holder.hidden = !scale;
+    if (!scale) return;
+    const most = model.marked?.most;
+    const ends = scale === SCALES.influence && most ? ["0", `${most.toFixed(most < 10 ? 1 : 0)} levels`] : scale.ends;
+    const key = JSON.stringify(ends ?? scale.chips);
+    if (holder.dataset.shown === key) return;
+    holder.dataset.shown = key;
+    if (ends) holder.innerHTML = `<span class="ramp"><i>${ends[0]}</i><b></b><i>${ends[1]}</i></span>`;
+    else holder.innerHTML = scale.chips.map(([colour, word]) => `<span class="chip"><i style="background: ${colour}"></i>${word}</span>`).join("");
+  }
+
+  /** What lies under the finger, larger, in the corner that it is not in. */
+  drawLoupe() {
+    const { loupe, model, frame } = this;
+    const { finger } = model;
+    loupe.hidden = !finger;
+    if (!finger) return;
+    const box = this.viewport.getBoundingClientRect();
+    const [x, y] = [finger.clientX - box.left, finger.clientY - box.top];
+    loupe.classList.toggle("right", x < frame.width / 2);
+    const ratio = window.devicePixelRatio || 1;
+    loupe.width = loupe.height = LOUPE * ratio;
+    const brush = loupe.getContext("2d");
+    brush.setTransform(ratio * LOUPE_SCALE, 0, 0, ratio * LOUPE_SCALE, 0, 0);
+    brush.translate(LOUPE / LOUPE_SCALE / 2 - x, LOUPE / LOUPE_SCALE / 2 - y);
+    brush.imageSmoothingEnabled = false;
+    const { x: middle, y: centre, scale } = model.zoom;
+    const { across, down } = model.layer === "codes" ? model.placement : { across: 1, down: 1 };
+    const [left, top] = [frame.width * (0.5 - middle * scale), frame.height * (0.5 - centre * scale)];
+    brush.drawImage(this.pixels, left, top, frame.width * scale * across, frame.height * scale * down);
+    brush.drawImage(this.marks.canvas, 0, 0, frame.width, frame.height);
+  }
 }
 
 /** Where the picture differs from that of the codes alone. */
@@ -85,7 +150,7 @@ class SecondView extends View {
     const { layers, picture, zoom, measures, inputsPage } = this.model;
     this.find(".second").hidden = !inputsPage;
     if (!inputsPage || !layers.codesOnly) return;
-    this.find(".second .viewport").style.aspectRatio = `${measures.width} / ${measures.height}`;
+    this.find(".second .viewport").style.setProperty("--ratio", measures.width / measures.height);
     const difference = this.find(".difference");
     zoom.place(difference);
     if (this.compared?.[0] === layers.codesOnly && this.compared[1] === picture) return;
