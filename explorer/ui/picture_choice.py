@@ -7,7 +7,7 @@ from explorer.images import samples
 from explorer.images.pictures import WORKING_SIZES, Picture
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import gallery
-from explorer.ui.components.gallery import Thumbnail
+from explorer.ui.components.gallery import Choice, Restored, Thumbnail
 from explorer.ui.session import Session, Upload
 from vqvae.dataset import SUFFIXES
 from vqvae.errors import BadInput
@@ -33,14 +33,39 @@ def choose_picture(session: Session) -> Session:
     with thumbnails_place:
         st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
         choice = gallery.read_choice(GALLERY)
-        shown = thumbnails(session)
-        if choice.picked in {entry.name for entry in shown}:
-            session = session.with_picture(choice.picked)
-        if choice.pasted:
-            session = take_file(session, Upload("pasted picture", choice.pasted))
-            shown = thumbnails(session)
-        gallery.show(shown, chosen=session.picture, key=GALLERY)
+        session = follow(session, choice)
+        gallery.show(
+            thumbnails(session),
+            chosen=session.picture,
+            visit=store.visit(),
+            restored=choice.restored.number if choice.restored else 0,
+            files=[upload for upload in session.uploads if upload.digest in choice.lacking],
+            key=GALLERY,
+        )
     return session
+
+
+def follow(session: Session, choice: Choice) -> Session:
+    """The session after what was done in the gallery."""
+    if choice.picked in picture_titles():
+        session = session.with_picture(choice.picked)
+    if choice.pasted:
+        session = take_file(session, Upload("pasted picture", choice.pasted))
+    if choice.forgotten and session.upload(choice.forgotten):
+        session = store.keep(session.without_upload(choice.forgotten))
+    if choice.restored:
+        session = take_back(session, choice.restored)
+    return session
+
+
+def take_back(session: Session, restored: Restored) -> Session:
+    """Pictures of an earlier visit join the gallery, and the one that was shown is shown; bad ones are passed over."""
+    shown = session.picture
+    for upload in restored.uploads:
+        if not refusal_of(upload):
+            session = session.with_upload(upload)
+    chosen = restored.chosen if restored.chosen and session.upload(restored.chosen) else shown
+    return store.keep(session.with_picture(chosen))
 
 
 def take_uploads(session: Session) -> Session:
@@ -77,7 +102,7 @@ def refusal_of(upload: Upload) -> str | None:
 def thumbnails(session: Session) -> list[Thumbnail]:
     """The visitor's own pictures, newest first, then the samples."""
     own = [
-        Thumbnail(upload.digest, upload.name, cache.thumbnail(upload.digest, upload.data, upload.name))
+        Thumbnail(upload.digest, upload.name, cache.thumbnail(upload.digest, upload.data, upload.name), own=True)
         for upload in reversed(session.uploads)
     ]
     bundled = [

@@ -223,6 +223,11 @@ class Session:
         uploads = {kept.digest: kept for kept in self.uploads} | {upload.digest: upload}
         return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:]).with_picture(upload.digest)
 
+    def without_upload(self, digest: str) -> Session:
+        """Forget a file; where it is the chosen picture, the first one that there is at all is."""
+        session = replace(self, uploads=tuple(upload for upload in self.uploads if upload.digest != digest))
+        return session.with_picture(type(self).picture) if digest == self.picture else session
+
     def with_taken_file(self, file: str) -> Session:
         return replace(self, taken_files=self.taken_files | {file})
 

@@ -5,6 +5,7 @@ Widgets have keys of their own there; `widgets` reads those.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SESSION_KEY = "session"
 LIVE_KEY = "live"
+VISIT_KEY = "visit"
 QUERY = ("checkpoint", "size", "blend", "code", "picture")  # what of the address is ours
 
 
@@ -46,6 +48,12 @@ def write(session: Session) -> Session:
             del st.query_params[name]
         st.query_params.update(query)
     return session
+
+
+def visit() -> str:
+    """A name of this visit that no other one has: after a reload, or a restart of the server, there is another."""
+    name: str = st.session_state.setdefault(VISIT_KEY, secrets.token_hex(8))
+    return name
 
 
 @dataclass(eq=False)

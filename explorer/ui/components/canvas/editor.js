@@ -19,7 +19,6 @@ export default function ({ parentElement, data, setStateValue }) {
 
 const MARKUP = `
   <div class="canvas editor" part="canvas">
-    ${OFFER_MARKUP}
     ${BAR_MARKUP}
     <div class="bench">
       ${TOOLS_MARKUP}
@@ -47,8 +46,16 @@ class Editor {
     this.root = document.createElement("div");
     this.root.innerHTML = MARKUP;
     parent.appendChild(this.root);
+    this.screen = this.root.firstElementChild;
     this.model = new EditorModel();
-    this.exchange = new Exchange(this.model);
+    this.connection = new Connection(this.screen, (connected) => this.connect(connected));
+    this.exchange = new Exchange(this.model, this.connection);
+    this.leftBehind = new LeftBehind(this.screen);
+    this.offers = new Offers(this.screen, {
+      present: () => this.model.history,
+      read: (document) => this.model.historyOf(document),
+      open: (history) => this.reopen(history),
+    });
     this.transport = this.exchange.transport;
     this.hand = new Hand(this.model);
     this.stage = new StageView(this.root, this.model);
@@ -103,7 +110,6 @@ class Editor {
       new RulesView(root, model, { rule: (rule) => model.chooseRule(rule) }),
       new BlendView(root, model, { blend: (values, dragging) => model.chooseBlend(values, dragging) }),
       new ReachView(root, model, { undo: () => model.undo(), redo: () => model.redo() }),
-      new OfferView(root, model, { answer: (take) => model.answerOffer(take) }),
     ];
   }
 
@@ -125,21 +131,46 @@ class Editor {
   receive(message) {
     this.keyboard.attach();
     this.resizes.observe(this.stage.viewport);
+    this.connection.start();
+    this.offers.start();
     this.exchange.take(message);
   }
 
   unmount() {
     this.transport.stop();
+    this.connection.stop();
+    this.offers.stop();
     this.keyboard.detach();
     this.resizes.disconnect();
+  }
+
+  /** Go on with another history of this content. */
+  reopen(history) {
+    albums.delete(this.model.layers.content); // its entries have ids of their own
+    this.model.reopen(history);
+    this.exchange.remember();
+  }
+
+  /** The server went, or came back: what was on its way went with it. */
+  connect(connected) {
+    this.model.setConnected(connected);
+    if (connected) this.transport.hurry();
+  }
+
+  /** Another picture, or the same one again: what is kept of it, and of the one that was left. */
+  arrive() {
+    const { layers: { content }, message: { about } } = this.model;
+    this.offers.show(content);
+    this.leftBehind.arrive(content, about);
   }
 
   /** Ask Python, and draw what is news. */
   update(news) {
     const { model } = this;
     if (news.has("question")) this.transport.request();
+    if (news.has("content")) this.arrive();
     if (!model.ready) return;
-    const screen = this.root.firstElementChild;
+    const { screen } = this;
     screen.dataset.mode = model.message.mode;
     if (news.has("tiles")) this.root.style.setProperty("--atlas", model.atlas.url());
     for (const view of this.views) if (view.topics.some((topic) => news.has(topic))) view.draw(news);

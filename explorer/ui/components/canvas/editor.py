@@ -13,6 +13,7 @@ from explorer.ui import widgets
 from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
+_BOXES = _FOLDER.parent / "boxes.js"
 _SCRIPTS = (  # each may use those before it
     *("parts", "placement", "tools", "selection", "history", "atlas", "drafts"),
     *("catalogue", "model", "transport", "exchange", "hand", "input"),
@@ -26,12 +27,12 @@ _SCRIPTS = (  # each may use those before it
         "view_marks",
         "view_stage",
     ),
-    *("view_way", "view_keys", "editor"),
+    *("view_way", "view_keys", "offers", "connection", "editor"),
 )
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
-    css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css")),
-    js=script(*(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
+    css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css", "drafts.css")),
+    js=script(_BOXES, *(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
 )
 
 

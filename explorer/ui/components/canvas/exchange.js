@@ -6,22 +6,24 @@ const MOST_FRAMES = 60; // of an animation
 
 /** Makes requests of the model, and puts answers into it. */
 class Exchange {
-  constructor(model) {
+  constructor(model, connection) {
     this.model = model;
+    this.connection = connection; // is told of requests and answers
     this.socket = new Socket((bytes) => this.take(unpack(bytes)), () => model.tell("way"));
-    this.transport = new Transport(() => this.compose(), { socket: this.socket });
+    this.transport = new Transport((resting) => this.compose(resting), { socket: this.socket });
     this.has = new Map(); // which answers are here: name -> number
     this.loaded = 0; // number of the recipe that was taken in
     this.sent = null; // the state of the request in flight
     this.sentEntry = undefined; // id of the entry that it ends with, where the hand rests
   }
 
-  /** The whole request, as of now. */
-  compose() {
+  /** The whole request, as of now; `resting`: nobody waits for its answer. */
+  compose(resting) {
     const { model } = this;
     const complete = model.layers?.content === model.message.content;
     const history = complete ? model.history : null; // that of another grid is not for this one
     const settled = !model.drawing && !model.dragging;
+    if (!resting) this.connection.asked();
     this.sent = history?.state;
     this.sentEntry = settled ? history?.entries[history.position - 1]?.id : undefined;
     return {
@@ -67,6 +69,7 @@ class Exchange {
     if (changed) this.leave(message);
     else if (!transport.accept(message.sequence)) return;
     const fresh = !transport.pending;
+    this.connection.answered(!fresh);
     model.heed(message);
     if (message.tiles) model.learnTiles(Array.from(message.tile_codes.values), message.tiles);
     if (fresh || changed) model.agree(message.asked);
@@ -102,11 +105,18 @@ class Exchange {
     if (!changed && model.history) return model.open(layers, base.shape, null);
     const initial = freshState(layers.base, ...base.shape, toolSettings(model.asked));
     const context = { base: layers.base, runnerUp: layers.runnerUp };
-    const kept = document ? this.parse(document, initial, context) : null;
+    const here = Histories.find(content);
+    const kept = here?.history ?? (document ? this.parse(document, initial, context) : null);
+    this.loaded = here?.loaded ?? 0;
     model.open(layers, base.shape, kept ?? new History(initial, context));
     model.adoptSettings();
-    model.offerDraft(kept ? null : Drafts.find(content));
+    this.remember();
     if (kept) model.tell("question"); // Python may know less of it than the document says
+  }
+
+  /** Whoever leaves this content and comes back, in this load of the page, finds the history that is open now. */
+  remember() {
+    Histories.keep(this.model.layers.content, this.model.history, this.loaded);
   }
 
   parse(text, initial, context) {
@@ -156,6 +166,7 @@ class Exchange {
   takeLoaded({ load, load_indices, load_weights }) {
     if (!load_indices || load <= this.loaded) return;
     this.loaded = load;
+    this.remember();
     this.model.setAll(Array.from(load_indices.values), Array.from(load_weights.values));
   }
 

@@ -14,7 +14,7 @@ const MOST_USED = 12;
 /**
  * The topics: "question" (Python has to be asked), "grid" (codes, weights, history), "asked" (rule, cell, code,
  * marks), "blend", "answer" (a message was taken in), "picture" (other pixels), "palette", "tiles", "habits", "selection", "zoom",
- * "pointer" (hover, and what is being drawn), "complaint", "offer".
+ * "pointer" (hover, and what is being drawn), "complaint", "content" (another one).
  */
 class EditorModel {
   constructor() {
@@ -29,7 +29,7 @@ class EditorModel {
     this.offered = null; // the palette that was answered
     this.marked = null; // so with the marks
     this.map = null;
-    this.offer = null; // the draft that can be brought back
+    this.connected = true; // with the server
     this.animation = null; // the form that is asked for, until it is there
     this.picture = null; // { shape, values }, what the decoder made of `shown`
     this.repainted = null; // [top, left] and part of the picture that its last answer changed; null: all of it
@@ -100,6 +100,12 @@ class EditorModel {
     return this.history.state;
   }
 
+  /** What the edit is of, in words. */
+  get title() {
+    const { about } = this.message;
+    return about ? `${about.picture}, ${about.size} px, ${about.checkpoint}` : "";
+  }
+
   /** The part of the content's name that says which checkpoint it is. */
   get checkpoint() {
     return this.layers.content.split("-")[0];
@@ -167,6 +173,12 @@ class EditorModel {
     this.tell("zoom", "selection", "pointer");
   }
 
+  /** Without the server, what it said of the edit is no longer so. */
+  setConnected(connected) {
+    this.connected = connected;
+    this.tell("answer");
+  }
+
   /** The newest message: what it says of the page, and in words. */
   heed(message) {
     this.message = message;
@@ -190,7 +202,7 @@ class EditorModel {
     Object.assign(this, { layers, rows, columns });
     if (history) {
       this.history = history;
-      this.tell("grid");
+      this.tell("grid", "content");
     }
     this.tell("picture");
   }
@@ -322,9 +334,8 @@ class EditorModel {
   edited(topic = "asked") {
     this.complaint = "";
     Object.assign(this.asked, this.history.settings);
-    if (!this.drawing && !this.dragging) Drafts.keep(this.layers.content, this.history);
-    this.offer = null;
-    this.tell("grid", topic, "offer", "question");
+    if (!this.drawing && !this.dragging) Drafts.keep(this.layers.content, this.history, { title: this.title });
+    this.tell("grid", topic, "question");
   }
 
   /** One more step; where it changes nothing, the reason is said. */
@@ -399,20 +410,15 @@ class EditorModel {
     this.operate({ tool: "set", places: indices.map((_, place) => place), indices, weights, settings });
   }
 
-  offerDraft(draft) {
-    this.offer = draft?.document?.entries?.length ? draft : null;
-    this.tell("offer");
+  /** The history that a kept document is; null where it does not fit this grid. */
+  historyOf(document) {
+    return History.fromJSON(document, this.history.initial, this.history.context, this.message.codes);
   }
 
-  answerOffer(take) {
-    const { offer } = this;
-    this.offer = null;
-    const back = take && History.fromJSON(offer.document, this.history.initial, this.history.context, this.message.codes);
-    if (back) {
-      this.history = back;
-      this.edited();
-    } else Drafts.forget(this.layers.content);
-    this.tell("offer");
+  /** Go on with another history of this content. */
+  reopen(history) {
+    this.history = history;
+    this.edited();
   }
 
   // --- how the person works

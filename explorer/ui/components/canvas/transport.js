@@ -9,7 +9,7 @@ const STRANGER = [4401, 4403]; // codes with which the server says that this pag
 /** One request in flight; of those that wait, only the newest is sent. */
 class Transport {
   /**
-   * compose: () -> the whole request, as of now; its arrays are typed ones.
+   * compose: (resting) -> the whole request, as of now; its arrays are typed ones. Resting: nobody waits for the answer.
    * socket: a Socket, or null where every request is a rerun.
    */
   constructor(compose, { socket = null } = {}) {
@@ -37,7 +37,7 @@ class Transport {
     clearTimeout(this.rest);
     this.sequence += 1;
     this.sentAt = performance.now();
-    const request = { sequence: this.sequence, ...this.compose() };
+    const request = { sequence: this.sequence, ...this.compose(false) };
     this.sentLive = !lost && this.byRerunAlone(request) === false && this.socket.send(request);
     if (!this.sentLive) this.rerun(request);
     this.mode = request.mode;
@@ -60,7 +60,14 @@ class Transport {
     this.sentLive = false;
     this.sequence += 1;
     this.answered = this.sequence;
-    this.rerun({ sequence: this.sequence, ...this.compose() });
+    this.rerun({ sequence: this.sequence, ...this.compose(true) });
+  }
+
+  /** There is a connection again: what is not answered yet went with the last one. */
+  hurry() {
+    if (!this.pending) return;
+    this.sentAt = -Infinity;
+    this.request();
   }
 
   stop() {

@@ -1,7 +1,4 @@
-// What Python says of the edit: figures, sentence, verdict, rules; and the draft on offer.
-
-const OFFER_MARKUP = `
-    <div class="offer" role="status" hidden><span></span><button data-offer="take">Bring it back</button><button data-offer="drop">Discard it</button></div>`;
+// What Python says of the edit: figures, sentence, verdict, rules.
 
 const VERDICT_MARKUP = `
         <p class="verdict" hidden><i></i><span></span></p>
@@ -15,7 +12,7 @@ const RULES_MARKUP = `
       <p class="rule"></p>
     </div>`;
 
-/** Figures, sentence and verdict; where an answer has none of its own, those of the last one, greyed. */
+/** Figures, sentence and verdict; where an answer has none of its own, or none comes, those of the last one, greyed. */
 class AnswerView extends View {
   topics = ["answer"];
 
@@ -30,7 +27,7 @@ class AnswerView extends View {
   drawStale(selector, value, draw) {
     const place = this.find(selector);
     if (value !== null && value !== undefined) draw(place, value);
-    place.classList.toggle("stale", value === null);
+    place.classList.toggle("stale", value === null || !this.model.connected);
   }
 }
 
@@ -87,25 +84,5 @@ class RulesView extends View {
   isIdle() {
     const { level, state } = this.model;
     return state.weights.every((weight) => (weight === UNPAINTED ? level : weight) === 0);
-  }
-}
-
-/** The draft that can be brought back. */
-class OfferView extends View {
-  topics = ["offer", "answer"];
-
-  /** handlers: answer(whether it is taken). */
-  constructor(root, model, handlers) {
-    super(root, model, handlers);
-    this.onChoice("offer", (answer) => handlers.answer(answer === "take"));
-  }
-
-  draw() {
-    const { offer } = this.model;
-    this.find(".offer").hidden = !offer;
-    if (!offer) return;
-    const count = offer.document.entries.length;
-    this.find(".offer span").textContent =
-      `An edit of this picture from ${ago(Date.now() - offer.time)} is kept in this browser: ${count} ${count === 1 ? "step" : "steps"}.`;
   }
 }

@@ -3,81 +3,110 @@
 const galleries = new WeakMap();
 const EDGE = 40; // CSS pixels that are kept free beside a thumbnail: the next one shows that there is more
 const MOST_BYTES = 20 * 1024 * 1024; // as server.maxUploadSize
+let say = null; // tells Python, by the newest message: Streamlit makes new setters for each
+const uploads = new Uploads((name, value) => say(name, value));
 
 export default function ({ parentElement, data, setTriggerValue }) {
+  say = setTriggerValue;
   let gallery = galleries.get(parentElement);
   if (!gallery) {
-    gallery = { list: document.createElement("div"), setTriggerValue };
+    gallery = { list: document.createElement("div") };
     gallery.list.className = "gallery";
     gallery.list.setAttribute("role", "listbox");
     gallery.list.setAttribute("aria-label", "Pictures");
-    gallery.list.addEventListener("keydown", moveFocus);
+    gallery.list.addEventListener("keydown", keyDown);
     parentElement.appendChild(gallery.list);
-    gallery.paste = (event) => paste(event, gallery);
     galleries.set(parentElement, gallery);
   }
-  gallery.setTriggerValue = setTriggerValue;
-  document.removeEventListener("paste", gallery.paste);
-  document.addEventListener("paste", gallery.paste);
-  draw(gallery, data);
-  return () => document.removeEventListener("paste", gallery.paste);
+  document.removeEventListener("paste", paste);
+  document.addEventListener("paste", paste);
+  const shown = unpack(data);
+  draw(gallery, shown);
+  uploads.take({
+    ...shown,
+    own: shown.entries.filter(({ own }) => own).map(({ name }) => name).reverse(),
+    files: shown.files.map((file, number) => ({ ...file, values: shown[`file ${number}`].values })),
+  });
+  return () => document.removeEventListener("paste", paste);
 }
 
 function draw(gallery, { entries, chosen }) {
   const shown = entries.map((entry) => entry.name).join("\n");
   if (gallery.shown !== shown) {
     gallery.shown = shown;
-    gallery.list.replaceChildren(...entries.map((entry) => thumbnail(gallery, entry)));
+    gallery.list.replaceChildren(...entries.map(thumbnail));
   }
-  const buttons = [...gallery.list.children];
-  const current = Math.max(0, buttons.findIndex((button) => button.dataset.name === chosen));
-  buttons.forEach((button, number) => {
-    button.setAttribute("aria-selected", button.dataset.name === chosen);
-    button.tabIndex = number === current ? 0 : -1; // one stop for Tab; arrow keys go on from there
+  const options = optionsOf(gallery.list);
+  const current = Math.max(0, options.findIndex((option) => option.dataset.name === chosen));
+  options.forEach((option, number) => {
+    option.setAttribute("aria-selected", option.dataset.name === chosen);
+    option.tabIndex = number === current ? 0 : -1; // one stop for Tab; arrow keys go on from there
   });
-  if (gallery.chosen !== chosen) bringIntoView(gallery.list, buttons[current]);
+  if (gallery.chosen !== chosen) bringIntoView(gallery.list, options[current]);
   gallery.chosen = chosen;
 }
 
-/** Scroll the row, and never the page around it. */
-function bringIntoView(list, button) {
-  if (!button) return;
-  const [left, right] = [button.offsetLeft, button.offsetLeft + button.offsetWidth];
-  if (left < list.scrollLeft) list.scrollLeft = left - EDGE;
-  else if (right > list.scrollLeft + list.clientWidth) list.scrollLeft = right - list.clientWidth + EDGE;
+function optionsOf(list) {
+  return [...list.querySelectorAll("[role=option]")];
 }
 
-function moveFocus(event) {
+/** Scroll the row, and never the page around it. */
+function bringIntoView(list, option) {
+  if (!option) return;
+  const { offsetLeft: left, offsetWidth: width } = option.parentElement;
+  if (left < list.scrollLeft) list.scrollLeft = left - EDGE;
+  else if (left + width > list.scrollLeft + list.clientWidth) list.scrollLeft = left + width - list.clientWidth + EDGE;
+}
+
+function keyDown(event) {
+  const option = event.target.closest("[role=option]");
+  if (option?.dataset.own && event.key === "Delete") uploads.forget(option.dataset.name);
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step) return;
+  if (!step || !option) return;
   event.preventDefault();
-  const buttons = [...event.currentTarget.children];
-  const next = buttons[buttons.indexOf(event.target) + step];
+  const options = optionsOf(event.currentTarget);
+  const next = options[options.indexOf(option) + step];
   next?.focus({ preventScroll: true });
   bringIntoView(event.currentTarget, next);
 }
 
-function thumbnail(gallery, { name, title, source }) {
-  const button = document.createElement("button");
-  button.dataset.name = name;
-  button.setAttribute("role", "option");
-  button.title = title;
+/** A picture to choose; one of the visitor's own can also be forgotten. */
+function thumbnail({ name, title, source, own }) {
+  const place = document.createElement("span");
+  place.setAttribute("role", "none");
+  const option = document.createElement("button");
+  option.dataset.name = name;
+  option.setAttribute("role", "option");
+  option.title = title;
   const image = document.createElement("img");
   image.src = source;
   image.alt = title;
-  button.appendChild(image);
-  button.addEventListener("click", () => gallery.setTriggerValue("picked", name));
+  option.appendChild(image);
+  option.addEventListener("click", () => say("picked", name));
+  place.append(option);
+  if (own) {
+    option.dataset.own = true;
+    place.append(forgetButton(name, title));
+  }
+  return place;
+}
+
+function forgetButton(name, title) {
+  const button = document.createElement("button");
+  button.className = "forget";
+  button.textContent = "×";
+  button.title = "Forget this picture (Delete)";
+  button.setAttribute("aria-label", `Forget ${title}`);
+  button.tabIndex = -1;
+  button.addEventListener("click", () => uploads.forget(name));
   return button;
 }
 
-async function paste(event, gallery) {
+async function paste(event) {
   const file = [...(event.clipboardData?.files ?? [])].find((candidate) => candidate.type.startsWith("image/"));
   if (!file || file.size > MOST_BYTES) return;
   event.preventDefault();
   const bytes = new Uint8Array(await file.arrayBuffer());
-  let text = "";
-  for (let start = 0; start < bytes.length; start += 32768) {
-    text += String.fromCharCode(...bytes.subarray(start, start + 32768));
-  }
-  gallery.setTriggerValue("pasted", btoa(text));
+  say("pasted", toBase64(bytes));
+  await uploads.paste("pasted picture", bytes);
 }

@@ -138,7 +138,7 @@ def show(
         "live": {"path": route.url_path(st.get_option("server.baseUrlPath")), "token": store.live().visitor.token},
         "about": {
             "checkpoint": engine.model.name,
-            "picture": picture_titles().get(session.picture, session.picture),
+            "picture": picture_titles().get(session.picture, "another picture"),
             "size": engine.working_size,
         },
     }
