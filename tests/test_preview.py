@@ -161,7 +161,7 @@ def test_a_preview_is_the_whole_decoded_with_the_statistics_of_before(
 
 @pytest.mark.parametrize("name", MODELS)
 def test_where_nothing_changed_a_preview_is_the_picture(name: str) -> None:
-    model = made(name).double()
+    model = made(name)
     base = encoded(model)
     with torch.inference_mode():
         whole = model.previewer.whole(base.quantized, base.embedding)
@@ -170,7 +170,7 @@ def test_where_nothing_changed_a_preview_is_the_picture(name: str) -> None:
         part = model.previewer.part(base.quantized, base.embedding, statistics=whole.statistics, changed=changed)
     assert part is not None and part.window.top <= 8 and part.window.right >= 19
     there = part.window.of(whole.pixels, scale=model.spec.stride)
-    torch.testing.assert_close(part.pixels, there, rtol=0, atol=1e-10)
+    torch.testing.assert_close(part.pixels, there, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
