@@ -24,7 +24,7 @@ from explorer.editing.edits import (
 )
 from tests.toys import Mixing, StandIn, toy_images, toy_model
 from vqvae.tokenizer import Encoding, Tokenizer, blend
-from vqvae.window import Window, decode_window, redecode
+from vqvae.window import Window, decode_window, patched, reached, redecode
 
 ROWS, COLUMNS = 29, 31  # cells: enough that a crop is less than the grid
 CLOSE = 1e-6  # a picture is in [0, 1]; convolutions of other sizes may add up in another order
@@ -118,6 +118,39 @@ def test_a_window_of_a_grid_is_a_view_of_its_cells_at_any_scale() -> None:
     assert torch.equal(window.of(grid, scale=3), grid[:, 3:9, 6:18])
     window.of(grid)[:] = -1
     assert (grid == -1).sum() == 2 * window.cells == 2 * grid[0, 1:3, 2:6].numel()
+
+
+@pytest.mark.parametrize("by", [1, 2, 3])
+@pytest.mark.parametrize("window", [Window(0, 0, 9, 8), Window(1, 2, 3, 6), Window(5, 3, 6, 4), Window(4, 0, 8, 8)])
+def test_a_window_on_a_finer_grid_holds_the_same_cells_and_on_a_coarser_one_all_that_it_touches(
+    window: Window, by: int
+) -> None:
+    grid = torch.arange(9 * 8).reshape(9, 8)
+    finer = grid.repeat_interleave(by, 0).repeat_interleave(by, 1)
+    assert torch.equal(window.scaled(by).of(finer), window.of(finer, scale=by))
+    rows, columns = torch.meshgrid(torch.arange(9) // by, torch.arange(8) // by, indexing="ij")
+    coarse = torch.zeros(9, 8, dtype=torch.bool)
+    coarse[window.of(rows), window.of(columns)] = True
+    assert window.coarsened(by) == Window.around(coarse)
+    assert window.scaled(by).coarsened(by) == window
+    assert (window.rows, window.columns) == window.of(grid).shape
+
+
+@pytest.mark.parametrize("reach", ["its own", None])
+def test_where_a_change_reaches_little_there_is_a_window_of_it(reach: str | None) -> None:
+    tokenizer = StandIn(toy_model(), reach=2 if reach else None)
+    window = reached(tokenizer, mask([(14, 15), (15, 18)]))
+    assert window == (Window(12, 13, 18, 21) if reach else None)
+    assert reached(tokenizer, mask([(0, 0), (ROWS - 1, COLUMNS - 1)])) is None
+
+
+def test_a_patched_picture_is_another_one_in_a_window_alone() -> None:
+    picture, pixels = torch.rand(1, 3, 12, 20), torch.rand(1, 3, 4, 8)
+    kept = picture.clone()
+    after = patched(picture, pixels, Window(1, 2, 2, 4), scale=4)
+    assert torch.equal(after[..., 4:8, 8:16], pixels) and torch.equal(picture, kept)
+    after[..., 4:8, 8:16] = picture[..., 4:8, 8:16]
+    assert torch.equal(after, kept)
 
 
 def test_a_window_in_a_window_holds_the_same_cells() -> None:

@@ -158,47 +158,38 @@ class LiveDecoder:
         of all cells is dragged, the whole is decoded in bfloat16 if that is faster: within 0.02 of `decode`.
         """
         fed = inputs_of(self.tokenizer, self.base, edit)
-        shown = self._shown
-        if shown is not None and (shown.exact or not settled) and not _changed(shown.fed, fed).any():
+        last, shown = self._settled, self._shown
+        if last is None or shown is None:
+            return self._settle(fed, self._whole(fed), None)
+        differs = _changed(shown.fed, fed)
+        if not differs.any() and (shown.exact or not settled):
             return Decoded(shown.pixels, shown.exact, _NOWHERE)
-        return self._exact(fed) if settled else self._nearly(fed)
-
-    def _exact(self, fed: DecoderInputs) -> Decoded:
-        """The exact picture, and from now on the settled one."""
-        before = self._settled
-        if before is None:
-            return self._settle(fed, self._whole(fed), None)
-        changed = _changed(before.fed, fed)
-        if not changed.any():  # and previews came between
-            return self._settle(before.fed, before.pixels, None)
+        changed = differs if shown is last else _changed(last.fed, fed)
+        if not changed.any():  # previews came between
+            return self._settle(fed, last.pixels, None)
         window = reached(self.tokenizer, changed)
-        if window is None:
-            return self._settle(fed, self._whole(fed), None)
-        pixels = redecode(self.tokenizer, fed.quantized, fed.embedding, before=before.pixels, changed=changed)
-        return self._settle(fed, pixels, window if self._shown is before else None)
+        if window is not None:
+            pixels = redecode(self.tokenizer, fed.quantized, fed.embedding, before=last.pixels, changed=changed)
+            return self._settle(fed, pixels, window if shown is last else None)
+        preview = None if settled else self._nearly(fed, shown, differs)
+        return preview or self._settle(fed, self._whole(fed), None)
 
-    def _nearly(self, fed: DecoderInputs) -> Decoded:
-        """A preview, or the exact picture where none is cheaper."""
-        settled, shown = self._settled, self._shown
-        if settled is None or shown is None:
-            return self._exact(fed)
-        changed = _changed(settled.fed, fed)
-        if not changed.any() or reached(self.tokenizer, changed) is not None:
-            return self._exact(fed)
+    def _nearly(self, fed: DecoderInputs, shown: _Picture, differs: Tensor) -> Decoded | None:
+        """A preview of what is not shown yet, where one is cheaper than the exact picture."""
+        part = None
         if self._previewer is not None:
-            part = self._previewer.part(
-                fed.quantized, fed.embedding, statistics=self._statistics, changed=_changed(shown.fed, fed)
-            )
-            if part is not None:
-                pixels = patched(shown.pixels, part.pixels, part.window, scale=self.tokenizer.spec.stride)
-                self._shown = _Picture(fed, pixels, exact=False)
-                return Decoded(pixels, exact=False, window=part.window)
+            part = self._previewer.part(fed.quantized, fed.embedding, statistics=self._statistics, changed=differs)
+        if part is not None:
+            pixels = patched(shown.pixels, part.pixels, part.window, scale=self.tokenizer.spec.stride)
+            return self._show(fed, pixels, part.window)
         if not has_fast_bf16():
-            return self._exact(fed)
+            return None
         with torch.autocast("cpu", torch.bfloat16):
-            pixels = self.tokenizer.decode(fed.quantized, fed.embedding).float()
+            return self._show(fed, self.tokenizer.decode(fed.quantized, fed.embedding).float(), None)
+
+    def _show(self, fed: DecoderInputs, pixels: Tensor, window: Window | None) -> Decoded:
         self._shown = _Picture(fed, pixels, exact=False)
-        return Decoded(pixels, exact=False, window=None)
+        return Decoded(pixels, exact=False, window=window)
 
     def _whole(self, fed: DecoderInputs) -> Tensor:
         if self._previewer is None:

@@ -14,7 +14,7 @@ from vqvae.preview import Part, Whole
 from vqvae.window import WHOLE_FROM, Window
 
 LEAST_MARGIN = 1  # cells around the changed ones that are drawn again, whatever it costs
-CHEAP = 1 / 8  # of a whole decode's work: up to there more are
+CHEAP = 1 / 16  # of a whole decode's work: as long as the tail takes no more, cells further around are drawn again
 NEARLY = 1.05  # times the least work is as good
 Statistics = dict[nn.GroupNorm, tuple[Tensor, Tensor]]  # mean and 1 / deviation of each group, [B, groups] each
 
@@ -37,6 +37,8 @@ class RecordedNorms(Norms):
 
     def __call__(self, norm: nn.GroupNorm, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
+        if x.device.type != "cpu":  # whose kernel alone takes channels last
+            x = x.contiguous()
         y, mean, inverse = torch.native_group_norm(
             x, norm.weight, norm.bias, batch, channels, height * width, norm.num_groups, norm.eps
         )
@@ -137,22 +139,23 @@ class StepwisePreviewer:
         first = 1 + max((number for number, step in enumerate(self.steps) if step.halo is None), default=-1)
         cell = Window(rows // 2, columns // 2, rows // 2 + 1, columns // 2 + 1)
         window = cell.grown(LEAST_MARGIN, rows=rows, columns=columns)
-        work = {at: self._work(window, at, rows, columns) for at in range(first, len(self.steps) + 1)}
-        return max(at for at in work if work[at] <= NEARLY * min(work.values()))
+        shares = {at: self.share(window, at=at, rows=rows, columns=columns) for at in range(first, len(self.steps) + 1)}
+        return max(at for at in shares if shares[at] <= NEARLY * min(shares.values()))
 
     def shown(self, changed: Window, *, at: int, rows: int, columns: int) -> Window:
         """The cells to draw again for those changed: as far around them as it stays cheap, by `LEAST_MARGIN` anyway."""
         window = changed.grown(LEAST_MARGIN, rows=rows, columns=columns)
+        cheap = CHEAP * self._trunk_work(len(self.steps), rows * columns)
         while (wider := window.grown(1, rows=rows, columns=columns)) != window:
-            if self.share(wider, at=at, rows=rows, columns=columns) > CHEAP:
+            if self._tail_work(wider, at, rows, columns) > cheap:
                 break
             window = wider
         return window
 
     def share(self, window: Window, *, at: int, rows: int, columns: int) -> float:
-        """How much of a whole decode's work a window is, with the trunk of so many steps."""
-        whole = Window(0, 0, rows, columns)
-        return self._work(window, at, rows, columns) / self._work(whole, at, rows, columns)
+        """How much of a whole decode's work a window is, with a trunk of so many steps."""
+        work = self._trunk_work(at, rows * columns) + self._tail_work(window, at, rows, columns)
+        return work / self._trunk_work(len(self.steps), rows * columns)
 
     def trunk(self, quantized: Tensor, embedding: Tensor | None = None, *, at: int) -> Tensor:
         """[B, D, h, w], as `decode` takes them -> what so many steps make of it, [B, C, h·s, w·s]."""
@@ -177,16 +180,20 @@ class StepwisePreviewer:
     def _entered(self, quantized: Tensor, embedding: Tensor | None) -> Tensor:
         return self.enter(quantized if embedding is None else embedding)
 
-    def _work(self, window: Window, at: int, rows: int, columns: int) -> int:
-        """Multiplications of a trunk of so many steps, and of the rest for a window."""
-        places = self._places(window, at, rows, columns)
-        total, pixels = 0, rows * columns
-        for number, step in enumerate(self.steps):
-            if number >= at:
-                pixels = places[number - at].cells
+    def _trunk_work(self, at: int, pixels: int) -> int:
+        """Multiplications of so many steps, the first of them on so many pixels."""
+        total = 0
+        for step in self.steps[:at]:
             pixels *= step.scale**2
             total += step.work * pixels
         return total
+
+    def _tail_work(self, window: Window, at: int, rows: int, columns: int) -> int:
+        """Multiplications of the other steps for a window."""
+        places = self._places(window, at, rows, columns)
+        return sum(
+            step.work * place.cells * step.scale**2 for step, place in zip(self.steps[at:], places[:-1], strict=True)
+        )
 
     def _places(self, window: Window, at: int, rows: int, columns: int) -> list[Window]:
         """What each step behind the trunk is given, in pixels of its level, and at last the window's own pixels."""
