@@ -58,14 +58,16 @@ const SELECTION_ACTIONS = [
   ["blend", "Blend", "Blend as the slider here says", true],
   ["erase", "Erase", "Back to the encoder's codes (Delete)", true],
 ];
-/** The scale of each heat map: the words at its ends, or one word for each colour. */
+/** The scale of each heat map: the words at its ends, or one word for each kind. */
 const SCALES = {
   changes: { ends: ["0", `${ERROR_FULL}+ levels`] },
   margin: { ends: ["safe", "a tie"] },
   influence: { ends: ["0", "most"] },
   blend: { ends: ["0 %", "100 %"] },
-  cycle: { chips: [["#5fd649", "came back"], ["#ff4d38", "smoothed away"], ["#f2b134", "changed by itself"]] },
+  cycle: { chips: ["came back", "smoothed away", "changed by itself"] },
 };
+/** By what a cell's mark is: came back, smoothed away, changed because of the edit, changes without it, too. */
+const CYCLE_COLOURS = ["", "#5fd649", "#ff4d38", "#f2b134", "#9aa0a3"];
 
 const icon = (name) => `<span class="icon" aria-hidden="true">${name}</span>`;
 const options = (list) => list.map(([value, label]) => `<option value="${value}">${label}</option>`).join("");

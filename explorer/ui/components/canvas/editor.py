@@ -21,7 +21,7 @@ T = TypeVar("T", covariant=True)
 _FOLDER = Path(__file__).parent
 _SCRIPTS = (  # each may use those before it
     *("parts", "placement", "tools", "selection", "history", "atlas", "drafts"),
-    *("catalogue", "model", "exchange", "hand", "input"),
+    *("catalogue", "sight", "selected", "palette", "model", "exchange", "hand", "input"),
     *("view_parts", "view_bar", "view_tools", "view_palette", "view_history", "view_answer", "view_marks", "view_stage"),
     *("view_keys", "editor"),
 )
