@@ -84,7 +84,8 @@ class ToolsView extends View {
     if (floating) return "Click where the copy belongs, or press Enter; Escape drops it.";
     if (overlay === "blend") return this.blendAdvice();
     if (overlay !== "none" && marked?.kind === overlay) return marked.sentence;
-    return TOOL_LIST.find(({ name }) => name === habits.tool).hint;
+    const { hint } = TOOL_LIST.find(({ name }) => name === habits.tool);
+    return matchMedia("(pointer: coarse)").matches ? `${hint.split(";")[0].replace(/\.$/, "")}.` : hint;
   }
 
   blendAdvice() {
