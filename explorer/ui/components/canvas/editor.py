@@ -22,7 +22,16 @@ _FOLDER = Path(__file__).parent
 _SCRIPTS = (  # each may use those before it
     *("parts", "placement", "tools", "selection", "history", "atlas", "drafts"),
     *("catalogue", "sight", "selected", "palette", "model", "exchange", "hand", "input"),
-    *("view_parts", "view_bar", "view_tools", "view_palette", "view_history", "view_answer", "view_marks", "view_stage"),
+    *(
+        "view_parts",
+        "view_bar",
+        "view_tools",
+        "view_palette",
+        "view_history",
+        "view_answer",
+        "view_marks",
+        "view_stage",
+    ),
     *("view_keys", "editor"),
 )
 _mount = st.components.v2.component(

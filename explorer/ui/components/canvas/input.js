@@ -130,6 +130,7 @@ const selected = (action) => (model) => model.selected.act(action);
 /**
  * Groups of keys: their names, what they do in words, and `run`, called with (model, hand, editor); where it returns
  * false, the key is left to the page. `up` is for letting go. `free`: only where no button or slider has the focus.
+ * Those without `run` are done with the pointer as well, and are here for the list of keys.
  */
 const KEYS = [
   ["Tools", [
@@ -139,10 +140,13 @@ const KEYS = [
     { keys: ["["], does: "Smaller brush", run: (model) => model.resizeBrush(-1) },
     { keys: ["]"], does: "Larger brush", run: (model) => model.resizeBrush(1) },
     { keys: ["X"], does: "Back to the code chosen before, and again", run: (model) => model.palette.swap() },
-    { keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true, run: (model, hand) => (model.selected.floating ? model.selected.settle() : hand.applyAt(model.cursor())) },
-    { keys: ["Arrows"], does: "Move the cell, or what is selected or pasted", mouse: true },
-    { keys: ["Shift+click"], does: "A line from where the last stroke ended", mouse: true },
-    { keys: ["Alt+click"], does: "With a brush: take the code you click on", mouse: true },
+    {
+      keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true,
+      run: (model, hand) => (model.selected.floating ? model.selected.settle() : hand.applyAt(model.cursor())),
+    },
+    { keys: ["Arrows"], does: "Move the cell, or what is selected or pasted" },
+    { keys: ["Shift+click"], does: "A line from where the last stroke ended" },
+    { keys: ["Alt+click"], does: "With a brush: take the code you click on" },
   ]],
   ["Selection", [
     { keys: ["Ctrl+A"], does: "Select everything", run: (model) => model.selected.takeAll() },
@@ -154,7 +158,7 @@ const KEYS = [
     { keys: ["Shift+V"], does: "Flip top and bottom", run: selected("flip-down") },
     { keys: ["Shift+R"], does: "Rotate by a quarter of a turn", run: selected("rotate") },
     { keys: ["Delete", "Backspace"], does: "Erase: back to the encoder's codes", free: true, run: selected("erase") },
-    { keys: ["Shift+drag", "Alt+drag"], does: "Add to the selection, or take away", mouse: true },
+    { keys: ["Shift+drag", "Alt+drag"], does: "Add to the selection, or take away" },
     { keys: ["Escape"], does: "Leave off a stroke, a paste, a selection, a menu", run: (model, hand, editor) => editor.escape() },
   ]],
   ["History", [
@@ -169,7 +173,10 @@ const KEYS = [
     { keys: ["+"], does: "Zoom in, at the pointer or to the selection", run: (model) => model.sight.zoomBy("in") },
     { keys: ["-"], does: "Zoom out", run: (model) => model.sight.zoomBy("out") },
     { keys: ["0"], does: "The whole picture", run: (model) => model.sight.zoomBy("reset") },
-    { keys: ["Space"], does: "Hold: drag the picture", free: true, run: (model) => model.sight.setPanning(true), up: (model) => model.sight.setPanning(false) },
+    {
+      keys: ["Space"], does: "Hold: drag the picture", free: true,
+      run: (model) => model.sight.setPanning(true), up: (model) => model.sight.setPanning(false),
+    },
     { keys: ["?"], does: "These keys", run: (model, hand, editor) => editor.showKeys(true) },
   ]],
 ];

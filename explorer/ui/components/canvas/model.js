@@ -10,8 +10,8 @@ const HABITS = {
 };
 /**
  * The topics: "question" (Python has to be asked), "grid" (codes, weights, history), "asked" (rule, cell, code,
- * marks), "blend", "answer" (a message was taken in), "picture" (other pixels), "palette", "tiles", "habits", "selection", "zoom",
- * "pointer" (hover, and what is being drawn), "complaint", "offer".
+ * marks), "blend", "answer" (a message was taken in), "picture" (other pixels), "palette", "tiles", "habits",
+ * "selection", "zoom", "pointer" (hover, and what is being drawn), "complaint", "offer".
  */
 class EditorModel {
   constructor() {
@@ -284,10 +284,6 @@ class EditorModel {
   toggleEntry(number) {
     this.history.toggle(number);
     this.edited();
-  }
-
-  paintAll(places) {
-    this.operate({ tool: "paint", places, code: this.asked.code });
   }
 
   /** Put a code at the cell cursor. */
