@@ -22,7 +22,7 @@ def choose_picture(session: Session) -> Session:
     thumbnails_place = row.container(width="stretch")
     with row.container(width=240):
         session = take_uploads(session)
-    with row.container(width=210):
+    with row.container(width=215):
         st.selectbox(
             "Working size",
             WORKING_SIZES,

@@ -35,7 +35,7 @@ class Exchange {
       document: history && settled ? JSON.stringify(history) : null,
       loaded: this.loaded,
       has: [...this.has.values()],
-      palette: model.palette,
+      palette: model.palette.choice,
       animation: model.animation && !model.animation.sent ? this.frames() : null,
       ...model.asked,
     };
@@ -140,7 +140,7 @@ class Exchange {
       has.set("codes only", codes_only_number);
     }
     if (palette) {
-      model.takePalette({ ...palette, pictures: palette_pictures });
+      model.palette.take({ ...palette, pictures: palette_pictures });
       has.set("palette", palette.number);
     }
     if (overlay) {
@@ -148,7 +148,7 @@ class Exchange {
       has.set("overlay", overlay.number);
     }
     if (map_points) {
-      model.takeMap({ points: map_points.values, colours: map_colours.values });
+      model.palette.takeMap({ points: map_points.values, colours: map_colours.values });
       has.set("map", message.map_number);
     }
   }
