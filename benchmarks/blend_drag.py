@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.edit_latency import CHECKPOINTS, PICTURE, WATCH, decodes, server_seconds
+from benchmarks.edit_latency import CHECKPOINTS, PICTURE, WATCH, decodes
+from benchmarks.server import cpu_seconds
 from tests.browser import launch, serve_app
 from vqvae import checkpoint
 
@@ -48,9 +49,9 @@ def _in_browser(page: Page, url: str, size: int, seconds: float, bare: float) ->
     _drag(page, 1)
     page.wait_for_timeout(1500)
     page.evaluate("window.seen.length = 0")
-    before = server_seconds()
+    before = cpu_seconds()
     answers = _drag(page, seconds)
-    cpu = 1000 * (server_seconds() - before) / max(1, len(answers))
+    cpu = 1000 * (cpu_seconds() - before) / max(1, len(answers))
     gaps = np.diff(answers)
     print(
         f"{size} px, slider dragged: {len(answers) / seconds:.1f} pictures a second; between two p50 "

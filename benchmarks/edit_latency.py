@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.server import cpu_seconds
 from explorer.editing.edits import LiveDecoder, unedited
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture
@@ -101,9 +102,9 @@ def _in_browser(page: Page, url: str, size: int, presses: int, bare: float) -> N
     swatches = page.locator(".swatches button")
     swatches.nth(3).click()
     page.wait_for_timeout(1500)
-    before = server_seconds()
+    before = cpu_seconds()
     painted = [_press(page, place) for place in places]
-    cpu = 1000 * (server_seconds() - before) / presses
+    cpu = 1000 * (cpu_seconds() - before) / presses
     again = [_press(page, place) for place in places]  # the cells have that code already: nothing is decoded
     for name, taken in (("a press", painted), ("the same, nothing to decode", again)):
         middle, worst = np.quantile(taken, [0.5, 0.95])
@@ -144,21 +145,6 @@ def _drag(page: Page, box: dict[str, float]) -> float:
         step += 1
     page.mouse.up()
     return float(page.evaluate("window.seen.length") / DRAG_SECONDS)
-
-
-def server_seconds() -> float:
-    """CPU time of the app's server, which is a child of this process (Linux)."""
-    total = 0.0
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            if int(fields[1]) == os.getpid() and b"streamlit" in (folder / "cmdline").read_bytes():
-                total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        except OSError:
-            continue
-    return total
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Origin, Subprotocol
 
-from benchmarks.edit_latency import CHECKPOINTS, server_seconds
+from benchmarks.edit_latency import CHECKPOINTS
+from benchmarks.server import cpu_seconds, memory
 from explorer.base.wire import pack
 from explorer.editing.edits import UNPAINTED, Edit, LiveDecoder
 from explorer.images.pictures import open_picture
@@ -72,9 +73,9 @@ def main() -> None:
 
 
 def _round(url: str, number: int, options: argparse.Namespace) -> None:
-    before = server_seconds()
+    before = cpu_seconds()
     visits, seconds = asyncio.run(_visit_all(url, options))
-    cpu = server_seconds() - before
+    cpu = cpu_seconds() - before
     waits = np.array([wait for visit in visits for wait in visit.waits])
     wrong, screens = _wrong(visits, options.size)
     p50, p95, worst = 1000 * np.quantile(waits, [0.5, 0.95, 1]) if len(waits) else (0, 0, 0)
@@ -83,7 +84,7 @@ def _round(url: str, number: int, options: argparse.Namespace) -> None:
         f"round {number}: {options.visitors} sessions × {options.pace} edits/s, {len(waits)} edits in {seconds:.0f} s; "
         f"failed {sum(visit.failed for visit in visits)}, wrong pictures {wrong} of {screens}; press to pixels p50 "
         f"{p50:.0f} ms, p95 {p95:.0f} ms, worst {worst:.0f} ms; server CPU {cpu:.1f} s; "
-        f"memory {server_memory():.0f} MiB",
+        f"memory {memory():.0f} MiB",
         flush=True,
     )
 
@@ -244,21 +245,6 @@ def _wrong(visits: list[Visit], size: int) -> tuple[int, int]:
                 wrong += bool(np.abs(expected.astype(int) - pixels).max() > 1)
                 looked_at += 1
     return wrong, looked_at
-
-
-def server_memory() -> float:
-    """Resident memory of the app's server, in MiB (Linux)."""
-    total = 0
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            if int(fields[1]) == os.getpid() and b"streamlit" in (folder / "cmdline").read_bytes():
-                total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        except OSError:
-            continue
-    return total / (1 << 20)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The explorer's commands: python -m explorer index|usage|fed DATA --checkpoint NAME; reliance NAME DATA;
-render RECIPE IMAGE; encode NAME IMAGE; decode NAME CODES; doctor FOLDER
+render RECIPE [IMAGE]; encode NAME IMAGE; decode NAME CODES; doctor FOLDER
 
 In place of a checkpoint's name each takes `--tokenizer my_model.py:load`.
 """
