@@ -108,7 +108,8 @@ def open_editing(engine: EditEngine, *, key: str, mode: Mode) -> Editing:
     """Take in what the editor with this key asks for, and answer it."""
     asked = _newest(engine, key, mode)
     saved = _with_opened_recipe(engine, _saved_edit(engine, asked))
-    session = _session(engine, asked).with_blend_within(*BLENDS[mode])
+    heard = asked if asked and asked.loaded >= saved.load else None  # what was asked before a recipe opened is void
+    session = _session(engine, heard).with_blend_within(*BLENDS[mode])
     request = _request(engine, asked, saved, session, mode)
     answer = edits.submit(lambda: engine.answer(request)).result()
     return Editing(engine, request, saved, answer)
