@@ -111,7 +111,8 @@ def open_editing(engine: EditEngine, *, key: str, mode: Mode) -> Editing:
     heard = asked if asked and asked.loaded >= saved.load else None  # what was asked before a recipe opened is void
     session = _session(engine, heard).with_blend_within(*BLENDS[mode])
     request = _request(engine, asked, saved, session, mode)
-    answer = edits.submit(lambda: engine.answer(request)).result()
+    newest = store.live().visitor.newest
+    answer = edits.submit(lambda: engine.answer(_overtaken(request, newest.get(engine.content)))).result()
     return Editing(engine, request, saved, answer)
 
 
@@ -191,6 +192,13 @@ def _request(
         animation=asked.animation if asked else None,
         has=asked.has if asked else frozenset(),
     )
+
+
+def _overtaken(request: EditRequest, by_socket: EditRequest | None) -> EditRequest:
+    """What came over the socket while a request waited for its turn, else the request: an engine never goes back."""
+    if by_socket is None or by_socket.mode != request.mode or by_socket.sequence <= request.sequence:
+        return request
+    return by_socket
 
 
 def _saved_edit(engine: EditEngine, request: EditRequest | None) -> SavedEdit:
