@@ -1,17 +1,17 @@
 // What there is to choose from: tools, layers, marks and palettes, with their words.
 
-/** `does` completes the label; `hint` says what to do with the tool in hand. */
+/** `does` completes the label; `hint` says what to do with the tool in hand, and after a semicolon, with keys. */
 const TOOL_LIST = [
   { name: "brush", key: "B", glyph: "brush", label: "Brush", does: "paint with the chosen code", hint: "Press and drag to paint with the chosen code; Shift+click draws a line from where you left off." },
   { name: "rectangle", key: "R", glyph: "rectangle", label: "Rectangle", does: "drag to fill one with the chosen code", hint: "Drag over the cells that are to have the chosen code." },
   { name: "fill", key: "F", glyph: "format_color_fill", label: "Fill", does: "neighbouring cells of the same code", hint: "Press on a cell: it and the neighbours of its code take the chosen code." },
   { name: "replace", key: "Shift+X", glyph: "find_replace", label: "Replace", does: "every cell of the code you press on", hint: "Press on a code: every cell that has it takes the chosen one." },
   { name: "pick", key: "I", glyph: "colorize", label: "Eyedropper", does: "take the code you press on (Alt with any brush)", hint: "Press on a cell to take its code." },
-  { name: "select", key: "S", glyph: "select", label: "Select", does: "drag a rectangle; drag it to move it", hint: "Drag to select; Shift adds, Alt takes away. Drag what is selected, or use the arrow keys, to move it." },
+  { name: "select", key: "S", glyph: "select", label: "Select", does: "drag a rectangle; drag it to move it", hint: "Drag to select, and drag what is selected to move it; Shift adds, Alt takes away, arrow keys move." },
   { name: "lasso", key: "L", glyph: "lasso_select", label: "Lasso", does: "draw around the cells to select", hint: "Draw around cells to select them; Shift adds, Alt takes away." },
   { name: "wand", key: "M", glyph: "wand_stars", label: "Wand", does: "select the cells of the code you press on", hint: "Press on a cell to select those of its code; Shift adds, Alt takes away." },
   { name: "erase", key: "E", glyph: "ink_eraser", label: "Erase", does: "back to the encoder's own code", hint: "Press and drag: the cells take back the encoder's own code." },
-  { name: "runner-up", key: "U", glyph: "swap_horiz", label: "Runner-up", does: "the code that came second there, and back", hint: "Press on a cell for the code that came second there; press again for the first." },
+  { name: "runner-up", key: "U", glyph: "swap_horiz", label: "Runner-up", does: "the code that came second there, and back", hint: "Press on a cell for the code that came second there, and again for the first." },
   { name: "blend", key: "W", glyph: "opacity", label: "Blend brush", does: "how much of the embedding is blended in, cell by cell", hint: "Press and drag: the cells get as much of the embedding as the slider says." },
 ];
 const TOOLS_OF_INPUTS = ["select", "lasso", "wand", "erase", "blend"]; // where only the embedding is painted with
@@ -58,14 +58,16 @@ const SELECTION_ACTIONS = [
   ["blend", "Blend", "Blend as the slider here says", true],
   ["erase", "Erase", "Back to the encoder's codes (Delete)", true],
 ];
-/** The scale of each heat map: the words at its ends, or one word for each colour. */
+/** The scale of each heat map: the words at its ends, or one word for each kind. */
 const SCALES = {
   changes: { ends: ["0", `${ERROR_FULL}+ levels`] },
   margin: { ends: ["safe", "a tie"] },
   influence: { ends: ["0", "most"] },
   blend: { ends: ["0 %", "100 %"] },
-  cycle: { chips: [["#5fd649", "came back"], ["#ff4d38", "smoothed away"], ["#f2b134", "changed by itself"]] },
+  cycle: { chips: ["came back", "smoothed away", "changed by itself"] },
 };
+/** By what a cell's mark is: came back, smoothed away, changed because of the edit, changes without it, too. */
+const CYCLE_COLOURS = ["", "#5fd649", "#ff4d38", "#f2b134", "#9aa0a3"];
 
 const icon = (name) => `<span class="icon" aria-hidden="true">${name}</span>`;
 const options = (list) => list.map(([value, label]) => `<option value="${value}">${label}</option>`).join("");

@@ -74,25 +74,25 @@ class Editor {
       this.stage,
       new SecondView(root, model),
       new BarView(root, model, {
-        layer: (layer) => model.chooseLayer(layer),
+        layer: (layer) => model.sight.chooseLayer(layer),
         overlay: (overlay) => model.ask({ overlay }),
-        compare: (layer) => model.compareWith(layer),
+        compare: (layer) => model.habit({ compare: layer }),
         lines: () => model.habit({ grid: !model.habits.grid }),
         keys: () => this.showKeys(!this.keys.open),
-        zoom: (way) => model.zoomBy(way),
+        zoom: (way) => model.sight.zoomBy(way),
       }),
       new ToolsView(root, model, {
         tool: (tool) => model.chooseTool(tool),
         size: (size) => model.habit({ size }),
         percent: (percent) => model.habit({ percent }),
         contiguous: (contiguous) => model.habit({ contiguous }),
-        act: (action) => (action === "paste" ? model.paste() : model.withSelected(action)),
+        act: (action) => model.selected.act(action),
       }),
       new PaletteView(root, model, {
-        palette: (values) => model.choosePalette(values),
+        palette: (values) => model.palette.choose(values),
         code: (code) => model.chooseCode(code),
         putHere: (code) => model.putHere(code),
-        takeColour: () => model.takeColour(),
+        takeColour: () => model.palette.takeColour(),
         complain: (sentence) => model.complain(sentence),
       }),
       new HistoryView(root, model, {
@@ -117,9 +117,9 @@ class Editor {
     const { model, hand } = this;
     if (this.keys.open) return this.showKeys(false);
     if (model.drawing) return hand.cancel();
-    if (model.floating) return model.dropFloating();
-    if (model.takingColour) return model.takeColour();
-    return model.selection.length || model.asked.cell ? model.letGo() : false;
+    if (model.selected.floating) return model.selected.drop();
+    if (model.palette.takingColour) return model.palette.takeColour();
+    return model.selected.places.length || model.asked.cell ? model.selected.letGo() : false;
   }
 
   showKeys(open) {

@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent
 _BOXES = _FOLDER.parent / "boxes.js"
 _SCRIPTS = (  # each may use those before it
     *("parts", "placement", "tools", "selection", "history", "atlas", "drafts"),
-    *("catalogue", "model", "exchange", "hand", "input"),
+    *("catalogue", "sight", "selected", "palette", "model", "exchange", "hand", "input"),
     *(
         "view_parts",
         "view_bar",

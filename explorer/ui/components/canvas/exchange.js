@@ -32,7 +32,7 @@ class Exchange {
       document: history && settled ? JSON.stringify(history) : null,
       loaded: this.loaded,
       has: [...this.has.values()],
-      palette: model.palette,
+      palette: model.palette.choice,
       animation: model.animation && !model.animation.sent ? this.frames() : null,
       ...model.asked,
     };
@@ -126,7 +126,7 @@ class Exchange {
       has.set("codes only", codes_only_number);
     }
     if (palette) {
-      model.takePalette({ ...palette, pictures: palette_pictures });
+      model.palette.take({ ...palette, pictures: palette_pictures });
       has.set("palette", palette.number);
     }
     if (overlay) {
@@ -134,7 +134,7 @@ class Exchange {
       has.set("overlay", overlay.number);
     }
     if (map_points) {
-      model.takeMap({ points: map_points.values, colours: map_colours.values });
+      model.palette.takeMap({ points: map_points.values, colours: map_colours.values });
       has.set("map", message.map_number);
     }
   }

@@ -10,8 +10,8 @@ class Hand {
   begin(cell, { shiftKey = false, altKey = false } = {}, point = null) {
     const { model } = this;
     const { tool } = model.habits;
-    if (model.floating) return model.settle();
-    if (model.takingColour) return model.lookLike(cell);
+    if (model.selected.floating) return model.selected.settle();
+    if (model.palette.takingColour) return model.palette.lookLike(cell);
     model.setCell(cell);
     if (STROKES.includes(tool)) this.beginStroke(cell, shiftKey);
     else if (tool === "fill") model.operate({ tool: "fill", place: model.place(cell), code: model.asked.code });
@@ -33,10 +33,10 @@ class Hand {
   beginSelection(cell, mode, point) {
     const { model } = this;
     const { tool, contiguous } = model.habits;
-    if (mode === "replace" && model.selection.includes(model.place(cell))) {
+    if (mode === "replace" && model.selected.places.includes(model.place(cell))) {
       model.setDrawing({ kind: "move", start: cell, last: cell });
     } else if (tool === "wand") {
-      model.select(combineSelections(model.selection, wandPlaces(model.state, model.place(cell), contiguous), mode));
+      model.selected.take(combineSelections(model.selected.places, wandPlaces(model.state, model.place(cell), contiguous), mode));
     } else if (tool === "lasso") {
       model.setDrawing({ kind: "lasso", mode, points: [point ?? [cell[0] + 0.5, cell[1] + 0.5]], start: cell, last: cell });
     } else model.setDrawing({ kind: "rectangle", mode, start: cell, last: cell });
@@ -101,24 +101,24 @@ class Hand {
     const { model } = this;
     const places = rectanglePlaces(rectangleBetween(start, last), model.columns);
     if (!model.selecting) return model.operate({ tool: "paint", places, code: model.asked.code, by: "rectangle" });
-    const letsGo = mode === "replace" && same(start, last) && model.selection.length; // a click beside it
-    this.select(letsGo ? [] : combineSelections(model.selection, places, mode));
+    const letsGo = mode === "replace" && same(start, last) && model.selected.places.length; // a click beside it
+    this.select(letsGo ? [] : combineSelections(model.selected.places, places, mode));
   }
 
   endLasso({ points, mode, start, last }) {
     const { model } = this;
     const inside = lassoPlaces(points, model.rows, model.columns);
-    const letsGo = mode === "replace" && same(start, last) && !inside.length && model.selection.length;
-    this.select(letsGo ? [] : combineSelections(model.selection, inside, mode));
+    const letsGo = mode === "replace" && same(start, last) && !inside.length && model.selected.places.length;
+    this.select(letsGo ? [] : combineSelections(model.selected.places, inside, mode));
   }
 
   select(places) {
-    this.model.select(places);
+    this.model.selected.take(places);
     this.model.tell("question"); // now that nothing is being drawn
   }
 
   endMove({ start, last }) {
-    if (!same(start, last)) this.model.moveSelected(last[0] - start[0], last[1] - start[1]);
+    if (!same(start, last)) this.model.selected.move(last[0] - start[0], last[1] - start[1]);
     else this.select([]); // a click lets go of it
   }
 }

@@ -11,7 +11,7 @@ class PointerInput {
     viewport.addEventListener("pointermove", (event) => this.move(event));
     viewport.addEventListener("pointerup", (event) => this.up(event));
     viewport.addEventListener("pointercancel", (event) => this.up(event));
-    viewport.addEventListener("pointerleave", () => model.setHover(null));
+    viewport.addEventListener("pointerleave", () => model.sight.pointAt(null));
     viewport.addEventListener("contextmenu", (event) => event.preventDefault());
     viewport.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     divider.addEventListener("keydown", (event) => this.moveDivider(event));
@@ -22,7 +22,7 @@ class PointerInput {
   }
 
   get placement() {
-    return new Placement(this.model.measures, this.model.zoom, this.box);
+    return new Placement(this.model.measures, this.model.sight.zoom, this.box);
   }
 
   down(event) {
@@ -34,8 +34,8 @@ class PointerInput {
     if (pointers.size === 2) return this.beginPinch();
     if (pointers.size > 2) return;
     if (event.target === this.divider) return model.setDrawing({ kind: "divide" });
-    if (model.panning || event.button === 1) {
-      return model.setDrawing({ kind: "pan", x: event.clientX, y: event.clientY, from: model.zoom });
+    if (model.sight.panning || event.button === 1) {
+      return model.setDrawing({ kind: "pan", x: event.clientX, y: event.clientY, from: model.sight.zoom });
     }
     const { placement } = this;
     const cell = placement.cellAt(event);
@@ -47,8 +47,8 @@ class PointerInput {
 
   /** A finger points only by pressing: it has what floats under it, and the loupe over it. */
   touch(event, cell) {
-    this.model.setFinger(event);
-    if (this.model.floating) this.model.floatAt(cell);
+    this.model.sight.setFinger(event);
+    this.model.selected.floatAt(cell);
   }
 
   move(event) {
@@ -59,12 +59,13 @@ class PointerInput {
     if (drawing?.kind === "pinch") return this.pinch();
     if (drawing?.kind === "divide") return this.divide(event);
     if (drawing?.kind === "pan") {
-      return model.setZoom(drawing.from.moved(this.box, event.clientX - drawing.x, event.clientY - drawing.y));
+      return model.sight.setZoom(drawing.from.moved(this.box, event.clientX - drawing.x, event.clientY - drawing.y));
     }
     const { placement } = this;
     const cell = placement.cellAt(event, Boolean(drawing));
-    if (model.finger) model.setFinger(event);
-    model.setHover(cell);
+    if (model.sight.finger) model.sight.setFinger(event);
+    model.sight.pointAt(cell);
+    if (cell && !model.sight.finger) model.selected.floatAt(cell);
     if (drawing && cell) this.hand.goOn(cell, placement.pointAt(event));
   }
 
@@ -72,9 +73,9 @@ class PointerInput {
     const { model, pointers } = this;
     pointers.delete(event.pointerId);
     if (pointers.size) return;
-    if (model.finger) {
-      model.setFinger(null);
-      model.setHover(null);
+    if (model.sight.finger) {
+      model.sight.setFinger(null);
+      model.sight.pointAt(null);
     }
     if (!model.drawing) return;
     if (event.type === "pointercancel") this.hand.cancel();
@@ -84,8 +85,8 @@ class PointerInput {
   beginPinch() {
     const [one, other] = [...this.pointers.values()];
     this.hand.cancel(); // the first finger was not meant to paint
-    this.model.setFinger(null);
-    this.model.setDrawing({ kind: "pinch", one, other, from: this.model.zoom });
+    this.model.sight.setFinger(null);
+    this.model.setDrawing({ kind: "pinch", one, other, from: this.model.sight.zoom });
   }
 
   pinch() {
@@ -96,12 +97,12 @@ class PointerInput {
     const apart = (p, q) => Math.hypot(p.clientX - q.clientX, p.clientY - q.clientY);
     const [start, now] = [middle(one, other), middle(a, b)];
     const grown = from.times(apart(a, b) / Math.max(1, apart(one, other)), from.pointAt(this.box, start));
-    this.model.setZoom(grown.moved(this.box, now.clientX - start.clientX, now.clientY - start.clientY));
+    this.model.sight.setZoom(grown.moved(this.box, now.clientX - start.clientX, now.clientY - start.clientY));
   }
 
   divide(event) {
     const { box } = this;
-    this.model.setDivide((event.clientX - box.left) / box.width);
+    this.model.sight.setDivide((event.clientX - box.left) / box.width);
   }
 
   moveDivider(event) {
@@ -109,22 +110,22 @@ class PointerInput {
     if (!step) return;
     event.preventDefault();
     event.stopPropagation(); // the arrow keys are the line's here
-    this.model.setDivide(this.model.habits.divide + step);
+    this.model.sight.setDivide(this.model.habits.divide + step);
   }
 
   wheel(event) {
-    const { zoom } = this.model;
+    const { zoom } = this.model.sight;
     const focused = this.viewport.getRootNode().activeElement === this.viewport;
     if (!event.ctrlKey && !event.metaKey && zoom.scale === 1 && !focused) return; // scroll the page
     event.preventDefault();
-    this.model.setZoom(zoom.times(Math.exp(-event.deltaY / 300), zoom.pointAt(this.box, event)));
+    this.model.sight.setZoom(zoom.times(Math.exp(-event.deltaY / 300), zoom.pointAt(this.box, event)));
   }
 }
 
 // --- the keyboard ---------------------------------------------------------------------------------------------------
 
 const step = (down, across) => (model) => model.step(down, across);
-const selected = (action) => (model) => model.withSelected(action);
+const selected = (action) => (model) => model.selected.act(action);
 
 /**
  * Groups of keys: their names, what they do in words, and `run`, called with (model, hand, editor); where it returns
@@ -137,17 +138,17 @@ const KEYS = [
     })),
     { keys: ["["], does: "Smaller brush", run: (model) => model.resizeBrush(-1) },
     { keys: ["]"], does: "Larger brush", run: (model) => model.resizeBrush(1) },
-    { keys: ["X"], does: "Back to the code chosen before, and again", run: (model) => model.swapCodes() },
-    { keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true, run: (model, hand) => (model.floating ? model.settle() : hand.applyAt(model.cursor())) },
+    { keys: ["X"], does: "Back to the code chosen before, and again", run: (model) => model.palette.swap() },
+    { keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true, run: (model, hand) => (model.selected.floating ? model.selected.settle() : hand.applyAt(model.cursor())) },
     { keys: ["Arrows"], does: "Move the cell, or what is selected or pasted", mouse: true },
     { keys: ["Shift+click"], does: "A line from where the last stroke ended", mouse: true },
     { keys: ["Alt+click"], does: "With a brush: take the code you click on", mouse: true },
   ]],
   ["Selection", [
-    { keys: ["Ctrl+A"], does: "Select everything", run: (model) => model.selectAll() },
+    { keys: ["Ctrl+A"], does: "Select everything", run: (model) => model.selected.takeAll() },
     { keys: ["Ctrl+C"], does: "Copy", run: selected("copy") },
     { keys: ["Ctrl+X"], does: "Cut: leaves the chosen code", run: selected("cut") },
-    { keys: ["Ctrl+V"], does: "Paste; then click where it belongs, or Enter", run: (model) => model.hasCopy && model.paste() },
+    { keys: ["Ctrl+V"], does: "Paste; then click where it belongs, or Enter", run: (model) => model.selected.hasCopy && model.selected.paste() },
     { keys: ["H"], does: "Shuffle", run: selected("shuffle") },
     { keys: ["Shift+H"], does: "Flip left and right", run: selected("flip-across") },
     { keys: ["Shift+V"], does: "Flip top and bottom", run: selected("flip-down") },
@@ -161,14 +162,14 @@ const KEYS = [
     { keys: ["Ctrl+Shift+Z", "Ctrl+Y"], does: "Redo", run: (model) => model.redo() },
   ]],
   ["View", [
-    ...LAYERS.map(([layer, label, , key]) => ({ keys: [key], does: label, run: (model) => model.chooseLayer(layer) })),
-    { keys: ["O"], does: "Hold: the original", run: (model) => model.peek("original"), up: (model) => model.peek(null) },
-    { keys: ["\\"], does: "Hold: the unedited reconstruction", run: (model) => model.peek("unedited"), up: (model) => model.peek(null) },
+    ...LAYERS.map(([layer, label, , key]) => ({ keys: [key], does: label, run: (model) => model.sight.chooseLayer(layer) })),
+    { keys: ["O"], does: "Hold: the original", run: (model) => model.sight.peek("original"), up: (model) => model.sight.peek(null) },
+    { keys: ["\\"], does: "Hold: the unedited reconstruction", run: (model) => model.sight.peek("unedited"), up: (model) => model.sight.peek(null) },
     { keys: ["G"], does: "Lines between the cells", run: (model) => model.habit({ grid: !model.habits.grid }) },
-    { keys: ["+"], does: "Zoom in, at the pointer or to the selection", run: (model) => model.zoomBy("in") },
-    { keys: ["-"], does: "Zoom out", run: (model) => model.zoomBy("out") },
-    { keys: ["0"], does: "The whole picture", run: (model) => model.zoomBy("reset") },
-    { keys: ["Space"], does: "Hold: drag the picture", free: true, run: (model) => model.setPanning(true), up: (model) => model.setPanning(false) },
+    { keys: ["+"], does: "Zoom in, at the pointer or to the selection", run: (model) => model.sight.zoomBy("in") },
+    { keys: ["-"], does: "Zoom out", run: (model) => model.sight.zoomBy("out") },
+    { keys: ["0"], does: "The whole picture", run: (model) => model.sight.zoomBy("reset") },
+    { keys: ["Space"], does: "Hold: drag the picture", free: true, run: (model) => model.sight.setPanning(true), up: (model) => model.sight.setPanning(false) },
     { keys: ["?"], does: "These keys", run: (model, hand, editor) => editor.showKeys(true) },
   ]],
 ];
@@ -232,8 +233,8 @@ class KeyboardInput {
   /** Ctrl+V away from the picture: codes, where no file is pasted. */
   paste(event) {
     const { model } = this.editor;
-    if (!model.ready || event.clipboardData?.files.length || this.elsewhere(event) || !model.hasCopy) return;
-    if (!event.composedPath().includes(this.editor.stage.viewport)) model.paste();
+    if (!model.ready || event.clipboardData?.files.length || this.elsewhere(event) || !model.selected.hasCopy) return;
+    if (!event.composedPath().includes(this.editor.stage.viewport)) model.selected.paste();
   }
 
   /** Whether an element leaves arrows, Enter and the space bar to us; plain buttons have no use for arrows. */

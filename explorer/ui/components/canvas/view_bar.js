@@ -33,7 +33,7 @@ class BarView extends View {
 
   draw() {
     const { model } = this;
-    this.press("layer", model.layer);
+    this.press("layer", model.sight.layer);
     this.find(".grid-lines").setAttribute("aria-pressed", model.habits.grid);
     this.find(".overlay").value = model.asked.overlay;
     this.find(".compare").value = model.habits.compare ?? "";
@@ -44,7 +44,7 @@ class BarView extends View {
   describe() {
     const { model } = this;
     const readout = this.find(".readout");
-    const cell = model.hover ?? model.asked.cell;
+    const cell = model.sight.hover ?? model.asked.cell;
     readout.classList.toggle("hint", !cell);
     if (!cell) {
       readout.textContent = "Point at a cell to see its code.";

@@ -34,7 +34,7 @@ class Marks {
     const { model } = this;
     const { indices } = model.state;
     const shown = model.shown?.indices;
-    if (!shown || model.layer === "original") return;
+    if (!shown || model.sight.layer === "original") return;
     brush.imageSmoothingEnabled = false;
     for (let place = 0; place < indices.length; place += 1) {
       if (indices[place] !== shown[place]) model.atlas.draw(brush, indices[place], ...this.atPlace(place));
@@ -42,7 +42,7 @@ class Marks {
   }
 
   drawOverlay(brush) {
-    const { shownMarks: overlay, marked } = this.model;
+    const { sight: { marks: overlay }, marked } = this.model;
     if (overlay === "blend") this.drawBlend(brush);
     else if (marked?.kind !== overlay) return;
     else if (overlay === "cycle") this.drawTicks(brush, marked.values);
@@ -99,15 +99,15 @@ class Marks {
 
   drawFrames(brush) {
     const { model } = this;
-    const { drawing, hover, selection, asked, floating } = model;
+    const { drawing, asked, sight: { hover }, selected: { places, floating } } = model;
     const colour = accent(this.canvas);
     if (drawing?.kind === "rectangle") this.frame(brush, rectangleBetween(drawing.start, drawing.last), "#fff", 1.5);
     if (drawing?.kind === "lasso") this.drawLasso(brush, drawing.points);
     if (drawing?.kind === "move") {
       const [down, across] = [drawing.last[0] - drawing.start[0], drawing.last[1] - drawing.start[1]];
-      this.drawOutline(brush, movePlaces(selection, down, across, model.rows, model.columns), "#fff", 1.5);
+      this.drawOutline(brush, movePlaces(places, down, across, model.rows, model.columns), "#fff", 1.5);
     }
-    if (selection.length) this.drawOutline(brush, selection, colour, 2);
+    if (places.length) this.drawOutline(brush, places, colour, 2);
     else if (asked.cell) outline(brush, this.at(...asked.cell), colour, 2.5);
     if (floating) return this.drawFloating(brush, floating, colour);
     if (!hover || ["rectangle", "lasso", "divide"].includes(drawing?.kind)) return;
@@ -160,10 +160,10 @@ function strokeTwice(brush, colour, width) {
   }
 }
 
-/** 1 came back, 2 did not, 3 changed without being edited. */
+/** mark: a number of CYCLE_COLOURS. */
 function drawTick(brush, [x, y, side], mark) {
-  brush.strokeStyle = ["", "#5fd649", "#ff4d38", "rgba(242, 177, 52, 0.65)"][mark];
-  brush.lineWidth = mark === 3 ? 1 : Math.max(2, side / 9);
+  brush.strokeStyle = CYCLE_COLOURS[mark];
+  brush.lineWidth = mark > 2 ? 1 : Math.max(2, side / 9);
   const inset = brush.lineWidth / 2 + 0.5;
   brush.strokeRect(x + inset, y + inset, side - 2 * inset, side - 2 * inset);
   if (mark !== 2) return;

@@ -84,7 +84,7 @@ class PaletteView extends View {
 
   draw() {
     const { model } = this;
-    const { atlas, offered, palette } = model;
+    const { atlas, palette: { offered, choice, takingColour } } = model;
     this.find(".palette").hidden = model.inputsPage;
     if (model.inputsPage) return;
     if (atlas.rows !== this.atlasRows) this.listed = null; // every place in it has moved
@@ -95,11 +95,11 @@ class PaletteView extends View {
     const count = model.state.indices.reduce((sum, index) => sum + (index === code), 0);
     this.find(".chosen-note").textContent = count ? `${count} ${count === 1 ? "cell" : "cells"} here` : "not in this grid";
     this.root.querySelectorAll("[data-palette]").forEach((tab) =>
-      tab.setAttribute("aria-selected", tab.dataset.palette === palette.kind));
-    this.find(".map").hidden = palette.kind !== "map";
-    this.find(".look").hidden = palette.kind !== "look";
-    this.find(".take-colour").setAttribute("aria-pressed", model.takingColour);
-    if (palette.kind === "look" && palette.text) this.find(".look [type=color]").value = palette.text;
+      tab.setAttribute("aria-selected", tab.dataset.palette === choice.kind));
+    this.find(".map").hidden = choice.kind !== "map";
+    this.find(".look").hidden = choice.kind !== "look";
+    this.find(".take-colour").setAttribute("aria-pressed", takingColour);
+    if (choice.kind === "look" && choice.text) this.find(".look [type=color]").value = choice.text;
     this.drawRecent();
     this.drawMap();
     if (!offered) return;
@@ -112,7 +112,7 @@ class PaletteView extends View {
   }
 
   drawRecent() {
-    const { recent, asked, atlas } = this.model;
+    const { palette: { recent }, asked, atlas } = this.model;
     const holder = this.find(".recent");
     const key = JSON.stringify([recent, asked.code, atlas.rows]);
     if (holder.dataset.shown === key) return;
@@ -158,9 +158,9 @@ class PaletteView extends View {
   }
 
   drawMap() {
-    const { map, palette } = this.model;
+    const { map, choice } = this.model.palette;
     const element = this.find(".map");
-    if (palette.kind !== "map" || !map) return;
+    if (choice.kind !== "map" || !map) return;
     const ratio = window.devicePixelRatio || 1;
     const side = element.getBoundingClientRect().width * ratio;
     if (!side) return;
@@ -178,11 +178,11 @@ class PaletteView extends View {
       brush.fill();
       if (!many) brush.stroke();
     }
-    if (!palette.place) return;
+    if (!choice.place) return;
     brush.lineWidth = 2 * ratio;
     brush.strokeStyle = accent(this.root);
     brush.beginPath();
-    brush.arc(palette.place[0] * element.width, palette.place[1] * element.height, 9 * ratio, 0, 7);
+    brush.arc(choice.place[0] * element.width, choice.place[1] * element.height, 9 * ratio, 0, 7);
     brush.stroke();
   }
 }

@@ -40,20 +40,20 @@ class StageView extends View {
 
   /** Where the cells lie within the viewport. */
   get placement() {
-    return new Placement(this.model.measures, this.model.zoom, this.frame);
+    return new Placement(this.model.measures, this.model.sight.zoom, this.frame);
   }
 
   draw(news) {
     const { model } = this;
     const { height, width } = model.measures;
     this.viewport.style.setProperty("--ratio", width / height);
-    this.viewport.dataset.cursor = model.panning ? "pan" : model.habits.tool;
-    if (news.has("picture") || news.has("tiles") || (news.has("grid") && model.layer === "codes")) this.drawPixels();
-    const { across, down } = model.placement;
-    if (model.layer === "codes") model.zoom.place(this.pixels, across, down);
-    else model.zoom.place(this.pixels);
+    this.viewport.dataset.cursor = model.sight.panning ? "pan" : model.habits.tool;
+    if (news.has("picture") || news.has("tiles") || (news.has("grid") && model.sight.layer === "codes")) this.drawPixels();
+    const { across, down } = model.sight.placement;
+    if (model.sight.layer === "codes") model.sight.zoom.place(this.pixels, across, down);
+    else model.sight.zoom.place(this.pixels);
     this.drawBefore(news);
-    this.find(".preview").hidden = !model.message.preview || model.layer !== "decoded";
+    this.find(".preview").hidden = !model.message.preview || model.sight.layer !== "decoded";
     this.marks.draw(this.placement);
     this.drawScale();
     this.drawLoupe();
@@ -61,7 +61,7 @@ class StageView extends View {
 
   drawPixels() {
     const { model, pixels } = this;
-    const { layer, layers, picture, version, repainted } = model;
+    const { sight: { layer }, layers, picture, version, repainted } = model;
     const goesOn = this.painted?.layer === layer && this.painted.version === version - 1;
     this.painted = { layer, version };
     pixels.dataset.layer = layer;
@@ -90,7 +90,7 @@ class StageView extends View {
   /** What the picture is compared with, to the left of a line over it. */
   drawBefore(news) {
     const { before, divider, model } = this;
-    const { habits: { compare, divide }, layers, zoom } = model;
+    const { habits: { compare, divide }, layers, sight: { zoom } } = model;
     const shown = layers[compare] ?? null;
     before.hidden = divider.hidden = !shown;
     if (!shown) return;
@@ -106,23 +106,20 @@ class StageView extends View {
   /** What the colours on the picture mean. */
   drawScale() {
     const { model } = this;
-    const scale = model.hasMarks ? SCALES[model.shownMarks] : SCALES[model.layer];
+    const scale = model.sight.hasMarks ? scaleOf(model.sight.marks, model.marked) : SCALES[model.sight.layer];
     const holder = this.find(".scale");
     holder.hidden = !scale;
     if (!scale) return;
-    const most = model.marked?.most;
-    const ends = scale === SCALES.influence && most ? ["0", `${most.toFixed(most < 10 ? 1 : 0)} levels`] : scale.ends;
-    const key = JSON.stringify(ends ?? scale.chips);
+    const key = JSON.stringify(scale);
     if (holder.dataset.shown === key) return;
     holder.dataset.shown = key;
-    if (ends) holder.innerHTML = `<span class="ramp"><i>${ends[0]}</i><b></b><i>${ends[1]}</i></span>`;
-    else holder.innerHTML = scale.chips.map(([colour, word]) => `<span class="chip"><i style="background: ${colour}"></i>${word}</span>`).join("");
+    holder.replaceChildren(...(scale.chips ? scale.chips.map((word, number) => chip(word, CYCLE_COLOURS[number + 1])) : [ramp(scale.ends)]));
   }
 
   /** What lies under the finger, larger, in the corner that it is not in. */
   drawLoupe() {
     const { loupe, model, frame } = this;
-    const { finger } = model;
+    const { finger } = model.sight;
     loupe.hidden = !finger;
     if (!finger) return;
     const box = this.viewport.getBoundingClientRect();
@@ -134,12 +131,34 @@ class StageView extends View {
     brush.setTransform(ratio * LOUPE_SCALE, 0, 0, ratio * LOUPE_SCALE, 0, 0);
     brush.translate(LOUPE / LOUPE_SCALE / 2 - x, LOUPE / LOUPE_SCALE / 2 - y);
     brush.imageSmoothingEnabled = false;
-    const { x: middle, y: centre, scale } = model.zoom;
-    const { across, down } = model.layer === "codes" ? model.placement : { across: 1, down: 1 };
+    const { x: middle, y: centre, scale } = model.sight.zoom;
+    const { across, down } = model.sight.layer === "codes" ? model.sight.placement : { across: 1, down: 1 };
     const [left, top] = [frame.width * (0.5 - middle * scale), frame.height * (0.5 - centre * scale)];
     brush.drawImage(this.pixels, left, top, frame.width * scale * across, frame.height * scale * down);
     brush.drawImage(this.marks.canvas, 0, 0, frame.width, frame.height);
   }
+}
+
+/** The scale of some marks: as their answer says, or as it is of itself. */
+function scaleOf(kind, marked) {
+  if (kind !== "blend" && marked?.chips?.length) return { chips: marked.chips.map(([word]) => word) };
+  return kind !== "blend" && marked?.scale ? { ends: marked.scale } : SCALES[kind];
+}
+
+function ramp([low, high]) {
+  const scale = document.createElement("span");
+  scale.className = "ramp";
+  scale.append(textElement("i", low), document.createElement("b"), textElement("i", high));
+  return scale;
+}
+
+function chip(word, colour) {
+  const element = textElement("span", word);
+  element.className = "chip";
+  const square = document.createElement("i");
+  square.style.background = colour;
+  element.prepend(square);
+  return element;
 }
 
 /** Where the picture differs from that of the codes alone. */
@@ -147,7 +166,7 @@ class SecondView extends View {
   topics = ["picture", "zoom", "answer"];
 
   draw() {
-    const { layers, picture, zoom, measures, inputsPage } = this.model;
+    const { layers, picture, sight: { zoom }, measures, inputsPage } = this.model;
     this.find(".second").hidden = !inputsPage;
     if (!inputsPage || !layers.codesOnly) return;
     this.find(".second .viewport").style.setProperty("--ratio", measures.width / measures.height);

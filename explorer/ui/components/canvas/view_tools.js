@@ -59,9 +59,9 @@ class ToolsView extends View {
 
   drawActions() {
     const { model } = this;
-    const { selection, inputsPage, hasCopy, floating, selecting } = model;
+    const { inputsPage, selecting, selected: { places, hasCopy, floating } } = model;
     const holder = this.find(".selecting");
-    const key = selecting ? JSON.stringify([selection.length > 0, hasCopy, inputsPage, Boolean(floating)]) : "";
+    const key = selecting ? JSON.stringify([places.length > 0, hasCopy, inputsPage, Boolean(floating)]) : "";
     if (holder.dataset.shown === key) return;
     holder.dataset.shown = key;
     const actions = SELECTION_ACTIONS.filter(([, , , everywhere]) => selecting && (everywhere || !inputsPage));
@@ -69,8 +69,8 @@ class ToolsView extends View {
       const button = textElement("button", label);
       button.className = "quiet";
       button.dataset.tip = tip;
-      const turns = floating && ["flip-across", "flip-down", "rotate"].includes(action);
-      button.disabled = action === "paste" ? !hasCopy : !selection.length && !turns;
+      const turns = floating && TURNS.includes(action);
+      button.disabled = action === "paste" ? !hasCopy : !places.length && !turns;
       button.addEventListener("click", () => this.handlers.act(action));
       return button;
     }));
@@ -78,13 +78,14 @@ class ToolsView extends View {
 
   /** Why nothing happened, what is marked on the grid, or what the tool in hand is for. */
   advice() {
-    const { asked: { overlay }, complaint, marked, floating, habits } = this.model;
+    const { asked: { overlay }, complaint, marked, selected: { floating }, habits } = this.model;
     if (this.pointed) return `${this.pointed.label}: ${this.pointed.does} · ${this.pointed.key}`;
     if (complaint) return complaint;
     if (floating) return "Click where the copy belongs, or press Enter; Escape drops it.";
     if (overlay === "blend") return this.blendAdvice();
     if (overlay !== "none" && marked?.kind === overlay) return marked.sentence;
-    return TOOL_LIST.find(({ name }) => name === habits.tool).hint;
+    const { hint } = TOOL_LIST.find(({ name }) => name === habits.tool);
+    return matchMedia("(pointer: coarse)").matches ? `${hint.split(";")[0].replace(/\.$/, "")}.` : hint;
   }
 
   blendAdvice() {
