@@ -25,7 +25,7 @@ from tests.browser import (
     stroke,
 )
 from tests.conftest import CHECKPOINTS, PATIENCE, ROOT
-from tests.test_reconstruct_in_browser import noise, upload
+from tests.test_reconstruct_in_browser import noise
 from vqvae import checkpoint
 from vqvae.images import to_png
 
@@ -294,6 +294,12 @@ def test_what_waits_to_be_written_when_the_page_goes_is_there_afterwards(alone, 
 
 
 # --- uploads
+
+
+def upload(page: Page, *files: tuple[str, bytes]) -> None:
+    """Through the field above the picture: the editor has one of its own."""
+    payload = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files]
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(payload)
 
 
 def restored(page: Page, name: str) -> None:

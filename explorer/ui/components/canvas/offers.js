@@ -2,8 +2,7 @@
 
 const OFFERS = `
   <section class="offers" aria-label="Kept edits" hidden>
-    <header><b></b><button class="quiet fold">Not now</button></header>
-    <ul></ul>
+    <b></b><ul></ul><button class="quiet fold"></button>
   </section>`;
 const LEFT_BEHIND = `
   <p class="left-behind" role="status" hidden><span></span><button class="quiet" aria-label="Close">×</button></p>`;
