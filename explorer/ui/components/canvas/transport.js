@@ -2,6 +2,8 @@
 // rests, and by reruns alone where no socket gets through.
 
 const PATIENCE = 5000; // ms until a request without an answer is taken for lost
+const BATCH = 100; // ms after which Streamlit takes what is said for another message than the one before
+const UNANSWERED = "vqvae-explorer:unanswered"; // to whoever can have the whole page run
 const REST = { edit: 3000, inputs: 250 }; // ms of rest until the page is run again; on Inputs it has the figures
 const AGAIN = [1000, 2000, 5000, 15000, 60000]; // ms until the socket is tried again
 const STRANGER = [4401, 4403]; // codes with which the server says that this page is not to try again
@@ -40,6 +42,7 @@ class Transport {
     const request = { sequence: this.sequence, ...this.compose(false) };
     this.sentLive = !lost && this.byRerunAlone(request) === false && this.socket.send(request);
     if (!this.sentLive) this.rerun(request);
+    if (lost) setTimeout(() => document.dispatchEvent(new CustomEvent(UNANSWERED)), BATCH);
     this.mode = request.mode;
     clearTimeout(this.retry); // a dropped connection swallows requests: say it again until it is answered
     this.retry = setTimeout(() => this.pending && this.request(), PATIENCE + 100);

@@ -104,6 +104,7 @@ def show(
         on_forgotten_change=lambda: None,
         on_restored_change=lambda: None,
         on_lacking_change=lambda: None,
+        on_unanswered_change=lambda: None,
     )
 
 

@@ -3,6 +3,7 @@
 const galleries = new WeakMap();
 const EDGE = 40; // CSS pixels that are kept free beside a thumbnail: the next one shows that there is more
 const MOST_BYTES = 20 * 1024 * 1024; // as server.maxUploadSize
+const UNANSWERED = "vqvae-explorer:unanswered"; // as in transport.js
 let say = null; // tells Python, by the newest message: Streamlit makes new setters for each
 const uploads = new Uploads((name, value) => say(name, value));
 
@@ -18,8 +19,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
     parentElement.appendChild(gallery.list);
     galleries.set(parentElement, gallery);
   }
-  document.removeEventListener("paste", paste);
+  unlisten();
   document.addEventListener("paste", paste);
+  document.addEventListener(UNANSWERED, runPage);
   const shown = unpack(data);
   draw(gallery, shown);
   uploads.take({
@@ -27,7 +29,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
     own: shown.entries.filter(({ own }) => own).map(({ name }) => name).reverse(),
     files: shown.files.map((file, number) => ({ ...file, values: shown[`file ${number}`].values })),
   });
-  return () => document.removeEventListener("paste", paste);
+  return unlisten;
+}
+
+function unlisten() {
+  document.removeEventListener("paste", paste);
+  document.removeEventListener(UNANSWERED, runPage);
+}
+
+/** A server that was restarted knows no part of the page: only a run of the whole page brings its parts back. */
+function runPage() {
+  say("unanswered", Date.now()); // another value each time, or it would not be said again
 }
 
 function draw(gallery, { entries, chosen }) {
