@@ -39,7 +39,10 @@ class PaletteView extends View {
     this.on(".map", "click", (event) => this.pointOnMap(event));
     this.on(".look [type=color]", "input", (event) => this.lookFor(event.target.value));
     this.on(".take-colour", "click", handlers.takeColour);
-    this.on(".patch input", "change", (event) => this.takePatch(event.target.files[0]));
+    this.on(".patch input", "change", ({ target }) => {
+      this.takePatch(target.files[0]);
+      target.value = ""; // the same file can be chosen again
+    });
     this.on(".patch", "dragover", (event) => event.preventDefault());
     this.on(".patch", "drop", (event) => {
       event.preventDefault();
