@@ -35,6 +35,7 @@ from tests.browser import (
 )
 from tests.conftest import CHECKPOINTS, PATIENCE
 from vqvae import checkpoint
+from vqvae.images import to_png
 
 
 @pytest.fixture
@@ -862,3 +863,48 @@ def test_the_picture_follows_the_cell_cursor_out_of_sight(editor):
         100, abs=1
     )  # its right edge is at the viewport's
     expect(editor.locator(".readout")).to_contain_text(f"column {COLUMNS - 1}")
+
+
+def test_a_code_is_found_by_a_colour_a_colour_of_the_picture_and_a_patch(editor, tmp_path):
+    swatches, note = editor.locator(".swatches button"), editor.locator(".palette-note")
+    act_and_settle(editor, editor.locator('[data-palette="look"]').click)
+    act_and_settle(editor, lambda: editor.get_by_label("Colour", exact=True).fill("#2244cc"))
+    blue = swatches.first.get_attribute("data-code")
+    expect(note).to_contain_text("mean colour")
+    editor.locator(".take-colour").click()
+    act_and_settle(editor, lambda: editor.mouse.click(*place(editor, (10, 16))))
+    expect(history(editor)).to_have_count(0)  # the press took a colour, and painted nothing
+    row, column = 10 * STRIDE, 16 * STRIDE
+    mean = shown(editor)[row : row + STRIDE, column : column + STRIDE].mean((0, 1))
+    taken = editor.get_by_label("Colour", exact=True).input_value()
+    assert np.abs([int(taken[i : i + 2], 16) for i in (1, 3, 5)] - mean).max() <= 0.5
+    assert swatches.first.get_attribute("data-code") != blue
+    patch = tmp_path / "patch.png"
+    patch.write_bytes(to_png(np.full((60, 90, 3), (34, 68, 204), np.uint8)))
+    act_and_settle(editor, lambda: editor.get_by_label("Patch of a picture").set_input_files(patch))
+    expect(note).to_contain_text("your patch")
+    patch.write_text("no picture")
+    editor.get_by_label("Patch of a picture").set_input_files(patch)
+    expect(editor.locator(".advice")).to_have_text("This file is no picture that the browser can read.")
+
+
+def test_a_recipe_saved_with_its_picture_opens_where_the_picture_is_not(browser, editor, app_url, tmp_path):
+    source = tmp_path / "mine.png"
+    source.write_bytes(to_png(np.asarray(sample().pixels)[::-1].copy()))
+    editor.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(source)
+    expect(editor.locator(".gallery [role=option]").first).to_have_attribute("title", "mine.png")
+    drawn(editor)
+    choose(editor, 700)
+    stroke(editor, (3, 4), (3, 9))
+    edited, bundle = shown(editor), tmp_path / "edit.zip"
+    bundle.write_bytes(download(editor, "Recipe and picture (ZIP)"))
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    open_editor(page, app_url)
+    page.get_by_role("button", name="Open a recipe").click()
+    page.locator('[data-testid="stPopoverBody"] input[type="file"]').set_input_files(bundle)
+    expect(history(page)).to_have_count(1)
+    expect(page.locator(".canvas")).to_have_attribute("data-settled", "true")
+    np.testing.assert_array_equal(shown(page), edited)
+    context.close()
