@@ -12,7 +12,7 @@ app: $(VENV)/.app-ready
 
 test: $(VENV)/.test-ready chromium
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore-glob='*_in_browser.py'
-	$(BIN)/python -m pytest -q tests/*_in_browser.py  # one after the other: what they wait for is drawn in time
+	$(BIN)/python -m pytest -q -n 2 --dist load tests/*_in_browser.py
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .

@@ -70,6 +70,7 @@ def choose_recipe(model: OpenModel) -> None:
 def offer_saving(engine: EditEngine) -> None:
     """Picture, pair of pictures and recipe; each file is made only when asked for, of what is seen then."""
     name = f"{engine.model.name}-{engine.picture.key[:8]}-edit"
+    files = files_of(engine)  # now: what is called at the click runs outside of the session
     with st.popover("Save", icon=":material/download:"):
         st.download_button(
             "Picture (PNG)", lambda: to_png(engine.exact_pixels()), file_name=f"{name}.png", on_click="ignore"
@@ -89,7 +90,7 @@ def offer_saving(engine: EditEngine) -> None:
         )
         st.download_button(
             "Recipe and picture (ZIP)",
-            lambda: bundle.pack(engine.recipe(), files_of(engine)),
+            lambda: bundle.pack(engine.recipe(), files),
             file_name=f"{name}.zip",
             mime="application/zip",
             on_click="ignore",

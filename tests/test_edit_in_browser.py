@@ -423,7 +423,7 @@ def test_what_is_marked_has_a_scale(editor):
     act_and_settle(editor, lambda: editor.locator("select.overlay").select_option("margin"))
     expect(scale).to_have_text("safea tie")
     act_and_settle(editor, lambda: editor.locator("select.overlay").select_option("cycle"))
-    expect(scale).to_have_text("came backsmoothed awaychanged by itself")
+    expect(scale).to_have_text("came backsmoothed awaychanged because of the editchanges without it, too")
     act_and_settle(editor, lambda: editor.locator("select.overlay").select_option("none"))
     press(editor, "1")
     press(editor, "w")

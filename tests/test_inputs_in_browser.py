@@ -76,7 +76,8 @@ def slider(page: Page) -> Locator:
 
 
 def quality(page: Page, measure: str) -> tuple[str, str]:
-    """A measure for the codes alone, and for the picture on the screen."""
+    """A measure for the codes alone, and for the picture on the screen, once it is there."""
+    expect(page.locator(".figures")).to_have_class("figures")
     before, after = figure(page, f"{measure}, codes only → now").removesuffix(" dB").split(" → ")
     return before, after
 
@@ -115,6 +116,7 @@ def test_while_the_slider_is_dragged_picture_difference_figures_and_meter_move(i
     for x in across[1:]:
         act_and_wait(inputs, lambda x=x: inputs.mouse.move(x, box["y"] + box["height"] / 2))
     expect(inputs.locator(".amount output")).to_have_text("40 %")
+    expect(inputs.locator(".figures")).not_to_contain_text(psnr[1])  # the hand still holds the slider
     assert (shown(inputs) != picture).any()
     assert (pixels_of(inputs.locator(".difference")) != difference).any()
     assert quality(inputs, "PSNR")[0] == psnr[0] and quality(inputs, "PSNR")[1] != psnr[1]

@@ -102,6 +102,7 @@ class EditEngine:
     other: pictures.Picture | None  # the second picture of a mix
     base: Encoding
     sources: Sources
+    measure: Callable[[DecodedEdit], dict[str, Any]] | None = None  # what the Inputs page says of an edit in its header
     seen: DecodedEdit | None = None
     _answers: dict[str, tuple[Any, Numbered[Any]]] = field(default_factory=dict)  # question -> what it hangs on, answer
     _numbers: int = field(default_factory=lambda: random.getrandbits(40))  # not those of an engine before a restart
@@ -155,24 +156,26 @@ class EditEngine:
         An answer to be taken in beside the first, without its picture; None where the first had it all.
         """
         with self._parts_lock:
-            parts = self._parts_for(request)
+            parts = self._parts_for(request) if request.settled else []
+            measured = self.measure(self.last()) if request.mode == "inputs" and self.measure else {}
             made = (
                 self.animate(request.animation, level=request.level, rule=request.rule) if request.animation else None
             )
             known = {part.number for part in answer.parts}
             news = [part for part in parts if part.number not in known]
-            if not news and made is None:
+            if not news and not measured and made is None:
                 return None
-            return Answer({**answer.header, "more": True}, None, news, animation=made)
+            return Answer({**answer.header, "more": True, **measured}, None, news, animation=made)
 
     def whole_of(self, answer: Answer, request: EditRequest) -> Answer:
         """An answer with everything else that was asked for, in one."""
-        more = self.more(answer, request) if request.settled else None
+        more = self.more(answer, request)
         if more is None:
             return answer
+        header = {name: value for name, value in more.header.items() if name != "more"}
         kinds = {type(part.value) for part in more.parts}
         kept = [part for part in answer.parts if type(part.value) not in kinds]
-        return replace(answer, parts=[*kept, *more.parts], animation=more.animation)
+        return replace(answer, header=header, parts=[*kept, *more.parts], animation=more.animation)
 
     def _parts_for(self, request: EditRequest) -> list[Numbered[Part]]:
         seen = self.last()

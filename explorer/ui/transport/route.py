@@ -150,7 +150,7 @@ class _Line:
         try:
             answer = await asyncio.wrap_future(edits.submit(lambda: engine.answer(request)))
             await self.socket.send_bytes(answer.pack(request.has, codes=engine.model.codes))
-            if not request.settled or self.waiting is not None:
+            if not (request.settled or request.mode == "inputs") or self.waiting is not None:
                 return
             more = await asyncio.wrap_future(_long.submit(engine.more, answer, request))
             if more is not None and self.waiting is None:

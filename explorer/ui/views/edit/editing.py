@@ -134,7 +134,6 @@ def show(
     header = {
         "blends": BLENDS[request.mode],
         "rules": RULES,
-        "verdict": None,
         "load": saved.load,
         "document": None if request.complete else saved.document,
         "live": {"path": route.url_path(st.get_option("server.baseUrlPath")), "token": store.live().visitor.token},

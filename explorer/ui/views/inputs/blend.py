@@ -1,6 +1,8 @@
 """The blend of one picture: slider and brush, what they change, how far that is from training, and the whole curve."""
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -9,7 +11,7 @@ from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
 from explorer.editing.answer import Numbered, Part
 from explorer.editing.edits import edited_cells, inputs_of
-from explorer.editing.engine import EditEngine, in_words
+from explorer.editing.engine import DecodedEdit, EditEngine, in_words
 from explorer.editing.starts import Kind
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
@@ -18,7 +20,7 @@ from explorer.inputs.manifold import Measured
 from explorer.ui import cache, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.views.edit import editing
-from explorer.ui.views.edit.editing import Editing, begin, open_editing
+from explorer.ui.views.edit.editing import begin, open_editing
 from explorer.ui.views.inputs import sample_band
 
 EDITOR = "blend"
@@ -41,20 +43,12 @@ def show(model: OpenModel, picture: Picture) -> None:
 @guarded
 def show_editor(engine: EditEngine) -> None:
     """The editor; once the hand rests, figures and meter are measured, and the curve follows."""
+    engine.measure = partial(measured, engine)
     now = open_editing(engine, key=EDITOR, mode="inputs")
-    measured = {}
-    if now.settled:
-        before, after = engine.codes_only_quality(), compare(engine.picture.pixels, now.seen.pixels)
-        meter, meter_figures = measure(now)
-        measured = {
-            "figures": [in_words(quality_figures(before, after)), in_words(meter_figures)],
-            "sentence": describe(now, before, after),
-            "verdict": [meter.grade, meter.sentence, meter.details],
-        }
     parts: list[Numbered[Part]] = [engine.codes_only()]
     if now.settled:  # a whole decode where there are edits: not while the blend is dragged
         parts.append(engine.unedited())
-    editing.show(now, key=EDITOR, more=measured, parts=parts)
+    editing.show(now, key=EDITOR, parts=parts)
     marked = store.read().inputs.curve_mark
     if now.settled and marked != now.level:
         store.keep(store.read().on("inputs", curve_mark=now.level))
@@ -62,17 +56,26 @@ def show_editor(engine: EditEngine) -> None:
             st.rerun()
 
 
-def measure(now: Editing) -> tuple[Verdict, list[Figure]]:
+def measured(engine: EditEngine, seen: DecodedEdit) -> dict[str, Any]:
+    """Figures, sentence and verdict of an edit, as the editor's header has them."""
+    before, after = engine.codes_only_quality(), compare(engine.picture.pixels, seen.pixels)
+    meter, meter_figures = measure(engine, seen)
+    return {
+        "figures": [in_words(quality_figures(before, after)), in_words(meter_figures)],
+        "sentence": describe(engine, seen, before, after),
+        "verdict": [meter.grade, meter.sentence, meter.details],
+    }
+
+
+def measure(engine: EditEngine, seen: DecodedEdit) -> tuple[Verdict, list[Figure]]:
     """How far what the decoder is fed lies from its training."""
-    model, edit = now.engine.model, now.seen.edit
+    model, edit = engine.model, seen.edit
     reference = cache.fed_reference(model)
     if reference is None:
         how = f"python -m explorer fed PHOTOS {model.argument}"
         return Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), []
-    fed = inputs_of(model.tokenizer, now.engine.base, edit)
-    meter = manifold.measure(
-        fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(now.engine.base, edit)
-    )
+    fed = inputs_of(model.tokenizer, engine.base, edit)
+    meter = manifold.measure(fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(engine.base, edit))
     shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
     telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
     details = ", ".join(f"{figure.label.lower()} {figure.value}" for figure in shown.values())
@@ -84,24 +87,24 @@ def with_training(figure: Figure, low: float, high: float) -> Figure:
     return replace(figure, label=f"{figure.label} (training)", value=f"{figure.value} ({low:.1f} – {high:.1f})")
 
 
-def describe(now: Editing, before: Quality, after: Quality) -> str:
+def describe(engine: EditEngine, seen: DecodedEdit, before: Quality, after: Quality) -> str:
     """What the decoder is given, and what became of the picture."""
     gain = after.psnr - before.psnr
     outcome = f"{abs(gain):.1f} dB {'closer to' if gain >= 0 else 'further from'} the original than the codes alone"
-    edited = int(edited_cells(now.engine.base, now.seen.edit).sum())
-    edits = STARTS[now.engine.start.kind]
+    edited = int(edited_cells(engine.base, seen.edit).sum())
+    edits = STARTS[engine.start.kind]
     if edited:
         edits += f" {edited:,} {'cell is' if edited == 1 else 'cells are'} edited, on the Edit page."
-    if (now.seen.edit.weight == 0).all():
+    if (seen.edit.weight == 0).all():
         return f"The decoder gets the codes alone.{edits}"
-    if now.engine.model.inputs == 1:
+    if engine.model.inputs == 1:
         return (
             "This decoder has one input and never met an embedding: it is fed in place of the codes. The picture comes "
             f"out {outcome}.{edits}"
         )
-    if now.level < 0:
+    if seen.level < 0:
         return f"What quantization lost is taken away once more, which nothing was trained for: {outcome}.{edits}"
-    if now.level > 1:
+    if seen.level > 1:
         return f"More than all of what quantization lost is added, which nothing was trained for: {outcome}.{edits}"
     return f"With the embedding, the picture comes out {outcome}.{edits}"
 
