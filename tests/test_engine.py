@@ -17,6 +17,7 @@ from explorer.editing.answer import Answer
 from explorer.editing.edits import UNPAINTED, LiveDecoder, Painting
 from explorer.editing.engine import EditEngine
 from explorer.editing.requests import AnimationRequest, EditRequest, PaletteChoice
+from tests.browser import assert_same
 from tests.toy_engine import asking, painted, toy_engine
 from tests.toys import until
 from vqvae.images import to_pixels
@@ -100,7 +101,7 @@ def test_what_goes_over_the_wire_puts_the_right_picture_on_the_screen(seed):
         if header["preview"]:
             assert np.abs(screen.pixels.astype(int) - exact).max() <= 5
         else:
-            np.testing.assert_array_equal(screen.pixels, exact)
+            assert_same(screen.pixels, exact)
 
 
 def test_a_browser_that_missed_an_answer_is_sent_the_whole_picture():
@@ -194,7 +195,7 @@ def test_many_threads_may_ask_one_engine_at_a_time():
 
     with ThreadPoolExecutor(6) as pool:
         for found, expected in pool.map(ask, requests):
-            np.testing.assert_array_equal(found, expected)
+            assert_same(found, expected)
 
 
 # --- turns

@@ -21,6 +21,7 @@ from explorer.editing.engine import EditEngine
 from explorer.editing.requests import EditRequest
 from explorer.ui.transport import route, visitors
 from explorer.ui.transport.visitors import MOST_ENGINES, Visitor
+from tests.browser import assert_same
 from tests.test_engine import Screen, decoded, random_requests
 from tests.toy_engine import asking, painted, toy_engine
 
@@ -83,7 +84,7 @@ def test_a_painter_sees_the_right_pixels(visitor: Visitor, engine: EditEngine):
             while header["sequence"] < request.sequence or header.get("more"):
                 header = screen.take(socket.receive_bytes(), size)
             if not header["preview"]:
-                np.testing.assert_array_equal(screen.pixels, decoded(engine, request))
+                assert_same(screen.pixels, decoded(engine, request))
     assert visitor.newest[engine.content].sequence == 25
 
 
