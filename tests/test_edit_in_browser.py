@@ -908,3 +908,16 @@ def test_a_recipe_saved_with_its_picture_opens_where_the_picture_is_not(browser,
     expect(page.locator(".canvas")).to_have_attribute("data-settled", "true")
     np.testing.assert_array_equal(shown(page), edited)
     context.close()
+
+
+def test_two_codes_change_places_in_the_picture(editor):
+    choose(editor, 12)
+    stroke(editor, (4, 4), (4, 8))
+    choose(editor, 40)
+    stroke(editor, (9, 4), (9, 8))
+    act_and_settle(editor, lambda: press(editor, "Shift+S"))
+    expect(history(editor).first).to_contain_text("Swap code 40 and code 12")
+    made = recipes.parse(download(editor, "Recipe (JSON)"))
+    codes = {(cell.row, cell.column): cell.code for cell in made.cells}
+    assert {codes[4, column] for column in range(4, 9)} == {40}
+    assert {codes[9, column] for column in range(4, 9)} == {12}

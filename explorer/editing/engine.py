@@ -102,7 +102,7 @@ class EditEngine:
     other: pictures.Picture | None  # the second picture of a mix
     base: Encoding
     sources: Sources
-    measure: Callable[[DecodedEdit], dict[str, Any]] | None = None  # what the Inputs page says of an edit in its header
+    measure: Callable[[EditEngine, DecodedEdit], dict[str, Any]] | None = None  # what the Inputs page says of an edit
     seen: DecodedEdit | None = None
     _answers: dict[str, tuple[Any, Numbered[Any]]] = field(default_factory=dict)  # question -> what it hangs on, answer
     _numbers: int = field(default_factory=lambda: random.getrandbits(40))  # not those of an engine before a restart
@@ -157,7 +157,7 @@ class EditEngine:
         """
         with self._parts_lock:
             parts = self._parts_for(request) if request.settled else []
-            measured = self.measure(self.last()) if request.mode == "inputs" and self.measure else {}
+            measured = self.measure(self, self.last()) if request.mode == "inputs" and self.measure else {}
             made = (
                 self.animate(request.animation, level=request.level, rule=request.rule) if request.animation else None
             )

@@ -140,6 +140,7 @@ const KEYS = [
     { keys: ["["], does: "Smaller brush", run: (model) => model.resizeBrush(-1) },
     { keys: ["]"], does: "Larger brush", run: (model) => model.resizeBrush(1) },
     { keys: ["X"], does: "Back to the code chosen before, and again", run: (model) => model.palette.swap() },
+    { keys: ["Shift+S"], does: "That code and the chosen one change places in the picture", run: (model) => model.palette.exchange() },
     {
       keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true,
       run: (model, hand) => (model.selected.floating ? model.selected.settle() : hand.applyAt(model.cursor())),

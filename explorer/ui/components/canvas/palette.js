@@ -53,6 +53,14 @@ class Palette {
     else this.model.chooseCode(this.previous);
   }
 
+  /** The chosen code and the one before it change places: among the selected cells, or everywhere. */
+  exchange() {
+    const { model, previous } = this;
+    const { places } = model.selected;
+    if (previous === null) model.complain("No other code was chosen before this one.");
+    else model.operate({ tool: "swap", codes: [model.asked.code, previous], ...(places.length && { places }) });
+  }
+
   /** Have the next press on the picture take its colour, or no more. */
   takeColour() {
     this.takingColour = !this.takingColour;

@@ -1,7 +1,6 @@
 """The blend of one picture: slider and brush, what they change, how far that is from training, and the whole curve."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -43,7 +42,7 @@ def show(model: OpenModel, picture: Picture) -> None:
 @guarded
 def show_editor(engine: EditEngine) -> None:
     """The editor; once the hand rests, figures and meter are measured, and the curve follows."""
-    engine.measure = partial(measured, engine)
+    engine.measure = measured
     now = open_editing(engine, key=EDITOR, mode="inputs")
     parts: list[Numbered[Part]] = [engine.codes_only()]
     if now.settled:  # a whole decode where there are edits: not while the blend is dragged
