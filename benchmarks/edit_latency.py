@@ -35,8 +35,11 @@ WATCH = """() => {
   const viewport = editor.querySelector('.stage .viewport');
   window.seen = [];
   viewport.addEventListener('pointerdown', () => (window.pressed = performance.now()), { capture: true });
-  const answered = new MutationObserver(() => window.seen.push(performance.now()));
-  answered.observe(editor, { attributeFilter: ['data-sequence'] });
+  const answered = new MutationObserver((records) => {
+    const news = records[0].oldValue !== editor.dataset.sequence; // else it was drawn for another reason
+    if (news) window.seen.push(performance.now());
+  });
+  answered.observe(editor, { attributeFilter: ['data-sequence'], attributeOldValue: true });
 }"""
 
 

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from explorer.base.turns import edits
 from explorer.base.wire import unpack
+from explorer.editing.answer import Answer
 from explorer.editing.engine import EditEngine
 from explorer.editing.requests import EditRequest
 from explorer.ui.transport import visitors
@@ -28,6 +29,7 @@ PATH = "/live/edit"
 BAD_MESSAGE, NO_TOKEN, FOREIGN_ORIGIN, REPLACED, GONE, TOO_FAST = 4400, 4401, 4403, 4409, 4410, 4429
 TOO_LARGE, FAULT = 1009, 1011
 PATIENCE = 10  # seconds within which the token has to come
+PAUSE = 0.15  # seconds that a hand has to hold a slider still until figures are measured
 MOST_BYTES = 8 << 20  # of a message: 2^18 cells take 1.6 MB
 MOST_A_SECOND, AT_ONCE = 120, 240  # messages; a browser that waits for its answers sends a tenth of it
 
@@ -80,6 +82,8 @@ async def _serve(socket: WebSocket) -> int:
         return await line.listen()
     finally:
         answering.cancel()
+        if line.later is not None:
+            line.later.cancel()
         with suppress(asyncio.CancelledError):
             await answering
 
@@ -104,6 +108,7 @@ class _Line:
         self.waiting: bytes | None = None  # the newest message that was not looked at
         self.news = asyncio.Event()
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.later: asyncio.Task[None] | None = None  # what takes longer than a picture
         self.rate = _Rate(MOST_A_SECOND, AT_ONCE)
 
     async def listen(self) -> int:
@@ -136,6 +141,8 @@ class _Line:
                 self.news.clear()
                 if self.waiting is not None:
                     data, self.waiting = self.waiting, None
+                    if self.later is not None:
+                        self.later.cancel()
                     await self._answer(data)
         except _Wrong as wrong:
             self.ended.set_result(wrong.code)
@@ -150,13 +157,19 @@ class _Line:
         try:
             answer = await asyncio.wrap_future(edits.submit(lambda: engine.answer(request)))
             await self.socket.send_bytes(answer.pack(request.has, codes=engine.model.codes))
-            if not (request.settled or request.mode == "inputs") or self.waiting is not None:
-                return
+            if request.settled or request.mode == "inputs":
+                self.later = asyncio.create_task(self._answer_more(engine, answer, request))
+        except BadInput as refusal:  # of a model that turns out wrong: the page says it in place
+            raise _Wrong(GONE) from refusal
+
+    async def _answer_more(self, engine: EditEngine, answer: Answer, request: EditRequest) -> None:
+        """What takes longer than a picture, beside the next pictures; void once something newer is asked."""
+        if not request.settled:
+            await asyncio.sleep(PAUSE)
+        with suppress(BadInput, WebSocketDisconnect, RuntimeError):  # the page says the first in place; else it is gone
             more = await asyncio.wrap_future(_long.submit(engine.more, answer, request))
             if more is not None and self.waiting is None:
                 await self.socket.send_bytes(more.pack(request.has, codes=engine.model.codes))
-        except BadInput as refusal:  # of a model that turns out wrong: the page says it in place
-            raise _Wrong(GONE) from refusal
 
     def _read(self, data: bytes) -> tuple[EditEngine, EditRequest]:
         """The engine that is asked, and what; raises _Wrong with the code to close with."""
