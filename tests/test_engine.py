@@ -166,6 +166,22 @@ def test_a_cell_or_a_grid_of_another_size_is_not_taken_in():
     np.testing.assert_array_equal(engine.last().pixels, decoded(engine, asking(engine)))
 
 
+def test_a_cycle_check_is_of_the_edit_that_it_was_asked_of_though_a_newer_one_is_there():
+    engine, expected = toy_engine(), toy_engine()
+    rows, columns = engine.base.grid.shape[1:]
+    older = painted(engine, (3, 3, 1), (3, 4, 2))
+    newer = painted(engine, *((row, column, 5) for row in range(rows) for column in range(columns)))
+    expected.answer(asking(expected, older))
+    alone = expected.marks("cycle", None, seen=expected.last())
+    engine.answer(asking(engine, older))
+    asked_of = engine.last()
+    engine.answer(asking(engine, newer))
+    late = engine.marks("cycle", None, seen=asked_of)
+    assert alone is not None and late is not None
+    np.testing.assert_array_equal(late.value.values, alone.value.values)
+    assert late.value.sentence == alone.value.sentence
+
+
 def test_what_is_saved_is_never_a_preview():
     engine = toy_engine()
     engine.answer(asking(engine))

@@ -296,9 +296,14 @@ class EditEngine:
 
     def _plain(self, seen: DecodedEdit) -> np.ndarray:
         untouched = unedited(self.base, weight=seen.level, rule=seen.edit.rule)
-        if np.array_equal(untouched.indices, seen.edit.indices) and np.array_equal(untouched.weight, seen.edit.weight):
+        same = np.array_equal(untouched.indices, seen.edit.indices)
+        if seen.exact and same and np.array_equal(untouched.weight, seen.edit.weight):
             return seen.pixels
-        return self._crop(LiveDecoder(self.model.tokenizer, self.base).decode(untouched))
+        return self._decoded(untouched)
+
+    def _decoded(self, edit: Edit) -> np.ndarray:
+        """An edit decoded as a whole, by no decoder with a memory: uint8 [H, W, 3]."""
+        return self._crop(LiveDecoder(self.model.tokenizer, self.base).decode(edit))
 
     def codes_only(self) -> Numbered[CodesOnly]:
         """The grid as it is edited, decoded with the embedding off."""
@@ -355,8 +360,10 @@ class EditEngine:
         return Marks("margin", np.rint(255 * margins.fragility).astype(np.uint8), sentence, scale=probes.MARGIN_SCALE)
 
     def _cycle(self, seen: DecodedEdit) -> Marks:
-        pixels, plain = self.exact_pixels(), self.unedited().value.pixels
-        check = probes.cycle_check(self.model.tokenizer, self.base, seen.edit, pixels, plain)
+        pixels = (
+            seen.pixels if seen.exact else self._decoded(seen.edit)
+        )  # of this edit: a newer one may be there by now
+        check = probes.cycle_check(self.model.tokenizer, self.base, seen.edit, pixels, self._plain(seen))
         return Marks("cycle", check.marks, check.sentence, chips=probes.CYCLE_CHIPS)
 
     def _influence(self, seen: DecodedEdit, cell: Cell | None) -> Marks:
