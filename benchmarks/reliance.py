@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.stages import noise_image, open_model
 from benchmarks.timing import Timing, clock_name, compare, print_table
-from explorer.inputs.reliance import Subject, measure, reliance_map
+from explorer.inputs.reliance import Subject, measure
+from explorer.inputs.sensitivity import sensitivity_map
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
@@ -34,7 +35,7 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
         {
             "reliance test": lambda: measure(model, subject, original),
             "its statistics and test": lambda: measure(model, Subject.alone(encoding, partner=encoding), original),
-            "map of the cells": lambda: reliance_map(model, codebook, encoding),
+            "map of the cells": lambda: sensitivity_map(model, codebook, encoding),
         },
     )
 

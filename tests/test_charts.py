@@ -270,10 +270,10 @@ def test_each_ablation_is_a_bar_with_what_it_costs(inputs: int, partner: bool) -
 @pytest.mark.parametrize(
     ("figure", "values", "scale"),
     [
-        (input_charts.reliance_heat(np.array([[1, 2, 0.5]]), title="Codes", largest=4), [[1, 2, 0.5]], (0, 4)),
-        (input_charts.reliance_heat(np.zeros((2, 3)), title="Codes", largest=0), [[0] * 3] * 2, (0, 1)),
-        (input_charts.reliance_ratio(np.array([[1.0, -3.0]], np.float32)), [[1, -3]], (-3, 3)),
-        (input_charts.reliance_ratio(np.array([[0.5]], np.float32)), [[0.5]], (-1, 1)),
+        (input_charts.sensitivity_heat(np.array([[1, 2, 0.5]]), title="Codes", largest=4), [[1, 2, 0.5]], (0, 4)),
+        (input_charts.sensitivity_heat(np.zeros((2, 3)), title="Codes", largest=0), [[0] * 3] * 2, (0, 1)),
+        (input_charts.sensitivity_ratio(np.array([[1.0, -3.0]], np.float32)), [[1, -3]], (-3, 3)),
+        (input_charts.sensitivity_ratio(np.array([[0.5]], np.float32)), [[0.5]], (-1, 1)),
     ],
 )
 def test_a_map_over_the_cells_has_a_scale_that_starts_at_nothing_or_is_even(

@@ -57,9 +57,11 @@ def folder(tmp_path: Path) -> Path:
 # Round trip
 
 
-@pytest.mark.parametrize("inputs", ["both", "quantized"])
-def test_a_checkpoint_comes_back_to_the_bit(inputs: str, tmp_path: Path) -> None:
-    model = toy_model(decoder_inputs=inputs)
+@pytest.mark.parametrize(
+    "settings", [{"decoder_inputs": "both"}, {"decoder_inputs": "quantized"}, {"embedding_channels": 2}]
+)
+def test_a_checkpoint_comes_back_to_the_bit(settings: dict[str, Any], tmp_path: Path) -> None:
+    model = toy_model(**settings)
     save(tmp_path, model, {})
     loaded = load(tmp_path)
     assert isinstance(loaded, VQVAE) and loaded.config == model.config
@@ -248,12 +250,22 @@ def test_large_sizes_that_the_weights_do_not_have_are_refused_before_memory_is_t
         toy_config(channels=(1,) * 6, blocks=(32,) * 6, codes=1, embedding_dim=1),
         toy_config(channels=(200, 1, 3), blocks=(0, 0, 2), embedding_dim=64),
         toy_config(channels=(64,), blocks=(0,), codes=3000, decoder_inputs="quantized"),
+        toy_config(channels=(1,), blocks=(0,), embedding_dim=64, embedding_channels=64),
     ],
 )
 def test_the_bound_on_parameters_is_one(config: VQVAEConfig) -> None:
     with torch.device("meta"):
         parameters = sum(tensor.numel() for tensor in VQVAE(config).state_dict().values())
     assert two_input._most_parameters(config) >= parameters
+
+
+@pytest.mark.parametrize("value", [0, 5, 1.0, True, "1"])
+def test_a_second_input_is_no_wider_than_the_embedding(value: object) -> None:
+    assert "'embedding_channels'" in refused(weights(), with_model(embedding_channels=value))
+
+
+def test_a_decoder_without_a_second_input_has_none_to_narrow() -> None:
+    assert "this one has none" in refused(weights(), with_model(decoder_inputs="quantized", embedding_channels=1))
 
 
 # Refused weights

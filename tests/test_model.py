@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.toys import toy_config, toy_images, toy_model
+from vqvae.decoder import NarrowProjection
 from vqvae.model import VQVAE, VQVAEConfig
 from vqvae.tokenizer import Encoding, blend, prepare, reconstruct
 
@@ -79,6 +80,37 @@ def test_the_stem_is_the_formula_in_its_docstring() -> None:
     expected = stem.from_quantized.weight.flatten(1) @ quantized + stem.from_quantized.bias
     expected = expected + stem.from_embedding.weight.flatten(1) @ (embedding - quantized)
     torch.testing.assert_close(stem(encoding.quantized, encoding.embedding)[1, :, 2, 3], expected)
+
+
+def test_a_narrow_second_input_is_a_matrix_of_that_rank() -> None:
+    model = toy_model(embedding_channels=2)
+    encoding = grids(model)
+    narrow = model.decoder.stem.from_embedding
+    matrix = narrow.up.weight.flatten(1) @ narrow.down.weight.flatten(1)
+    assert torch.linalg.matrix_rank(matrix) == 2 < min(matrix.shape)
+    residual = encoding.embedding - encoding.quantized
+    expected = model.decoder.stem.from_quantized(encoding.quantized) + torch.einsum("wd,bdij->bwij", matrix, residual)
+    torch.testing.assert_close(model.decoder.stem(encoding.quantized, encoding.embedding), expected)
+
+
+def test_of_the_matrices_of_its_rank_a_narrow_projection_finds_the_one_with_the_least_error() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, mix = torch.randn(6, 4, generator=generator), torch.randn(4, 4, generator=generator)
+    residuals = torch.randn(4000, 4, generator=generator) @ mix
+    covariance = residuals.T @ residuals / len(residuals)
+    narrow = NarrowProjection(4, 2, 6)
+    narrow.approximate_(weight, covariance)
+
+    def error(matrix: torch.Tensor) -> float:
+        return (residuals @ (weight - matrix).T).square().sum(1).mean().item()
+
+    # the error that is left is what the dropped singular values of weight · covariance^½ amount to
+    wanted = torch.linalg.svdvals(residuals @ weight.T / len(residuals) ** 0.5)[2:].square().sum().item()
+    up, down = narrow.up.weight.detach().flatten(1), narrow.down.weight.detach().flatten(1)
+    assert error(up @ down) == pytest.approx(wanted, rel=1e-3)
+    for _ in range(20):
+        nudged = up + 0.05 * torch.randn(up.shape, generator=generator)
+        assert error(nudged @ down) > error(up @ down)
 
 
 def test_a_one_input_decoder_reads_the_blend_and_nothing_else() -> None:
@@ -288,6 +320,14 @@ def test_a_fresh_deep_stack_starts_as_the_identity() -> None:
     assert torch.equal(stack(x), x)
 
 
-@pytest.mark.parametrize("config", [VQVAEConfig(), toy_config(), toy_config(decoder_inputs="quantized", blocks=(0, 3))])
+@pytest.mark.parametrize(
+    "config",
+    [
+        VQVAEConfig(),
+        toy_config(),
+        toy_config(embedding_channels=1),
+        toy_config(decoder_inputs="quantized", blocks=(0, 3)),
+    ],
+)
 def test_the_settings_round_trip_through_plain_values(config: VQVAEConfig) -> None:
     assert VQVAEConfig.from_dict(config.to_dict()) == config

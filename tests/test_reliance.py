@@ -1,6 +1,4 @@
-"""The reliance test: each ablation done another way, the verdict on models whose answer is known, and the map against
-finite differences.
-"""
+"""The reliance test: each ablation done another way, the verdict on models whose answer is known."""
 
 import io
 import itertools
@@ -20,13 +18,13 @@ from explorer.images.sets import ImageSet, sample_set
 from explorer.inputs import reliance
 from explorer.inputs.reliance import Ablation, Effect, Reliance, Subject
 from tests.conftest import CHECKPOINTS
+from tests.known_decoders import known
 from tests.toys import Heard, assert_one_sentence, toy_images, toy_model, toy_pixels
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_tensor
 from vqvae.model import VQVAE
-from vqvae.search import Codebook
-from vqvae.tokenizer import Encoding, blend
+from vqvae.tokenizer import Encoding
 
 ALL = tuple(Ablation(name, way) for name in reliance.INPUTS for way in reliance.WAYS)
 
@@ -210,21 +208,6 @@ def test_equal_pictures_and_tiny_ones_have_figures_too() -> None:
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------
-
-
-def known(kind: str) -> VQVAE:
-    """A toy whose answer is known by how its stem is made."""
-    model = toy_model(decoder_inputs="quantized" if kind == "one input" else "both")
-    with torch.no_grad():
-        stem = model.decoder.stem
-        if kind == "ignores the embedding":
-            stem.from_embedding.weight.zero_()  # type: ignore[operator, union-attr]
-        elif kind == "bypasses the codebook":
-            stem.from_embedding.weight.copy_(stem.from_quantized.weight)  # type: ignore[operator, union-attr, arg-type]
-        elif kind == "cannot tell":
-            for parameter in stem.parameters():
-                parameter.zero_()
-    return model
 
 
 @pytest.mark.parametrize(
@@ -440,136 +423,6 @@ def test_table_and_json_say_the_same() -> None:
     assert [one["name"] for one in stored["single"]] == ["0", "2"]
     assert [one["name"] for one in stored["skipped"]] == ["1"]
     assert sum(reliance.verdict_counts(result).values()) == 2
-
-
-# --- cell by cell -----------------------------------------------------------------------------------------------------
-
-
-def double(encoding: Encoding) -> Encoding:
-    return replace(encoding, embedding=encoding.embedding.double(), quantized=encoding.quantized.double())
-
-
-def differences(model: VQVAE, quantized: Tensor, embedding: Tensor, *, at: int) -> np.ndarray:
-    """∂ output / ∂ one of the inputs by central differences: [3·H·W, D·h·w]."""
-    columns, step = [], 1e-6
-    for place in range(quantized.numel()):
-        sides = []
-        for sign in (1, -1):
-            fed = [quantized.clone(), embedding.clone()]
-            fed[at].view(-1)[place] += sign * step
-            sides.append(model.decode(*fed).flatten())
-        columns.append(((sides[0] - sides[1]) / (2 * step)).numpy())
-    return np.stack(columns, axis=1)
-
-
-def exact_map(jacobian: np.ndarray, directions: np.ndarray, *, rows: int, columns: int, stride: int) -> np.ndarray:
-    """The definition: at each cell, the root of Σ tr(J M Jᵀ) / 3f²."""
-    moment = directions.T @ directions / len(directions)
-    moment /= np.trace(moment) / len(moment)
-    jacobian = jacobian.reshape(3, rows, stride, columns, stride, -1, rows * columns)
-    values = np.zeros((rows, columns))
-    for row, column, cell in itertools.product(range(rows), range(columns), range(rows * columns)):
-        block = jacobian[:, row, :, column, :, :, cell].reshape(3 * stride**2, -1)
-        values[row, column] += np.trace(block @ moment @ block.T) / (3 * stride**2)
-    return np.sqrt(values)
-
-
-@pytest.mark.parametrize("weight", [1.0, 0.3])
-def test_the_map_against_finite_differences(weight: float) -> None:
-    model = toy_model(codes=5).double()
-    encoding = double(encode(toy_model(codes=5), 8, 12))
-    found = reliance.reliance_map(model, Codebook.of(model), encoding, weight=weight, probes=500)
-    fed = encoding.quantized.contiguous(), blend(encoding, weight).contiguous()
-    codes = model.codebook.numpy() - model.codebook.numpy().mean(0)
-    residual = cells_of(encoding.embedding) - cells_of(encoding.quantized)
-    for at, values, directions in ((0, found.quantized, codes), (1, found.embedding, residual)):
-        exact = exact_map(differences(model, *fed, at=at), directions, rows=2, columns=3, stride=4)
-        assert values is not None
-        assert values.dtype == np.float32
-        np.testing.assert_allclose(values, exact, rtol=0.12)
-        assert exact.min() > 0.01  # so that there was something to find
-
-
-def test_the_derivative_along_a_change_is_the_finite_difference() -> None:
-    """One probe, drawn as the map draws it."""
-    model = toy_model(codes=5).double()
-    encoding = double(encode(toy_model(codes=5), 8, 12))
-    codes = model.codebook - model.codebook.mean(0)
-    change = reliance._change(codes, like=encoding.quantized, generator=torch.Generator().manual_seed(3))
-    fed, step = (encoding.quantized, encoding.embedding), 1e-6
-    ahead, behind = (model.decode(fed[0] + sign * step * change, fed[1]) for sign in (1, -1))
-    slope = ((ahead - behind) / (2 * step))[0].numpy().reshape(3, 2, 4, 3, 4)
-    found = reliance.reliance_map(model, Codebook.of(model), encoding, probes=1, seed=3).quantized
-    np.testing.assert_allclose(found, np.sqrt((slope**2).mean((0, 2, 4))), rtol=1e-5)
-
-
-def test_changes_are_of_unit_size_and_go_where_the_directions_go() -> None:
-    directions = torch.tensor([[3.0, 0, 0], [0, 4, 0]])
-    drawn = reliance._change(directions, like=torch.zeros(1, 3, 60, 70), generator=torch.Generator().manual_seed(0))
-    assert drawn.shape == (1, 3, 60, 70)
-    cells = drawn.movedim(1, -1).reshape(-1, 3)
-    assert {tuple(cell) for cell in cells.sign().tolist()} == {(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)}
-    assert cells.square().mean().item() == pytest.approx(1, rel=0.05)
-    assert cells.mean(0).abs().max() < 0.1
-    moments = (cells.T @ cells / len(cells)).numpy()
-    np.testing.assert_allclose(moments, np.diag([9, 16, 0]) * 3 / 25, atol=0.1)
-
-
-@pytest.mark.parametrize(("kind", "sign"), [("ignores the embedding", 1), ("bypasses the codebook", -1)])
-def test_an_input_that_does_nothing_has_a_map_of_nothing(kind: str, sign: int) -> None:
-    model = known(kind)
-    found = reliance.reliance_map(model, Codebook.of(model), encode(model))
-    dead, alive = (found.embedding, found.quantized) if sign > 0 else (found.quantized, found.embedding)
-    assert dead is not None
-    assert alive is not None
-    assert dead.max() < 1e-5 * alive.max()
-    assert found.ratio is not None
-    assert (found.ratio[alive > 0] == sign * reliance.MOST_RATIO).all()
-
-
-def test_the_ratio_is_the_power_of_two_between_the_maps() -> None:
-    quantized = np.array([[0.5, 0.25, 0, 0, 1]], np.float32)
-    embedding = np.array([[0.5, 1.0, 0, 1, 0]], np.float32)
-    ratio = reliance.RelianceMap(quantized, embedding).ratio
-    assert ratio is not None
-    assert ratio.dtype == np.float32
-    np.testing.assert_allclose(ratio, [[0, -2, 0, -8, 8]])
-
-
-def test_a_map_of_one_input() -> None:
-    model = toy_model(codes=5, decoder_inputs="quantized").double()
-    encoding = double(encode(toy_model(codes=5, decoder_inputs="quantized"), 8, 12))
-    found = reliance.reliance_map(model, Codebook.of(model), encoding, weight=0.0, probes=500)
-    assert found.embedding is found.ratio is None
-    jacobian = differences(model, encoding.quantized.contiguous(), encoding.quantized.contiguous(), at=1)
-    codes = model.codebook.numpy() - model.codebook.numpy().mean(0)
-    exact = exact_map(jacobian, codes, rows=2, columns=3, stride=4)
-    np.testing.assert_allclose(found.quantized, exact, rtol=0.12)
-
-
-def test_the_map_is_the_same_at_every_call_and_inside_inference_mode() -> None:
-    model = toy_model()
-    encoding = encode(model)  # made in inference mode, as the app's are
-    first = reliance.reliance_map(model, Codebook.of(model), encoding)
-    with torch.inference_mode():
-        again = reliance.reliance_map(model, Codebook.of(model), encoding)
-    other = reliance.reliance_map(model, Codebook.of(model), encoding, seed=1)
-    for name in ("quantized", "embedding"):
-        assert getattr(first, name).shape == (5, 6)
-        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
-        assert (getattr(first, name) != getattr(other, name)).any()
-
-
-def test_a_single_code_and_a_cell_that_lost_nothing_have_maps_of_zero() -> None:
-    model = toy_model(codes=1)
-    encoding = encode(model)
-    whole = replace(encoding, embedding=encoding.quantized)
-    found = reliance.reliance_map(model, Codebook.of(model), whole)
-    assert found.embedding is not None
-    assert not found.quantized.any()
-    assert not found.embedding.any()
-    assert found.ratio is not None
-    assert not found.ratio.any()
 
 
 def test_the_ways_and_their_meanings_are_complete() -> None:

@@ -413,6 +413,21 @@ def test_a_run_can_start_from_a_trained_model(photos: Path, settings: Path, tmp_
     assert (after.codebook - before.codebook).abs().max() < 0.5  # the codes moved on from where they were
 
 
+def test_a_run_can_start_from_a_model_with_a_wider_second_input(photos: Path, settings: Path, tmp_path: Path) -> None:
+    """As wide as the embedding, the narrow one can do all that the wide one did."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(photos, "--config", settings, "--out", first) == 0
+    still = tmp_path / "still.json"
+    config = replace(TOY, model=toy_config(embedding_channels=4), learning_rate=0.0, restart_until=0.0, steps=1)
+    still.write_text(json.dumps(training_settings(config)))
+    assert run(photos, "--config", still, "--start-from", first, "--out", second) == 0
+    before, after = checkpoint.load(first), checkpoint.load(second)
+    assert after.config.embedding_channels == 4
+    encoding = before.encode(toy_images(2, 20, 30))
+    pictures = (model.decode(encoding.quantized, encoding.embedding) for model in (before, after))
+    torch.testing.assert_close(*pictures, atol=1e-4, rtol=0)
+
+
 def test_a_model_of_another_shape_is_no_start(
     photos: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,7 @@ class VQVAEConfig:
     channels: tuple[int, ...] = (48, 96, 192)
     blocks: tuple[int, ...] = (1, 2, 3)
     decoder_inputs: DecoderInputsSetting = "both"
+    embedding_channels: int | None = None  # numbers a cell that the second input passes through; None: all D
 
     @property
     def stride(self) -> int:
@@ -40,6 +41,7 @@ class VQVAEConfig:
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Self:
         """Check names, types and bounds, so that nothing absurd is ever built; raises BadInput at the first fault."""
+        settings = {"embedding_channels": None, **settings}  # older configs, and those of wide ones, do not name it
         check_names(settings, asdict(cls()))
         channels = whole_numbers(settings, "channels", 1, 1024, most=MOST_LEVELS)
         blocks = whole_numbers(settings, "blocks", 0, 32, most=MOST_LEVELS)
@@ -47,17 +49,23 @@ class VQVAEConfig:
             raise BadInput(f"'channels' lists {len(channels)} levels and 'blocks' {len(blocks)}; make them equal.")
         if settings["decoder_inputs"] not in ("both", "quantized"):
             raise BadInput('The setting \'decoder_inputs\' has to be "both" or "quantized".')
+        embedding_dim = whole_number(settings, "embedding_dim", 1, 1024)
+        narrow = settings["embedding_channels"] is not None
+        if narrow and settings["decoder_inputs"] != "both":
+            raise BadInput("'embedding_channels' narrows the decoder's second input, and this one has none; remove it.")
         return cls(
             codes=whole_number(settings, "codes", 1, 1 << 18),
-            embedding_dim=whole_number(settings, "embedding_dim", 1, 1024),
+            embedding_dim=embedding_dim,
             channels=channels,
             blocks=blocks,
             decoder_inputs=settings["decoder_inputs"],
+            embedding_channels=whole_number(settings, "embedding_channels", 1, embedding_dim) if narrow else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """The config as plain JSON values; what is None is left out."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class VQVAE(TokenizerModule):
@@ -70,7 +78,13 @@ class VQVAE(TokenizerModule):
         inputs: Literal[1, 2] = 2 if config.decoder_inputs == "both" else 1
         self.encoder = Encoder(channels=channels, blocks=blocks, embedding_dim=dim)
         self.quantizer = VectorQuantizer(config.codes, dim)
-        self.decoder = Decoder(channels=channels, blocks=blocks, embedding_dim=dim, inputs=inputs)
+        self.decoder = Decoder(
+            channels=channels,
+            blocks=blocks,
+            embedding_dim=dim,
+            inputs=inputs,
+            embedding_channels=config.embedding_channels,
+        )
         level = Level("grid", config.codes, dim, "euclidean", config.stride)
         self.spec = Spec(FAMILY, (level,), self.decoder.reach, inputs, Sizes(config.stride))
 

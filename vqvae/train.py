@@ -9,9 +9,9 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from vqvae import checkpoint
 from vqvae.dataset import read_files
+from vqvae.decoder import NarrowProjection
 from vqvae.errors import BadInput, shown
 from vqvae.images import load_image, to_tensor
 from vqvae.metrics import WINDOW, perplexity, psnr, ssim
@@ -175,6 +176,14 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
+@torch.no_grad()
+def residual_covariance(model: VQVAE, batches: Iterable[Tensor]) -> Tensor:
+    """[D, D], of embedding − quantized over the cells of batches [B, 3, H, W]; there has to be one."""
+    encodings = [model.encode(batch.to(model.codebook.device)) for batch in batches]
+    residuals = torch.cat([cells(encoding.embedding - encoding.quantized) for encoding in encodings])
+    return residuals.T.cov()
+
+
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """An update rule for AveragedModel whose decay grows with the steps, so that a short run forgets its start too."""
 
@@ -204,13 +213,27 @@ class Trainer:
         with torch.no_grad():
             self.learner.start_(torch.cat([cells(self.model.encoder(batch.to(self.device))) for batch in batches]))
 
-    def start_from_(self, model: TokenizerModule) -> None:
-        """Take over the weights and the codebook of a trained model of the same shape; raises BadInput otherwise."""
-        if not isinstance(model, VQVAE) or model.config != self.config.model:
+    def start_from_(self, model: TokenizerModule, batches: Iterable[Tensor] = ()) -> None:
+        """Take over the weights and the codebook of a trained model of the same shape; raises BadInput otherwise.
+
+        The second input of the config may be narrower than the model's. It then starts as the best approximation of it
+        for the residuals of these batches [B, 3, H, W], of which there has to be one.
+        """
+        if not isinstance(model, VQVAE) or self.config.model not in (model.config, self._narrowed(model.config)):
             raise BadInput("The model to start from has another shape than the config's; make the two equal.")
-        self.model.load_state_dict(model.state_dict())
-        self.average.module.load_state_dict(model.state_dict())
+        weights = model.state_dict()
+        narrow = getattr(self.model.decoder.stem, "from_embedding", None)
+        if isinstance(narrow, NarrowProjection) and model.config != self.config.model:
+            wide = weights.pop("decoder.stem.from_embedding.weight").flatten(1)
+            narrow.approximate_(wide, residual_covariance(model, batches))
+            weights |= {f"decoder.stem.from_embedding.{name}": part for name, part in narrow.state_dict().items()}
+        self.model.load_state_dict(weights)
+        self.average.module.load_state_dict(weights)
         self.learner.sums = self.model.codebook * self.learner.counts[:, None]
+
+    def _narrowed(self, config: VQVAEConfig) -> VQVAEConfig:
+        """The config of a wide model with the second input of this run's."""
+        return replace(config, embedding_channels=self.config.model.embedding_channels)
 
     def train_step_(self, images: Tensor) -> dict[str, float]:
         """One step on [B, 3, H, W] in [0, 1]; returns loss, PSNR in dB with the embedding off and blended in, usage."""
@@ -335,7 +358,7 @@ def train(
     if resume:
         trainer.resume_(out)
     elif start_from is not None:
-        trainer.start_from_(start_from)
+        trainer.start_from_(start_from, (crops.batch(-number - 1 + (1 << 40)) for number in range(32)))
     else:
         enough = -(-8 * config.model.codes // (config.batch * (config.crop // config.model.stride) ** 2))
         trainer.start_codebook_([crops.batch(-number - 1 + (1 << 40)) for number in range(enough)])

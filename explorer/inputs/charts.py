@@ -94,13 +94,13 @@ def reliance_bars(result: Reliance) -> go.Figure:
     return plain(figure, height=60 + 26 * len(result.effects))
 
 
-def reliance_heat(values: np.ndarray, *, title: str, largest: float) -> go.Figure:
+def sensitivity_heat(values: np.ndarray, *, title: str, largest: float) -> go.Figure:
     """How much an input changes the picture at each cell, [h, w]; maps that share `largest` share their scale."""
     heat = go.Heatmap(z=values, colorscale=SCALE, zmin=0, zmax=largest or 1, hovertemplate=_AT_CELL + "%{z:.3f}")
     return _cell_map(heat, title=title)
 
 
-def reliance_ratio(values: np.ndarray) -> go.Figure:
+def sensitivity_ratio(values: np.ndarray) -> go.Figure:
     """log2 of codes over embedding at each cell, [h, w], with equal maps in the middle of the scale."""
     top = max(1.0, float(np.abs(values).max()))
     hover = _AT_CELL + "codes / embedding: 2<sup>%{z:.1f}</sup>"

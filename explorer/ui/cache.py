@@ -28,9 +28,10 @@ from explorer.index import read, usage
 from explorer.index.read import Index, Occurrences
 from explorer.index.training_usage import FILE as USAGE_FILE
 from explorer.index.training_usage import TrainingUsage, load_training_usage
-from explorer.inputs import blending, manifold, reliance
+from explorer.inputs import blending, manifold, reliance, sensitivity
 from explorer.inputs.blending import CellOrder, Curve, Through
-from explorer.inputs.reliance import Reliance, RelianceMap, Subject
+from explorer.inputs.reliance import Reliance, Subject
+from explorer.inputs.sensitivity import SensitivityMap
 from explorer.learn.answers import Listening, listen
 from explorer.learn.walk import all_gaps as gaps_of_cells
 from explorer.ui import plugin
@@ -215,9 +216,9 @@ def reliance_pictures(
 
 
 @_kept(16, spinner="Following the changes back through the decoder")
-def reliance_map(model: OpenModel, picture: Picture, weight: float) -> RelianceMap:
+def sensitivity_map(model: OpenModel, picture: Picture, weight: float) -> SensitivityMap:
     encoding = encode(model, picture).encoding
-    return reliance.reliance_map(model.tokenizer, model.codebook, encoding, weight=weight)
+    return sensitivity.sensitivity_map(model.tokenizer, model.codebook, encoding, weight=weight)
 
 
 def fed_reference(model: OpenModel) -> manifold.Reference | None:

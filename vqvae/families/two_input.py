@@ -46,9 +46,10 @@ def settings_of(
         stack = f"encoder.levels.{3 * len(channels) + 2}."
         channels.append(first[0])
         blocks.append(sum(name.startswith(stack) and name.endswith(".mix.weight") for name in shapes))
-    both = "decoder.stem.from_embedding.weight" in shapes
+    second, narrow = (shapes.get(f"decoder.stem.from_embedding.{name}") for name in ("weight", "down.weight"))
     model = {"codes": codebook[0], "embedding_dim": codebook[1], "channels": channels, "blocks": blocks}
-    return model | {"decoder_inputs": "both" if both else "quantized"}
+    model |= {"decoder_inputs": "both" if second or narrow else "quantized"}
+    return model | ({"embedding_channels": narrow[0]} if narrow else {})
 
 
 def canonical(name: str) -> str | None:
@@ -73,4 +74,5 @@ def _most_parameters(config: VQVAEConfig) -> int:
         2 * depth * 10 * width * (width + 1) for width, depth in zip(config.channels, config.blocks, strict=True)
     )
     steps = sum(2 * 9 * 4 * before * after for before, after in pairwise(widths))
-    return blocks + steps + config.embedding_dim * (config.codes + 3 * widths[-1])
+    narrow = (config.embedding_channels or 0) * (config.embedding_dim + widths[-1])
+    return blocks + steps + narrow + config.embedding_dim * (config.codes + 3 * widths[-1])

@@ -10,12 +10,13 @@ from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, decibels
 from explorer.images.sets import ImageSet
 from explorer.inputs import charts, reliance
-from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, RelianceMap, SetReliance, Subject
+from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, SetReliance, Subject
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import TestedOn
+from explorer.ui.views.inputs import sensitivity
 from vqvae.errors import BadInput
 from vqvae.images import to_png
 from vqvae.tokenizer import Encoding
@@ -43,7 +44,7 @@ def show(model: OpenModel, picture: Picture) -> None:
         test_picture(model, picture)
     elif images is not None:
         test_set(model, images, key)
-    show_map(model, picture)
+    sensitivity.show(model, picture)
 
 
 def choose_set(model: OpenModel, on: TestedOn) -> tuple[ImageSet | None, str]:
@@ -221,40 +222,3 @@ def show_small(png: bytes, caption: str) -> None:
     """A picture that opens large."""
     with st.container(width=SIDE):  # with a width of its own, Streamlit would shrink the file
         st.image(png, caption=caption.replace("-", "−"), output_format="PNG", width="stretch")
-
-
-def show_map(model: OpenModel, picture: Picture) -> None:
-    """Cell by cell, how much the picture changes with each input; made when it is asked for."""
-    st.html("<h2 class='code'>Cell by cell</h2>")
-    st.caption(
-        "How much a cell's own pixels change for a small change of each input, by automatic differentiation, on the "
-        "picture chosen above and at the blend of the view Blend. Yellow cells change most; the first two maps share a "
-        "scale, in shares of full brightness per unit. In the third, the decoder listens more to the codes in red "
-        "cells and more to the embedding in blue ones, each step by a factor of two. A unit is as long for either, and "
-        "the embedding adds less than one code differs from another: both can count although one map is darker."
-    )
-    session = store.read()
-    weight, shows_maps = session.weight_for(model.inputs), session.inputs.shows_maps
-    st.toggle(
-        "Show the maps",
-        **widgets.bound("reliance-maps", shows_maps, lambda on: store.read().on("inputs", shows_maps=on)),
-    )
-    if not shows_maps:
-        return
-    try:
-        found: RelianceMap = cache.reliance_map(model, picture, weight)
-    except BadInput as refusal:
-        st.info(widgets.plain(str(refusal)))
-        return
-    with st.container(key="stack_maps"):
-        columns = st.columns(3, gap="medium")
-    largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))
-    with columns[0]:
-        st.plotly_chart(charts.reliance_heat(found.quantized, title="Codes", largest=largest), key="heat-codes")
-    if found.embedding is None or found.ratio is None:
-        columns[1].info("This decoder has one input, so there is nothing to compare it with.")
-        return
-    with columns[1]:
-        st.plotly_chart(charts.reliance_heat(found.embedding, title="Embedding", largest=largest), key="heat-embedding")
-    with columns[2]:
-        st.plotly_chart(charts.reliance_ratio(found.ratio), key="heat-ratio")
