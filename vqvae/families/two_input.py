@@ -75,4 +75,4 @@ def _most_parameters(config: VQVAEConfig) -> int:
     )
     steps = sum(2 * 9 * 4 * before * after for before, after in pairwise(widths))
     narrow = (config.embedding_channels or 0) * (config.embedding_dim + widths[-1])
-    return blocks + steps + narrow + config.embedding_dim * (config.codes + 3 * widths[-1])
+    return blocks + steps + narrow + config.embedding_dim * (config.codes + 3 * widths[-1] + 1)
