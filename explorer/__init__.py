@@ -9,6 +9,8 @@ from types import ModuleType
 
 import vqvae  # noqa: F401 - before torch: it says how torch's threads wait, which cannot be said once torch is loaded
 
+__version__ = "0.1.0"
+
 MOVED = {  # modules that programs saved on the Edit page import by the names that they had then
     "explorer.edits": "explorer.editing.edits",
     "explorer.folders": "explorer.base.folders",

@@ -109,7 +109,11 @@ class VQVAE(TokenizerModule):
 
     def decode(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
         """[B, D, h, w], and the embedding likewise or None for the codes alone -> [B, 3, h·f, w·f] in [0, 1]."""
-        return self.decoder(quantized, quantized if embedding is None else embedding).clamp(0, 1)
+        return self.pixels_of(quantized, embedding).clamp(0, 1)
+
+    def pixels_of(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        """As `decode`, before the pixels are clamped."""
+        return self.decoder(quantized, quantized if embedding is None else embedding)
 
     def forward(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Encoding]:
         """One training pass: images [B, 3, H, W] with H and W multiples of f, blend weight [B, 1, 1, 1] in [0, 1].

@@ -106,6 +106,16 @@ class Served:
             _check_finite("decode", drawn.detach())
         return drawn
 
+    def pixels_of(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        """As `decode`, before the pixels are clamped; only for a tokenizer that offers that (`offers_unclamped`)."""
+        draw = self.tokenizer.pixels_of  # type: ignore[attr-defined]
+        with torch.inference_mode():
+            second = None if embedding is None else self.sent(embedding)
+            drawn = _returned("pixels_of", call("pixels_of", draw, self.sent(quantized), second))
+        if self.strict:
+            _check_finite("pixels_of", drawn)
+        return drawn
+
     @property
     def previewer(self) -> Previewer | None:
         """What the tokenizer offers for previews, called with the same care; None where it offers none."""

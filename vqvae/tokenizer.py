@@ -89,7 +89,8 @@ class Encoding:
 class Tokenizer(Protocol):
     """Images to grids of indices, and back with or without the embedding. Nothing after `encode` quantizes again.
 
-    One whose `reach` is None may have an attribute `previewer`, a `vqvae.preview.Previewer`.
+    One whose `reach` is None may have an attribute `previewer`, a `vqvae.preview.Previewer`. One may have a method
+    `pixels_of(quantized, embedding=None)`, which is `decode` before the pixels are clamped to [0, 1].
     """
 
     @property
@@ -155,6 +156,18 @@ def blend(encoding: Encoding, weight: float | Tensor) -> Tensor:
     The ends are exact, to the bit.
     """
     return encoding.quantized.lerp(encoding.embedding, weight)
+
+
+def offers_unclamped(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer says what it draws before the pixels are clamped."""
+    return callable(getattr(getattr(tokenizer, "tokenizer", tokenizer), "pixels_of", None))
+
+
+def pixels_of(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+    """As `decode`, before the pixels are clamped where the tokenizer offers that, and clamped where it does not."""
+    draw = getattr(tokenizer, "pixels_of", tokenizer.decode) if offers_unclamped(tokenizer) else tokenizer.decode
+    drawn: Tensor = draw(quantized, embedding)
+    return drawn
 
 
 def reconstruct(tokenizer: Tokenizer, images: Tensor, *, weight: float | Tensor = 0.0) -> Tensor:

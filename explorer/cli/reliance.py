@@ -1,65 +1,112 @@
-"""python -m explorer reliance NAME DATA: which input the decoder uses."""
+"""python -m explorer reliance NAME DATA: whom the decoder follows, and what it draws without each input."""
 
 import argparse
-import json
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from explorer.base.folders import checkpoints_folder
+from explorer.base.open_model import open_folder
 from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
-from explorer.inputs import reliance
+from explorer.inputs.reliance import report
+from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings, measure_set
+from explorer.inputs.reliance.report import Report
+from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
 
 
 def run(options: argparse.Namespace) -> int:
-    """Which input does the decoder use? Replace each in turn over a set of images, and say what that costs.
+    """Whom does the decoder follow, the codes or the embedding, and what does it draw without each?
 
-    Stop it with Ctrl-C: the figures are then of the images measured so far.
+    Stop it with Ctrl-C: the figures are then of the images measured so far, and marked as partial.
     """
     model = find_model(options)
     images = find_set(options.data, options.under)
+    settings = Settings(options.seed, options.partners, options.images, options.size, options.blend)
+    folder = find_twin(model, checkpoints_folder())
+    twin = None if folder is None else open_folder(folder)
     pace = Pace(unit="pass", stopped="Stopped before an image was measured; there is nothing to say.")
     with stoppable(pace), pace.bar:
-        result = reliance.measure_set(
-            model.tokenizer,
-            images,
-            working_size=options.size,
-            inputs=model.inputs,
-            limit=options.limit,
-            progress=pace,
-        )
-    for name, reason in result.unreadable:
+        evidence = measure_set(tested(model, twin), images, settings, progress=pace)
+    for name, reason in evidence.unreadable:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
-    about = {"checkpoint": model.name, "data": images.label, "working_size": options.size}
-    text = json.dumps({**about, **reliance.plain_set(result)}, indent=2, allow_nan=False)
-    to_stdout = options.json == "-"
-    print(f"{model.name} on {images.label}, long side {options.size} px", file=sys.stderr if to_stdout else sys.stdout)
-    print(reliance.table_of_set(result), file=sys.stderr if to_stdout else sys.stdout)
-    if to_stdout:
-        print(text)
-    elif options.json:
-        Path(options.json).write_text(text + "\n")
-        print(f"written: {options.json}")
-    if not result.finished:
-        done = f"{len(result.names):,} of {result.asked:,} images"
+    for name, same in evidence.repeated:
+        print(f"skipped: {name}: it has the pixels of {same}.", file=sys.stderr)
+    named = f"--tokenizer {shlex.quote(options.tokenizer)}" if options.tokenizer else shlex.quote(options.checkpoint)
+    source = provenance_of(model, images, settings, named=named, data=options.data, under=options.under, twin=twin)
+    _write(Report.of(evidence, source), options)
+    if not evidence.finished:
+        done = f"{len(evidence.images):,} of {evidence.asked:,} images"
         raise Stopped(pace.stopped_by, f"Stopped after {done}; the figures are of those.")
     return 0
 
 
-def _limit(text: str) -> int:
+def _write(found: Report, options: argparse.Namespace) -> None:
+    """The table, the methods and the files; what goes to standard output goes there alone."""
+    where = sys.stderr if "-" in (options.json, options.csv) else sys.stdout
+    print(f"{found.provenance.model} on {found.provenance.data}, long side {options.size} px", file=where)
+    print(report.table(found), file=where)
+    print(f"\n{report.methods(found)}", file=where)
+    forms: dict[str, Callable[[Report], str]] = {"json": report.as_json, "csv": report.as_csv}
+    for name, form in forms.items():
+        path = getattr(options, name)
+        if path == "-":
+            sys.stdout.write(form(found))
+        elif path:
+            Path(path).write_text(form(found), encoding="utf-8", errors="backslashreplace")
+            print(f"written: {path}", file=where)
+
+
+def _whole_number(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"it has to be a whole number from {low} to {high:,}")
+        return int(text)
+
+    return read
+
+
+def _images(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError("it has to be a whole number of images from 1")
     return int(text)
 
 
+def _blend(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not -0.5 <= value <= 1.5:
+        raise argparse.ArgumentTypeError("it has to be a number from -0.5 to 1.5")
+    return value
+
+
 def add_to(commands: Any) -> None:
     parser: CommandParser = commands.add_parser(
-        "reliance", help="find out which input the decoder uses", description=run.__doc__
+        "reliance", help="find out which input the decoder follows", description=run.__doc__
     )
     parser.set_defaults(run=run)
     add_model(parser)
     parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
-    parser.add_argument("--limit", type=_limit, help="measure only so many of the images, spread evenly over the set")
-    parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON; - prints them, and only them")
+    parser.add_argument(
+        "--images", "--limit", type=_images, help="measure only so many of the images, spread evenly over the set"
+    )
+    parser.add_argument(
+        "--partners",
+        type=_whole_number(1, MOST_PARTNERS),
+        default=Settings.partners,
+        help=f"other images, and random orders, for each image (default: {Settings.partners})",
+    )
+    parser.add_argument(
+        "--seed", type=_whole_number(0, 10**9), default=0, help="of all that is drawn at random (default: 0)"
+    )
+    parser.add_argument(
+        "--blend", type=_blend, default=1.0, help="at which it is said whom the decoder follows (default: 1)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write every measurement as JSON; - prints only that")
+    parser.add_argument("--csv", metavar="FILE", help="also write every measurement as CSV; - prints only that")

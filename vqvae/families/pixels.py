@@ -27,5 +27,10 @@ def from_unit(images: Tensor, pixels: str) -> Tensor:
 
 def to_unit(images: Tensor, pixels: str) -> Tensor:
     """The named range -> [0, 1], clamped."""
+    return rescaled(images, pixels).clamp(0, 1)
+
+
+def rescaled(images: Tensor, pixels: str) -> Tensor:
+    """The named range -> [0, 1]; what lies outside of it stays outside."""
     low, high = RANGES[pixels]
-    return ((images - low) / (high - low)).clamp(0, 1)
+    return (images - low) / (high - low)

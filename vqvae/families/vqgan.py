@@ -24,7 +24,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vqvae.errors import BadInput, shown
-from vqvae.families.pixels import from_unit, pixel_range, to_unit
+from vqvae.families.pixels import from_unit, pixel_range, rescaled, to_unit
 from vqvae.families.steps import ALONE, Beside, Step, StepwisePreviewer, run_all, work_of
 from vqvae.families.vqgan_sources import adjusted, canonical, recognises, settings_of
 from vqvae.images import pad_to_multiple
@@ -404,8 +404,12 @@ class VQGAN(TokenizerModule):
 
         Where norms read the codes, they read `quantized`, and the first layer is given the embedding.
         """
+        return self.pixels_of(quantized, embedding).clamp(0, 1)
+
+    def pixels_of(self, quantized: Tensor, embedding: Tensor | None = None) -> Tensor:
+        """As `decode`, before the pixels are clamped."""
         vectors = quantized if embedding is None else embedding
-        return to_unit(self.decoder(self.post_quant_conv(vectors), quantized), self.config.pixels)
+        return rescaled(self.decoder(self.post_quant_conv(vectors), quantized), self.config.pixels)
 
 
 def _levels(settings: Mapping[str, Any], name: str) -> tuple[int, ...]:

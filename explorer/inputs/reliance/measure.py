@@ -1,0 +1,370 @@
+"""What is measured of each image of a set: the evidence, from which `verdict` draws its conclusions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from explorer.base.job import Cancelled, Progress, unheard
+from explorer.images.reconstruction import Quality
+from explorer.images.sets import ImageSet
+from explorer.inputs.reliance import boundary
+from explorer.inputs.reliance.ablations import (
+    EMBEDDING_OFF,
+    Cost,
+    Means,
+    Met,
+    Subject,
+    ablations,
+    cost_of,
+    drawn,
+    means_of,
+    quality_of,
+)
+from explorer.inputs.reliance.boundary import BLENDS, BorderCell
+from vqvae.errors import BadInput
+from vqvae.images import fit_to, load_image, to_tensor
+from vqvae.search import Codebook
+from vqvae.tokenizer import Encoding, Tokenizer, offers_unclamped
+
+T = TypeVar("T")
+MOST_PARTNERS = 64
+FLAT = 0.1  # an image of which fewer cells change their code when the codes are shuffled is flat
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that shapes a test but the model and the images; the same settings give the same figures."""
+
+    seed: int = 0
+    partners: int = 4  # other images, and random orders, that each image is measured with
+    images: int | None = None  # at most so many, spread evenly over the set
+    working_size: int = 256  # pixels on the long side
+    blend: float = 1.0  # the blend at hand, at which the verdict says whom the decoder follows
+    cells: int = boundary.CELLS  # at a border, of each image
+
+    @property
+    def blends(self) -> tuple[float, ...]:
+        """Those of the curve and the one at hand, rising."""
+        return tuple(sorted({*BLENDS, self.blend}))
+
+
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """A tokenizer of the same size whose decoder has one input: what codes alone can draw."""
+
+    name: str
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """One image of a set, encoded."""
+
+    name: str
+    pixels: np.ndarray  # uint8 [H, W, 3]
+    encoding: Encoding
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of shape and pixels, in hex."""
+        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ImageEvidence:
+    """All that was measured of one image."""
+
+    name: str
+    digest: str  # SHA-256 of its pixels
+    width: int  # pixels
+    height: int
+    grid: tuple[int, int]  # cells down and across
+    whole: Quality  # with both inputs as they are
+    codes_only: Quality
+    twin: Quality | None  # of the twin on the same image
+    costs: tuple[Cost, ...]  # for each ablation, one for each draw
+    border: int  # how many of its cells lie at a border
+    moved: tuple[BorderCell, ...]  # those that were moved across
+    aside: str = ""  # why it counts for no verdict, in words that follow "it"; empty where it counts
+
+    def costs_of(self, ablation: object) -> list[Cost]:
+        return [cost for cost in self.costs if cost.ablation == ablation]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The reliance test of a set of images, whole or as far as it came."""
+
+    inputs: int  # of the decoder
+    settings: Settings
+    images: tuple[ImageEvidence, ...]
+    stride: int
+    codes: int  # K
+    asked: int  # how many images there were to measure, those that cannot be read and those that repeat included
+    unreadable: tuple[tuple[str, str], ...] = ()  # name and reason
+    repeated: tuple[tuple[str, str], ...] = ()  # name, and that of the image with the same pixels, which is measured
+    twin: str = ""  # its name
+    unclamped: bool = True  # whether pixels could be compared before they are clamped
+    met: bool = True  # whether it is known what the decoder met in training
+
+    @property
+    def finished(self) -> bool:
+        return len(self.images) + len(self.unreadable) + len(self.repeated) == self.asked
+
+    @property
+    def counted(self) -> tuple[ImageEvidence, ...]:
+        """The images that a verdict rests on."""
+        return tuple(image for image in self.images if not image.aside)
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """The model under test, with what its figures are held against."""
+
+    tokenizer: Tokenizer
+    codebook: Codebook
+    met: Met | None = None
+    twin: Twin | None = None
+
+    @property
+    def inputs(self) -> int:
+        return self.tokenizer.spec.inputs
+
+
+def passes(settings: Settings, *, inputs: int) -> int:
+    """How many steps `progress` counts for an image."""
+    return 2 + sum(settings.partners if one.is_drawn else 1 for one in ablations(inputs=inputs))
+
+
+def measure_image(
+    tested: Tested,
+    image: Opened,
+    partners: Sequence[Opened],
+    *,
+    means: Means,
+    settings: Settings,
+    number: int = 0,
+    progress: Progress = unheard,
+) -> ImageEvidence:
+    """All figures of one image; `partners` are the other images that it is measured with, `number` its place.
+
+    `progress` counts passes of the model; raises Cancelled.
+    """
+    tokenizer, encoding, original = tested.tokenizer, image.encoding, image.pixels
+    size, total = (original.shape[0], original.shape[1]), passes(settings, inputs=tested.inputs)
+    seeds = tuple(1_000_000 * settings.seed + 100 * number + draw for draw in range(settings.partners))
+    others = tuple((partner.name, partner.encoding) for partner in partners[: settings.partners])
+    subject = Subject(encoding, means, others, tested.inputs, seeds)
+    whole = drawn(tokenizer, subject.whole(), size=size)
+    quality = quality_of(original, whole)
+    twin = None if tested.twin is None else _alone(tested.twin.tokenizer, original)
+    done = 1
+    progress(done, total)
+
+    costs: list[Cost] = []
+    for ablation in ablations(inputs=tested.inputs):
+        for place, (name, draw) in enumerate(subject.draws(ablation)):
+            met = tested.met if place == 0 else None
+            found = cost_of(
+                tokenizer, subject, ablation, name, draw, original=original, whole=whole, quality=quality, met=met
+            )
+            costs.append(found)
+            progress(done := min(done + 1, total - 1), total)
+    border = boundary.border_of(tested.codebook, encoding)
+    moved: tuple[BorderCell, ...] = ()
+    if tested.inputs == 2:
+        moved = boundary.measure(
+            tokenizer, encoding, border, blends=settings.blends, most=settings.cells, seed=seeds[0]
+        )
+    progress(total, total)
+    off = [cost.quality for cost in costs if cost.ablation == EMBEDDING_OFF]
+    evidence = ImageEvidence(
+        name=image.name,
+        digest=image.digest,
+        width=size[1],
+        height=size[0],
+        grid=(encoding.grid.shape[1], encoding.grid.shape[2]),
+        whole=quality,
+        codes_only=off[0] if off else quality,
+        twin=twin,
+        costs=tuple(costs),
+        border=len(border.cells),
+        moved=moved,
+    )
+    return replace(evidence, aside=_why_aside(evidence))
+
+
+def _why_aside(image: ImageEvidence) -> str:
+    """Why an image is no evidence, where the replacements hardly differ from what they replace."""
+    rows, columns = image.grid
+    if rows * columns == 1:
+        return "has a single cell, whose codes no order can change"
+    shuffled = [
+        cost.moved for cost in image.costs if cost.ablation.way == "shuffle" and cost.ablation.input != "embedding"
+    ]
+    if shuffled and max(shuffled) < FLAT:
+        return f"is flat: in another order {max(shuffled):.0%} of its cells have another code"
+    return ""
+
+
+def _alone(tokenizer: Tokenizer, original: np.ndarray) -> Quality:
+    """How well a tokenizer draws an image from its codes alone."""
+    with torch.inference_mode():
+        encoding = tokenizer.encode(to_tensor(original))
+        subject = Subject(encoding, means_of([encoding]), inputs=1)
+    return quality_of(original, drawn(tokenizer, subject.whole(), size=(original.shape[0], original.shape[1])))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a first look at a set says."""
+
+    means: Means | None
+    names: tuple[str, ...]  # to be measured
+    unreadable: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, str] = field(default_factory=dict)
+
+
+def measure_set(tested: Tested, images: ImageSet, settings: Settings, *, progress: Progress = unheard) -> Evidence:
+    """The test on each image of a set, or on some of them spread evenly over it.
+
+    Each image is measured with the means of the whole set, and with the images that follow it as the others, the last
+    ones with the first; so images are encoded twice, and few are kept. Images with equal pixels are measured once:
+    they are no two pieces of evidence. `progress` counts passes of the model; when it stops the work, the result is of
+    the images measured so far. Raises Cancelled when there are none yet, and BadInput when no image can be read.
+    """
+    names = evenly(images.names, settings.images)
+    each = passes(settings, inputs=tested.inputs)
+    total = len(names) * (1 + each)  # each image is encoded once more, for the means
+    first = _look(tested.tokenizer, images, names, settings, _Within(progress, 0, total))
+    assert first.means is not None
+    measured: list[ImageEvidence] = []
+    try:
+        opened = _opened(tested.tokenizer, images, first.names, settings.working_size, {})
+        most = min(settings.partners, len(first.names) - 1)
+        for number, (one, *following) in enumerate(with_following(opened, most)):
+            within = _Within(progress, len(names) + number * each, total)
+            measured.append(
+                measure_image(
+                    tested, one, following, means=first.means, settings=settings, number=number, progress=within
+                )
+            )
+    except Cancelled:
+        if not measured:
+            raise
+    return evidence_of(
+        tested,
+        settings,
+        measured,
+        asked=len(names),
+        unreadable=tuple(first.unreadable.items()),
+        repeated=tuple(first.repeated.items()),
+    )
+
+
+def evidence_of(
+    tested: Tested,
+    settings: Settings,
+    images: Sequence[ImageEvidence],
+    *,
+    asked: int | None = None,
+    unreadable: tuple[tuple[str, str], ...] = (),
+    repeated: tuple[tuple[str, str], ...] = (),
+) -> Evidence:
+    """What was measured of some images, with what a verdict on them has to know."""
+    return Evidence(
+        inputs=tested.inputs,
+        settings=settings,
+        images=tuple(images),
+        stride=tested.tokenizer.spec.stride,
+        codes=len(tested.codebook),
+        asked=len(images) if asked is None else asked,
+        unreadable=unreadable,
+        repeated=repeated,
+        twin=tested.twin.name if tested.twin else "",
+        unclamped=offers_unclamped(tested.tokenizer),
+        met=tested.met is not None,
+    )
+
+
+def _look(
+    tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], settings: Settings, progress: Progress
+) -> _Found:
+    """The means over a set, what of it cannot be read, and what is there twice. Raises BadInput if nothing is left."""
+    unreadable: dict[str, str] = {}
+    repeated: dict[str, str] = {}
+    by_digest: dict[str, str] = {}
+
+    def encodings() -> Iterator[Encoding]:
+        for one in _opened(tokenizer, images, names, settings.working_size, unreadable):
+            progress(len(unreadable) + len(repeated) + len(by_digest) + 1, len(names))
+            if (same := by_digest.setdefault(one.digest, one.name)) == one.name:
+                yield one.encoding
+            else:
+                repeated[one.name] = same
+
+    try:
+        means = means_of(encodings())
+    except ZeroDivisionError:
+        means = None
+    if not by_digest:
+        reason = f"; the first: {unreadable[names[0]]}" if names else "."
+        raise BadInput(f"None of the images can be read{reason}")
+    return _Found(means, tuple(by_digest.values()), unreadable, repeated)
+
+
+@dataclass(frozen=True)
+class _Within:
+    """Progress of a part of the work, told as that of the whole."""
+
+    progress: Progress
+    before: int  # steps
+    total: int
+
+    def __call__(self, done: int, total: int, stage: str = "") -> None:
+        self.progress(self.before + done, self.total, stage)
+
+
+def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """At most so many of the names, spread evenly over them, in their order."""
+    if limit is None or limit >= len(names):
+        return tuple(names)
+    return tuple(names[number * len(names) // limit] for number in range(limit))
+
+
+def with_following(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
+    """Each with the `most` after it, the last ones with the first; there have to be more than that. Few are kept."""
+    iterator = iter(items)
+    window = deque(islice(iterator, most + 1))
+    first = tuple(window)
+    for item in iterator:
+        yield tuple(window)
+        window.popleft()
+        window.append(item)
+    for item in first:
+        yield tuple(window)
+        window.popleft()
+        window.append(item)
+
+
+def _opened(
+    tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], working_size: int, unreadable: dict[str, str]
+) -> Iterator[Opened]:
+    """The images that can be read; of the others, the reason goes into `unreadable`."""
+    for name in names:
+        try:
+            pixels = np.asarray(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
+        except BadInput as reason:
+            unreadable[name] = str(reason)
+            continue
+        with torch.inference_mode():
+            encoding = tokenizer.encode(to_tensor(pixels))
+        yield Opened(name, pixels, encoding)

@@ -1,0 +1,301 @@
+"""The evidence in forms that can be cited: a table to read, a methods section, JSON and CSV with every measurement."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import explorer
+from explorer.base.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from explorer.images.reconstruction import Quality
+from explorer.inputs.reliance.ablations import INPUTS, WAYS, Cost
+from explorer.inputs.reliance.boundary import BORDER
+from explorer.inputs.reliance.measure import Evidence
+from explorer.inputs.reliance.verdict import (
+    FIGURES,
+    LINES,
+    Following,
+    Judgement,
+    Summary,
+    decibels,
+    explain,
+    judge,
+    ranged,
+    summarize,
+)
+
+SCHEMA_VERSION = 2
+PACKAGES = ("torch", "numpy", "scipy", "pillow")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was tested on what, by their hashes."""
+
+    model: str  # its name
+    fingerprint: str  # SHA-256 of config and weights
+    data: str  # the set, for people
+    identity: str  # the set's SHA-256
+    command: str  # that gives the same figures
+    twin: str = ""  # the twin's fingerprint, where there is one
+
+
+@dataclass(frozen=True)
+class Report:
+    """A test with all that is concluded from it."""
+
+    provenance: Provenance
+    evidence: Evidence
+    summary: Summary
+    judgement: Judgement
+
+    @classmethod
+    def of(cls, evidence: Evidence, provenance: Provenance) -> Report:
+        """Draw the conclusions from evidence."""
+        summary = summarize(evidence)
+        return cls(provenance, evidence, summary, judge(evidence, summary))
+
+
+# --- to read ----------------------------------------------------------------------------------------------------------
+
+
+def table(report: Report) -> str:
+    """The verdict and all means with their intervals, in columns."""
+    evidence, summary = report.evidence, report.summary
+    lines = [part.sentence for part in report.judgement.parts]
+    lines += ["", f"{counted(evidence)} 95 % intervals by the bootstrap over images."]
+    if summary.following:
+        lines += ["", f"{'at the borders':<22}{'code':>24}{'embedding':>24}{'‖A‖/‖B‖':>24}{'not additive':>24}"]
+        lines += [_row_of_blend(one) for one in summary.following]
+    lines += ["", f"{'replaced, and by what':<42}{'costs, dB':>24}{'beyond training':>18}"]
+    for ablation, cost in summary.costs.items():
+        beyond = summary.beyond.get(ablation)
+        lines.append(
+            f"{ablation.label:<42}{ranged(cost):>24}{'–' if beyond is None else f'{beyond:.0%} of the cells':>18}"
+        )
+    lines += ["", *(f"{FIGURES[name]}: {ranged(figure)}" for name, figure in summary.figures.items())]
+    if paragraph := explain(summary):
+        lines += ["", paragraph]
+    return "\n".join([*lines, "", LINES])
+
+
+def _row_of_blend(one: Following) -> str:
+    figures = (one.code, one.embedding, one.code_size, one.not_additive)
+    return f"{f'blend {one.blend:.0%}':<22}" + "".join(f"{ranged(figure):>24}" for figure in figures)
+
+
+def counted(evidence: Evidence) -> str:
+    """How many images there were, and what became of each, in a sentence."""
+    parts = [f"{len(evidence.counted):,} of {evidence.asked:,} {'image' if evidence.asked == 1 else 'images'} count"]
+    if aside := len(evidence.images) - len(evidence.counted):
+        parts.append(f"{aside:,} set aside as flat or a single cell")
+    if evidence.repeated:
+        parts.append(f"{len(evidence.repeated):,} with the pixels of another")
+    if evidence.unreadable:
+        parts.append(f"{len(evidence.unreadable):,} that cannot be read")
+    if not evidence.finished:
+        parts.append("stopped before the others, so these figures are partial")
+    return ", ".join(parts) + "."
+
+
+def methods(report: Report) -> str:
+    """A methods paragraph in English with the figures in it, to be put into a paper."""
+    evidence, summary, source = report.evidence, report.summary, report.provenance
+    settings = evidence.settings
+    first, second = report.judgement.parts
+    text = [
+        f"We ran the reliance test of VQ-VAE Explorer {explorer.__version__} on {source.model} "
+        f"(SHA-256 {source.fingerprint[:16]}) over {source.data} (SHA-256 {source.identity[:16]}): {counted(evidence)}",
+        f"Images were shrunk to {settings.working_size} px on the long side.",
+    ]
+    if summary.inputs == 2 and summary.now is not None:
+        now = summary.now
+        clamped = "before clamping" if evidence.unclamped else "after clamping, since the model offers no other"
+        text.append(
+            f"Whom the decoder follows was measured at the borders between codes: on {summary.border_cells:,} cells "
+            f"whose second nearest code is at most {BORDER:.0%} further than their own, the code, the embedding, or "
+            f"both were moved by the difference of the two codes, and the change of the picture ({clamped}) was "
+            f"projected on that of both. At a blend of {now.blend:.0%} the decoder follows the code by "
+            f"{ranged(now.code)} and the embedding by {ranged(now.embedding)}; ‖A‖ / ‖B‖ = {ranged(now.code_size)}, and it is not additive by "
+            f"{ranged(now.not_additive)}."
+        )
+    figures = summary.figures
+    if "embedding_worth" in figures:
+        text.append(
+            f"With the codes alone PSNR is {decibels(figures['codes_only'])}; switching the embedding off costs "
+            f"{decibels(figures['embedding_worth'])}."
+        )
+    if "codes_worth" in figures:
+        text.append(
+            f"Other codes (shuffled, and another image's, {settings.partners} draws each) cost "
+            f"{decibels(figures['codes_worth'])}."
+        )
+    if "against_twin" in figures:
+        text.append(
+            f"Against {evidence.twin} (SHA-256 {source.twin[:16]}), which has one input, the codes alone make "
+            f"{decibels(figures['against_twin'], plus=True)}."
+        )
+    text.append(
+        f"Intervals are {CONFIDENCE:.0%}, by a bootstrap over images ({RESAMPLES:,} resamples, percentiles widened for "
+        f"small samples, Hesterberg 2015), seed {settings.seed}. Verdict: {first.name}; {second.name}."
+    )
+    return " ".join(text)
+
+
+# --- to compute with --------------------------------------------------------------------------------------------------
+
+
+def as_json(report: Report) -> str:
+    """Everything, down to each image, ablation, partner and seed; the same test gives the same text, to the byte."""
+    return json.dumps(plain(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def plain(report: Report) -> dict[str, Any]:
+    """The report as JSON values. PSNR in dB (at most 60), SSIM or null, shares as fractions."""
+    evidence, summary, source = report.evidence, report.summary, report.provenance
+    first, second = report.judgement.parts
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "checkpoint": source.model,
+        "fingerprint": source.fingerprint,
+        "data": source.data,
+        "data_identity": source.identity,
+        "twin": {"name": evidence.twin, "fingerprint": source.twin} if evidence.twin else None,
+        "command": source.command,
+        "versions": {"vqvae-explorer": explorer.__version__, **{name: version(name) for name in PACKAGES}},
+        "settings": asdict(evidence.settings) | {"blends": list(evidence.settings.blends), "border": BORDER},
+        "working_size": evidence.settings.working_size,
+        "decoder_inputs": evidence.inputs,
+        "finished": evidence.finished,
+        "asked": evidence.asked,
+        "images": summary.images,
+        "unclamped": evidence.unclamped,
+        "verdict": {
+            "follows": asdict(first) | {"level": first.grade},
+            "stands_alone": asdict(second) | {"level": second.grade},
+            "lines": LINES,
+        },
+        "explanation": explain(summary),
+        "methods": methods(report),
+        "follows": [_plain_following(one) for one in summary.following],
+        "border_cells": summary.border_cells,
+        "figures": {name: _plain_estimate(figure) for name, figure in summary.figures.items()},
+        "costs": [
+            {
+                "replaced": ablation.input,
+                "by": ablation.way,
+                **_plain_estimate(cost),
+                "beyond_training": summary.beyond.get(ablation),
+            }
+            for ablation, cost in summary.costs.items()
+        ],
+        "rows": list(rows(evidence)),
+        "skipped": [{"name": name, "reason": reason} for name, reason in evidence.unreadable],
+        "repeated": [{"name": name, "same_as": same} for name, same in evidence.repeated],
+        "aside": [{"name": image.name, "reason": image.aside} for image in evidence.images if image.aside],
+    }
+
+
+def _plain_estimate(estimate: Estimate) -> dict[str, Any]:
+    return asdict(estimate)
+
+
+def _plain_following(one: Following) -> dict[str, Any]:
+    return {
+        "blend": one.blend,
+        **{name: asdict(getattr(one, name)) for name in ("code", "embedding", "code_size", "not_additive")},
+    }
+
+
+COLUMNS = (
+    "kind",
+    "image",
+    "sha256",
+    "replaced",
+    "by",
+    "partner",
+    "seed",
+    "psnr",
+    "ssim",
+    "cost",
+    "moved",
+    "beyond_training",
+    "psnr_to_embedding",
+    "psnr_to_codes",
+    "row",
+    "column",
+    "code",
+    "runner_up",
+    "margin",
+    "blend",
+    "code_share",
+    "embedding_share",
+    "code_size",
+    "not_additive",
+)
+
+
+def as_csv(report: Report) -> str:
+    """Every measurement, a row each: images whole, each ablation with each draw, each border cell at each blend."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows(report.evidence):
+        writer.writerow({name: "" if value is None else value for name, value in row.items()})
+    return text.getvalue()
+
+
+def rows(evidence: Evidence) -> Iterator[Mapping[str, Any]]:
+    """Every measurement, with those of COLUMNS that it has."""
+    for image in evidence.images:
+        named = {"image": image.name, "sha256": image.digest}
+        yield {"kind": "whole", **named, **_quality(image.whole)}
+        if image.twin is not None:
+            yield {"kind": "twin", **named, **_quality(image.twin)}
+        for cost in image.costs:
+            yield {"kind": "ablation", **named, **_plain_cost(cost)}
+        for cell in image.moved:
+            for blend, change in zip(evidence.settings.blends, cell.changes, strict=True):
+                yield {
+                    "kind": "border",
+                    **named,
+                    "row": cell.cell[0],
+                    "column": cell.cell[1],
+                    "code": cell.code,
+                    "runner_up": cell.runner_up,
+                    "margin": cell.margin,
+                    "blend": blend,
+                    "code_share": _finite(change.code_share),
+                    "embedding_share": _finite(change.embedding_share),
+                    "code_size": _finite(change.code_size),
+                    "not_additive": _finite(change.not_additive),
+                }
+
+
+def _plain_cost(cost: Cost) -> dict[str, Any]:
+    return {
+        "replaced": INPUTS[cost.ablation.input],
+        "by": WAYS[cost.ablation.way],
+        "partner": cost.partner,
+        "seed": cost.seed,
+        **_quality(cost.quality),
+        "cost": cost.drop,
+        "moved": cost.moved,
+        "beyond_training": cost.beyond,
+        "psnr_to_embedding": cost.to_embedding,
+        "psnr_to_codes": cost.to_codes,
+    }
+
+
+def _quality(quality: Quality) -> dict[str, Any]:
+    return {"psnr": quality.psnr, "ssim": quality.ssim}
+
+
+def _finite(value: float) -> float | None:
+    """None where nothing moved the picture."""
+    return value if value == value else None
