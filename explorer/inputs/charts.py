@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 
 from explorer.base.charts import ACCENT, MARGIN, QUIET, SCALE, plain
 from explorer.inputs.blending import Band, Curve
-from explorer.inputs.reliance import INPUTS, Reliance
 
 
 def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal["psnr", "ssim"] = "psnr") -> go.Figure:
@@ -68,30 +67,6 @@ def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal
     figure = plain(figure, height=270, legend=True)
     above = {"orientation": "h", "x": 1, "y": 1.02, "xanchor": "right", "yanchor": "bottom"}  # it covers no curve there
     return figure.update_layout(legend=above, margin=MARGIN | {"t": 28})
-
-
-def reliance_bars(result: Reliance) -> go.Figure:
-    """What each way of replacing each input costs, in dB: the inputs in two colours, in the order of the table."""
-    figure = go.Figure()
-    for (name, label), colour in zip(INPUTS.items(), (ACCENT, QUIET), strict=True):
-        effects = [effect for effect in result.effects if effect.ablation.input == name]
-        if not effects:
-            continue
-        figure.add_bar(
-            x=[effect.drop for effect in effects],
-            y=[f"{label}: {effect.ablation.label}" for effect in effects],
-            orientation="h",
-            name=label,
-            marker={"color": colour},
-            text=[f"{effect.drop:.1f}".replace("-", "−") for effect in effects],
-            cliponaxis=False,
-            customdata=[effect.ablation.meaning for effect in effects],
-            hovertemplate="%{customdata}<br>%{x:.2f} dB lost<extra></extra>",
-        )
-    figure.update_layout(dragmode=False)
-    figure.update_xaxes(title="PSNR lost, dB")
-    figure.update_yaxes(autorange="reversed")
-    return plain(figure, height=60 + 26 * len(result.effects))
 
 
 def sensitivity_heat(values: np.ndarray, *, title: str, largest: float) -> go.Figure:

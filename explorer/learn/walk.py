@@ -152,7 +152,12 @@ def all_gaps(codebook: Codebook, encoded: EncodedPicture) -> np.ndarray:
 
 def light_up(pixels: np.ndarray, gaps: np.ndarray, *, stride: int) -> np.ndarray:
     """A picture with all dimmed but the cells that nearly took another code: uint8 [H, W, 3], gaps [h, w] -> uint8."""
-    lit = (gaps <= narrow(gaps)).repeat(stride, axis=0).repeat(stride, axis=1)
+    return dimmed(pixels, gaps <= narrow(gaps), stride=stride)
+
+
+def dimmed(pixels: np.ndarray, lit: np.ndarray, *, stride: int) -> np.ndarray:
+    """A picture with all dimmed but the lit cells: uint8 [H, W, 3], lit [h, w] bool -> uint8."""
+    lit = lit.repeat(stride, axis=0).repeat(stride, axis=1)
     height, width = pixels.shape[:2]
     return np.where(lit[:height, :width, None], pixels, pixels // 4)
 

@@ -28,9 +28,11 @@ from explorer.index import read, usage
 from explorer.index.read import Index, Occurrences
 from explorer.index.training_usage import FILE as USAGE_FILE
 from explorer.index.training_usage import TrainingUsage, load_training_usage
-from explorer.inputs import blending, manifold, reliance, sensitivity
+from explorer.inputs import blending, manifold, sensitivity
 from explorer.inputs.blending import CellOrder, Curve, Through
-from explorer.inputs.reliance import Reliance, Subject
+from explorer.inputs.reliance import ablations, boundary
+from explorer.inputs.reliance.ablations import Ablation, Subject
+from explorer.inputs.reliance.boundary import Border
 from explorer.inputs.sensitivity import SensitivityMap
 from explorer.learn.answers import Listening, listen
 from explorer.learn.walk import all_gaps as gaps_of_cells
@@ -200,19 +202,26 @@ def frames_between(
     )
 
 
-@_kept(32, spinner="Replacing one input after the other")
-def reliance_of(model: OpenModel, picture: Picture, other: Picture, _subject: Subject) -> Reliance:
-    """The reliance test of one picture, with another as the other image."""
-    return reliance.measure(model.tokenizer, _subject, picture.pixels)
+@_kept(32)
+def border_of(model: OpenModel, picture: Picture) -> Border:
+    """The cells of a picture at the border between two codes."""
+    return boundary.border_of(model.codebook, encode(model, picture).encoding)
 
 
 @_kept(8)
 def reliance_pictures(
-    model: OpenModel, subject_key: tuple[str, ...], size: tuple[int, int], _subject: Subject
+    model: OpenModel,
+    subject_key: tuple[str, ...],
+    size: tuple[int, int],
+    _shown: tuple[Ablation, ...],
+    _subject: Subject,
 ) -> list[bytes]:
-    """What the decoder drew for both inputs whole and for each of the subject's ablations, as PNG files."""
-    cases = (None, *_subject.ablations)
-    return [to_png(reliance.picture_of(model.tokenizer, _subject, case, size=size)) for case in cases]
+    """What the decoder drew for both inputs whole and for each ablation with its first draw, as PNG files."""
+    fed = [_subject.whole()]
+    for ablation in _shown:
+        (_, draw), *_ = _subject.draws(ablation)
+        fed.append(_subject.replaced(ablation, draw).fed)
+    return [to_png(ablations.drawn(model.tokenizer, one, size=size)) for one in fed]
 
 
 @_kept(16, spinner="Following the changes back through the decoder")

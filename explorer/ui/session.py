@@ -135,6 +135,9 @@ class InputsPage:
     tested_on: TestedOn = "picture"  # by the reliance test
     tested_path: str = ""  # where the folder, tar or zip lies that it is tested on
     tested_most: int = 100  # images of a set
+    tested_partners: int = 4  # other images, and random orders, for each of them
+    tested_seed: int = 0  # of what is drawn at random
+    gradient: float | None = None  # median of log2(codes / embedding) over the maps that were shown last
     shows_maps: bool = False  # of how much each input counts, cell by cell
 
 

@@ -71,6 +71,11 @@ def verdict(grade: str, sentence: str) -> None:
     st.html(f'<p class="verdict {html.escape(grade)}"><i></i>{html.escape(sentence)}</p>')
 
 
+def heading(text: str, meaning: str) -> None:
+    """A heading over a part of a page, with what it means below; both are shown as they are."""
+    st.html(f"<h2 class='code'>{html.escape(text)}</h2><p class='meaning'>{html.escape(meaning)}</p>")
+
+
 def figure_row(figures: list[Figure]) -> None:
     """Figures side by side, each with its meaning on hover or focus; all text is shown as it is."""
     entries = "".join(
@@ -83,7 +88,7 @@ def figure_row(figures: list[Figure]) -> None:
 
 def legend(entries: list[tuple[str, str]]) -> None:
     """What colours stand for: (label, CSS colour) each; labels are shown as they are."""
-    chips = "".join(f'<span><i style="background:{colour}"></i>{_escaped(label)}</span>' for label, colour in entries)
+    chips = "".join(f'<span><i style="background:{colour}"></i>{escaped(label)}</span>' for label, colour in entries)
     st.html(f'<p class="legend">{chips}</p>')
 
 
@@ -94,8 +99,14 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _escaped(text: str) -> str:
-    return html.escape(text.encode(errors="backslashreplace").decode())
+def shown(name: str) -> str:
+    """A name that need not be Unicode, to show."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def escaped(text: str) -> str:
+    """A name as HTML."""
+    return html.escape(shown(text))
 
 
 def selected_points(event: object, *, trace: int = 0) -> list[int]:

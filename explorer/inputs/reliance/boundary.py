@@ -258,5 +258,7 @@ def flip(
     row, column = place
     seen = Window(row, column, row + 1, column + 1).grown(context, rows=rows, columns=columns)
     (moved,) = _moved(tokenizer, encoding, border, [place], (weight,))
-    shown = (to_pixels(seen.of(picture, scale=tokenizer.spec.stride))[0] for picture in pictures)
-    return Flip(*shown, moved=moved, window=seen)
+    before, code, continuous, both = (
+        to_pixels(seen.of(picture, scale=tokenizer.spec.stride))[0] for picture in pictures
+    )
+    return Flip(before, code, continuous, both, moved=moved, window=seen)

@@ -17,7 +17,10 @@ from explorer.images.reconstruction import Quality
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance import boundary
 from explorer.inputs.reliance.ablations import (
+    CODES_OF_ANOTHER,
+    CODES_SHUFFLED,
     EMBEDDING_OFF,
+    Ablation,
     Cost,
     Means,
     Met,
@@ -95,8 +98,18 @@ class ImageEvidence:
     moved: tuple[BorderCell, ...]  # those that were moved across
     aside: str = ""  # why it counts for no verdict, in words that follow "it"; empty where it counts
 
-    def costs_of(self, ablation: object) -> list[Cost]:
+    def costs_of(self, ablation: Ablation) -> list[Cost]:
         return [cost for cost in self.costs if cost.ablation == ablation]
+
+    @property
+    def partners(self) -> tuple[str, ...]:
+        """The names of the other images that it was measured with."""
+        return tuple(cost.partner for cost in self.costs_of(CODES_OF_ANOTHER))
+
+    def subject(self, encoding: Encoding, partners: Sequence[Encoding], *, means: Means, inputs: int) -> Subject:
+        """What it was measured as, to make its pictures again: with its own encoding and those of its partners."""
+        seeds = tuple(cost.seed for cost in self.costs_of(CODES_SHUFFLED) if cost.seed is not None)
+        return Subject(encoding, means, tuple(zip(self.partners, partners, strict=True)), inputs, seeds)
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,7 @@ class Evidence:
     twin: str = ""  # its name
     unclamped: bool = True  # whether pixels could be compared before they are clamped
     met: bool = True  # whether it is known what the decoder met in training
+    means: Means | None = field(default=None, compare=False, repr=False)  # to make the pictures again
 
     @property
     def finished(self) -> bool:
@@ -267,6 +281,7 @@ def measure_set(tested: Tested, images: ImageSet, settings: Settings, *, progres
         asked=len(names),
         unreadable=tuple(first.unreadable.items()),
         repeated=tuple(first.repeated.items()),
+        means=first.means,
     )
 
 
@@ -278,6 +293,7 @@ def evidence_of(
     asked: int | None = None,
     unreadable: tuple[tuple[str, str], ...] = (),
     repeated: tuple[tuple[str, str], ...] = (),
+    means: Means | None = None,
 ) -> Evidence:
     """What was measured of some images, with what a verdict on them has to know."""
     return Evidence(
@@ -292,6 +308,7 @@ def evidence_of(
         twin=tested.twin.name if tested.twin else "",
         unclamped=offers_unclamped(tested.tokenizer),
         met=tested.met is not None,
+        means=means,
     )
 
 

@@ -121,8 +121,8 @@ def methods(report: Report) -> str:
             f"whose second nearest code is at most {BORDER:.0%} further than their own, the code, the embedding, or "
             f"both were moved by the difference of the two codes, and the change of the picture ({clamped}) was "
             f"projected on that of both. At a blend of {now.blend:.0%} the decoder follows the code by "
-            f"{ranged(now.code)} and the embedding by {ranged(now.embedding)}; ‖A‖ / ‖B‖ = {ranged(now.code_size)}, and it is not additive by "
-            f"{ranged(now.not_additive)}."
+            f"{ranged(now.code)} and the embedding by {ranged(now.embedding)}; ‖A‖ / ‖B‖ = {ranged(now.code_size)}, "
+            f"and it is not additive by {ranged(now.not_additive)}."
         )
     figures = summary.figures
     if "embedding_worth" in figures:

@@ -1,36 +1,44 @@
-"""The reliance test: each input replaced in turn, what that costs, a verdict, and the pictures behind each number."""
+"""The reliance test: on what it is run, and what came out; the evidence itself is drawn by `evidence`."""
 
 import os.path
 
 import streamlit as st
 
+from explorer.base.job import Progress
 from explorer.base.open_model import OpenModel
 from explorer.images import pictures
 from explorer.images.pictures import Picture
-from explorer.images.reconstruction import Quality, decibels
 from explorer.images.sets import ImageSet
-from explorer.inputs import charts, reliance
-from explorer.inputs.reliance import INPUTS, THRESHOLDS, Diagnosis, Reliance, SetReliance, Subject
+from explorer.inputs.reliance.ablations import means_of
+from explorer.inputs.reliance.measure import (
+    MOST_PARTNERS,
+    Opened,
+    Settings,
+    Tested,
+    evidence_of,
+    measure_image,
+    measure_set,
+)
+from explorer.inputs.reliance.report import Provenance, Report
+from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.session import TestedOn
-from explorer.ui.views.inputs import sensitivity
+from explorer.ui.session import Session, TestedOn
+from explorer.ui.views.inputs import border, evidence, sensitivity, width
 from vqvae.errors import BadInput
-from vqvae.images import to_png
-from vqvae.tokenizer import Encoding
 
 ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
 JOB = "reliance"
 PATH = "reliance-path"
-SIDE = 164  # CSS pixels of a picture behind a number
 
 
 @st.fragment
 @guarded
 def show(model: OpenModel, picture: Picture) -> None:
     """Choose what to test on, then the verdict with what it rests on."""
+    evidence.style()
     on = store.read().inputs.tested_on
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
@@ -39,89 +47,180 @@ def show(model: OpenModel, picture: Picture) -> None:
             format_func=ON.__getitem__,
             **widgets.bound("tested-on", on, lambda chosen: store.read().on("inputs", tested_on=chosen or on)),
         )
-        images, key = choose_set(model, on)
+        images = choose_set(on)
+        choose_settings()
+        place = st.container(width="content")
     if on == "picture":
         test_picture(model, picture)
     elif images is not None:
-        test_set(model, images, key)
+        test_set(model, images, place)
+    border.show(model, picture)
     sensitivity.show(model, picture)
+    width.show()
 
 
-def choose_set(model: OpenModel, on: TestedOn) -> tuple[ImageSet | None, str]:
-    """The set to test on and the name of the job that does it; none for a single picture, or until a path is given."""
+def choose_set(on: TestedOn) -> ImageSet | None:
+    """The set to test on; none for a single picture, or until a path is given."""
     if on == "picture":
-        return None, ""
+        return None
     if on == "samples":
-        images = cache.sample_set()
-    else:
-        path = store.read().inputs.tested_path
-        st.text_input(
-            "Images",
-            placeholder="/path/to/images",
-            help="A path on this computer.",
-            **widgets.bound(PATH, path, lambda typed: store.read().on("inputs", tested_path=typed.strip())),
-        )
-        if not path:
-            return None, ""
-        try:
-            images = cache.open_set(os.path.expanduser(path), "")  # it leaves a home that is no one's as it is
-        except (BadInput, OSError, ValueError) as fault:
-            widgets.refuse(str(fault))
-            return None, ""
-    return images, f"{JOB}-{model.fingerprint[:16]}-{images.identity[:16]}"
+        return cache.sample_set()
+    path = store.read().inputs.tested_path
+    st.text_input(
+        "Images",
+        placeholder="/path/to/images",
+        help="A path on this computer.",
+        **widgets.bound(PATH, path, lambda typed: store.read().on("inputs", tested_path=typed.strip())),
+    )
+    if not path:
+        return None
+    try:
+        return cache.open_set(os.path.expanduser(path), "")  # it leaves a home that is no one's as it is
+    except (BadInput, OSError, ValueError) as fault:
+        widgets.refuse(str(fault))
+        return None
+
+
+def choose_settings() -> None:
+    """What shapes a test beside its images."""
+    chosen = store.read().inputs
+    with st.popover("Settings", icon=":material/tune:"):
+        _whole_number("Images at most", "reliance-most", chosen.tested_most, 1, 100_000, "tested_most",
+                      "So many of the set, spread evenly over it.")  # fmt: skip
+        _whole_number("Partners", "reliance-partners", chosen.tested_partners, 1, MOST_PARTNERS, "tested_partners",
+                      "With so many other images, and in so many random orders, each image is measured.")  # fmt: skip
+        _whole_number("Seed", "reliance-seed", chosen.tested_seed, 0, 10**9, "tested_seed",
+                      "Of all that is drawn at random: the same seed gives the same figures.")  # fmt: skip
+
+
+def _whole_number(label: str, key: str, value: int, low: int, high: int, field: str, meaning: str) -> None:
+    def changed(to: int) -> Session:
+        return store.read().on("inputs", **{field: to})
+
+    st.number_input(label, low, high, help=meaning, width=200, **widgets.bound(key, value, changed))
+
+
+def settings_of(model: OpenModel, *, working_size: int, images: int | None) -> Settings:
+    """As the person chose them, at the blend that the slider is at."""
+    session = store.read()
+    return Settings(
+        seed=session.inputs.tested_seed,
+        partners=session.inputs.tested_partners,
+        images=images,
+        working_size=working_size,
+        blend=round(session.weight_for(model.inputs), 4) if session.weight_for(model.inputs) else 1.0,
+    )
+
+
+# --- one picture ------------------------------------------------------------------------------------------------------
 
 
 def test_picture(model: OpenModel, picture: Picture) -> None:
-    """The test of the chosen picture, at once."""
-    name, other = following(picture, model)
-    subject = subject_of(model, picture, other)
-    result = cache.reliance_of(model, picture, other, subject)
-    show_result(result, where="on this picture", other=name)
-    show_pictures(model, subject, result, picture, key=(picture.key, other.key))
+    """The test of the chosen picture, begun at once beside the page; one picture is no evidence, and that is said."""
+    session = store.read()
+    settings = settings_of(model, working_size=session.working_size, images=None)
+    partners = following(picture, model, settings.partners)
+    names = [name for name, _ in partners]
+    shared = (settings, picture.key, *(partner.key for _, partner in partners))
+    key = f"{JOB}-{model.fingerprint[:16]}-{hash(shared):x}"
+    jobs.forget_others(key, prefix=f"{JOB}-{model.fingerprint[:16]}-")
+    title = picture_titles().get(session.picture, "the picture")
+    source = Provenance(model.name, model.fingerprint, title, picture.key, command="")
+    twin = twin_of(model)
+    opened = [opened_of(model, one, name) for name, one in [(title, picture), *partners]]
+
+    def work(progress: Progress) -> Report:
+        under_test = tested(model, twin)
+        means = means_of([one.encoding for one in opened])
+        one = measure_image(under_test, opened[0], opened[1:], means=means, settings=settings, progress=progress)
+        return Report.of(evidence_of(under_test, settings, [one], means=means), source)
+
+    job = jobs.find(key) or jobs.start(key, work)
+    jobs.follow(job, "Replacing one input after the other", key=key)
+    if job.state == "failed":
+        widgets.refuse(job.message)
+    if job.state == "cancelled":
+        st.info("It was stopped before it was done.")
+        st.button("Go on", on_click=jobs.forget, args=(key,))
+    if job.result is not None:
+        offer_samples()
+        evidence.show(job.result)
+        show_pictures(model, job.result, picture, [one for _, one in partners], names)
 
 
-def following(picture: Picture, model: OpenModel) -> tuple[str, Picture]:
-    """The other image for the chosen picture: the next one of the gallery, and what it is called."""
+def offer_samples() -> None:
+    """One picture is no evidence: what is."""
+    st.button(
+        "Test on the sample photos",
+        icon=":material/science:",
+        on_click=_choose_samples,
+    )
+
+
+def _choose_samples() -> None:
+    store.write(store.read().on("inputs", tested_on="samples"))
+
+
+def following(picture: Picture, model: OpenModel, most: int) -> list[tuple[str, Picture]]:
+    """The other images for the chosen picture: the next ones of the gallery whose pixels differ, and their titles."""
     session = store.read()
     titles = picture_titles()
     names = list(titles)
     place = names.index(session.picture) if session.picture in names else -1
-    name = names[(place + 1) % len(names)]
-    return titles[name], open_named(name, session.working_size, model)
+    found: list[tuple[str, Picture]] = []
+    for name in [*names[place + 1 :], *names[: max(place, 0)]]:
+        if len(found) == most:
+            break
+        try:
+            other = open_named(name, session.working_size, model)
+        except BadInput:
+            continue
+        if other.key not in {picture.key, *(one.key for _, one in found)}:
+            found.append((titles[name], other))
+    return found
 
 
-def subject_of(model: OpenModel, picture: Picture, other: Picture) -> Subject:
-    """A picture as what is tested."""
-    return Subject.alone(encoding_of(model, picture), partner=encoding_of(model, other), inputs=model.inputs)
+def opened_of(model: OpenModel, picture: Picture, name: str) -> Opened:
+    return Opened(name, picture.pixels, cache.encode(model, picture).encoding)
 
 
-def encoding_of(model: OpenModel, picture: Picture) -> Encoding:
-    return cache.encode(model, picture).encoding
+def twin_of(model: OpenModel) -> OpenModel | None:
+    """The checkpoint of the same size with one input, where there is one that opens."""
+    folder = find_twin(model, cache.ROOT)
+    try:
+        return None if folder is None else cache.open_model(folder)
+    except (BadInput, OSError):
+        return None
 
 
-def test_set(model: OpenModel, images: ImageSet, key: str) -> None:
+def under_test(model: OpenModel) -> Tested:
+    return tested(model, twin_of(model))
+
+
+# --- a set ------------------------------------------------------------------------------------------------------------
+
+
+def test_set(model: OpenModel, images: ImageSet, place: st.delta_generator.DeltaGenerator) -> None:
     """The test of a set, beside the page: started by the person, shown as it goes, and stopped when they like."""
+    settings = settings_of(model, working_size=WORKING_SIZE, images=store.read().inputs.tested_most)
+    key = f"{JOB}-{model.fingerprint[:16]}-{images.identity[:16]}-{hash(settings):x}"
     job = jobs.find(key)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        limit = store.read().inputs.tested_most
-        st.number_input(
-            "Images at most",
-            1,
-            100_000,
-            help="So many of the set, spread evenly over it.",
-            width=160,
-            **widgets.bound("reliance-most", limit, lambda most: store.read().on("inputs", tested_most=most)),
-        )
+    with place:
         if st.button("Run the test" if job is None else "Run it again", type="primary"):
-            tokenizer, inputs = model.tokenizer, model.inputs
-            job = jobs.start(
-                key,
-                lambda progress: reliance.measure_set(
-                    tokenizer, images, working_size=WORKING_SIZE, inputs=inputs, limit=limit, progress=progress
-                ),
-            )
-        st.caption(f"{len(images.names):,} images in {widgets.plain(images.label)}")
+            jobs.forget_others(key, prefix=f"{JOB}-{model.fingerprint[:16]}-{images.identity[:16]}")
+            twin = twin_of(model)
+            data = "samples" if images is cache.sample_set() else images.source
+            source = provenance_of(
+                model, images, settings, named=model.argument.split(" ", 1)[-1] if model.argument.startswith("--c") else
+                model.argument, data=data, under=images.under, twin=twin
+            )  # fmt: skip
+
+            def work(progress: Progress) -> Report:
+                return Report.of(measure_set(tested(model, twin), images, settings, progress=progress), source)
+
+            job = jobs.start(key, work)
     if job is None:
+        first_time(images, settings)
         return
     jobs.follow(job, "Passes of the model", key=key)
     if job.state == "failed":
@@ -129,96 +228,58 @@ def test_set(model: OpenModel, images: ImageSet, key: str) -> None:
     if job.state == "cancelled" and job.result is None:
         st.info("It was stopped before the first image was done.")
     if job.result is not None:
-        show_set(model, images, job.result)
+        evidence.show(job.result)
+        show_one_of_set(model, images, job.result)
 
 
-def show_set(model: OpenModel, images: ImageSet, result: SetReliance) -> None:
-    """The verdict over the set, then each image by itself."""
-    done = len(result.names)
-    stopped = "" if result.finished else f" It was stopped after {done} of {result.asked}."
-    where = f"on {done:,} image{'' if done == 1 else 's'}"
-    show_result(result.pooled, where=where, other="the next one of the set, for each")
-    verdicts = ", ".join(f"{name}: {count}" for name, count in reliance.verdict_counts(result).items())
-    st.caption(widgets.plain(f"By themselves, the images say {verdicts}.{stopped}"))
-    for name, reason in result.unreadable[:10]:
-        st.caption(widgets.plain(f"Skipped {name}: {reason}"))
-    number = st.selectbox(
-        "The pictures behind the numbers, of", range(done), format_func=lambda at: result.names[at], width=320
+def first_time(images: ImageSet, settings: Settings) -> None:
+    """What a test will do, before it was run."""
+    number = min(len(images.names), settings.images or len(images.names))
+    st.html(
+        f"<p class='reliance-empty'>The test takes <b>{number:,}</b> {'image' if number == 1 else 'images'} of "
+        f"{widgets.escaped(images.label)}. On each it moves cells across the border between two codes, to see which "
+        "input the decoder follows, and replaces each input in turn, to see what that costs. A few seconds an image; "
+        "it can be stopped, and keeps what it has.</p>"
     )
-    subject, picture = subject_of_set(model, images, result, number)
-    key = (images.identity, result.names[number], str(result.asked))
-    show_pictures(model, subject, result.single[number], picture, key=key)
 
 
-def subject_of_set(model: OpenModel, images: ImageSet, result: SetReliance, number: int) -> tuple[Subject, Picture]:
-    """One image of a set with the very inputs that it was measured with."""
+def show_one_of_set(model: OpenModel, images: ImageSet, report: Report) -> None:
+    """The pictures behind the numbers, of one image of the set."""
+    measured = report.evidence.images
+    number = st.selectbox(
+        "The pictures behind the numbers, of",
+        range(len(measured)),
+        format_func=lambda at: widgets.shown(measured[at].name),
+        width=320,
+    )
 
     def opened(name: str) -> Picture:
         return pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE, only=model.spec.sizes.only)
 
-    picture, partner = opened(result.names[number]), result.partners[number]
-    subject = Subject(
-        encoding_of(model, picture),
-        result.statistics,
-        encoding_of(model, opened(partner)) if partner else None,
-        model.inputs,
-        result.seeds[number],
-    )
-    return subject, picture
-
-
-def show_result(result: Reliance, *, where: str, other: str) -> None:
-    """The verdict, the bars and the table."""
-    verdict: Diagnosis = reliance.judge(result)
-    widgets.verdict(verdict.grade, f"{verdict.sentence} Measured {where}.")
-    st.caption(f"{THRESHOLDS} The other image is {widgets.plain(other)}.")
-    with st.container(key="stack_reliance"):
-        bars, table = st.columns(2, gap="large")
-    with bars:
-        st.plotly_chart(charts.reliance_bars(result), key="reliance-bars", config=widgets.PLOT | {"scrollZoom": False})
-    with table:
-        show_table(result)
-
-
-def show_table(result: Reliance) -> None:
-    rows: list[tuple[str, str, Quality, float | None]] = [("Nothing", "", result.whole, None)]
-    rows += [(INPUTS[e.ablation.input], e.ablation.label, e.quality, e.drop) for e in result.effects]
-    st.dataframe(
-        {
-            "Replaced": [what.capitalize() for what, *_ in rows],
-            "By": [by for _, by, *_ in rows],
-            "PSNR, dB": [decibels(quality.psnr) for _, _, quality, _ in rows],
-            "Costs, dB": ["" if drop is None else f"{drop:.2f}" for *_, drop in rows],
-            "SSIM": ["–" if quality.ssim is None else f"{quality.ssim:.3f}" for _, _, quality, _ in rows],
-        },
-        hide_index=True,
-        height="content",
-        column_config={
-            name: st.column_config.TextColumn(alignment="right") for name in ("PSNR, dB", "Costs, dB", "SSIM")
-        },
+    names = measured[number].partners
+    show_pictures(
+        model, report, opened(measured[number].name), [opened(name) for name in names], list(names), number=number
     )
 
 
 def show_pictures(
-    model: OpenModel, subject: Subject, result: Reliance, picture: Picture, *, key: tuple[str, ...]
+    model: OpenModel,
+    report: Report,
+    picture: Picture,
+    partners: list[Picture],
+    names: list[str],
+    *,
+    number: int = 0,
 ) -> None:
-    """What the decoder drew for each number: a row for each input, beside the original or both inputs whole."""
-    height, width = picture.pixels.shape[:2]
-    whole, *drawn = cache.reliance_pictures(model, key, (height, width), subject)
-    leading = {
-        "quantized": (whole, f"Both whole: {decibels(result.whole.psnr)} dB"),
-        "embedding": (to_png(picture.pixels), "The original"),
-    }
-    for name in list(INPUTS)[: model.inputs]:
-        st.html(f"<p class='label'>{INPUTS[name].capitalize()} replaced, and what that costs</p>")
-        with st.container(horizontal=True, key=f"behind-{name}"):
-            show_small(*leading[name])
-            for effect, png in zip(result.effects, drawn, strict=True):
-                if effect.ablation.input == name:
-                    show_small(png, f"{effect.ablation.label.capitalize()}: {-effect.drop:+.1f} dB")
-
-
-def show_small(png: bytes, caption: str) -> None:
-    """A picture that opens large."""
-    with st.container(width=SIDE):  # with a width of its own, Streamlit would shrink the file
-        st.image(png, caption=caption.replace("-", "−"), output_format="PNG", width="stretch")
+    """What the decoder drew for each number."""
+    found, means = report.evidence.images[number], report.evidence.means
+    if means is None:
+        return
+    subject = found.subject(
+        cache.encode(model, picture).encoding,
+        [cache.encode(model, partner).encoding for partner in partners[: len(found.partners)]],
+        means=means,
+        inputs=model.inputs,
+    )
+    key = (picture.key, report.evidence.settings, *(partner.key for partner in partners), found.digest)
+    evidence.show_pictures(model, found, subject, picture, key=tuple(map(str, key)))

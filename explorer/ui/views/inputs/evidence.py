@@ -1,0 +1,185 @@
+"""What a reliance test found: the verdict in two parts, the evidence for it, and the files that can be cited."""
+
+import html
+from pathlib import Path
+
+import streamlit as st
+
+from explorer.base.open_model import OpenModel
+from explorer.images.pictures import Picture
+from explorer.images.reconstruction import decibels
+from explorer.inputs.reliance import charts, report
+from explorer.inputs.reliance.ablations import INPUTS, WAYS, Subject
+from explorer.inputs.reliance.measure import ImageEvidence
+from explorer.inputs.reliance.report import Report
+from explorer.inputs.reliance.verdict import FIGURES, LINES, Finding, explain, ranged
+from explorer.ui import cache, store, widgets
+from vqvae.images import to_png
+
+STYLE = Path(__file__).parent / "reliance.css"
+SIDE = 164  # CSS pixels of a picture behind a number
+FOLLOWS_MEANING = (
+    "Where a cell's embedding lies nearly as close to a second code, the code flips and the embedding hardly moves. "
+    "There the code, the embedding, or both are moved across; the share says how much of what both do each one does."
+)
+ALONE_MEANING = "What the decoder draws when an input is missing, beside one of the same size that never had two."
+
+
+def style() -> None:
+    """The view's own looks."""
+    st.html(STYLE)
+
+
+def show(found: Report) -> None:
+    """Verdict, charts, what the views say of each other, every figure, and the files."""
+    show_verdict(found)
+    summary = found.summary
+    with st.container(key="stack_reliance"):
+        left, right = st.columns(2, gap="large")
+    if summary.following:
+        with left:
+            widgets.heading("Whom it follows, at every blend", FOLLOWS_MEANING)
+            st.plotly_chart(charts.follow_curve(summary), key="follow-curve", config=_PLOT)
+    with right if summary.following else left:
+        widgets.heading("What each input draws alone", ALONE_MEANING)
+        st.plotly_chart(charts.drawn_bars(summary, twin=found.evidence.twin), key="drawn-bars", config=_PLOT)
+    with st.container(key="stack_costs"):
+        left, right = st.columns([1.35, 1], gap="large")
+    with left:
+        widgets.heading(
+            "What it costs to replace an input",
+            "Both inputs under the same replacements, one at a time, in dB of PSNR. A pale bar lies far from anything "
+            "met in training, so that it measures disturbance as well as use.",
+        )
+        st.plotly_chart(charts.cost_bars(summary), key="cost-bars", config=_PLOT)
+    with right:
+        if paragraph := explain(summary, gradient=store.read().inputs.gradient):
+            widgets.heading("Where these agree, and where not", "Each sentence follows from the figures beside it.")
+            st.html(f"<p class='reliance-why'>{html.escape(paragraph)}</p>")
+    show_files(found)
+
+
+_PLOT = widgets.PLOT | {"scrollZoom": False}
+
+
+def show_verdict(found: Report) -> None:
+    """Both parts side by side, then how many images they rest on."""
+    labels = ("Whom does the decoder follow?", "What stands alone?")
+    cards = "".join(_card(label, part) for label, part in zip(labels, found.judgement.parts, strict=True))
+    partial = "" if found.evidence.finished else " <b>Partial: it was stopped.</b>"
+    st.html(
+        f"<section class='reliance-verdict' title='{html.escape(LINES)}'>{cards}</section>"
+        f"<p class='reliance-basis'>{html.escape(report.counted(found.evidence))}{partial}</p>"
+    )
+    for name, reason in found.evidence.unreadable[:10]:
+        st.caption(widgets.plain(f"Skipped {name}: {reason}"))
+    for name, same in found.evidence.repeated[:10]:
+        st.caption(widgets.plain(f"Skipped {name}: it has the pixels of {same}."))
+
+
+def _card(label: str, part: Finding) -> str:
+    name, _, rest = part.sentence.partition(". " if part.sentence.startswith(_capital(part.name) + ".") else ": ")
+    text = rest if _capital(part.name) == name else part.sentence
+    return (
+        f"<article class='{html.escape(part.grade)}'><h3>{html.escape(label)}</h3>"
+        f"<p class='verdict {html.escape(part.grade)}'><i></i>{html.escape(_capital(part.name))}</p>"
+        f"<p>{html.escape(text[:1].upper() + text[1:])}</p></article>"
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def show_files(found: Report) -> None:
+    """Every figure in a table, the methods paragraph, and JSON and CSV with every measurement."""
+    name = f"{found.provenance.model}-reliance"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            "Every measurement (JSON)",
+            lambda: report.as_json(found).encode(errors="backslashreplace"),
+            file_name=f"{name}.json",
+            mime="application/json",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Every measurement (CSV)",
+            lambda: report.as_csv(found).encode(errors="backslashreplace"),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    with st.expander("Methods, to be cited"):
+        st.code(report.methods(found), language=None, wrap_lines=True)
+        if found.provenance.command:
+            st.caption("The command that gives the same figures:")
+            st.code(found.provenance.command, language="bash", wrap_lines=True)
+    with st.expander("Every figure"):
+        show_tables(found)
+
+
+def show_tables(found: Report) -> None:
+    summary = found.summary
+    if summary.following:
+        st.dataframe(
+            {
+                "Blend": [f"{one.blend:.0%}" for one in summary.following],
+                "Follows the code": [ranged(one.code) for one in summary.following],
+                "Follows the embedding": [ranged(one.embedding) for one in summary.following],
+                "‖A‖ / ‖B‖": [ranged(one.code_size) for one in summary.following],
+                "Not additive": [ranged(one.not_additive) for one in summary.following],
+            },
+            hide_index=True,
+            height="content",
+        )
+    st.dataframe(
+        {
+            "Replaced": [INPUTS[one.input] for one in summary.costs],
+            "By": [WAYS[one.way] for one in summary.costs],
+            "Costs, dB": [ranged(cost) for cost in summary.costs.values()],
+            "Beyond training": [
+                f"{summary.beyond[one]:.0%} of the cells" if one in summary.beyond else "–" for one in summary.costs
+            ],
+        },
+        hide_index=True,
+        height="content",
+    )
+    st.dataframe(
+        {
+            "Figure": [_capital(FIGURES[name]) for name in summary.figures],
+            "Mean and 95 % interval": [ranged(figure) for figure in summary.figures.values()],
+        },
+        hide_index=True,
+        height="content",
+    )
+
+
+def show_pictures(
+    model: OpenModel, found: ImageEvidence, subject: Subject, picture: Picture, *, key: tuple[str, ...]
+) -> None:
+    """What the decoder drew for each number, of the first draw: a row for each input."""
+    height, width = picture.pixels.shape[:2]
+    firsts = {cost.ablation: cost for cost in reversed(found.costs)}
+    whole, *drawn = cache.reliance_pictures(model, key, (height, width), tuple(firsts), subject)
+    leading = {
+        "quantized": (whole, f"Both whole: {decibels(found.whole.psnr)} dB"),
+        "embedding": (to_png(picture.pixels), "The original"),
+    }
+    for name, (png, caption) in leading.items():
+        if name == "embedding" and model.inputs == 1:
+            continue
+        st.html(f"<p class='label'>{INPUTS[name].capitalize()} replaced, and what that costs</p>")  # type: ignore[index]
+        with st.container(horizontal=True, key=f"behind-{name}"):
+            show_small(png, caption)
+            for (ablation, cost), its_png in zip(firsts.items(), drawn, strict=True):
+                if ablation.input == name or (name == "embedding" and ablation.input == "both"):
+                    label = ablation.label if ablation.input == "both" else WAYS[ablation.way]
+                    show_small(its_png, f"{_capital(label)}: {-cost.drop:+.1f} dB")
+
+
+def show_small(png: bytes, caption: str) -> None:
+    """A picture that opens large."""
+    with st.container(width=SIDE):  # with a width of its own, Streamlit would shrink the file
+        st.image(png, caption=widgets.plain(caption.replace("-", "−")), output_format="PNG", width="stretch")
