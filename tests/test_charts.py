@@ -9,10 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from explorer.codebook import charts
-from explorer.images.reconstruction import Quality
 from explorer.inputs import charts as input_charts
 from explorer.inputs.blending import Band, Curve
-from explorer.inputs.reliance import Effect, Reliance, ablations
 
 
 def drawn(figure: go.Figure) -> go.Figure:
@@ -250,21 +248,7 @@ def test_what_has_no_figure_is_a_gap() -> None:
     assert list(trace(figure, "now").y) == [0.75]
 
 
-# --- reliance ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("inputs", "partner"), [(2, True), (2, False), (1, True)])
-def test_each_ablation_is_a_bar_with_what_it_costs(inputs: int, partner: bool) -> None:
-    kinds = ablations(inputs=inputs, partner=partner)
-    effects = tuple(Effect(one, Quality(30 - place, None), float(place)) for place, one in enumerate(kinds, -1))
-    figure = drawn(input_charts.reliance_bars(Reliance(inputs, 1, Quality(30, None), effects)))
-    assert len(figure.data) == inputs
-    found = [bar for bars in figure.data for bar in zip(bars.customdata, bars.x, strict=True)]
-    assert found == [(effect.ablation.meaning, effect.drop) for effect in effects]
-    places = [place for bars in figure.data for place in bars.y]
-    assert places[:2] == ["codes: zero", "codes: mean"]
-    assert len(set(places)) == len(kinds)  # else two bars share a place
-    assert figure.layout.yaxis.autorange == "reversed"
+# --- sensitivity ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

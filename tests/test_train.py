@@ -141,6 +141,17 @@ def test_a_state_from_before_random_numbers_were_kept_resumes(photos: Path, sett
     assert run(photos, "--out", out, "--config", settings, "--resume") == 0
 
 
+def test_a_state_from_before_a_setting_was_there_resumes(photos: Path, settings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(photos, "--out", out, "--config", settings)
+    state = out / train.STATE_FILE
+    tensors = safetensors.torch.load(state.read_bytes())
+    stored = training_settings(TOY)
+    del stored["whole_share"]
+    state.write_bytes(safetensors.torch.save(tensors, {"step": "6", "config": json.dumps(stored)}))
+    assert run(photos, "--out", out, "--config", settings, "--resume") == 0
+
+
 def test_saving_now_and_then_saves_at_every_step_where_it_has_to(
     photos: Path, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +228,13 @@ def test_half_of_a_batch_gets_no_embedding_an_eighth_all_and_the_rest_some() -> 
     flat = weight.flatten()
     assert (flat[:8] == 0).all() and (flat[14:] == 1).all()
     assert ((flat[8:14] > 0) & (flat[8:14] <= 1)).all() and len(flat[8:14].unique()) == 6
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.0, 0), (0.375, 3), (0.5, 4)])
+def test_how_many_get_all_of_the_embedding_is_a_setting(share: float, whole: int) -> None:
+    blends = draw_blend(8, replace(TOY, whole_share=share), torch.Generator().manual_seed(0)).flatten()
+    assert (blends[:4] == 0).all()
+    assert int((blends == 1).sum()) == whole
 
 
 def test_the_blends_between_are_uniform() -> None:

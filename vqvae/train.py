@@ -52,6 +52,7 @@ class TrainingConfig:
     ssim_weight: float = 0.01
     commitment: float = 0.01
     embedding_dropout: bool = True  # off: the decoder always gets the whole embedding, and learns to bypass the codes
+    whole_share: float = 0.125  # of a batch's images that get all of it; a half gets none, the rest something between
     dead_below: float = 0.35  # a code with less than this fraction of an equal share of the cells is dead
     restart_every: int = 20  # steps between restarts of dead codes
     restart_until: float = 0.98  # of the steps; codes crowd together again as soon as nothing restarts the rare ones
@@ -86,6 +87,7 @@ _BOUNDS = {
     "average_decay": (0.0, 1.0),
     "ssim_weight": (0.0, 100.0),
     "commitment": (0.0, 100.0),
+    "whole_share": (0.0, 0.5),
     "dead_below": (0.0, 1.0),
     "restart_every": (1, 10**9),
     "restart_until": (0.0, 1.0),
@@ -150,12 +152,12 @@ def prefetch(crops: Crops, first: int, last: int, *, ahead: int = 4) -> Iterator
 
 
 def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -> Tensor:
-    """How much of the embedding each image's decoder gets, [B, 1, 1, 1]: none for half of them, all for an eighth, and
-    uniform in (0, 1] for the rest.
+    """How much of the embedding each image's decoder gets, [B, 1, 1, 1]: none for half of them, all for `whole_share`
+    of them, and uniform in (0, 1] for the rest.
 
-    This is the embedding dropout: one decoder learns every place of the slider, and cannot do without the codes. The
-    eighth at 1 is there because a blend that is only uniform leaves the end of the slider under-trained: there the
-    picture was worse than at one half.
+    This is the embedding dropout: one decoder learns every place of the slider, and cannot do without the codes. Some
+    are at 1 because a blend that is only uniform leaves the end of the slider under-trained: there the picture was
+    worse than at one half.
     """
     if config.model.decoder_inputs == "quantized":
         return torch.zeros(batch, 1, 1, 1)
@@ -163,7 +165,7 @@ def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -
         return torch.ones(batch, 1, 1, 1)
     weight = 1 - torch.rand(batch, generator=generator)
     weight[: batch // 2] = 0  # the shares of every batch are fixed, rather than a coin for each image: less noise
-    weight[batch - batch // 8 :] = 1
+    weight[batch - int(batch * config.whole_share) :] = 1
     return weight.view(-1, 1, 1, 1)
 
 
@@ -303,7 +305,10 @@ class Trainer:
             raise BadInput(
                 f"{path} is cut off or damaged, so there is nothing to resume; leave --resume out."
             ) from None
-        if json.loads(about.get("config", "null")) != training_settings(self.config):
+        stored = json.loads(about.get("config", "null"))
+        if isinstance(stored, dict):  # one of before a setting was there had its default
+            stored = training_settings(TrainingConfig.from_dict(stored))
+        if stored != training_settings(self.config):
             raise BadInput(f"{path} comes from a run with other settings; use the same --config, or another --out.")
         self.step = int(about["step"])
         self.model.load_state_dict(_below("model.", tensors))

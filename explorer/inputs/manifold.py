@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,8 +140,9 @@ def training_blends(settings: Mapping[str, Any], spec: Spec) -> Blends:
     from vqvae.train import TrainingConfig, draw_blend
 
     training = settings.get("training")
-    dropout = not isinstance(training, dict) or training.get("embedding_dropout") is not False
-    config = TrainingConfig(model=model_config(settings), embedding_dropout=dropout)
+    said = training if isinstance(training, dict) else {}
+    known = {name: said[name] for name in ("embedding_dropout", "whole_share") if name in said}
+    config = replace(TrainingConfig.from_dict(known), model=model_config(settings))
     return lambda number, generator: draw_blend(number, config, generator).flatten()
 
 

@@ -91,7 +91,8 @@ def _row_of_blend(one: Following) -> str:
 
 def counted(evidence: Evidence) -> str:
     """How many images there were, and what became of each, in a sentence."""
-    parts = [f"{len(evidence.counted):,} of {evidence.asked:,} {'image' if evidence.asked == 1 else 'images'} count"]
+    count = "counts" if len(evidence.counted) == 1 else "count"
+    parts = [f"{len(evidence.counted):,} of {evidence.asked:,} {'image' if evidence.asked == 1 else 'images'} {count}"]
     if aside := len(evidence.images) - len(evidence.counted):
         parts.append(f"{aside:,} set aside as flat or a single cell")
     if evidence.repeated:

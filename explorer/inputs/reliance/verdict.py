@@ -243,6 +243,11 @@ def _too_few(evidence: Evidence, summary: Summary) -> Finding | None:
     return None
 
 
+def _with_figures(few: Finding, told: str) -> Finding:
+    """The figures of images that are no evidence; of one picture the first part has said so."""
+    return Finding(few.grade, few.name, told if few.name == "one picture" else f"{few.sentence} {told}")
+
+
 def _follows(evidence: Evidence, summary: Summary) -> Finding:
     """The first part: whom the decoder follows at the blend at hand."""
     if evidence.codes == 1:
@@ -324,7 +329,7 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
     told = _told_alone(evidence, figures)
     few = _too_few(evidence, summary)
     if few:
-        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
+        return few if few.name == "cannot tell" else _with_figures(few, told)
     if worth is not None and worth.below(0):
         return Finding(
             "poor",
@@ -388,7 +393,7 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     told = f"The codes draw {decibels(summary.figures['whole'])}"
     told += f", and other codes in their place cost {decibels(worth)}." if worth else "."
     if few:
-        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
+        return few if few.name == "cannot tell" else _with_figures(few, told)
     if worth is not None and worth.below(0):
         return Finding("poor", "the codes harm", f"The codes harm. {told}")
     if worth is not None and worth.above(LEAST_GAIN):

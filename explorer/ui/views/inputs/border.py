@@ -95,7 +95,7 @@ def sentence(cell: Cell, margin: float, change: Change, weight: float) -> str:
     """What moving this cell says, at this blend."""
     row, column = cell
     return (
-        f"Row {row}, column {column}: the other code is {margin:.1%} further away. At a blend of {weight:.0%} the "
-        f"decoder follows the code by {change.code_share:.2f} and the embedding by {change.embedding_share:.2f} here; one cell "
-        "says little, the test above asks many."
+        f"Row {row}, column {column}: the other code is {margin:.2%} further away. At a blend of {weight:.0%} the "
+        f"decoder follows the code by {change.code_share:.2f} and the embedding by {change.embedding_share:.2f} here; "
+        "one cell says little, the test above asks many."
     ).replace("-", "−")

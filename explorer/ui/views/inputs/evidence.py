@@ -9,7 +9,7 @@ from explorer.base.open_model import OpenModel
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import decibels
 from explorer.inputs.reliance import charts, report
-from explorer.inputs.reliance.ablations import INPUTS, WAYS, Subject
+from explorer.inputs.reliance.ablations import INPUTS, WAYS, Ablation, Cost, Subject
 from explorer.inputs.reliance.measure import ImageEvidence
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.verdict import FIGURES, LINES, Finding, explain, ranged
@@ -161,7 +161,9 @@ def show_pictures(
 ) -> None:
     """What the decoder drew for each number, of the first draw: a row for each input."""
     height, width = picture.pixels.shape[:2]
-    firsts = {cost.ablation: cost for cost in reversed(found.costs)}
+    firsts: dict[Ablation, Cost] = {}
+    for cost in found.costs:
+        firsts.setdefault(cost.ablation, cost)
     whole, *drawn = cache.reliance_pictures(model, key, (height, width), tuple(firsts), subject)
     leading = {
         "quantized": (whole, f"Both whole: {decibels(found.whole.psnr)} dB"),

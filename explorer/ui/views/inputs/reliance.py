@@ -51,6 +51,8 @@ def show(model: OpenModel, picture: Picture) -> None:
         choose_settings()
         place = st.container(width="content")
     if on == "picture":
+        with place:
+            offer_samples()
         test_picture(model, picture)
     elif images is not None:
         test_set(model, images, place)
@@ -143,7 +145,6 @@ def test_picture(model: OpenModel, picture: Picture) -> None:
         st.info("It was stopped before it was done.")
         st.button("Go on", on_click=jobs.forget, args=(key,))
     if job.result is not None:
-        offer_samples()
         evidence.show(job.result)
         show_pictures(model, job.result, picture, [one for _, one in partners], names)
 
