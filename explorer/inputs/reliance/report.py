@@ -139,8 +139,9 @@ def methods(report: Report) -> str:
             f"{decibels(figures['against_twin'], plus=True)}."
         )
     text.append(
-        f"Intervals are {CONFIDENCE:.0%}, by a bootstrap over images ({RESAMPLES:,} resamples, percentiles widened for "
-        f"small samples, Hesterberg 2015), seed {settings.seed}. Verdict: {first.name}; {second.name}."
+        f"Intervals are {CONFIDENCE:.0%}, by a paired bootstrap over images ({RESAMPLES:,} resamples, percentiles "
+        f"expanded for small samples, Hesterberg 2015, and no end nearer than that of Student's t corrected for "
+        f"skewness, Johnson 1978), seed {settings.seed}. Verdict: {first.name}; {second.name}."
     )
     return " ".join(text)
 
