@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.toys import toy_images
-from vqvae.tokenizer import Encoding, Tokenizer, blend, reconstruct
+from vqvae.tokenizer import Encoding, Tokenizer, blend, pixels_of, reconstruct
 
 Law = Callable[[Tokenizer], None]
 
@@ -151,6 +151,12 @@ def a_change_goes_as_far_as_reach_says(tokenizer: Tokenizer) -> None:
             assert places.max() < last
 
 
+def decode_clamps_what_is_drawn(tokenizer: Tokenizer) -> None:
+    encoding = encoding_of(tokenizer)
+    drawn = pixels_of(tokenizer, encoding.quantized, encoding.embedding)
+    assert torch.equal(drawn.clamp(0, 1), tokenizer.decode(encoding.quantized, encoding.embedding))
+
+
 LAWS: tuple[Law, ...] = (
     spec_is_possible,
     indices_are_a_grid_for_each_level,
@@ -162,4 +168,5 @@ LAWS: tuple[Law, ...] = (
     a_second_input_is_listened_to_as_the_spec_says,
     vectors_are_rows_of_one_table,
     a_change_goes_as_far_as_reach_says,
+    decode_clamps_what_is_drawn,
 )

@@ -15,6 +15,7 @@ from explorer.inputs.reliance import report
 from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings, measure_set
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
+from vqvae.errors import BadInput, shown
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,9 +23,16 @@ def run(options: argparse.Namespace) -> int:
 
     Stop it with Ctrl-C: the figures are then of the images measured so far, and marked as partial.
     """
+    _check_files(options)
     model = find_model(options)
     images = find_set(options.data, options.under)
-    settings = Settings(options.seed, options.partners, options.images, options.size, options.blend)
+    settings = Settings(
+        seed=options.seed,
+        partners=options.partners,
+        images=options.images,
+        working_size=options.size,
+        blend=options.blend,
+    )
     folder = find_twin(model, checkpoints_folder())
     twin = None if folder is None else open_folder(folder)
     pace = Pace(unit="pass", stopped="Stopped before an image was measured; there is nothing to say.")
@@ -34,8 +42,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     for name, same in evidence.repeated:
         print(f"skipped: {name}: it has the pixels of {same}.", file=sys.stderr)
-    named = f"--tokenizer {shlex.quote(options.tokenizer)}" if options.tokenizer else shlex.quote(options.checkpoint)
-    source = provenance_of(model, images, settings, named=named, data=options.data, under=options.under, twin=twin)
+    named = ["--tokenizer", options.tokenizer] if options.tokenizer else [options.checkpoint]
+    named += ["--device", options.device] if options.device else []
+    source = provenance_of(
+        model, images, settings, named=shlex.join(named), data=options.data, under=options.under, twin=twin
+    )
     _write(Report.of(evidence, source), options)
     if not evidence.finished:
         done = f"{len(evidence.images):,} of {evidence.asked:,} images"
@@ -43,20 +54,29 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_files(options: argparse.Namespace) -> None:
+    """Raise BadInput where a file could not be written, before the work and not after it."""
+    if options.json == options.csv == "-":
+        raise BadInput("Only one of --json and --csv can go to standard output; name a file for the other.")
+    for path in (options.json, options.csv):
+        if path and path != "-" and Path(path).is_dir():
+            raise BadInput(f"{shown(path)} is a folder; name a file in it.")
+
+
 def _write(found: Report, options: argparse.Namespace) -> None:
     """The table, the methods and the files; what goes to standard output goes there alone."""
     where = sys.stderr if "-" in (options.json, options.csv) else sys.stdout
-    print(f"{found.provenance.model} on {found.provenance.data}, long side {options.size} px", file=where)
-    print(report.table(found), file=where)
-    print(f"\n{report.methods(found)}", file=where)
+    heading = f"{found.provenance.model} on {found.provenance.data}, long side {options.size} px"
+    print(report.encodable(f"{heading}\n{report.table(found)}\n\n{report.methods(found)}"), file=where)
     forms: dict[str, Callable[[Report], str]] = {"json": report.as_json, "csv": report.as_csv}
     for name, form in forms.items():
         path = getattr(options, name)
         if path == "-":
             sys.stdout.write(form(found))
         elif path:
-            Path(path).write_text(form(found), encoding="utf-8", errors="backslashreplace")
-            print(f"written: {path}", file=where)
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(form(found), encoding="utf-8", newline="\n")
+            print(f"written: {report.encodable(path)}", file=where)
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:

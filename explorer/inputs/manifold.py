@@ -139,7 +139,7 @@ def training_blends(settings: Mapping[str, Any], spec: Spec) -> Blends:
         return lambda number, generator: torch.zeros(number)
     from vqvae.train import TrainingConfig, draw_blend
 
-    training = settings.get("training")
+    training = settings.get("fine_tuning", settings.get("training"))  # the last run is what the decoder knows
     said = training if isinstance(training, dict) else {}
     known = {name: said[name] for name in ("embedding_dropout", "whole_share") if name in said}
     config = replace(TrainingConfig.from_dict(known), model=model_config(settings))

@@ -104,7 +104,7 @@ class Means:
 
 
 def means_of(encodings: Iterable[Encoding]) -> Means:
-    """Over the cells of all these images; there has to be one. None of them is kept."""
+    """Over the cells of all these images, NaN where there is none. No encoding is kept."""
     sums, count = torch.zeros(2, 1, dtype=torch.float64), 0
     for encoding in encodings:
         vectors = torch.stack([cells(encoding.quantized), cells(encoding.embedding)]).double()
@@ -288,9 +288,8 @@ def cost_of(
 ) -> Cost:
     """Replace an input of one image and compare with the original and with both inputs whole, uint8 [H, W, 3] each.
 
-    quality: of both inputs whole.
-
-    met: to be told how far the replacement lies from training; without it that is left open.
+    quality: of both inputs whole. met: to be told how far the replacement lies from training; without it that is left
+    open.
     """
     size = original.shape[0], original.shape[1]
     replaced = subject.replaced(ablation, draw)

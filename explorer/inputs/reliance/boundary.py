@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,9 +34,8 @@ from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, cells, pixels_of
 from vqvae.window import Window
 
-BORDER = (
-    0.05  # relative margin: a cell whose runner-up is at most so much further away than its own code is at a border
-)
+BORDER = 0.05  # relative margin: a cell whose runner-up is at most so much further than its own code is at a border
+SAME_POINT = 1e-6  # relative: codes that lie no further apart are one, as far as float32 can tell
 CELLS = 8  # of each image, at most
 MOST_ROUNDS = 3  # of decodes, each with cells so far apart that none reaches another's pixels
 BLENDS = (0.25, 0.5, 0.75, 1.0)  # of the curve
@@ -117,16 +117,20 @@ class Border:
 def border_of(codebook: Codebook, encoding: Encoding) -> Border:
     """The cells of one image, [1, D, h, w], whose relative margin is at most `BORDER`.
 
-    A cell whose runner-up is the very same vector as its code is at no border: nothing would move.
+    A cell whose runner-up is the very same code again (to a metric of angles, in the very same direction) is at no
+    border: nothing would move. Nor is one whose code is not about the nearest, as a quantizer with a rule of its own
+    may have it.
     """
     grid = encoding.grid[0]
     vectors, own = cells(encoding.embedding), grid.flatten()
     near = codebook.runners_up(vectors, own)
     distances = codebook.distances(vectors, own)
-    margins = ((near.distances - distances).clamp(min=0) / distances.clamp(min=1e-12)).view_as(grid)
+    margins = (near.distances - distances).abs() / distances.clamp(min=1e-12)
     if len(codebook) > 1:
-        alike = (codebook.vectors[near.indices] == codebook.vectors[own]).all(1).view_as(grid)
-        margins = torch.where(alike, torch.inf, margins)
+        points = codebook.code_points[own]
+        apart = (codebook.code_points[near.indices] - points).norm(dim=1)
+        margins = torch.where(apart <= SAME_POINT * points.norm(dim=1), torch.inf, margins)
+    margins = margins.view_as(grid)
     order = torch.argsort(margins.flatten(), stable=True)
     found = [int(place) for place in order[: int((margins <= BORDER).sum())]]
     columns = grid.shape[1]
@@ -151,13 +155,14 @@ def measure(
     """
     generator = np.random.default_rng(seed)
     waiting = [border.cells[place] for place in generator.permutation(len(border.cells))]
+    before = [_drawn(tokenizer, encoding, weight) for weight in blends] if waiting else []
     found: list[BorderCell] = []
     for _ in range(most if tokenizer.spec.reach is None else MOST_ROUNDS):
         apart = _apart(waiting, tokenizer.spec.reach, most=most - len(found))
         if not apart:
             break
         waiting = [cell for cell in waiting if cell not in apart]
-        found += _moved(tokenizer, encoding, border, apart, blends)
+        found += _moved(tokenizer, encoding, border, apart, blends, before)
     return tuple(found)
 
 
@@ -173,27 +178,32 @@ def _apart(waiting: Sequence[Cell], reach: int | None, *, most: int) -> list[Cel
 
 
 def _moved(
-    tokenizer: Tokenizer, encoding: Encoding, border: Border, places: Sequence[Cell], blends: Sequence[float]
+    tokenizer: Tokenizer,
+    encoding: Encoding,
+    border: Border,
+    places: Sequence[Cell],
+    blends: Sequence[float],
+    before: Sequence[Tensor],
 ) -> list[BorderCell]:
-    """Move these cells across, all in the same decodes."""
+    """Move these cells across, all in the same decodes; `before` is the picture at each blend with nothing moved."""
     windows = [_window(tokenizer, encoding, place) for place in places]
     difference = _difference(tokenizer, encoding, border, places)
     changes: list[list[Change]] = [[] for _ in places]
-    for weight in blends:
-        pictures = _four(tokenizer, encoding, difference, weight)
+    for weight, picture in zip(blends, before, strict=True):
+        pictures = (picture, *_three(tokenizer, encoding, difference, weight))
         for window, its_changes in zip(windows, changes, strict=True):
             its_changes.append(Change.between(*(window.of(one, scale=tokenizer.spec.stride) for one in pictures)))
-    grid = encoding.grid[0]
-    return [
-        BorderCell(
-            cell=place,
-            code=int(grid[place]),
-            runner_up=int(border.runners_up[place]),
-            margin=float(border.margins[place]),
-            changes=tuple(its_changes),
-        )
-        for place, its_changes in zip(places, changes, strict=True)
-    ]
+    return [_border_cell(encoding, border, *one) for one in zip(places, changes, strict=True)]
+
+
+def _border_cell(encoding: Encoding, border: Border, place: Cell, changes: Sequence[Change]) -> BorderCell:
+    return BorderCell(
+        cell=place,
+        code=int(encoding.grid[0][place]),
+        runner_up=int(border.runners_up[place]),
+        margin=float(border.margins[place]),
+        changes=tuple(changes),
+    )
 
 
 def _window(tokenizer: Tokenizer, encoding: Encoding, place: Cell) -> Window:
@@ -213,21 +223,26 @@ def _difference(tokenizer: Tokenizer, encoding: Encoding, border: Border, places
     return tokenizer.lookup((flipped,)) - tokenizer.lookup((encoding.grid,))
 
 
-def _four(tokenizer: Tokenizer, encoding: Encoding, difference: Tensor, weight: float) -> tuple[Tensor, ...]:
-    """Nothing moved, the code, the embedding, both: [1, 3, h·f, w·f] each, not clamped."""
-    quantized, embedding = encoding.quantized, encoding.embedding
-
-    def drawn(codes: Tensor, continuous: Tensor) -> Tensor:
-        second = codes + weight * (continuous - codes)
-        fed = (part.contiguous(memory_format=torch.channels_last) for part in (codes, second))
-        return pixels_of(tokenizer, *fed)
-
-    return (
-        drawn(quantized, embedding),
-        drawn(quantized + difference, embedding),
-        drawn(quantized, embedding + difference),
-        drawn(quantized + difference, embedding + difference),
+def _three(tokenizer: Tokenizer, encoding: Encoding, difference: Tensor, weight: float) -> tuple[Tensor, ...]:
+    """The pictures with the code moved, the embedding, both."""
+    return tuple(
+        _drawn(tokenizer, encoding, weight, code=code, embedding=embedding)
+        for code, embedding in ((difference, 0), (0, difference), (difference, difference))
     )
+
+
+def _drawn(
+    tokenizer: Tokenizer,
+    encoding: Encoding,
+    weight: float,
+    *,
+    code: Tensor | Literal[0] = 0,
+    embedding: Tensor | Literal[0] = 0,
+) -> Tensor:
+    """The picture at a blend with each input moved by so much, [1, 3, h·f, w·f], not clamped."""
+    codes = encoding.quantized + code
+    second = codes.lerp(encoding.embedding + embedding, weight)
+    return pixels_of(tokenizer, *(part.contiguous(memory_format=torch.channels_last) for part in (codes, second)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,12 +268,13 @@ def flip(
     """
     if not np.isfinite(border.margins[place]):
         raise ValueError("There is no border: the codebook has no other code.")
-    pictures = _four(tokenizer, encoding, _difference(tokenizer, encoding, border, [place]), weight)
+    difference = _difference(tokenizer, encoding, border, [place])
+    pictures = (_drawn(tokenizer, encoding, weight), *_three(tokenizer, encoding, difference, weight))
+    scale = tokenizer.spec.stride
+    reached = _window(tokenizer, encoding, place)
+    change = Change.between(*(reached.of(picture, scale=scale) for picture in pictures))
     rows, columns = encoding.grid.shape[-2:]
     row, column = place
     seen = Window(row, column, row + 1, column + 1).grown(context, rows=rows, columns=columns)
-    (moved,) = _moved(tokenizer, encoding, border, [place], (weight,))
-    before, code, continuous, both = (
-        to_pixels(seen.of(picture, scale=tokenizer.spec.stride))[0] for picture in pictures
-    )
-    return Flip(before, code, continuous, both, moved=moved, window=seen)
+    before, code, embedding, both = (to_pixels(seen.of(picture, scale=scale))[0] for picture in pictures)
+    return Flip(before, code, embedding, both, _border_cell(encoding, border, place, (change,)), seen)

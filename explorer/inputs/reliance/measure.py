@@ -39,7 +39,7 @@ from vqvae.tokenizer import Encoding, Tokenizer, offers_unclamped
 
 T = TypeVar("T")
 MOST_PARTNERS = 64
-FLAT = 0.1  # an image of which fewer cells change their code when the codes are shuffled is flat
+FLAT = 0.1  # an image of which a smaller share of the cells changes when the codes are shuffled is flat
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ class Evidence:
         return len(self.images) + len(self.unreadable) + len(self.repeated) == self.asked
 
     @property
+    def digest(self) -> str:
+        """SHA-256 over the pixels of the images that were measured, in hex: the same wherever they lie."""
+        return hashlib.sha256("".join(image.digest for image in self.images).encode()).hexdigest()
+
+    @property
     def counted(self) -> tuple[ImageEvidence, ...]:
         """The images that a verdict rests on."""
         return tuple(image for image in self.images if not image.aside)
@@ -225,7 +230,7 @@ def _why_aside(image: ImageEvidence) -> str:
         cost.moved for cost in image.costs if cost.ablation.way == "shuffle" and cost.ablation.input != "embedding"
     ]
     if shuffled and max(shuffled) < FLAT:
-        return f"is flat: in another order {max(shuffled):.0%} of its cells have another code"
+        return f"is flat to this model: with its codes in another order, {max(shuffled):.0%} of its cells change"
     return ""
 
 
@@ -241,7 +246,7 @@ def _alone(tokenizer: Tokenizer, original: np.ndarray) -> Quality:
 class _Found:
     """What a first look at a set says."""
 
-    means: Means | None
+    means: Means
     names: tuple[str, ...]  # to be measured
     unreadable: dict[str, str] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
@@ -259,7 +264,6 @@ def measure_set(tested: Tested, images: ImageSet, settings: Settings, *, progres
     each = passes(settings, inputs=tested.inputs)
     total = len(names) * (1 + each)  # each image is encoded once more, for the means
     first = _look(tested.tokenizer, images, names, settings, _Within(progress, 0, total))
-    assert first.means is not None
     measured: list[ImageEvidence] = []
     try:
         opened = _opened(tested.tokenizer, images, first.names, settings.working_size, {})
@@ -328,10 +332,7 @@ def _look(
             else:
                 repeated[one.name] = same
 
-    try:
-        means = means_of(encodings())
-    except ZeroDivisionError:
-        means = None
+    means = means_of(encodings())
     if not by_digest:
         reason = f"; the first: {unreadable[names[0]]}" if names else "."
         raise BadInput(f"None of the images can be read{reason}")

@@ -13,7 +13,7 @@ from typing import Any
 import explorer
 from explorer.base.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from explorer.images.reconstruction import Quality
-from explorer.inputs.reliance.ablations import INPUTS, WAYS, Cost
+from explorer.inputs.reliance.ablations import CODES_OF_ANOTHER, CODES_SHUFFLED, INPUTS, WAYS, Cost
 from explorer.inputs.reliance.boundary import BORDER
 from explorer.inputs.reliance.measure import Evidence
 from explorer.inputs.reliance.verdict import (
@@ -31,6 +31,7 @@ from explorer.inputs.reliance.verdict import (
 
 SCHEMA_VERSION = 2
 PACKAGES = ("torch", "numpy", "scipy", "pillow")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a cell for a formula by
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,11 @@ def table(report: Report) -> str:
     if summary.following:
         lines += ["", f"{'at the borders':<22}{'code':>24}{'embedding':>24}{'‖A‖/‖B‖':>24}{'not additive':>24}"]
         lines += [_row_of_blend(one) for one in summary.following]
-    lines += ["", f"{'replaced, and by what':<42}{'costs, dB':>24}{'beyond training':>18}"]
+    lines += ["", f"{'replaced, and by what':<46}{'costs, dB':>22}{'beyond training':>20}"]
     for ablation, cost in summary.costs.items():
         beyond = summary.beyond.get(ablation)
-        lines.append(
-            f"{ablation.label:<42}{ranged(cost):>24}{'–' if beyond is None else f'{beyond:.0%} of the cells':>18}"
-        )
+        where = "–" if beyond is None else f"{beyond:.0%} of the cells"
+        lines.append(f"{ablation.label:<46}{ranged(cost):>22}{where:>20}")
     lines += ["", *(f"{FIGURES[name]}: {ranged(figure)}" for name, figure in summary.figures.items())]
     if paragraph := explain(summary):
         lines += ["", paragraph]
@@ -111,8 +111,9 @@ def methods(report: Report) -> str:
     first, second = report.judgement.parts
     text = [
         f"We ran the reliance test of VQ-VAE Explorer {explorer.__version__} on {source.model} "
-        f"(SHA-256 {source.fingerprint[:16]}) over {source.data} (SHA-256 {source.identity[:16]}): {counted(evidence)}",
-        f"Images were shrunk to {settings.working_size} px on the long side.",
+        f"(SHA-256 {source.fingerprint[:16]}) over {source.data} (SHA-256 of the measured pixels "
+        f"{evidence.digest[:16]}): {counted(evidence)}",
+        f"Images were shrunk to at most {settings.working_size} px on the long side.",
     ]
     if summary.inputs == 2 and summary.now is not None:
         now = summary.now
@@ -132,20 +133,27 @@ def methods(report: Report) -> str:
             f"{decibels(figures['embedding_worth'])}."
         )
     if "codes_worth" in figures:
-        text.append(
-            f"Other codes (shuffled, and another image's, {settings.partners} draws each) cost "
-            f"{decibels(figures['codes_worth'])}."
-        )
+        text.append(f"Other codes ({_draws(evidence)}) cost {decibels(figures['codes_worth'])}.")
     if "against_twin" in figures:
         text.append(
             f"Against {evidence.twin} (SHA-256 {source.twin[:16]}), which has one input, the codes alone make "
             f"{decibels(figures['against_twin'], plus=True)}."
         )
     text.append(
-        f"Intervals are {CONFIDENCE:.0%}, by a bootstrap over images ({RESAMPLES:,} resamples, percentiles widened for "
-        f"small samples, Hesterberg 2015), seed {settings.seed}. Verdict: {first.name}; {second.name}."
+        f"Intervals are {CONFIDENCE:.0%}, by a paired bootstrap over images ({RESAMPLES:,} resamples, percentiles "
+        f"expanded for small samples, Hesterberg 2015, and no end nearer than that of Student's t corrected for "
+        f"skewness, Johnson 1978), seed {settings.seed}. Verdict: {first.name}; {second.name}."
     )
     return " ".join(text)
+
+
+def _draws(evidence: Evidence) -> str:
+    """How often the codes were replaced, as it came about: there may be fewer other images than were asked for."""
+    shuffled, another = (
+        max(len(image.costs_of(one)) for image in evidence.images) for one in (CODES_SHUFFLED, CODES_OF_ANOTHER)
+    )
+    others = f"those of {another} other {'image' if another == 1 else 'images'}" if another else "of no other image"
+    return f"shuffled in {shuffled} {'order' if shuffled == 1 else 'orders'}, and {others}"
 
 
 # --- to compute with --------------------------------------------------------------------------------------------------
@@ -153,7 +161,12 @@ def methods(report: Report) -> str:
 
 def as_json(report: Report) -> str:
     """Everything, down to each image, ablation, partner and seed; the same test gives the same text, to the byte."""
-    return json.dumps(plain(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return encodable(json.dumps(plain(report), indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
+
+
+def encodable(text: str) -> str:
+    """A file's name may hold what UTF-8 cannot; it becomes an escape, which JSON reads as what it was."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def plain(report: Report) -> dict[str, Any]:
@@ -166,6 +179,7 @@ def plain(report: Report) -> dict[str, Any]:
         "fingerprint": source.fingerprint,
         "data": source.data,
         "data_identity": source.identity,
+        "pixels_sha256": evidence.digest,
         "twin": {"name": evidence.twin, "fingerprint": source.twin} if evidence.twin else None,
         "command": source.command,
         "versions": {"vqvae-explorer": explorer.__version__, **{name: version(name) for name in PACKAGES}},
@@ -242,13 +256,22 @@ COLUMNS = (
 
 
 def as_csv(report: Report) -> str:
-    """Every measurement, a row each: images whole, each ablation with each draw, each border cell at each blend."""
+    """Every measurement, a row each: images whole, each ablation with each draw, each border cell at each blend.
+
+    A name that a spreadsheet would run as a formula is led by an apostrophe.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for row in rows(report.evidence):
-        writer.writerow({name: "" if value is None else value for name, value in row.items()})
-    return text.getvalue()
+        writer.writerow({name: _in_csv(value) for name, value in row.items()})
+    return encodable(text.getvalue())
+
+
+def _in_csv(value: object) -> object:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    return "" if value is None else value
 
 
 def rows(evidence: Evidence) -> Iterator[Mapping[str, Any]]:

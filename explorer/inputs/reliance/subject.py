@@ -81,7 +81,7 @@ def provenance_of(
     }
     for name, (value, default) in said.items():
         if value != default:
-            words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [name, str(value)]
     return Provenance(
         model=model.name,
         fingerprint=model.fingerprint,

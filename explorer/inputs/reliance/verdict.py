@@ -38,6 +38,7 @@ LEAST_LEVELS = 0.5  # of 255, root mean square: what moves a cell's pixels less 
 STANDS = -1.0  # dB against the twin, down to which a decoder stands on the codes alone
 LEAST_GAIN = 1.0  # dB over codes in the wrong places, from which codes draw anything
 ALL_THE_SAME = 0.5  # dB either way: an input that is worth no more makes no difference
+MOST_MORE = 100_000  # images that could still be had
 
 LINES = (
     f"An input is followed from a share of {FOLLOWS:.0%} on; below {READ_APART:.0%} of ‖B‖ the code alone moves hardly "
@@ -69,6 +70,7 @@ class Summary:
     blend: float  # at hand
     border_cells: int  # that were moved across, on those images
     levels: float  # of 255, root mean square: how much a cell's pixels move there when both inputs do
+    code_levels: float  # likewise when the code alone does
     code_led: float  # share of the border cells where the decoder follows the code by `LED` or more
     embedding_led: float  # likewise the embedding
     following: tuple[Following, ...]  # at each blend; empty where no cell is at a border
@@ -88,7 +90,7 @@ FIGURES: dict[str, str] = {
     "embedding_only": "PSNR with the embedding and the same mean code in every cell, dB",
     "embedding_worth": "what is lost without the embedding, dB",
     "codes_worth": "what other codes cost while the embedding stays, mean of shuffled and another image's, dB",
-    "codes_share": "the codes' part of what both are worth, 0 to 1",
+    "codes_share": "the codes' part of what both are worth, where that is anything",
     "codes_gain": "the codes alone over the codes alone in the wrong places, dB",
     "against_twin": "the codes alone against a decoder of the same size that has nothing else, dB",
     "twin": "PSNR of that decoder, dB",
@@ -112,7 +114,9 @@ def summarize(evidence: Evidence) -> Summary:
         together = [Change.together([cell.changes[place] for cell in image.moved]) for image in images]
         for name in ("code_share", "embedding_share", "code_size", "not_additive"):
             columns[f"{name} {blend}"] = np.array([getattr(change, name) for change in together])
-    found = means(columns, seed=evidence.settings.seed)
+    columns["both_worth"] = columns["codes_worth"] + columns["embedding_worth"]
+    share_of = {"codes_share": ("codes_worth", "both_worth")}
+    found = means(columns, ratios=share_of, seed=evidence.settings.seed)
     return Summary(
         inputs=evidence.inputs,
         images=len(evidence.counted),
@@ -134,12 +138,8 @@ def _following(found: Mapping[str, Estimate], blend: float) -> Following:
 def figures_of(image: ImageEvidence, inputs: int) -> dict[str, float]:
     """The figures of one image, by their names in FIGURES; what it has not is missing."""
     found = {"whole": image.whole.psnr, "codes_only": image.codes_only.psnr}
-    codes = [
-        cost.drop for one in (CODES_SHUFFLED, CODES_OF_ANOTHER) if (costs := image.costs_of(one)) for cost in costs
-    ]
     ways = [_mean([cost.drop for cost in image.costs_of(one)]) for one in (CODES_SHUFFLED, CODES_OF_ANOTHER)]
-    if codes:
-        found["codes_worth"] = _mean([way for way in ways if np.isfinite(way)])
+    found["codes_worth"] = _mean([way for way in ways if np.isfinite(way)])
     if image.twin is not None:
         found["twin"] = image.twin.psnr
         found["against_twin"] = image.codes_only.psnr - image.twin.psnr
@@ -148,9 +148,6 @@ def figures_of(image: ImageEvidence, inputs: int) -> dict[str, float]:
     found["embedding_worth"] = _mean([cost.drop for cost in image.costs_of(EMBEDDING_OFF)])
     found["embedding_only"] = _mean([cost.quality.psnr for cost in image.costs_of(CODES_MEAN)])
     found["codes_gain"] = image.codes_only.psnr - _mean([cost.quality.psnr for cost in image.costs_of(SHUFFLED_ALONE)])
-    both = found.get("codes_worth", np.nan) + found["embedding_worth"]
-    if both > 0:
-        found["codes_share"] = found["codes_worth"] / both
     swaps = [cost for cost in image.costs_of(CODES_OF_ANOTHER) if cost.to_embedding is not None]
     if swaps:
         found["swap_to_embedding"] = _mean([cost.to_embedding for cost in swaps if cost.to_embedding is not None])
@@ -163,10 +160,11 @@ def _at_border(evidence: Evidence, images: tuple[ImageEvidence, ...]) -> dict[st
     place = evidence.settings.blends.index(evidence.settings.blend)
     changes = [cell.changes[place] for image in images for cell in image.moved]
     if not changes:
-        return {"levels": 0.0, "code_led": 0.0, "embedding_led": 0.0}
-    squares = np.mean([change.both for change in changes]) / (3 * evidence.stride**2)
+        return {"levels": 0.0, "code_levels": 0.0, "code_led": 0.0, "embedding_led": 0.0}
+    both, code = (np.mean([getattr(change, name) for change in changes]) for name in ("both", "code"))
     return {
-        "levels": float(255 * np.sqrt(squares)),
+        "levels": float(255 * np.sqrt(both / (3 * evidence.stride**2))),
+        "code_levels": float(255 * np.sqrt(code / (3 * evidence.stride**2))),
         "code_led": float(np.mean([change.code_share >= LED for change in changes])),
         "embedding_led": float(np.mean([change.embedding_share >= LED for change in changes])),
     }
@@ -219,9 +217,16 @@ def judge(evidence: Evidence, summary: Summary | None = None) -> Judgement:
 
 def _too_few(evidence: Evidence, summary: Summary) -> Finding | None:
     """Why these images are no evidence, where they are not."""
+    if evidence.codes == 1:
+        return Finding(
+            "unsure", "cannot tell", "Cannot tell: with a single code there is no other to put in its place."
+        )
+    repeats = f" ({len(evidence.repeated):,} more repeat {{}})" if evidence.repeated else ""
     if len(evidence.images) == 1 and not evidence.images[0].aside:
         return Finding(
-            "unsure", "one picture", "One picture is no evidence: these are its figures, and no verdict on the model."
+            "unsure",
+            "one picture",
+            f"One picture{repeats.format('it')} is no evidence: these are its figures, and no verdict on the model.",
         )
     if not summary.images:
         reasons = {image.aside for image in evidence.images}
@@ -233,12 +238,12 @@ def _too_few(evidence: Evidence, summary: Summary) -> Finding | None:
         )
         return Finding("unsure", "cannot tell", f"Cannot tell: {what} {why}.")
     if summary.images < LEAST_IMAGES:
-        repeats = f" ({len(evidence.repeated):,} more repeat one of them)" if evidence.repeated else ""
+        says = "image says" if summary.images == 1 else "images say"
         return Finding(
             "unsure",
             "undecided",
-            f"Undecided: {summary.images:,} {_images(summary.images)} that {'says' if summary.images == 1 else 'say'} "
-            f"anything{repeats}, and a verdict needs {LEAST_IMAGES}.",
+            f"Undecided: only {summary.images:,} {says} anything{repeats.format('one of them')}, and a verdict needs "
+            f"{LEAST_IMAGES}.",
         )
     return None
 
@@ -250,20 +255,17 @@ def _with_figures(few: Finding, told: str) -> Finding:
 
 def _follows(evidence: Evidence, summary: Summary) -> Finding:
     """The first part: whom the decoder follows at the blend at hand."""
-    if evidence.codes == 1:
-        return Finding("unsure", "cannot tell", "Cannot tell: with a single code there is no border to cross.")
     few, now = _too_few(evidence, summary), summary.now
     if few and few.name == "cannot tell":
         return few
-    if now is None:
+    if not summary.border_cells:
         return Finding(
             "unsure",
             "cannot tell",
             "Cannot tell: no cell lies at a border between two different codes, so none can flip.",
         )
-    if summary.levels < LEAST_LEVELS:
-        nothing = f"moving both inputs across a border changes a cell's pixels by {summary.levels:.2f} levels of 255"
-        return few or Finding("poor", "ignores both", f"Ignores both: {nothing}.")
+    if now is None or summary.levels < LEAST_LEVELS:
+        return few or _nothing_moves(summary)
     figures = f"at a blend of {_blend(summary.blend)} by {share(now.embedding)}, and the code by {share(now.code)}"
     if few:
         return Finding(few.grade, few.name, f"{few.sentence} It follows the embedding {figures}.")
@@ -274,6 +276,19 @@ def _follows(evidence: Evidence, summary: Summary) -> Finding:
             f"Cannot tell: only {now.code.images:,} of the {summary.images:,} images have cells at a border.",
         )
     return _followed(summary, now, figures)
+
+
+def _nothing_moves(summary: Summary) -> Finding:
+    """As `_follows`, where the picture hardly changes when both inputs move across a border."""
+    levels = f"moving both inputs across a border changes a cell's pixels by {summary.levels:.2f} levels of 255"
+    if summary.code_levels < LEAST_LEVELS:
+        return Finding("poor", "ignores both", f"Ignores both: {levels}.")
+    return Finding(
+        "unsure",
+        "cannot tell",
+        f"Cannot tell: {levels}, and the code alone by {summary.code_levels:.1f}, so that the two cancel out and there "
+        "is no change of which either could have a share.",
+    )
 
 
 def _followed(summary: Summary, now: Following, figures: str) -> Finding:
@@ -310,14 +325,8 @@ def _followed(summary: Summary, now: Following, figures: str) -> Finding:
         return Finding("fair", "follows the codes", f"Follows the codes: the embedding {figures}.")
     if code.below(FOLLOWS) and embedding.below(FOLLOWS):
         return Finding("unsure", "follows neither alone", f"Follows neither alone: the embedding {figures}.")
-    more = [
-        needed
-        for one in (code, embedding)
-        if not one.above(FOLLOWS) and not one.below(FOLLOWS) and (needed := one.images_to_clear(FOLLOWS))
-    ]
-    return Finding(
-        "unsure", "undecided", f"Undecided: it follows the embedding {figures}. {_more(more, summary.images)}"
-    )
+    unclear = [one for one in (code, embedding) if not one.above(FOLLOWS) and not one.below(FOLLOWS)]
+    return Finding("unsure", "undecided", f"Undecided: it follows the embedding {figures}. {_more(unclear, FOLLOWS)}")
 
 
 def _alone(evidence: Evidence, summary: Summary) -> Finding:
@@ -336,9 +345,6 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
             "the embedding harms",
             f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer. {told}",
         )
-    if worth is not None and worth.above(-ALL_THE_SAME) and worth.below(ALL_THE_SAME):
-        same = f"Does as well without the embedding: that costs {decibels(worth)}."
-        return Finding("fair", "does as well without the embedding", f"{same} {told}")
     if codes is not None and codes.below(0):
         return Finding(
             "poor", "the codes harm", f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer. {told}"
@@ -349,20 +355,22 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
             "draws nothing from the codes",
             f"Draws nothing from the codes alone: in the wrong places they do {decibels(gain)} worse. {told}",
         )
+    if worth is not None and worth.above(-ALL_THE_SAME) and worth.below(ALL_THE_SAME):
+        same = f"Does as well without the embedding: that costs {decibels(worth)}."
+        return Finding("fair", "does as well without the embedding", f"{same} {told}")
     if twin is not None:
         if twin.above(STANDS):
             return Finding("good", "stands on the codes alone", f"Stands on the codes alone. {told}")
         if twin.below(STANDS):
             return Finding("fair", "falls short on the codes alone", f"Falls short on the codes alone. {told}")
-        needed = twin.images_to_clear(STANDS)
-        return Finding("unsure", "undecided", f"Undecided. {told} {_more([needed] if needed else [], summary.images)}")
+        return Finding("unsure", "undecided", f"Undecided. {told} {_more([twin], STANDS)}")
     if gain is not None and gain.above(LEAST_GAIN):
         return Finding(
             "good",
             "draws from the codes alone",
             f"Draws from the codes alone. {told} No one-input decoder of the same size is here to compare it with.",
         )
-    return Finding("unsure", "undecided", f"Undecided. {told}")
+    return Finding("unsure", "undecided", f"Undecided. {told} {_more([gain] if gain else [], LEAST_GAIN)}".rstrip())
 
 
 def _told_alone(evidence: Evidence, figures: Mapping[str, Estimate]) -> str:
@@ -384,10 +392,6 @@ def _one_input(summary: Summary) -> Finding:
 
 def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     """The second part for a decoder with one input: whether its codes matter."""
-    if evidence.codes == 1:
-        return Finding(
-            "unsure", "cannot tell", "Cannot tell: with a single code there is no other to put in its place."
-        )
     worth = summary.figures.get("codes_worth")
     few = _too_few(evidence, summary)
     told = f"The codes draw {decibels(summary.figures['whole'])}"
@@ -400,8 +404,7 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
         return Finding("good", "draws from the codes", f"Draws from the codes. {told}")
     if worth is not None and worth.below(LEAST_GAIN):
         return Finding("poor", "draws nothing from the codes", f"Draws nothing from the codes. {told}")
-    needed = worth.images_to_clear(LEAST_GAIN) if worth else None
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([needed] if needed else [], summary.images)}")
+    return Finding("unsure", "undecided", f"Undecided. {told} {_more([worth] if worth else [], LEAST_GAIN)}".rstrip())
 
 
 # --- where the views differ -------------------------------------------------------------------------------------------
@@ -505,17 +508,16 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def _images(number: int) -> str:
-    return "image" if number == 1 else "images"
-
-
 def _blend(blend: float) -> str:
     return f"{blend:.0%}"
 
 
-def _more(needed: list[int], images: int) -> str:
-    """How many more images would likely settle it."""
-    most = 100_000
-    if not needed or max(needed) - images > most:
+def _more(unclear: list[Estimate], line: float) -> str:
+    """How many more images would likely bring all of these clear of a line; empty where there is none of them."""
+    if not unclear:
+        return ""
+    needed = [one.images_to_clear(line) for one in unclear]
+    more = [many - one.images for many, one in zip(needed, unclear, strict=True) if many is not None]
+    if len(more) < len(unclear) or max(more) > MOST_MORE:
         return "No number of images that can be had is likely to settle it: the mean lies on the line."
-    return f"About {max(needed) - images:,} more images would likely settle it."
+    return f"About {max(more):,} more {'image' if max(more) == 1 else 'images'} would likely settle it."
