@@ -13,12 +13,11 @@ from torch.nn import functional
 from explorer.base.job import Cancelled
 from explorer.inputs import sensitivity
 from explorer.inputs.sensitivity import (
-    DIRECTIONS,
     FINEST,
     LEAST_ROUNDS,
+    MOST_PROBES,
     MOST_RATIO,
-    MOST_ROUNDS,
-    ROUND,
+    MOST_SIGNS,
     InputMap,
     SensitivityMap,
     sensitivity_map,
@@ -29,6 +28,8 @@ from vqvae.errors import BadInput
 from vqvae.model import VQVAE
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend
+
+ROUND = 32  # probes of a toy's
 
 
 def encode(model: Tokenizer, height: int = 20, width: int = 24) -> Encoding:
@@ -73,7 +74,7 @@ def exact_map(jacobian: np.ndarray, directions: np.ndarray, *, rows: int, column
 def input_map(values: list[float], *, size: float = 1.0, errors: list[float] | None = None) -> InputMap:
     """One row of cells with these values and standard errors, to first order, of two rounds."""
     values_, errors_ = np.array([values]), np.array([errors or [0.0] * len(values)])
-    return InputMap(np.stack([values_**2 + 2 * values_ * errors_, values_**2 - 2 * values_ * errors_]), size)
+    return InputMap(np.stack([values_**2 + 2 * values_ * errors_, values_**2 - 2 * values_ * errors_]), 2, size)
 
 
 # --- the definition ---------------------------------------------------------------------------------------------------
@@ -112,20 +113,20 @@ def test_a_round_is_the_mean_square_of_finite_differences_along_its_changes() ->
     np.testing.assert_allclose(second_round, slopes, rtol=1e-6)
 
 
-@pytest.mark.parametrize("width", [1, 3, 4, 32])
+@pytest.mark.parametrize("width", [1, 3, 4, 32, 64])
 def test_a_round_goes_through_all_directions_and_neighbours_do_not_disturb_it(width: int) -> None:
-    directions = torch.randn(50, width, generator=torch.Generator().manual_seed(1))
+    directions = torch.randn(80, width, generator=torch.Generator().manual_seed(1))
     axes = sensitivity._axes(directions)
     changes = list(
         sensitivity._changes(axes, like=torch.zeros(1, width, 4, 5), generator=torch.Generator().manual_seed(0))
     )
-    assert len(changes) == ROUND
-    drawn = torch.stack([change[0] for change in changes]).double()  # [ROUND, D, 4, 5]
-    moment = directions.double().T @ directions.double() / 50
+    assert len(changes) == {1: 32, 3: 32, 4: 32, 32: 64, 64: 128}[width]
+    drawn = torch.stack([change[0] for change in changes]).double()  # [N, D, 4, 5]
+    moment = directions.double().T @ directions.double() / 80
     moment /= moment.diagonal().mean()
     for row, column in itertools.product(range(4), range(5)):
         here = drawn[:, :, row, column]
-        torch.testing.assert_close(here.T @ here / ROUND, moment, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(here.T @ here / len(changes), moment, rtol=1e-4, atol=1e-5)
         for beside in ((row + 1, column), (row, column + 1)):
             if beside[0] < 4 and beside[1] < 5:
                 assert (here.T @ drawn[:, :, *beside]).abs().max() < 1e-4
@@ -134,17 +135,17 @@ def test_a_round_goes_through_all_directions_and_neighbours_do_not_disturb_it(wi
 
 
 def test_of_many_directions_a_round_has_the_right_ones_on_average() -> None:
-    directions = torch.randn(80, 40, generator=torch.Generator().manual_seed(1)) * torch.linspace(2, 0.1, 40)
+    directions = torch.randn(160, 80, generator=torch.Generator().manual_seed(1)) * torch.linspace(2, 0.1, 80)
     axes = sensitivity._axes(directions)
-    assert DIRECTIONS < 40
-    moment, cells = torch.zeros(40, 40), 0
+    assert MOST_SIGNS < 80
+    moment, cells = torch.zeros(80, 80), 0
     for change in sensitivity._changes(
-        axes, like=torch.zeros(1, 40, 24, 24), generator=torch.Generator().manual_seed(0)
+        axes, like=torch.zeros(1, 80, 24, 24), generator=torch.Generator().manual_seed(0)
     ):
         here = change[0].flatten(1)
         np.testing.assert_allclose(here.square().mean(0), 1, rtol=1e-4)
         moment, cells = moment + here @ here.T, cells + here.shape[1]
-    wanted = directions.T @ directions / 80
+    wanted = directions.T @ directions / 160
     wanted /= wanted.diagonal().mean()
     assert wanted.abs().max() > 2
     np.testing.assert_allclose(moment / cells, wanted, atol=0.1)
@@ -187,7 +188,7 @@ def test_the_reliability_is_the_correlation_of_two_halves() -> None:
     random = np.random.default_rng(0)
     values = random.uniform(0.9, 1.1, (40, 40))
     rounds = (values + random.normal(0, 0.05, (8, 40, 40))) ** 2
-    one, other = InputMap(rounds[:4], 1.0), InputMap(rounds[4:], 1.0)
+    one, other = InputMap(rounds[:4], 2, 1.0), InputMap(rounds[4:], 2, 1.0)
     found = np.corrcoef(one.values.ravel(), other.values.ravel())[0, 1]
     assert 0.6 < found < 0.9
     assert one.reliability == pytest.approx(found, abs=0.03)
@@ -199,7 +200,7 @@ def test_it_goes_on_until_it_is_sure_and_no_further_than_the_bound() -> None:
     values = random.uniform(0.5, 1.5, (9, 9))
 
     def measured(rounds: int, noise: float, over: np.ndarray = values) -> InputMap:
-        return InputMap((over + random.normal(0, noise, (rounds, 9, 9))) ** 2, 1.0)
+        return InputMap((over + random.normal(0, noise, (rounds, 9, 9))) ** 2, 64, 1.0)
 
     assert not measured(LEAST_ROUNDS - 1, 0).sure  # of so few, how they differ says little
     assert measured(LEAST_ROUNDS, 0.02).sure
@@ -207,12 +208,12 @@ def test_it_goes_on_until_it_is_sure_and_no_further_than_the_bound() -> None:
     flat = np.ones((9, 9))  # the same everywhere, so that there is nothing to correlate
     assert not measured(LEAST_ROUNDS, 0.02, flat).sure
     assert measured(LEAST_ROUNDS, FINEST, flat).sure
-    rough = measured(MOST_ROUNDS, 2)
+    rough = measured(MOST_PROBES // 64, 2)
     assert rough.finished and not rough.sure
     assert measured(1, 0).errors.min() == np.inf
     for one in (measured(LEAST_ROUNDS, 0.2), measured(5, 0.1, flat)):
-        assert len(one.rounds) < one.expected_rounds <= MOST_ROUNDS
-    later = measured(LEAST_ROUNDS, 0.15).expected_rounds
+        assert one.probes < one.expected_probes <= MOST_PROBES
+    later = measured(LEAST_ROUNDS, 0.15).expected_probes // 64
     assert measured(later + 2, 0.15).sure
 
 
@@ -241,7 +242,7 @@ def test_with_no_time_there_are_two_rounds_and_progress_says_how_sure_they_are()
     assert heard.stages[0] == "1 probe"
     rest = Heard()
     sensitivity_map(model, Codebook.of(model), encode(model), so_far=found, progress=rest)
-    assert rest.stages[0].startswith("257 probes, ± ") and rest.stages[0].endswith(" % so far")
+    assert rest.stages[0].startswith("129 probes, ± ") and rest.stages[0].endswith(" % so far")
 
 
 def test_the_map_is_the_same_at_every_call_and_inside_inference_mode() -> None:

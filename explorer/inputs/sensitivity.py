@@ -22,9 +22,8 @@ from vqvae.tokenizer import Encoding, Tokenizer, blend
 Reading = Literal["size", "unit"]
 
 MOST_RATIO = 8.0  # of the map, as a power of two either way
-DIRECTIONS = 32  # that a round takes at every cell, a power of two
-ROUND = 2 * DIRECTIONS  # probes
-LEAST_ROUNDS, MOST_ROUNDS = 4, 16
+LEAST_SIGNS, MOST_SIGNS = 16, 64  # orthogonal rows of a round's signs, powers of two
+LEAST_ROUNDS, MOST_PROBES = 3, 1024  # of each input
 REPEATS = 0.95  # the correlation with a second map of as many probes, from which on a map is sure
 ROUGHEST, FINEST = 0.05, 0.002  # relative errors: never sure above the one, always below the other
 
@@ -44,11 +43,12 @@ class InputMap:
     """
 
     rounds: np.ndarray  # float64 [R, h, w], what each round of probes, alone, says of value²
+    round_probes: int  # in each round
     size: float  # root mean square of the input's own changes, in the units of its numbers
 
     @property
     def probes(self) -> int:
-        return ROUND * len(self.rounds)
+        return self.round_probes * len(self.rounds)
 
     @property
     def values(self) -> np.ndarray:
@@ -90,19 +90,20 @@ class InputMap:
     @property
     def finished(self) -> bool:
         """Whether it is sure, or has had all the probes that there are."""
-        return self.sure or len(self.rounds) >= MOST_ROUNDS
+        return self.sure or self.probes >= MOST_PROBES
 
     @property
-    def expected_rounds(self) -> int:
+    def expected_probes(self) -> int:
         """How many it will have had when it is finished, as far as can be told by now."""
         if self.finished:
-            return len(self.rounds)
+            return self.probes
+        least = max(LEAST_ROUNDS, len(self.rounds) + 1) * self.round_probes
         if len(self.rounds) < 2:
-            return LEAST_ROUNDS
+            return least
         error = self.relative_error  # its square shrinks in step with the rounds
         unlike = (1 - self.reliability) / (1 - REPEATS)
         factor = min((error / FINEST) ** 2, max((error / ROUGHEST) ** 2, unlike))
-        return max(LEAST_ROUNDS, len(self.rounds) + 1, min(MOST_ROUNDS, round(factor * len(self.rounds))))
+        return max(least, min(MOST_PROBES, round(factor * self.probes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +173,8 @@ def sensitivity_map(
 
     `weight` is as in `blend`. Each probe changes one input at all cells at once, and the mean of the squared answers is
     unbiased for value² (Hutchinson 1990). What makes it noisy are products of two changes; within a round most of them
-    cancel (`_changes`). Rounds are independent, and go on until each map is `sure`, for 16 rounds, or until so many
-    seconds have passed. `so_far` goes on from an unfinished map, to the same as without the break. Pixels that the
+    cancel (`_changes`). Rounds are independent, and go on until each map is `sure` or has had 1,024 probes, or until so
+    many seconds have passed. `so_far` goes on from an unfinished map, to the same as without the break. Pixels that the
     decoder clips to 0 or 1 do not change. A decoder with one input has one map, of the derivative by that input.
 
     `progress` counts probes. Where it stops the work, what is there is returned, or Cancelled raised before each map
@@ -213,7 +214,7 @@ def _sensitivity_map(
         pulled = torch.autograd.grad(decoded, fed, pull, create_graph=True, allow_unused=True)
     codes, added = codebook.vectors - codebook.vectors.mean(0), blended - encoding.quantized
     axes = [_axes(codes), _axes((encoding.embedding - encoding.quantized)[0].flatten(1).T)]
-    maps = list(so_far.inputs if so_far else map(_unmeasured, (codes, added)[:inputs], [encoding] * inputs))
+    maps = list(so_far.inputs if so_far else (_unmeasured(part, encoding) for part in (codes, added)[:inputs]))
 
     def measured(at: int) -> np.ndarray:
         """What another round says of an input's value²: float64 [h, w]."""
@@ -228,7 +229,7 @@ def _sensitivity_map(
             squares += answer[0].detach().square().mean(0)
             _report(maps, done, progress)
         f = tokenizer.spec.stride
-        return squares.unflatten(0, (-1, f)).unflatten(2, (-1, f)).mean((1, 3)).numpy() / ROUND
+        return squares.unflatten(0, (-1, f)).unflatten(2, (-1, f)).mean((1, 3)).numpy() / maps[at].round_probes
 
     try:
         while any(len(one.rounds) < 2 for one in maps) or time.monotonic() < finish:
@@ -244,13 +245,14 @@ def _sensitivity_map(
 
 
 def _unmeasured(varied: Tensor, encoding: Encoding) -> InputMap:
-    return InputMap(np.empty((0, *encoding.grid.shape[1:])), float(varied.square().mean().sqrt()))
+    probes = 2 * _signs_for(encoding.embedding.shape[1])
+    return InputMap(np.empty((0, *encoding.grid.shape[1:])), probes, float(varied.square().mean().sqrt()))
 
 
 def _report(maps: list[InputMap], done: int, progress: Progress) -> None:
     """Say how many probes of how many are done, and how sure the less sure map is."""
     probes = sum(one.probes for one in maps) + done
-    expected = max(probes, ROUND * sum(one.expected_rounds for one in maps))
+    expected = max(probes, sum(one.expected_probes for one in maps))
     known = all(len(one.rounds) > 1 for one in maps)
     so_far = f", ± {percent(max(one.relative_error for one in maps))} so far" if known else ""
     progress(probes, expected, f"{probes:,} probe{'' if probes == 1 else 's'}{so_far}")
@@ -278,27 +280,34 @@ def _axes(directions: Tensor) -> Tensor:
     return (axes * variances.clamp(min=0).sqrt()).flip(1)
 
 
-def _changes(axes: Tensor, *, like: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-    """The changes of one round, ROUND times [1, D, h, w] of mean square 1, one random draw of whole sets of signs.
+def _signs_for(width: int) -> int:
+    """How many orthogonal rows of signs a round has for so many axes: one for each, if these are not too many."""
+    return min(MOST_SIGNS, max(LEAST_SIGNS, 1 << (width - 1).bit_length()))
 
-    At every cell, z = A·s with signs s. Over a round the signs are rows of a Hadamard matrix, each with a random sign
-    and in an order of the cell's own, so that the axes of a cell do not disturb one another: Σ z·zᵀ = ROUND·M, to the
-    last digit where there are at most 32 axes. Of more, the 16 longest have rows of their own and the others share the
-    rest. And each change comes twice, the second time with the cells of a checkerboard turned round: a cell and the
-    four beside it do not disturb one another either. Cells further apart do so by chance, with mean 0.
+
+def _changes(axes: Tensor, *, like: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+    """The changes of one round, each [1, D, h, w] of mean square 1: one draw of a whole set of signs.
+
+    At every cell a change is z = A·s with signs s. Over a round the signs of each axis are a row of a Hadamard matrix,
+    turned round or not and chosen by chance at each cell, so that the axes of a cell do not disturb one another: the
+    mean of z·zᵀ is M, to the last digit, where there are at most 64 axes. Of more, the 32 longest have rows of their
+    own and the others share the rest. And each change comes twice, the second time with the cells of a checkerboard
+    turned round, so that a cell and the four beside it do not disturb one another either. Cells further apart do so by
+    chance, with mean 0.
     """
     rows, columns = like.shape[-2:]
-    cells, width, half = rows * columns, len(axes), DIRECTIONS // 2
+    cells, width = rows * columns, len(axes)
+    number = _signs_for(width)
     places = torch.arange(width).expand(cells, width)
-    if width > DIRECTIONS:
-        shared = half + torch.randint(half, (cells, width), generator=generator)
-        places = torch.where(places < half, places, shared)
-    places = torch.rand(cells, DIRECTIONS, generator=generator).argsort(1).gather(1, places)
-    signs = torch.randint(2, (cells, width), generator=generator) * 2 - 1
+    if width > number:
+        shared = torch.randint(number // 2, number, (cells, width), generator=generator)
+        places = torch.where(places < number // 2, places, shared)
+    places = torch.rand(cells, number, generator=generator).argsort(1).gather(1, places)
+    turned = torch.randint(2, (cells, width), generator=generator) * 2 - 1
     checkers = 1 - 2 * (torch.arange(rows)[:, None] + torch.arange(columns)).remainder(2)
     axes = axes.to(like.dtype)
-    for signs_of_row in _hadamard(DIRECTIONS):
-        change = ((signs_of_row[places] * signs).to(axes.dtype) @ axes.T).T.unflatten(1, (rows, columns))[None]
+    for signs in _hadamard(number):
+        change = ((signs[places] * turned).to(axes.dtype) @ axes.T).T.unflatten(1, (rows, columns))[None]
         yield change
         yield checkers * change
 

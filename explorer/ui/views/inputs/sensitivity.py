@@ -117,7 +117,7 @@ def certainty(found: SensitivityMap) -> str:
     errors = " and ".join(f"± {percent(one.relative_error)}" for one in inputs)
     probes = " and ".join(f"{one.probes:,}" for one in inputs)
     which = " (codes, embedding)" if len(inputs) == 2 else ""
-    bound = f" More than {sensitivity.ROUND * sensitivity.MOST_ROUNDS:,} probes are not tried."
+    bound = f" More than {sensitivity.MOST_PROBES:,} probes are not tried."
     return (
         f"A typical cell is sure to {errors}{which} after {probes} probes; a second map of as many would correlate "
         f"{' and '.join(f'{one.reliability:.2f}' for one in inputs)} with this one."
