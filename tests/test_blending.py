@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from explorer.base.job import Cancelled
-from explorer.editing.edits import DecoderInputs
+from explorer.editing.edits import DecoderInputs, Painting, unpainted
+from explorer.images.reconstruction import Quality
 from explorer.images.sets import ImageSet
 from explorer.inputs import blending
 from explorer.inputs.blending import HIGHEST, LOWEST, WEIGHTS, CellOrder, Curve, Through
@@ -87,6 +88,53 @@ def test_each_point_of_a_curve_is_that_picture_against_the_original(decoder_inpu
         assert found.psnr[number] == pytest.approx(psnr(shown, to_tensor(original)).item(), abs=0.02)
         assert found.ssim[number] == pytest.approx(ssim(shown, to_tensor(original)).item(), abs=0.002)
     assert found.best == weights[max(range(5), key=lambda number: found.psnr[number])]
+
+
+@pytest.mark.parametrize("rule", ["follow", "carry", "keep"])
+def test_the_curve_of_an_edit_is_of_the_grid_as_it_is_painted(rule: Any) -> None:
+    model, original = toy_model(), toy_pixels(14, 18)
+    encoding = model.encode(to_tensor(original))
+    untouched = unpainted(encoding)
+    painting = Painting(untouched.indices.copy(), untouched.painted.copy())
+    painting.indices[1, 2] = (painting.indices[1, 2] + 1) % 8
+    painting.painted[0, 0], painting.painted[3, 1] = 40, 150
+    found = blending.curve(model, encoding, original, (0.0, 0.5, 1.5), painting=painting, rule=rule)
+    quantized = model.lookup((torch.from_numpy(painting.indices)[None],))
+    for number, level in enumerate((0.0, 0.5, 1.5)):
+        second = torch.empty_like(quantized)
+        for row, column in itertools.product(range(4), range(5)):
+            weight = {(0, 0): 0.4, (3, 1): 1.5}.get((row, column), level)
+            code, embedding = quantized[0, :, row, column], encoding.embedding[0, :, row, column]
+            if (row, column) == (1, 2) and rule == "follow":
+                embedding = code
+            if (row, column) == (1, 2) and rule == "carry":
+                embedding = code + embedding - encoding.quantized[0, :, row, column]
+            second[0, :, row, column] = (1 - weight) * code + weight * embedding
+        shown = to_tensor(pixels_of(model.decode(quantized, second))[:14, :18])
+        assert found.psnr[number] == pytest.approx(psnr(shown, to_tensor(original)).item(), abs=0.02)
+    plain = blending.curve(model, encoding, original, (0.0, 0.5, 1.5))
+    assert (np.abs(plain.psnr - found.psnr) > 0.02).any()
+    same = blending.curve(model, encoding, original, (0.0, 0.5, 1.5), painting=untouched, rule=rule)
+    np.testing.assert_allclose(same.psnr, plain.psnr, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("weight", "weights", "psnrs"),
+    [
+        (0.25, [0, 0.25, 0.5, 1], [10, 40, 20, 30]),
+        (0.5, [0, 0.5, 1], [10, 40, 30]),
+        (-0.5, [-0.5, 0, 0.5, 1], [40, 10, 20, 30]),
+        (1.5, [0, 0.5, 1, 1.5], [10, 20, 30, 40]),
+        (0, [0, 0.5, 1], [40, 20, 30]),
+    ],
+)
+def test_a_curve_goes_through_a_point(weight: float, weights: list[float], psnrs: list[float]) -> None:
+    curve = Curve(np.array([0, 0.5, 1]), np.array([10.0, 20, 30]), np.array([0.1, 0.2, 0.3]))
+    found = curve.through(weight, Quality(40.0, 0.4))
+    assert (found.weights.tolist(), found.psnr.tolist()) == (weights, psnrs)
+    assert found.ssim is not None
+    assert [round(100 * value) for value in found.ssim] == psnrs
+    assert curve.through(weight, Quality(40.0, None)).ssim is None
 
 
 def test_a_picture_smaller_than_the_window_has_no_ssim() -> None:

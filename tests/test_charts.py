@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from explorer.codebook import charts
+from explorer.images.reconstruction import Quality
 from explorer.inputs import charts as input_charts
 from explorer.inputs.blending import Band, Curve
 
@@ -194,14 +195,15 @@ def test_where_a_code_sits_is_drawn_from_the_top_and_chance_is_not_the_top_of_th
 
 WEIGHTS = np.array([-0.5, 0.0, 0.5, 1.0, 1.5])
 PSNR = np.array([18.0, 24.0, 30.0, 32.0, 20.0])
+QUALITY = Quality(24.0, None)  # of what is shown
 BAND = Band(7, WEIGHTS, np.stack([PSNR - 2, PSNR + 1, PSNR + 3]), None)
 
 
 def test_the_curve_of_the_blend_marks_where_the_slider_is() -> None:
-    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), None, now=0.25))
-    assert list(trace(figure, "this picture").x) == list(WEIGHTS)
-    assert list(trace(figure, "this picture").y) == list(PSNR)
-    assert (list(trace(figure, "now").x), list(trace(figure, "now").y)) == ([0.25], [27.0])
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), None, now=0.25, quality=Quality(28.5, None)))
+    assert list(trace(figure, "this picture").x) == [-0.5, 0.0, 0.25, 0.5, 1.0, 1.5]
+    assert list(trace(figure, "this picture").y) == [18.0, 24.0, 28.5, 30.0, 32.0, 20.0]  # through what is shown
+    assert (list(trace(figure, "now").x), list(trace(figure, "now").y)) == ([0.25], [28.5])
     assert len(figure.data) == 2
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "line"] == [(0.25, 0.25)]
 
@@ -220,44 +222,65 @@ def test_exactly_the_extrapolation_is_shaded(
     weights: list[float], now: float, shaded: list[tuple[float, float]]
 ) -> None:
     curve = Curve(np.array(weights), np.arange(len(weights), dtype=float), None)
-    figure = drawn(input_charts.blend_curve(curve, None, now=now))
+    figure = drawn(input_charts.blend_curve(curve, None, now=now, quality=QUALITY))
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes if shape.type == "rect"] == shaded
     assert tuple(figure.layout.xaxis.range) == (min([*weights, now]), max([*weights, now]))
 
 
 def test_the_band_lies_between_its_quartiles() -> None:
-    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0))
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0, quality=QUALITY))
     outline = trace(figure, "half of the set")
     assert list(outline.x) == [*WEIGHTS, *WEIGHTS[::-1]]
     assert list(outline.y) == [*(PSNR + 3), *(PSNR - 2)[::-1]]
     assert list(trace(figure, "median of 7").y) == list(PSNR + 1)
+    assert list(trace(figure, "this picture").y) == list(PSNR)
     assert [one.name for one in figure.data][-2:] == ["this picture", "now"]  # in front
 
 
 def test_what_has_no_figure_is_a_gap() -> None:
     endless = np.array([18.0, 24.0, np.inf, 32.0, np.inf])
     band = Band(1, WEIGHTS, np.stack([endless] * 3), None)
-    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, endless, None), band, now=0.0))
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, endless, None), band, now=0.0, quality=QUALITY))
     assert np.isnan(trace(figure, "this picture").y).tolist() == [False, False, True, False, True]
     assert list(trace(figure, "half of the set").x) == [-0.5, 0.0, 1.0, 1.0, 0.0, -0.5]
-    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0, measure="ssim"))
-    assert np.isnan(trace(figure, "this picture").y).all()
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, None), BAND, now=0.0, quality=QUALITY, measure="ssim"))
+    assert np.isnan(trace(figure, "this picture").y).all() and np.isnan(trace(figure, "now").y).all()
     ssim = PSNR / 40
-    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, ssim), None, now=0.5, measure="ssim"))
+    here = Quality(30.0, 0.75)
+    figure = drawn(input_charts.blend_curve(Curve(WEIGHTS, PSNR, ssim), None, now=0.5, quality=here, measure="ssim"))
     assert list(trace(figure, "this picture").y) == list(ssim)
     assert list(trace(figure, "now").y) == [0.75]
+
+
+def test_until_there_is_a_curve_the_one_before_stands_there_and_now_is_where_it_is() -> None:
+    curve = Curve(WEIGHTS, PSNR, None)
+    figure = drawn(input_charts.blend_curve(None, BAND, now=0.3, quality=Quality(13.0, None), before=curve))
+    assert [one.name for one in figure.data][-2:] == ["before the last change", "now"]
+    assert list(trace(figure, "before the last change").y) == list(PSNR)
+    assert (list(trace(figure, "now").x), list(trace(figure, "now").y)) == ([0.3], [13.0])
+    figure = drawn(input_charts.blend_curve(None, None, now=0.3, quality=QUALITY))
+    assert [one.name for one in figure.data] == ["now"]
+    assert tuple(figure.layout.xaxis.range) == (-0.5, 1.5)
 
 
 # --- sensitivity ------------------------------------------------------------------------------------------------------
 
 
+def heat(values: list[list[float]], largest: float) -> go.Figure:
+    return input_charts.sensitivity_heat(np.array(values), np.array(values) / 10, title="Codes", largest=largest)
+
+
+def ratio(values: list[list[float]]) -> go.Figure:
+    return input_charts.sensitivity_ratio(np.array(values, np.float32), np.array(values, np.float32) / 10)
+
+
 @pytest.mark.parametrize(
     ("figure", "values", "scale"),
     [
-        (input_charts.sensitivity_heat(np.array([[1, 2, 0.5]]), title="Codes", largest=4), [[1, 2, 0.5]], (0, 4)),
-        (input_charts.sensitivity_heat(np.zeros((2, 3)), title="Codes", largest=0), [[0] * 3] * 2, (0, 1)),
-        (input_charts.sensitivity_ratio(np.array([[1.0, -3.0]], np.float32)), [[1, -3]], (-3, 3)),
-        (input_charts.sensitivity_ratio(np.array([[0.5]], np.float32)), [[0.5]], (-1, 1)),
+        (heat([[1, 2, 0.5]], 4), [[1, 2, 0.5]], (0, 4)),
+        (heat([[0, 0, 0], [0, 0, 0]], 0), [[0] * 3] * 2, (0, 1)),
+        (ratio([[1.0, -3.0]]), [[1, -3]], (-3, 3)),
+        (ratio([[0.5]]), [[0.5]], (-1, 1)),
     ],
 )
 def test_a_map_over_the_cells_has_a_scale_that_starts_at_nothing_or_is_even(
@@ -265,6 +288,8 @@ def test_a_map_over_the_cells_has_a_scale_that_starts_at_nothing_or_is_even(
 ) -> None:
     (heat,) = drawn(figure).data
     np.testing.assert_array_equal(np.array(heat.z), values)
+    np.testing.assert_allclose(np.array(heat.customdata), np.array(values) / 10, rtol=1e-6)
+    assert "± %{customdata" in heat.hovertemplate
     assert (heat.zmin, heat.zmax) == scale
     assert figure.layout.yaxis.autorange == "reversed"
     assert figure.layout.yaxis.scaleanchor == "x"

@@ -154,7 +154,7 @@ def test_a_second_click_on_a_choice_leaves_it(page, key, left, toy_checkpoints):
     app = on_page(page, left)
     app.button_group(key=key).set_value(None).run()
     assert not app.exception
-    assert app.session_state[SESSION_KEY].inputs == replace(left.inputs, curve_mark=ANY)
+    assert app.session_state[SESSION_KEY].inputs == replace(left.inputs, curve_mark=ANY, curve_drawn=ANY)
 
 
 def test_a_new_visitor_has_the_address_of_a_new_session(toy_checkpoints):

@@ -52,10 +52,14 @@ class Painting:
         percent = np.rint(100 * edit.weight).astype(np.int16)
         return cls(edit.indices, np.where(edit.weight == np.float32(level), np.int16(UNPAINTED), percent))
 
+    @property
+    def has_own_blend(self) -> np.ndarray:
+        """The cells whose blend was painted: bool [h, w]."""
+        return self.painted != UNPAINTED
+
     def edit(self, *, level: float, rule: Rule) -> Edit:
         """The edit at a level, the blend where none was painted."""
-        painted = self.painted != UNPAINTED
-        weight = np.where(painted, self.painted / np.float32(100), np.float32(level)).astype(np.float32)
+        weight = np.where(self.has_own_blend, self.painted / np.float32(100), np.float32(level)).astype(np.float32)
         return Edit(self.indices, weight, rule)
 
 

@@ -5,15 +5,15 @@ made longer than it is, to see what breaks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from explorer.base.job import Progress, unheard
-from explorer.editing.edits import DecoderInputs
+from explorer.editing.edits import DecoderInputs, Painting, Rule, inputs_of
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
@@ -75,6 +75,18 @@ class Curve:
         """The blend with the highest PSNR, the lowest of them where several have it."""
         return float(self.weights[self.psnr.argmax()])
 
+    def through(self, weight: float, quality: Quality) -> Self:
+        """Let it go through a point at a blend, in place of what it has there."""
+        place = int(np.searchsorted(self.weights, weight))
+        rest = place + (place < len(self.weights) and self.weights[place] == weight)
+
+        def with_point(values: np.ndarray, value: float) -> np.ndarray:
+            return np.concatenate([values[:place], [value], values[rest:]])
+
+        psnr = with_point(self.psnr, quality.psnr)
+        ssim = None if self.ssim is None or quality.ssim is None else with_point(self.ssim, quality.ssim)
+        return replace(self, weights=with_point(self.weights, weight), psnr=psnr, ssim=ssim)
+
 
 @dataclass(frozen=True, eq=False)
 class Band:
@@ -95,17 +107,25 @@ def curve(
     original: np.ndarray,
     weights: Sequence[float] = WEIGHTS,
     *,
+    painting: Painting | None = None,
+    rule: Rule = "follow",
     progress: Progress = unheard,
 ) -> Curve:
-    """Decode one picture, uint8 [H, W, 3], at each of some rising blends; `progress` counts them.
+    """Decode one picture at each of some rising blends, against an original, uint8 [H, W, 3]; `progress` counts them.
 
+    painting: what was painted over the encoding, with the rule for the embedding of edited cells; a cell that has a
+    blend of its own keeps it, and that of all others varies. None: nothing was.
     Raises Cancelled, and BadInput for blends that are not rising or beyond [−0.5, 1.5].
     """
     _check_rising(weights)
     height, width = original.shape[:2]
     found: list[Quality] = []
     for weight in weights:
-        picture = decoded(tokenizer, fed_at(encoding, weight))[:height, :width]
+        if painting is None:
+            fed = fed_at(encoding, weight)
+        else:
+            fed = inputs_of(tokenizer, encoding, painting.edit(level=weight, rule=rule))
+        picture = decoded(tokenizer, fed)[:height, :width]
         found.append(compare(original, picture))
         progress(len(found), len(weights))
     ssim = [quality.ssim for quality in found if quality.ssim is not None]

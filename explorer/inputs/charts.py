@@ -7,16 +7,25 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.base.charts import ACCENT, MARGIN, QUIET, SCALE, plain
-from explorer.inputs.blending import Band, Curve
+from explorer.images.reconstruction import Quality
+from explorer.inputs.blending import WEIGHTS, Band, Curve
 
 
-def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal["psnr", "ssim"] = "psnr") -> go.Figure:
+def blend_curve(
+    curve: Curve | None,
+    band: Band | None,
+    *,
+    now: float,
+    quality: Quality,
+    before: Curve | None = None,
+    measure: Literal["psnr", "ssim"] = "psnr",
+) -> go.Figure:
     """How close the picture comes at each blend, with the middle half of a set behind it, and where the slider is.
 
-    Blends below 0 and above 1 are shaded. What has no figure (SSIM of a picture too small for it, the infinite PSNR of
-    equal ones) is a gap.
+    quality: of what is shown at that place; the curve goes through it. before: an earlier curve, for as long as there
+    is no new one. Blends below 0 and above 1 are shaded. What has no figure (SSIM of a picture too small for it, the
+    infinite PSNR of equal ones) is a gap.
     """
-    values = _finite(getattr(curve, measure), len(curve.weights))
     unit = "%{y:.2f} dB" if measure == "psnr" else "%{y:.3f}"
     figure = go.Figure()
     if band is not None:
@@ -40,25 +49,38 @@ def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal
             line={"color": QUIET, "width": 1.5},
             hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
         )
-    figure.add_scatter(
-        x=curve.weights,
-        y=values,
-        mode="lines+markers",
-        name="this picture",
-        line={"color": ACCENT, "width": 2},
-        marker={"size": 4, "color": ACCENT},
-        hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
-    )
+    if curve is not None:
+        curve = curve.through(now, quality)
+        figure.add_scatter(
+            x=curve.weights,
+            y=_finite(getattr(curve, measure), len(curve.weights)),
+            mode="lines+markers",
+            name="this picture",
+            line={"color": ACCENT, "width": 2},
+            marker={"size": 4, "color": ACCENT},
+            hovertemplate=f"blend %{{x:.2f}}: {unit}<extra></extra>",
+        )
+    elif before is not None:
+        figure.add_scatter(
+            x=before.weights,
+            y=_finite(getattr(before, measure), len(before.weights)),
+            mode="lines",
+            name="before the last change",
+            line={"color": QUIET, "width": 2, "dash": "dot"},
+            hoverinfo="skip",
+        )
+    here = getattr(quality, measure)
     figure.add_scatter(
         x=[now],
-        y=[np.interp(now, curve.weights, values)],
+        y=_finite(None if here is None else np.array([here]), 1),
         mode="markers",
         name="now",
         marker={"size": 11, "color": ACCENT, "line": {"width": 2, "color": "white"}},
-        hoverinfo="skip",
+        hovertemplate=f"now, blend %{{x:.2f}}: {unit}<extra></extra>",
     )
     figure.add_vline(x=now, line={"color": ACCENT, "width": 1, "dash": "dot"})
-    lowest, highest = float(min(curve.weights[0], now)), float(max(curve.weights[-1], now))
+    ends = WEIGHTS if curve is None else curve.weights
+    lowest, highest = float(min(ends[0], now)), float(max(ends[-1], now))
     for left, right in ((lowest, min(0.0, highest)), (max(1.0, lowest), highest)):
         if left < right:
             figure.add_vrect(x0=left, x1=right, fillcolor=QUIET, opacity=0.12, line_width=0, layer="below")
@@ -69,17 +91,36 @@ def blend_curve(curve: Curve, band: Band | None, *, now: float, measure: Literal
     return figure.update_layout(legend=above, margin=MARGIN | {"t": 28})
 
 
-def sensitivity_heat(values: np.ndarray, *, title: str, largest: float) -> go.Figure:
-    """How much an input changes the picture at each cell, [h, w]; maps that share `largest` share their scale."""
-    heat = go.Heatmap(z=values, colorscale=SCALE, zmin=0, zmax=largest or 1, hovertemplate=_AT_CELL + "%{z:.3f}")
+def sensitivity_heat(values: np.ndarray, errors: np.ndarray, *, title: str, largest: float) -> go.Figure:
+    """How much an input changes the picture at each cell, [h, w]; maps that share `largest` share their scale.
+
+    errors: the standard error of each value, [h, w]; on hover.
+    """
+    heat = go.Heatmap(
+        z=values,
+        customdata=errors,
+        colorscale=SCALE,
+        zmin=0,
+        zmax=largest or 1,
+        hovertemplate=_AT_CELL + "%{z:.4f} ± %{customdata:.4f}",
+    )
     return _cell_map(heat, title=title)
 
 
-def sensitivity_ratio(values: np.ndarray) -> go.Figure:
-    """log2 of codes over embedding at each cell, [h, w], with equal maps in the middle of the scale."""
+def sensitivity_ratio(values: np.ndarray, errors: np.ndarray) -> go.Figure:
+    """log2 of codes over embedding at each cell, [h, w], with equal maps in the middle of the scale.
+
+    errors: the standard error of each, [h, w]; on hover.
+    """
     top = max(1.0, float(np.abs(values).max()))
-    hover = _AT_CELL + "codes / embedding: 2<sup>%{z:.1f}</sup>"
-    heat = go.Heatmap(z=values, colorscale="RdBu_r", zmin=-top, zmax=top, hovertemplate=hover)
+    heat = go.Heatmap(
+        z=values,
+        customdata=errors,
+        colorscale="RdBu_r",
+        zmin=-top,
+        zmax=top,
+        hovertemplate=_AT_CELL + "codes / embedding: 2 to the power of %{z:.2f} ± %{customdata:.2f}",
+    )
     return _cell_map(heat, title="Codes over embedding, log2")
 
 

@@ -28,12 +28,11 @@ from explorer.index import read, usage
 from explorer.index.read import Index, Occurrences
 from explorer.index.training_usage import FILE as USAGE_FILE
 from explorer.index.training_usage import TrainingUsage, load_training_usage
-from explorer.inputs import blending, manifold, sensitivity
-from explorer.inputs.blending import CellOrder, Curve, Through
+from explorer.inputs import blending, manifold
+from explorer.inputs.blending import CellOrder, Through
 from explorer.inputs.reliance import ablations, boundary
 from explorer.inputs.reliance.ablations import Ablation, Subject
 from explorer.inputs.reliance.boundary import Border
-from explorer.inputs.sensitivity import SensitivityMap
 from explorer.learn.answers import Listening, listen
 from explorer.learn.walk import all_gaps as gaps_of_cells
 from explorer.ui import plugin
@@ -177,13 +176,6 @@ def all_gaps(model: OpenModel, picture: Picture) -> np.ndarray:
 # --- the decoder's inputs
 
 
-@_kept(32, spinner="Decoding at every blend")
-def curve(model: OpenModel, picture: Picture) -> Curve:
-    """How close a picture comes to the original at every blend."""
-    encoding = reconstruction.encode_picture(model.tokenizer, picture).encoding
-    return blending.curve(model.tokenizer, encoding, picture.pixels)
-
-
 @_kept(6, spinner="Decoding the way from one picture to the other")
 def frames_between(
     model: OpenModel, a: Picture, b: Picture, through: Through, order: CellOrder, weight: float, steps: int
@@ -222,12 +214,6 @@ def reliance_pictures(
         (_, draw), *_ = _subject.draws(ablation)
         fed.append(_subject.replaced(ablation, draw).fed)
     return [to_png(ablations.drawn(model.tokenizer, one, size=size)) for one in fed]
-
-
-@_kept(16, spinner="Following the changes back through the decoder")
-def sensitivity_map(model: OpenModel, picture: Picture, weight: float) -> SensitivityMap:
-    encoding = encode(model, picture).encoding
-    return sensitivity.sensitivity_map(model.tokenizer, model.codebook, encoding, weight=weight)
 
 
 def fed_reference(model: OpenModel) -> manifold.Reference | None:

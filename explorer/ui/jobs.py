@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -13,6 +14,7 @@ from explorer.ui import store
 T = TypeVar("T")
 MOST_JOBS = 8  # of one visitor that are remembered
 LOOK_EVERY = 0.4  # seconds
+MOST_MADE = 32  # of a kind that are kept
 
 
 def find(key: str) -> Job[Any] | None:
@@ -41,6 +43,28 @@ def forget_others(key: str, *, prefix: str) -> None:
     """Stop and forget the jobs whose names begin with the prefix, but for the one of that name."""
     for other in [name for name in store.live().jobs if name.startswith(prefix) and name != key]:
         forget(other)
+
+
+@dataclass(eq=False)
+class Shelf:
+    """What jobs of a kind made, by a name that says what of; shared by all visitors, and the oldest goes first."""
+
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def find(self, key: str) -> Any:
+        return self._made.get(key)
+
+    def put(self, key: str, made: Any) -> None:
+        self._made.pop(key, None)
+        self._made[key] = made
+        while len(self._made) > MOST_MADE:
+            self._made.pop(next(iter(self._made)), None)
+
+
+@st.cache_resource
+def shelf(kind: str) -> Shelf:
+    """Where what jobs of this kind made is kept, for as long as the server runs."""
+    return Shelf()
 
 
 def follow(job: Job[Any], what: str, *, key: str, unit: str = "") -> None:

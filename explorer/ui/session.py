@@ -16,6 +16,7 @@ from explorer.editing.requests import Overlay
 from explorer.editing.starts import Start
 from explorer.images.pictures import WORKING_SIZES
 from explorer.inputs.blending import CellOrder, Through
+from explorer.inputs.sensitivity import Reading
 
 PageName = Literal["reconstruct", "codebook", "edit", "inputs", "learn"]
 View = Literal["side", "slider"]
@@ -126,7 +127,8 @@ class InputsPage:
 
     view: InputsView = "blend"
     curve: Curve = "psnr"  # quality at every blend, by this measure
-    curve_mark: float | None = None  # the blend that is marked on it
+    curve_mark: str = ""  # names the edit and the blend that it was asked for last
+    curve_drawn: str = ""  # names the newest one that is whole
     shows_band: bool = False  # of the sample photos, on it
     second: str = ""  # the picture beside the chosen one, by name; empty is any other
     pair_view: PairView = "swap"
@@ -137,8 +139,8 @@ class InputsPage:
     tested_most: int = 100  # images of a set
     tested_partners: int = 4  # other images, and random orders, for each of them
     tested_seed: int = 0  # of what is drawn at random
-    gradient: float | None = None  # median of log2(codes / embedding) over the maps that were shown last
     shows_maps: bool = False  # of how much each input counts, cell by cell
+    maps_by: Reading = "size"  # the change that they are for
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from explorer.editing.engine import DecodedEdit, EditEngine, in_words
 from explorer.editing.starts import Kind
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
-from explorer.inputs import charts, manifold
+from explorer.inputs import manifold
 from explorer.inputs.manifold import Measured
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache
 from explorer.ui.page import guarded
 from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import begin, open_editing
-from explorer.ui.views.inputs import sample_band
+from explorer.ui.views.inputs import curve
 
 EDITOR = "blend"
 TELLING: tuple[Measured, ...] = ("embedding", "angle")  # of the meter's figures; the others show on hover
@@ -34,8 +34,9 @@ STARTS: dict[Kind, str] = {
 
 def show(model: OpenModel, picture: Picture) -> None:
     """The editor with the tools that blend, and beside it what they change; then the curve over all blends."""
-    show_editor(begin(model, picture))
-    show_curve(model, picture)
+    engine = begin(model, picture)
+    show_editor(engine)
+    curve.show(engine)
 
 
 @st.fragment
@@ -48,11 +49,7 @@ def show_editor(engine: EditEngine) -> None:
     if now.settled:  # a whole decode where there are edits: not while the blend is dragged
         parts.append(engine.unedited())
     editing.show(now, key=EDITOR, parts=parts)
-    marked = store.read().inputs.curve_mark
-    if now.settled and marked != now.level:
-        store.keep(store.read().on("inputs", curve_mark=now.level))
-        if marked is not None:
-            st.rerun()
+    curve.follow(now)
 
 
 def measured(engine: EditEngine, seen: DecodedEdit) -> dict[str, Any]:
@@ -106,31 +103,3 @@ def describe(engine: EditEngine, seen: DecodedEdit, before: Quality, after: Qual
     if seen.level > 1:
         return f"More than all of what quantization lost is added, which nothing was trained for: {outcome}.{edits}"
     return f"With the embedding, the picture comes out {outcome}.{edits}"
-
-
-@st.fragment
-@guarded
-def show_curve(model: OpenModel, picture: Picture) -> None:
-    """Quality at every blend, for this picture and for the sample photos."""
-    session = store.read()
-    drawn = session.inputs.curve
-    measures = {"psnr": "PSNR", "ssim": "SSIM"}
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.html("<h2 class='code'>Quality at every blend</h2>")
-        measure = st.segmented_control(
-            "Measure",
-            list(measures),
-            format_func=measures.__getitem__,
-            label_visibility="collapsed",
-            **widgets.bound("curve-measure", drawn, lambda chosen: store.read().on("inputs", curve=chosen or drawn)),
-        )
-        band = sample_band.choose(model)
-    curve = cache.curve(model, picture)
-    if curve.ssim is None and measure == "ssim":
-        st.caption("The picture is too small for SSIM, so this is PSNR.")
-        measure = "psnr"
-    st.plotly_chart(
-        charts.blend_curve(curve, band, now=session.weight_for(model.inputs), measure=measure or "psnr"),
-        key="blend-curve",
-        config=widgets.PLOT | {"scrollZoom": False},
-    )

@@ -13,7 +13,7 @@ from explorer.inputs.reliance.ablations import INPUTS, WAYS, Ablation, Cost, Sub
 from explorer.inputs.reliance.measure import ImageEvidence
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.verdict import FIGURES, LINES, Finding, explain, ranged
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, widgets
 from vqvae.images import to_png
 
 STYLE = Path(__file__).parent / "reliance.css"
@@ -30,8 +30,11 @@ def style() -> None:
     st.html(STYLE)
 
 
-def show(found: Report) -> None:
-    """Verdict, charts, what the views say of each other, every figure, and the files."""
+def show(found: Report, *, gradient: float | None = None) -> None:
+    """Verdict, charts, what the views say of each other, every figure, and the files.
+
+    gradient: what the maps of the same picture say, as `explain` takes it.
+    """
     show_verdict(found)
     summary = found.summary
     with st.container(key="stack_reliance"):
@@ -53,7 +56,7 @@ def show(found: Report) -> None:
         )
         st.plotly_chart(charts.cost_bars(summary), key="cost-bars", config=_PLOT)
     with right:
-        if paragraph := explain(summary, gradient=store.read().inputs.gradient):
+        if paragraph := explain(summary, gradient=gradient):
             widgets.heading("Where these agree, and where not", "Each sentence follows from the figures beside it.")
             st.html(f"<p class='reliance-why'>{html.escape(paragraph)}</p>")
     show_files(found)

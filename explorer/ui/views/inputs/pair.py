@@ -28,6 +28,10 @@ WAYS: dict[Through, str] = {
     "codes": "Codes",
 }
 FORMS: dict[Form, str] = {"gif": "GIF", "webp": "WebP"}
+SAME = (
+    "The two are the same picture, pixel by pixel, so there is nothing to swap and no way to go from one to the other. "
+    "Choose another second picture."
+)
 CHOICES: dict[PairView, str] = {"swap": "Swap the embeddings", "between": "From one to the other"}
 
 
@@ -56,6 +60,9 @@ def show(model: OpenModel, picture: Picture) -> None:
             **widgets.bound("pair-view", view, lambda chosen: store.read().on("inputs", pair_view=chosen or view)),
         )
     other = open_named(second, session.working_size, model)
+    if other.key == picture.key:
+        st.info(SAME)
+        return
     names = (titles.get(session.picture, "First picture"), titles[second])
     a = cache.encode(model, picture).encoding
     b = cache.encode(model, other).encoding
@@ -123,8 +130,8 @@ def show_between(
                 format_func=lambda name: ORDERS[name].rstrip("."),
                 **widgets.bound("cell-order", order, lambda chosen: store.read().on("inputs", cell_order=chosen)),
             )
-        weight = min(1.0, max(0.0, session.weight_for(model.inputs)))
-        st.caption(f"With {weight:.0%} of the embedding blended in; the slider of the view Blend sets it.")
+        weight = session.weight_for(model.inputs)
+        st.caption(blended_in(weight))
     frames = cache.frames_between(model, picture, other, through, order, weight, STEPS)
     captions = [f"{100 * step / (STEPS - 1):.0f} % of the way" for step in range(STEPS)]
     with place:
@@ -139,3 +146,10 @@ def show_between(
                     on_click="ignore",
                     icon=":material/download:",
                 )
+
+
+def blended_in(weight: float) -> str:
+    """Which blend the pictures on the way have, and what sets it."""
+    beyond = "" if 0 <= weight <= 1 else ", which is extrapolated: nothing was trained for that"
+    amount = f"{weight:.0%}".replace("-", "−")
+    return f"With {amount} of the embedding blended in{beyond}; the slider of the view Blend sets it."

@@ -145,7 +145,7 @@ def test_picture(model: OpenModel, picture: Picture) -> None:
         st.info("It was stopped before it was done.")
         st.button("Go on", on_click=jobs.forget, args=(key,))
     if job.result is not None:
-        evidence.show(job.result)
+        evidence.show(job.result, gradient=sensitivity.median_ratio(model, picture))
         show_pictures(model, job.result, picture, [one for _, one in partners], names)
 
 

@@ -11,10 +11,10 @@ from explorer.ui.image_set import WORKING_SIZE
 
 def choose(model: OpenModel) -> Band | None:
     """A switch for the band of the sample photos; the first time it is computed beside the page."""
-    bands, key = _bands(), f"band-{model.fingerprint[:16]}"
+    bands, key = jobs.shelf("bands"), f"band-{model.fingerprint[:16]}"
     if (job := jobs.find(key)) and job.state != "running":
         if job.result is not None:
-            bands[model.fingerprint] = job.result
+            bands.put(key, job.result)
         else:
             store.keep(store.read().on("inputs", shows_band=False))  # it was stopped
         jobs.forget(key)
@@ -27,17 +27,11 @@ def choose(model: OpenModel) -> Band | None:
     if not shows_band:
         jobs.forget(key)
         return None
-    if model.fingerprint in bands:
-        return bands[model.fingerprint]
+    if (band := bands.find(key)) is not None:
+        return band
     tokenizer, images = model.tokenizer, cache.sample_set()
     job = jobs.find(key) or jobs.start(
         key, lambda progress: blending.band_of_set(tokenizer, images, working_size=WORKING_SIZE, progress=progress)
     )
     jobs.follow(job, "Sample photos", key=key)
     return None
-
-
-@st.cache_resource
-def _bands() -> dict[str, Band]:
-    """By checkpoint; shared by all visitors."""
-    return {}

@@ -1,13 +1,19 @@
-"""Maps of how much the picture changes with each input, cell by cell; made when they are asked for."""
+"""Maps of how much the picture changes with each input, cell by cell; measured beside the page when asked for."""
 
+from functools import partial
+
+import numpy as np
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.images.pictures import Picture
-from explorer.inputs import charts
-from explorer.inputs.sensitivity import SensitivityMap
-from explorer.ui import cache, store, widgets
-from vqvae.errors import BadInput
+from explorer.inputs import charts, sensitivity
+from explorer.inputs.sensitivity import Reading, SensitivityMap, percent, scaled
+from explorer.ui import cache, jobs, store, widgets
+
+JOB = "maps"
+LONGEST = 90.0  # seconds, until the person asks for more
+READINGS: dict[Reading, str] = {"size": "its own size", "unit": "one unit"}
 
 
 def show(model: OpenModel, picture: Picture) -> None:
@@ -16,34 +22,135 @@ def show(model: OpenModel, picture: Picture) -> None:
     st.caption(
         "How much a cell's own pixels change for a small change of each input, by automatic differentiation, on the "
         "picture chosen above and at the blend of the view Blend. Yellow cells change most; the first two maps share a "
-        "scale, in shares of full brightness per unit. In the third, the decoder listens more to the codes in red "
-        "cells and more to the embedding in blue ones, each step by a factor of two. A unit is as long for either, and "
-        "the embedding adds less than one code differs from another: both can count although one map is darker."
+        "scale, in shares of full brightness. In the third, red cells are those where the codes count more, blue where "
+        "the embedding does, each step a factor of two. Point at a cell for its value and standard error."
     )
     session = store.read()
     weight, shows_maps = session.weight_for(model.inputs), session.inputs.shows_maps
-    st.toggle(
-        "Show the maps",
-        **widgets.bound("reliance-maps", shows_maps, lambda on: store.read().on("inputs", shows_maps=on)),
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.toggle(
+            "Show the maps",
+            **widgets.bound("reliance-maps", shows_maps, lambda on: store.read().on("inputs", shows_maps=on)),
+        )
+        if not shows_maps:
+            jobs.forget_others("", prefix=f"{JOB}-")
+            return
+        reading = choose_reading()
+    found = measured(model, picture, weight)
+    if found is not None:
+        st.caption(widgets.plain(f"{meaning(found, reading)} {certainty(found)}"))
+        show_maps(found, reading)
+
+
+def choose_reading() -> Reading:
+    """How large a change of each input the maps are for."""
+    reading = store.read().inputs.maps_by
+    st.segmented_control(
+        "Each input changes by",
+        list(READINGS),
+        format_func=lambda name: f"By {READINGS[name]}",
+        label_visibility="collapsed",
+        **widgets.bound("maps-by", reading, lambda chosen: store.read().on("inputs", maps_by=chosen or reading)),
     )
-    if not shows_maps:
-        return
-    try:
-        found: SensitivityMap = cache.sensitivity_map(model, picture, weight)
-    except BadInput as refusal:
-        st.info(widgets.plain(str(refusal)))
-        return
+    return reading
+
+
+def measured(model: OpenModel, picture: Picture, weight: float) -> SensitivityMap | None:
+    """The maps as far as they are, with how far that is: a job beside the page, which can be stopped and go on."""
+    key = _key(model, picture, weight)
+    jobs.forget_others(key, prefix=f"{JOB}-")
+    made = jobs.shelf(JOB)
+    if jobs.find(key) is None and made.find(key) is None:
+        begin(key, model, picture, weight)
+    job = jobs.find(key)
+    state = job.state if job else "done"  # first: what was made is there by the time that it has ended
+    if job is not None and job.result is not None:
+        made.put(key, job.result)
+    found: SensitivityMap | None = made.find(key)
+    if job is not None and state == "running":
+        jobs.follow(job, "Following small changes through the decoder", key=key)
+    elif job is not None and state == "failed":
+        st.info(widgets.plain(job.message))
+    elif found is None or not found.finished:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Not finished." if found else "Stopped before there was anything to show.")
+            st.button("Go on", key=f"on-{key}", on_click=partial(begin, key, model, picture, weight))
+    return found
+
+
+def _key(model: OpenModel, picture: Picture, weight: float) -> str:
+    return f"{JOB}-{model.fingerprint[:16]}-{picture.key[:16]}-{weight:g}"
+
+
+def median_ratio(model: OpenModel, picture: Picture) -> float | None:
+    """The median over the cells of log2(codes / embedding), each at its own size; None where no maps are shown."""
+    session = store.read()
+    found = jobs.shelf(JOB).find(_key(model, picture, session.weight_for(model.inputs)))
+    if not session.inputs.shows_maps or found is None or not found.finished:
+        return None
+    ratio = found.ratio("size")
+    return None if ratio is None else float(np.median(ratio))
+
+
+def begin(key: str, model: OpenModel, picture: Picture, weight: float) -> None:
+    """Start to measure, or go on from what there is."""
+    encoding, so_far = cache.encode(model, picture).encoding, jobs.shelf(JOB).find(key)
+    tokenizer, codebook = model.tokenizer, model.codebook
+    jobs.start(
+        key,
+        lambda progress: sensitivity.sensitivity_map(
+            tokenizer, codebook, encoding, weight=weight, so_far=so_far, seconds=LONGEST, progress=progress
+        ),
+    )
+
+
+def meaning(found: SensitivityMap, reading: Reading) -> str:
+    """How large a change the maps are for, in a sentence or two."""
+    codes = f"{found.quantized.size:.2f}"
+    if found.embedding is None:
+        if reading == "unit":
+            return f"For a change of one unit a number; one code differs from the mean code by {codes}."
+        return f"For a change of the codes as large as one code differs from the mean code: {codes} a number."
+    added = f"{found.embedding.size:.2f}"
+    if reading == "unit":
+        return (
+            "Both inputs change by one unit a number, though a code differs from the mean code by "
+            f"{codes} and the embedding adds {added} here: this is how sharply the decoder listens, not how much is at "
+            "stake."
+        )
+    if found.embedding.size == 0:
+        return "The embedding adds nothing to the codes here, so the codes alone count."
+    return (
+        f"The codes change as one code differs from the mean code ({codes} a number, root mean square), the embedding "
+        f"by as much as it adds to the codes here ({added}): this is how much of the picture is at stake with each."
+    )
+
+
+def certainty(found: SensitivityMap) -> str:
+    """How sure the maps are, and from how many probes."""
+    inputs = found.inputs
+    errors = " and ".join(f"± {percent(one.relative_error)}" for one in inputs)
+    probes = " and ".join(f"{one.probes:,}" for one in inputs)
+    which = " (codes, embedding)" if len(inputs) == 2 else ""
+    bound = f" More than {sensitivity.MOST_PROBES:,} probes are not tried."
+    return (
+        f"A typical cell is sure to {errors}{which} after {probes} probes; a second map of as many would correlate "
+        f"{' and '.join(f'{one.reliability:.2f}' for one in inputs)} with this one."
+        + (bound if found.finished and not found.sure else "")
+    )
+
+
+def show_maps(found: SensitivityMap, reading: Reading) -> None:
+    """A map of each input, and of the ratio between them."""
+    parts = [scaled(one, reading) for one in found.inputs]
+    largest = max(float(values.max()) for values, _ in parts)
     with st.container(key="stack_maps"):
         columns = st.columns(3, gap="medium")
-    largest = float(max(found.quantized.max(), 0 if found.embedding is None else found.embedding.max()))
-    with columns[0]:
-        st.plotly_chart(charts.sensitivity_heat(found.quantized, title="Codes", largest=largest), key="heat-codes")
-    if found.embedding is None or found.ratio is None:
+    for column, title, (values, errors) in zip(columns, ("Codes", "Embedding"), parts, strict=False):
+        heat = charts.sensitivity_heat(values, errors, title=title, largest=largest)
+        column.plotly_chart(heat, key=f"heat-{title.lower()}")
+    ratio, ratio_errors = found.ratio(reading), found.ratio_errors
+    if ratio is None or ratio_errors is None:
         columns[1].info("This decoder has one input, so there is nothing to compare it with.")
-        return
-    with columns[1]:
-        st.plotly_chart(
-            charts.sensitivity_heat(found.embedding, title="Embedding", largest=largest), key="heat-embedding"
-        )
-    with columns[2]:
-        st.plotly_chart(charts.sensitivity_ratio(found.ratio), key="heat-ratio")
+    else:
+        columns[2].plotly_chart(charts.sensitivity_ratio(ratio, ratio_errors), key="heat-ratio")
