@@ -293,7 +293,7 @@ def test_maps_that_were_stopped_are_shown_as_far_as_they_are_and_go_on(toy, quic
     (name,) = [name for name in jobs_of(app) if name.startswith("maps-")]
     steps.release(5 * ROUND)
     until(lambda: jobs_of(app)[name].done >= 5 * ROUND)
-    button(app, "Stop").click().run()
+    app.button(key=f"stop-{name}").click().run()  # the reliance test beside it has one, too
     steps.release(1)
     at_rest(app)
     app.run()
