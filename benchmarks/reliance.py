@@ -1,4 +1,4 @@
-"""The reliance test of one image against its bare decodes, and the map: python -m benchmarks.reliance"""
+"""The reliance test of one image against its bare decodes: python -m benchmarks.reliance"""
 
 import argparse
 import sys
@@ -8,11 +8,9 @@ import torch
 from benchmarks.stages import noise_image, open_model
 from benchmarks.timing import Timing, clock_name, compare, print_table
 from explorer.inputs.reliance import Subject, measure
-from explorer.inputs.sensitivity import sensitivity_map
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
-from vqvae.search import Codebook
 
 SIZES = (128, 256, 512)  # pixels along a side
 
@@ -23,7 +21,7 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
     with torch.inference_mode():
         encoding = model.encode(image)
     original = to_pixels(image)[0]
-    subject, codebook = Subject.alone(encoding, partner=encoding), Codebook.of(model)
+    subject = Subject.alone(encoding, partner=encoding)
 
     @torch.inference_mode()
     def bare() -> None:
@@ -35,7 +33,6 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
         {
             "reliance test": lambda: measure(model, subject, original),
             "its statistics and test": lambda: measure(model, Subject.alone(encoding, partner=encoding), original),
-            "map of the cells": lambda: sensitivity_map(model, codebook, encoding),
         },
     )
 
