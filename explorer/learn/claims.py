@@ -123,8 +123,8 @@ def _needed(subject: Subject) -> Finding:
         told.append(f"With the embedding beside them it is {decibels(here.on)} dB.")
     told.append(f"One colour for the whole picture, its mean, has {decibels(one_colour)} dB.")
     told.append(
-        f"The best JPEG within as many bytes as the codes, or the smallest there is, takes {jpeg_bytes:,} bytes and has "
-        f"{decibels(jpeg.psnr)} dB."
+        f"The best JPEG within as many bytes as the codes, or the smallest there is, takes {jpeg_bytes:,} bytes and "
+        f"has {decibels(jpeg.psnr)} dB."
     )
     judgement: Judgement = "unsure"
     if one_colour == float("inf"):
@@ -273,6 +273,9 @@ class Gradients:
     codes_straight_through: float  # and straight through
 
 
+_NO_GRADIENT = "Torch cannot follow this decoder back to what it was given, so there is no gradient to measure."
+
+
 def gradients(subject: Subject) -> Gradients:
     """Raises BadInput where torch cannot differentiate the decoder."""
     try:
@@ -280,7 +283,7 @@ def gradients(subject: Subject) -> Gradients:
     except (RuntimeError, NotImplementedError) as fault:
         if "derivative" not in str(fault) and "grad" not in str(fault):
             raise
-        raise BadInput("Torch cannot differentiate this decoder.") from None
+        raise BadInput(_NO_GRADIENT) from None
 
 
 @torch.inference_mode(False)
@@ -304,10 +307,10 @@ def _loss(subject: Subject, decoded: Tensor) -> Tensor:
 
 
 def _lengths(subject: Subject, decoded: Tensor, *places: Tensor) -> list[float]:
-    """The Euclidean length of the loss's gradient at each place; 0 where none arrives."""
+    """The Euclidean length of the loss's gradient at each place, 0 where none arrives; raises BadInput."""
     loss = _loss(subject, decoded)
     if not loss.requires_grad:
-        return [0.0] * len(places)
+        raise BadInput(_NO_GRADIENT)
     found = torch.autograd.grad(loss, places, allow_unused=True)
     return [0.0 if gradient is None else float(torch.linalg.vector_norm(gradient)) for gradient in found]
 
@@ -346,7 +349,9 @@ def _gradient(subject: Subject) -> Finding:
     ]
     model = inner(subject.tokenizer)
     if not found.straight_through:
-        told.append("Straight through nothing arrives either, for this decoder draws the same whatever it is given.")
+        told.append(
+            "Straight through nothing arrives either: no small change of what this decoder is given changes a pixel."
+        )
         return _found("unsure", *told, figures=tuple(figures))
     told.append(
         "One line mends that without any second input, quantized = embedding + (codes - embedding).detach(), and "

@@ -20,6 +20,7 @@ from vqvae.search import Codebook
 from vqvae.tokenizer import METRICS, Tokenizer, TokenizerModule, blend
 
 NAMES = ("patch", "embedding", "distances", "code", "residual", "inputs", "output")
+MANY_TIMES = 10  # from here on a share is told as so many times, rather than in percent
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -104,11 +105,17 @@ def fact(step: str, walk: Walk) -> str:
         "embedding": f"{len(walk.embedding)} numbers",
         "distances": f"{'nearest' if walk.nearest_first else 'chosen'} {walk.distances[0]:.2f}",
         "code": f"code {walk.code:,}",
-        "residual": "embedding is 0" if walk.lost is None else f"{walk.lost:.0%} lost",
+        "residual": _lost(walk.lost),
         "inputs": f"blend {walk.weight:.0%}" if walk.inputs == 2 else "codes alone",
         "output": f"{decibels(walk.psnr(walk.now))} dB",
     }
     return facts[step]
+
+
+def _lost(lost: float | None) -> str:
+    if lost is None:
+        return "embedding is 0"
+    return f"{lost:.0%} lost" if lost < MANY_TIMES else f"{lost:.0e} × as much"
 
 
 def tell(step: str, walk: Walk) -> str:
@@ -194,7 +201,9 @@ def _tell_residual(walk: Walk) -> Iterator[str]:
     if walk.lost is None:
         yield "This cell's embedding is zero, so there is nothing to hold it against."
     else:
-        yield f"Its sum of squares is {walk.lost:.0%} of the embedding's; 0% would mean that the code says it all."
+        times = walk.lost >= MANY_TIMES
+        share, none = (f"{walk.lost:,.0f} times", "0") if times else (f"{walk.lost:.0%} of", "0%")
+        yield f"Its sum of squares is {share} the embedding's; {none} would mean that the code says it all."
     if walk.inputs == 1:
         yield "This decoder has no second input, so for it the residual is gone."
     elif walk.weight == 0:

@@ -11,9 +11,7 @@ from torch import Tensor
 from explorer.base.cell import Cell
 from explorer.editing.edits import Edit, Rule, inputs_of, unedited
 from explorer.learn.answers import Listening
-from explorer.learn.walk import inner, narrow
-from vqvae.decoder import NarrowProjection, Stem
-from vqvae.model import VQVAE
+from explorer.learn.walk import narrow
 from vqvae.tokenizer import Encoding, Tokenizer
 from vqvae.window import Window, decode_window
 
@@ -57,7 +55,7 @@ HALF_WITHIN = 0.05  # of the gain
 IGNORED = 0.1  # of what the same edit does to the codes alone
 LEAST_EDIT = 1.0  # levels of 255: an edit that does less to the codes alone says nothing
 LEAST_GAIN = 0.5  # dB: less is not worth halving
-EDITS_TRIED = 6  # before an edit that is ignored counts as not to be had
+EDITS_TRIED = 8  # before an edit that is ignored counts as not to be had
 
 
 # --- what is offered --------------------------------------------------------------------------------------------------
@@ -93,7 +91,7 @@ def why_not(task: str, ground: Ground) -> str | None:
         return "This decoder has no second input."
     if task == "half" and ground.half is None:
         return "No blend was found that brings half of what the embedding adds."
-    if task == "ignore" and (ground.ignored is None or ground.ignored[1] not in ground.codes):
+    if task == "ignore" and ground.ignored is None:
         return "No edit was found that this decoder ignores."
     return None
 
@@ -138,51 +136,35 @@ def half_way(psnr_at: Callable[[int], float], here: Listening) -> int | None:
     return None
 
 
-@torch.inference_mode()
-def ignored_edit(tokenizer: Tokenizer, vectors: Tensor, base: Encoding, *, seed: int = 0) -> tuple[Cell, int] | None:
+def ignored_edit(
+    tokenizer: Tokenizer, base: Encoding, codes: np.ndarray, colours: np.ndarray
+) -> tuple[Cell, int] | None:
     """A cell and a code that the decoder ignores there while all of the embedding is kept; None where none was found.
 
-    vectors: [K, D], all codes. Of our own decoders those come first whose edit reaches the stem's output least, over
-    what it does there with the codes alone; of others random ones are tried.
+    codes: int64 [N], those that can be picked, with the mean colours that they decode to, uint8 [N, 3]. Those come
+    first that differ most from the code of the cell: of these the decoder ignores the larger share.
     """
     if tokenizer.spec.inputs == 1:
         return None
-    for cell, code in _promising(tokenizer, vectors, base, seed=seed):
+    for cell, code in _unlike(base.grid[0].numpy(), codes, colours):
         effect = edit_effect(tokenizer, base, cell, code, rule="keep", weight=1.0)
         if check_ignored(code, effect).done:
             return cell, code
     return None
 
 
-def _promising(tokenizer: Tokenizer, vectors: Tensor, base: Encoding, *, seed: int) -> list[tuple[Cell, int]]:
-    """Edits to be tried, the most promising first."""
-    grid = base.grid[0]
-    columns = grid.shape[1]
-    random = np.random.default_rng(seed)
-    model = inner(tokenizer)
-    stem = model.decoder.stem if isinstance(model, VQVAE) else None
-    if not isinstance(stem, Stem):
-        drawn = zip(random.integers(grid.numel(), size=EDITS_TRIED), random.integers(len(vectors), size=EDITS_TRIED))  # noqa: B905
-        return [((int(place) // columns, int(place) % columns), int(code)) for place, code in drawn]
-    from_codes, second = stem.from_quantized.weight.flatten(1), stem.from_embedding
-    from_embedding = (
-        second.up.weight.flatten(1) @ second.down.weight.flatten(1)
-        if isinstance(second, NarrowProjection)
-        else second.weight.flatten(1)
-    )
-    used = grid.unique()
-    kept, alone = (
-        torch.cdist(vectors[used] @ matrix.T, vectors @ matrix.T)
-        for matrix in (from_codes - from_embedding, from_codes)
-    )
-    share = torch.where(alone > alone.median(), kept / alone, torch.inf)  # an edit that does little alone says nothing
-    best = share.flatten().argsort()[:EDITS_TRIED]
-    edits = []
-    for place in best.tolist():
-        old, code = int(used[place // len(vectors)]), place % len(vectors)
-        row, column = (grid == old).nonzero()[0].tolist()
-        edits.append(((row, column), code))
-    return edits
+def _unlike(grid: np.ndarray, codes: np.ndarray, colours: np.ndarray) -> list[tuple[Cell, int]]:
+    """Cells of different codes, each with the code whose colour is furthest from its own; the furthest first."""
+    place_of = {int(code): place for place, code in enumerate(codes)}
+    used = [int(code) for code in np.unique(grid) if int(code) in place_of]
+    found = []
+    for code in used:
+        distances = np.linalg.norm(colours.astype(float) - colours[place_of[code]], axis=1)
+        furthest = int(distances.argmax())
+        row, column = np.argwhere(grid == code)[0].tolist()
+        found.append((float(distances[furthest]), (row, column), int(codes[furthest])))
+    found.sort(key=lambda entry: -entry[0])
+    return [(cell, code) for _, cell, code in found[:EDITS_TRIED]]
 
 
 # --- how things stand -------------------------------------------------------------------------------------------------

@@ -205,9 +205,11 @@ def half_way(model: OpenModel, picture: Picture) -> int | None:
 
 
 @_kept(64, spinner="Looking for an edit that the decoder ignores")
-def ignored_edit(model: OpenModel, picture: Picture) -> tuple[Cell, int] | None:
-    """A cell and a code that the decoder ignores there while the embedding is kept; None where none was found."""
-    return tasks.ignored_edit(model.tokenizer, model.codebook.vectors, encode(model, picture).encoding)
+def ignored_edit(
+    model: OpenModel, picture: Picture, _codes: np.ndarray, _colours: np.ndarray
+) -> tuple[Cell, int] | None:
+    """A cell and a code, of those that can be picked, that the decoder ignores there while the embedding is kept."""
+    return tasks.ignored_edit(model.tokenizer, encode(model, picture).encoding, _codes, _colours)
 
 
 # --- the decoder's inputs

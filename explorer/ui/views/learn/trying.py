@@ -72,14 +72,15 @@ def on_the_wall(counts: np.ndarray) -> np.ndarray:
 def ground_of(opened: Lesson, counts: np.ndarray, codes: np.ndarray) -> Ground:
     """What the tasks can be done with."""
     model, picture = opened.model, opened.picture
+    colours = mean_colours(cache.tiles_of(model, codes))
     return Ground(
         inputs=model.inputs,
         codes=codes,
-        colours=mean_colours(cache.tiles_of(model, codes)),
+        colours=colours,
         counts=counts,
         gaps=cache.all_gaps(model, picture),
         half=cache.half_way(model, picture),
-        ignored=cache.ignored_edit(model, picture),
+        ignored=cache.ignored_edit(model, picture, codes, colours),
     )
 
 
