@@ -714,6 +714,7 @@ def test_the_worksheet_is_whole_and_its_answers_stand_on_pages_of_their_own(name
             assert answer.guess.prompt in plain and answer.guess.shown(answer.guess.truth) in answered
     for task, how in sheet.tasks:
         assert task.title in plain and how in answered and how not in plain
+    assert "/learn?checkpoint=toy&cell=4,6" in plain
     assert ".answers { break-before: page; }" in page
     assert questions.count("class='blank'") == page.count("class='blank'") >= 8
 

@@ -827,13 +827,18 @@ def _(scene: Scene, numbers: str, count: str) -> None:
     assert given.is_floating_point() and given.shape[1] == number(numbers) and given[0, 0].numel() == number(count)
 
 
-@says(
-    r"Drawn from the indices and nothing else, the picture is at most # levels? from the one with the embedding off\."
-)
-def _(scene: Scene, levels: str) -> None:
-    assert (
-        apart(scene.drawn(scene.tokenizer.lookup((scene.grid.clone(),))), scene.drawn(scene.q)) == number(levels) == 0
-    )
+LIKE = r"(the same, pixel for pixel, as|within \d+ levels? of 255 of)"
+
+
+def like(text: str, one: np.ndarray, two: np.ndarray, *, within: int = 0) -> None:
+    """Two pictures are as alike as is said."""
+    said = 0 if text.startswith("the same") else int(re.findall(r"\d+", text)[0])
+    assert abs(apart(one, two) - said) <= within
+
+
+@says(rf"Drawn from the indices and nothing else, the picture is {LIKE} the one with the embedding off\.")
+def _(scene: Scene, alike: str) -> None:
+    like(alike, scene.drawn(scene.tokenizer.lookup((scene.grid.clone(),))), scene.drawn(scene.q))
 
 
 @says(r"A second input this decoder has not\.")
@@ -858,10 +863,10 @@ def _(scene: Scene) -> None:
     assert scene.ours is None or scene.inputs == 1
 
 
-@says(r"Whether the embedding is off or on, its pictures are at most # levels? apart\.")
-def _(scene: Scene, levels: str) -> None:
+@says(rf"With the embedding on, its picture is {LIKE} the one with it off\.")
+def _(scene: Scene, alike: str) -> None:
     off, on = (exhibit.pixels for exhibit in scene.finding.exhibits[:2])
-    assert apart(off, on) == number(levels) == 0 and judgement(scene) == "wrong"
+    assert alike.startswith("the same") and apart(off, on) == 0 and judgement(scene) == "wrong"
     assert apart(off, scene.at(0.0)) <= 1  # it is the open model with its embedding off
 
 
@@ -882,15 +887,15 @@ def _(scene: Scene) -> None:
 
 
 @says(
-    r"Now throw the codes away and work them out from the embedding: # of # come out the same, and the picture is at "
-    r"most # levels? from the one before\."
+    r"Now throw the codes away and work them out from the embedding: # of # come out the same, and the picture is "
+    rf"{LIKE} the one before\."
 )
-def _(scene: Scene, again: str, count: str, levels: str) -> None:
+def _(scene: Scene, again: str, count: str, alike: str) -> None:
     flat = scene.z[0].flatten(1).T.double().numpy()
     worked_out = np.array([((scene.vectors - vector) ** 2).sum(1).argmin() for vector in flat])
     assert number(count) == len(flat) and number(again) == (worked_out == scene.grid.flatten().numpy()).sum()
     looked_up = scene.tokenizer.lookup((torch.from_numpy(worked_out).view_as(scene.grid),))
-    same(levels, apart(scene.drawn(looked_up, scene.z), scene.at(1.0)), within=1)
+    like(alike, scene.drawn(looked_up, scene.z), scene.at(1.0), within=1)
 
 
 @says(

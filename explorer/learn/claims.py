@@ -154,8 +154,7 @@ def _given(subject: Subject) -> Finding:
     told = [
         f"No index goes into the decoder: what goes in is {encoding.quantized.shape[1]} numbers for each of "
         f"{rows * columns:,} cells, looked up by the index.",
-        f"Drawn from the indices and nothing else, the picture is at most {_levels(levels_apart(alone, off))} from the "
-        "one with the embedding off.",
+        f"Drawn from the indices and nothing else, the picture is {_like(alone, off)} the one with the embedding off.",
     ]
     judgement: Judgement = "wrong"
     if tokenizer.spec.inputs == 1:
@@ -186,7 +185,7 @@ def _takes(subject: Subject) -> Finding:
     told = [
         "Here is one that takes it and does not.",
         how,
-        f"Whether the embedding is off or on, its pictures are at most {_levels(levels_apart(off, on))} apart.",
+        f"With the embedding on, its picture is {_like(on, off)} the one with it off.",
     ]
     exhibits = [Exhibit("Ignores it, off", "", off), Exhibit("Ignores it, on", "", on)]
     if subject.tokenizer.spec.inputs == 2:
@@ -243,7 +242,7 @@ def _shuffled(subject: Subject) -> Finding:
     on = render(tokenizer, subject.encoded, subject.picture, weight=1).pixels
     told.append(
         f"Now throw the codes away and work them out from the embedding: {again:,} of {encoding.grid.numel():,} come "
-        f"out the same, and the picture is at most {_levels(levels_apart(drawn, on))} from the one before."
+        f"out the same, and the picture is {_like(drawn, on)} the one before."
     )
     narrow = narrow_input(tokenizer)
     if narrow is not None:
@@ -470,6 +469,12 @@ def _with_only(subject: Subject, kept: np.ndarray) -> tuple[Tensor, float]:
     grid = few[part.nearest(cells(subject.encoding.embedding))].view_as(subject.encoding.grid)
     pixels = subject.pixels(subject.tokenizer.decode(subject.tokenizer.lookup((grid,))))
     return grid, compare(subject.picture.pixels, pixels).psnr
+
+
+def _like(one: np.ndarray, other: np.ndarray) -> str:
+    """How alike two pictures are, in words that follow "is"."""
+    apart = levels_apart(one, other)
+    return f"within {_levels(apart)} of 255 of" if apart else "the same, pixel for pixel, as"
 
 
 def _levels(count: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from explorer.base.cell import Cell
 from explorer.editing.edits import Edit, Rule, inputs_of, unedited
@@ -55,7 +56,7 @@ HALF_WITHIN = 0.05  # of the gain
 IGNORED = 0.1  # of what the same edit does to the codes alone
 LEAST_EDIT = 1.0  # levels of 255: an edit that does less to the codes alone says nothing
 LEAST_GAIN = 0.5  # dB: less is not worth halving
-EDITS_TRIED = 8  # before an edit that is ignored counts as not to be had
+EDITS_TRIED, ROUNDS_TRIED = 24, 4  # before an edit that is ignored counts as not to be had
 
 
 # --- what is offered --------------------------------------------------------------------------------------------------
@@ -136,6 +137,7 @@ def half_way(psnr_at: Callable[[int], float], here: Listening) -> int | None:
     return None
 
 
+@torch.inference_mode()
 def ignored_edit(
     tokenizer: Tokenizer, base: Encoding, codes: np.ndarray, colours: np.ndarray
 ) -> tuple[Cell, int] | None:
@@ -146,11 +148,45 @@ def ignored_edit(
     """
     if tokenizer.spec.inputs == 1:
         return None
-    for cell, code in _unlike(base.grid[0].numpy(), codes, colours):
-        effect = edit_effect(tokenizer, base, cell, code, rule="keep", weight=1.0)
-        if check_ignored(code, effect).done:
-            return cell, code
+    before = unedited(base, weight=1.0, rule="keep")
+    tried = _unlike(base.grid[0].numpy(), codes, colours)
+    for edits in _rounds(tried, reach=tokenizer.spec.reach)[:ROUNDS_TRIED]:
+        indices = before.indices.copy()
+        for cell, code in edits:
+            indices[cell] = code
+        now, alone = (
+            _change(tokenizer, base, one, replace(one, indices=indices)) for one in (before, before.with_weight(0.0))
+        )
+        for cell, code in edits:
+            if now[cell] > IGNORED * alone[cell]:
+                continue
+            effect = edit_effect(tokenizer, base, cell, code, rule="keep", weight=1.0)
+            if check_ignored(code, effect).done:
+                return cell, code
     return None
+
+
+def _change(tokenizer: Tokenizer, base: Encoding, before: Edit, after: Edit) -> np.ndarray:
+    """How much each cell's pixels change, as a root mean square: [h, w]."""
+    one, two = (
+        tokenizer.decode(fed.quantized, fed.embedding)
+        for fed in (inputs_of(tokenizer, base, edit) for edit in (before, after))
+    )
+    return avg_pool2d((one - two).square().mean(1), tokenizer.spec.stride)[0].sqrt().numpy()
+
+
+def _rounds(edits: list[tuple[Cell, int]], *, reach: int | None) -> list[list[tuple[Cell, int]]]:
+    """Edits that can be made at once, none of them within the reach of another."""
+    rounds: list[list[tuple[Cell, int]]] = []
+    for (row, column), code in edits:
+        for others in rounds:
+            apart = (max(abs(row - there[0]), abs(column - there[1])) for there, _ in others)
+            if reach is not None and min(apart) > reach:
+                others.append(((row, column), code))
+                break
+        else:
+            rounds.append([((row, column), code)])
+    return rounds
 
 
 def _unlike(grid: np.ndarray, codes: np.ndarray, colours: np.ndarray) -> list[tuple[Cell, int]]:

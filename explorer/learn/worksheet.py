@@ -139,10 +139,9 @@ def worksheet(sheet: Sheet) -> str:
                 ("Numbers in a code", f"{grid.dim}"),
                 ("Decoder inputs", f"{sheet.facts.spec.inputs}"),
                 ("Framed cell", f"row {sheet.cell[0]}, column {sheet.cell[1]}"),
-                ("On the Learn page", f"/learn?{sheet.link}"),
             )
         )
-        + f"</dl></div>{questions}</main><main class='answers'><header><h1>Answers</h1>"
+        + f"</dl></div><p class='link'>On the Learn page: {_text(f'/learn?{sheet.link}')}</p>{questions}</main><main class='answers'><header><h1>Answers</h1>"
         f"<p>{_text(sheet.title)}, {_text(sheet.model)}</p></header>{answers}</main></body></html>\n"
     )
 

@@ -20,12 +20,13 @@ def show(opened: Lesson) -> None:
 
 def show_claim(opened: Lesson, claim: Claim) -> None:
     """A claim, and either what to say of it or what the test gave."""
-    said = predicting.guessed(opened, claim.name)
+    name = f"claim-{claim.name}"  # an answer may have the same
+    said = predicting.guessed(opened, name)
     if said is None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(width="stretch"):
                 lesson.claim(claim.saying, None)
-            predicting.ask_judgement(opened, claim.name)
+            predicting.ask_judgement(opened, name)
         return
     found = cache.finding(opened.model, opened.picture, claim.name)
     lesson.claim(claim.saying, predicting.verdict(found.judgement), found.judgement, guessed=predicting.said(said))

@@ -14,7 +14,8 @@ from vqvae.errors import BadInput
 def show(opened: Lesson) -> None:
     """The questions in two columns; a figure may be guessed before it is shown."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        lesson.chapter("What this means", "with the figures of this picture")
+        with st.container(width="stretch"):
+            lesson.chapter("What this means", "with the figures of this picture")
         predicting.choose(opened)
     told = answers_of(opened)
     for first in range(0, len(told), 2):

@@ -14,7 +14,7 @@ _SAID = {"right": "Right", "half": "Half right", "wrong": "Wrong", "": "Show me"
 def choose(opened: Lesson) -> None:
     """The switch that shows everything, and what hides it again."""
     session = store.read()
-    with st.container(horizontal=True, vertical_alignment="center", key="learn_predict"):
+    with st.container(horizontal=True, vertical_alignment="center", width="content", key="learn_predict"):
         st.toggle(
             "Just show me",
             help="Show all figures at once. Switched off, each may be guessed first; Show without a guess will do.",
