@@ -83,7 +83,7 @@ def answer(page: Page, question: str) -> Locator:
 
 
 def test_just_show_me_answers_all_with_figures_of_the_other_checkpoints_and_tests_all_claims(learn):
-    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(5)
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(6)
     learn.get_by_text("Just show me").click()
     expect(learn.locator(".walk-finding")).to_have_count(len(CLAIMS))
     expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(0)
@@ -95,7 +95,7 @@ def test_just_show_me_answers_all_with_figures_of_the_other_checkpoints_and_test
     expect(answer(learn, "What does the second input cost?")).to_contain_text("180,224 bytes")
     assert len(answers.locator("b").all()) >= 8
     learn.get_by_text("Just show me").click()
-    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(5)
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(6)
 
 
 def test_a_guess_by_keyboard_stands_beside_the_figure_and_goes_when_all_is_hidden_again(learn):
@@ -107,7 +107,7 @@ def test_a_guess_by_keyboard_stands_beside_the_figure_and_goes_when_all_is_hidde
     shown = answer(learn, "What is a codebook?")
     expect(shown).to_contain_text(re.compile(r"Your guess: 300 codes · measured: \d+ codes"))
     expect(shown).to_contain_text("different codes")
-    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(4)
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(5)
     learn.get_by_role("button", name="Show", exact=True).first.click()  # skipped
     expect(answer(learn, "two inputs?")).to_contain_text("dB more")
     expect(answer(learn, "two inputs?")).not_to_contain_text("Your guess")
@@ -141,7 +141,7 @@ def test_the_worksheet_opens_without_the_app(learn, browser, tmp_path):
     main = sheet.locator("main")
     assert main.nth(1).evaluate("part => getComputedStyle(part).breakBefore") == "page"
     assert main.nth(0).evaluate("part => getComputedStyle(part).boxShadow") == "none"
-    assert {url.split(":")[0] for url in asked} == {"file", "data"}
+    assert {url.split(":")[0] for url in asked} <= {"file", "data"}
     offline.close()
 
 

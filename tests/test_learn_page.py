@@ -1,5 +1,6 @@
 """The Learn page in Streamlit's own harness: nothing is shown before it is asked for, and all opens on every toy."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_nothing_is_given_away_before_it_is_asked_for_and_no_claim_is_tested(alo
     assert len([field for field in app.number_input if field.label.endswith("?")]) == 4
 
 
+def test_beside_the_shipped_ones_nothing_is_given_away_either(alone):
+    """The decibels of the other checkpoints are those that are to be guessed."""
+    text = said(alone("two", TRAINED, CLASSIC, BYPASS))
+    cards = re.findall("<article class='walk-answer'>.*?</article>", text)
+    assert len(cards) == 6
+    assert not re.search(r"[\d∞] dB", " ".join(cards))
+
+
 def field(app: AppTest, prompt: str):
     return next(field for field in app.number_input if prompt in field.label)
 
@@ -145,7 +154,7 @@ def test_a_blend_from_beyond_is_taken_to_the_end_of_the_slider(blend, alone):
 
 
 def test_a_cell_of_a_link_that_the_grid_has_not_is_the_one_in_the_middle(alone):
-    for linked, cell in (((2, 3), "2, column 3"), ((900, 3), "10, column 16")):
+    for linked, cell in (((2, 3), "2, column 3"), ((900, 3), "11, column 16")):
         app = alone("two", session=Session(working_size=128).on("learn", linked_cell=linked))
         assert f"row {cell}" in said(app)
         assert session_of(app).learn.linked_cell is None
@@ -153,8 +162,9 @@ def test_a_cell_of_a_link_that_the_grid_has_not_is_the_one_in_the_middle(alone):
 
 
 def test_what_was_done_is_in_the_address(alone):
-    app = alone("two", session=Session(working_size=128, cell=(0, 0)).with_tried("sky").on("codebook", code=0))
+    session = Session(working_size=128).with_tried("sky").on("learn", linked_cell=(0, 0), step="code")
+    app = alone("two", session=session)
     tried = session_of(app).learn.tried
     assert tried >= {"sky"}
     assert app.query_params["tried"] == ",".join(sorted(tried))
-    assert app.query_params["cell"] == "0,0"
+    assert (app.query_params["cell"], app.query_params["step"]) == ("0,0", "code")

@@ -330,7 +330,12 @@ def _classic(others: Mapping[str, Other]) -> Answer:
             )
             yield from _one_run_each(others, TRAINED, CLASSIC)
 
-    return _answer("classic", "What does a classic VQ-VAE do instead?", told())
+    guess = (
+        Guess(f"At how many dB does {CLASSIC} draw this picture?", others[CLASSIC].listening.off, "dB", 2)
+        if CLASSIC in others
+        else None
+    )
+    return _answer("classic", "What does a classic VQ-VAE do instead?", told(), guess)
 
 
 def _dropout(others: Mapping[str, Other]) -> Answer:

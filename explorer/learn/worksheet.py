@@ -124,6 +124,7 @@ def worksheet(sheet: Sheet) -> str:
             ),
         )
     )
+    link = f"<p class='link'>On the Learn page: {_text(f'/learn?{sheet.link}')}</p>"
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -141,7 +142,7 @@ def worksheet(sheet: Sheet) -> str:
                 ("Framed cell", f"row {sheet.cell[0]}, column {sheet.cell[1]}"),
             )
         )
-        + f"</dl></div><p class='link'>On the Learn page: {_text(f'/learn?{sheet.link}')}</p>{questions}</main><main class='answers'><header><h1>Answers</h1>"
+        + f"</dl></div>{link}{questions}</main><main class='answers'><header><h1>Answers</h1>"
         f"<p>{_text(sheet.title)}, {_text(sheet.model)}</p></header>{answers}</main></body></html>\n"
     )
 

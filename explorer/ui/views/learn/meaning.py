@@ -14,7 +14,7 @@ from vqvae.errors import BadInput
 def show(opened: Lesson) -> None:
     """The questions in two columns; a figure may be guessed before it is shown."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        with st.container(width="stretch"):
+        with st.container(width="stretch", key="walk_means"):
             lesson.chapter("What this means", "with the figures of this picture")
         predicting.choose(opened)
     told = answers_of(opened)
