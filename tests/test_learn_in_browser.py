@@ -12,6 +12,7 @@ from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture
 from explorer.index.training_usage import load_training_usage
 from explorer.learn.answers import BYPASS, CLASSIC
+from explorer.learn.claims import CLAIMS
 from explorer.learn.steps import source_of, steps
 from explorer.learn.tasks import draws_sky, edit_effect
 from tests.conftest import CHECKPOINTS
@@ -27,9 +28,9 @@ def learn(blank_page: Page, app_url: str) -> Page:
     return open_learn(blank_page, app_url)
 
 
-def open_learn(page: Page, app_url: str, query: str = "") -> Page:
+def open_learn(page: Page, app_url: str, query: str = "", *, tasks: int = 5) -> Page:
     page.goto(f"{app_url}/learn?{query}")
-    expect(page.locator(".walk-tasks li")).to_have_count(5)
+    expect(page.locator(".walk-tasks li")).to_have_count(tasks)
     return page
 
 
@@ -77,13 +78,83 @@ def test_each_step_opens_with_the_lines_of_the_model_that_do_it(learn):
     expect(learn.locator(".walk-views img")).to_have_count(3)  # the last step: original, codes alone, embedding on
 
 
-def test_the_questions_are_answered_with_figures_of_the_other_checkpoints(learn):
-    answers = learn.locator(".walk-answers")
+def answer(page: Page, question: str) -> Locator:
+    return page.locator(".walk-answer").filter(has_text=question)
+
+
+def test_just_show_me_answers_all_with_figures_of_the_other_checkpoints_and_tests_all_claims(learn):
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(6)
+    learn.get_by_text("Just show me").click()
+    expect(learn.locator(".walk-finding")).to_have_count(len(CLAIMS))
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(0)
+    answers = learn.locator(".walk-answer")
+    expect(answers).to_have_count(6)
     for name in (CLASSIC, BYPASS):
-        expect(answers).to_contain_text(name)
-    expect(answers).not_to_contain_text("no checkpoint")
-    expect(answers).to_contain_text("it hardly reads them")
+        expect(answers.filter(has_text=name).first).to_be_visible()
+    expect(answers.filter(has_text="no checkpoint")).to_have_count(0)
+    expect(answer(learn, "What does the second input cost?")).to_contain_text("180,224 bytes")
     assert len(answers.locator("b").all()) >= 8
+    learn.get_by_text("Just show me").click()
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(6)
+
+
+def test_a_guess_by_keyboard_stands_beside_the_figure_and_goes_when_all_is_hidden_again(learn):
+    question = "How many of the 1,024 codes does this picture name?"
+    expect(answer(learn, "What is a codebook?")).not_to_contain_text("different codes")
+    learn.get_by_label(question).focus()
+    learn.keyboard.type("300")
+    learn.keyboard.press("Enter")
+    shown = answer(learn, "What is a codebook?")
+    expect(shown).to_contain_text(re.compile(r"Your guess: 300 codes · measured: \d+ codes"))
+    expect(shown).to_contain_text("different codes")
+    expect(learn.get_by_role("button", name="Show", exact=True)).to_have_count(5)
+    learn.get_by_role("button", name="Show", exact=True).first.click()  # skipped
+    expect(answer(learn, "two inputs?")).to_contain_text("dB more")
+    expect(answer(learn, "two inputs?")).not_to_contain_text("Your guess")
+    learn.get_by_role("button", name="Hide them again").click()
+    expect(learn.get_by_label(question)).to_have_value("")
+
+
+def test_a_claim_is_judged_first_and_then_tested(learn):
+    claim = learn.locator(".st-key-walk_claim_gradient")
+    expect(claim.locator(".walk-finding")).to_have_count(0)
+    claim.get_by_role("button", name="Half right").press("Enter")
+    expect(claim).to_contain_text("Wrong here")
+    expect(claim).to_contain_text("You said: Half right")
+    claim.get_by_text("The lines").click()
+    expect(claim.locator(".walk-source")).to_contain_text("VQVAE.forward")
+    expect(learn.locator(".walk-finding")).to_have_count(1)
+
+
+def test_the_worksheet_opens_without_the_app(learn, browser, tmp_path):
+    with learn.expect_download() as download:
+        learn.get_by_role("button", name="Worksheet (HTML)").click()
+    file = tmp_path / "sheet.html"
+    download.value.save_as(file)
+    offline = browser.new_context(offline=True)
+    sheet = offline.new_page()
+    asked = []
+    sheet.on("request", lambda request: asked.append(request.url))
+    sheet.goto(file.as_uri())
+    expect(sheet.get_by_role("heading", name="Answers")).to_be_visible()
+    sheet.emulate_media(media="print")
+    main = sheet.locator("main")
+    assert main.nth(1).evaluate("part => getComputedStyle(part).breakBefore") == "page"
+    assert main.nth(0).evaluate("part => getComputedStyle(part).boxShadow") == "none"
+    assert {url.split(":")[0] for url in asked} <= {"file", "data"}
+    offline.close()
+
+
+def test_a_link_brings_back_cell_step_and_what_was_done(blank_page, app_url):
+    learn = open_learn(blank_page, app_url, "cell=5,3&step=code&tried=sky,rare,nonsense")
+    expect(learn.locator(".picker")).to_have_attribute("data-cell", "5,3")
+    expect(learn.locator(".walk-step h2")).to_contain_text("Code")
+    for name in ("sky", "rare"):
+        done(learn, name)
+    expect(task(learn, "half")).to_have_class("open")
+    expect(learn).to_have_url(re.compile(r"cell=5(,|%2C)3"))
+    open_step(learn, "Residual")
+    expect(learn).to_have_url(re.compile("step=residual"))
 
 
 def test_a_blend_of_some_twelve_per_cent_brings_half_of_the_gain(blank_page, app_url):
@@ -176,7 +247,7 @@ def test_lit_cells_lead_to_one_that_nearly_took_another_code(learn):
 
 
 def test_with_one_input_the_page_says_what_is_different(blank_page, app_url):
-    learn = open_learn(blank_page, app_url, "checkpoint=photos-classic")
+    learn = open_learn(blank_page, app_url, "checkpoint=photos-classic", tasks=3)
     expect(learn.get_by_text("This decoder has one input")).to_be_visible()
     expect(learn.get_by_role("slider")).to_have_count(0)
     for step in steps(MODELS[1]):
@@ -184,4 +255,4 @@ def test_with_one_input_the_page_says_what_is_different(blank_page, app_url):
     expect(learn.locator(".walk-views img")).to_have_count(2)
     open_step(learn, "One input")
     expect(learn.locator(".walk-source")).to_contain_text("OneInputStem.forward")
-    expect(task(learn, "ignore")).to_contain_text("nothing but the codes")
+    expect(learn.locator('[data-left-out="ignore"]')).to_contain_text("no second input")

@@ -3,7 +3,7 @@
 import inspect
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import numpy as np
 from torch import nn
 
 from explorer.images.reconstruction import decibels
-from explorer.learn.walk import Walk
+from explorer.learn.walk import Walk, inner, narrow_input
 from vqvae.adapting import Adapted
 from vqvae.images import pad_to_multiple
 from vqvae.model import FAMILY
 from vqvae.search import Codebook
-from vqvae.served import Served
 from vqvae.tokenizer import METRICS, Tokenizer, TokenizerModule, blend
 
+NAMES = ("patch", "embedding", "distances", "code", "residual", "inputs", "output")
+MANY_TIMES = 10  # from here on a share is told as so many times, rather than in percent
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -46,7 +47,7 @@ class Step:
 def steps(tokenizer: Tokenizer) -> tuple[Step, ...]:
     """The stations of a tokenizer in their order, each with the functions that ran for it."""
     inputs = tokenizer.spec.inputs
-    ran = _ran(tokenizer.tokenizer if isinstance(tokenizer, Served) else tokenizer)
+    ran = _ran(inner(tokenizer))
     return (
         Step("patch", "Patch", ran["patch"]),
         Step("embedding", "Embedding", ran["embedding"]),
@@ -66,6 +67,7 @@ def _ran(tokenizer: Tokenizer) -> dict[str, tuple[Callable[..., Any], ...]]:
         return {**ours, "code": (Adapted.lookup,), "inputs": (), "output": (tokenizer.draw,)}
     kind = type(tokenizer)
     encoder, decoder = getattr(tokenizer, "encoder", None), getattr(tokenizer, "decoder", None)
+    stem = getattr(decoder, "stem", None)
     searched = isinstance(tokenizer, TokenizerModule) and tokenizer.spec.grid.metric != "implicit"
     padded = (pad_to_multiple,) if isinstance(tokenizer, TokenizerModule) else ()
     return {
@@ -73,7 +75,7 @@ def _ran(tokenizer: Tokenizer) -> dict[str, tuple[Callable[..., Any], ...]]:
         "embedding": _forward(encoder) or (kind.encode,),
         "distances": (Codebook.nearest,) if searched else (kind.encode,),
         "code": (kind.lookup,),
-        "inputs": _forward(getattr(decoder, "stem", None)),
+        "inputs": (*_forward(stem), *(_forward(narrow) if (narrow := narrow_input(tokenizer)) else ())),
         "output": (kind.decode, *_forward(decoder)),
     }
 
@@ -97,116 +99,168 @@ def source_of(function: Callable[..., Any]) -> Source | None:
 
 def fact(step: str, walk: Walk) -> str:
     """The one figure that stands under a step."""
-    side = len(walk.patch(walk.original))
+    height, width = walk.patch(walk.original).shape[:2]
     facts = {
-        "patch": f"{side} × {side} pixels",
+        "patch": f"{height} × {width} pixels",
         "embedding": f"{len(walk.embedding)} numbers",
-        "distances": f"nearest {walk.distances[0]:.2f}",
+        "distances": f"{'nearest' if walk.nearest_first else 'chosen'} {walk.distances[0]:.2f}",
         "code": f"code {walk.code:,}",
-        "residual": f"{walk.lost:.0%} lost",
+        "residual": _lost(walk.lost),
         "inputs": f"blend {walk.weight:.0%}" if walk.inputs == 2 else "codes alone",
         "output": f"{decibels(walk.psnr(walk.now))} dB",
     }
     return facts[step]
 
 
+def _lost(lost: float | None) -> str:
+    if lost is None:
+        return "embedding is 0"
+    return f"{lost:.0%} lost" if lost < MANY_TIMES else f"{lost:.0e} × as much"
+
+
 def tell(step: str, walk: Walk) -> str:
     """What happens at a step, in plain words with this cell's own figures."""
-    return _TOLD[step](walk)
+    return " ".join(_TOLD[step](walk))
 
 
-def _tell_patch(walk: Walk) -> str:
+def _tell_patch(walk: Walk) -> Iterator[str]:
     row, column = walk.cell
-    side = len(walk.patch(walk.original))
-    return (
-        f"The picture is divided into {walk.rows} × {walk.columns} cells. The one in row {row}, column {column} stands "
-        f"for {side} × {side} pixels: with red, green and blue that is {walk.numbers:,} numbers. Each of the "
-        f"{walk.rows * walk.columns:,} cells goes the way of this one."
+    height, width = walk.patch(walk.original).shape[:2]
+    yield f"The grid over the picture has {walk.rows} × {walk.columns} cells."
+    yield (
+        f"The one in row {row}, column {column} stands for {height} × {width} pixels: with red, green and blue that is "
+        f"{walk.numbers:,} numbers."
     )
+    if walk.cut:
+        yield (
+            f"A whole cell has {walk.stride} × {walk.stride}, but the picture ends here: for the encoder the rest is "
+            "made up, and it counts in no figure on this page."
+        )
+    yield f"Each of the {walk.rows * walk.columns:,} cells goes the way of this one."
 
 
-def _tell_embedding(walk: Walk) -> str:
+def _tell_embedding(walk: Walk) -> Iterator[str]:
     low, high = walk.embedding.min(), walk.embedding.max()
-    return (
-        f"From these pixels and those around them the encoder makes {len(walk.embedding)} numbers, the cell's "
-        f"embedding. They can take any value; here they run from {_signed(low)} to {_signed(high)}. What each of them "
-        f"means nobody has said: encoder and decoder found a language of their own in training."
-    )
+    shortest, longest = walk.lengths.min(), walk.lengths.max()
+    yield f"The encoder turns the picture into {len(walk.embedding)} numbers for each cell, the cell's embedding."
+    yield f"Here they run from {_signed(low)} to {_signed(high)}."
+    if len(walk.lengths) == 1:
+        yield f"Its length, the root of the sum of their squares, is {longest:.2f}."
+    elif walk.one_length:
+        yield (
+            f"Its length, the root of the sum of their squares, is {longest:.2f}, the same in all "
+            f"{len(walk.lengths):,} cells: they differ in direction only."
+        )
+    else:
+        yield (
+            f"Its length, the root of the sum of their squares, is {np.linalg.norm(walk.embedding):.2f}; over all "
+            f"{len(walk.lengths):,} cells it goes from {shortest:.2f} to {longest:.2f}."
+        )
+    yield "What each number means the model does not say."
 
 
-def _tell_distances(walk: Walk) -> str:
-    count = len(walk.order)
+def _tell_distances(walk: Walk) -> Iterator[str]:
+    count, nearest = len(walk.order), walk.distances[0]
     if count < 2:
-        return (
-            f"The codebook has a single code, {walk.distances[0]:.2f} away from the embedding, so every cell takes it."
+        yield f"The codebook has a single code, {nearest:.2f} away from the embedding, so every cell takes it."
+        return
+    yield f"The codebook holds {count:,} vectors of {len(walk.embedding)} numbers each, the codes."
+    yield f"A cell gets its code by this rule: {METRICS[walk.metric]}."
+    if not walk.nearest_first:
+        yield f"Here the rule chose code {walk.code:,}, {nearest:.2f} away; others are nearer."
+    elif nearest == 0:
+        yield f"Code {walk.code:,} lies exactly there; code {walk.order[1]:,}, {walk.distances[1]:.2f} away, is next."
+    else:
+        yield (
+            f"Code {walk.code:,} is nearest, at {nearest:.2f}; code {walk.order[1]:,} would have come next, "
+            f"{walk.gap:.1%} further away."
         )
-    middle = float(np.median(walk.distances))
-    return (
-        f"The codebook holds {count:,} vectors of the same kind, the codes. The cell takes {METRICS[walk.metric]}. How "
-        f"far is each from this embedding? Code "
-        f"{walk.code:,} is nearest, at {walk.distances[0]:.2f}; code {walk.order[1]:,} would have come next, "
-        f"{walk.gap:.1%} further away. Half of all codes are further than {middle:.2f}."
-    )
+    yield f"The median of all distances is {np.median(walk.distances):.2f}."
 
 
-def _tell_code(walk: Walk) -> str:
+def _tell_code(walk: Walk) -> Iterator[str]:
     count, size = len(walk.order), len(walk.embedding)
-    if walk.alike == 1:
-        company = "No other cell of this picture took this code."
-    else:
-        company = f"{walk.alike:,} cells of this picture took this code, and have the very same vector."
-    return (
+    yield (
         f"The cell is now one number, {walk.code:,}: {math.log2(count):.3g} bits in place of {8 * walk.numbers:,} "
-        f"for its pixels. Looked up in the codebook, the number becomes {size} numbers again, the quantized vector. "
-        f"{company}"
+        f"for its pixels."
     )
-
-
-def _tell_residual(walk: Walk) -> str:
-    told = (
-        f"Embedding minus quantized vector: what the code could not say. It holds {walk.lost:.0%} of the embedding's "
-        f"sum of squares; 0% would mean that the code says it all. "
-    )
-    if walk.inputs == 1:
-        return told + "This decoder has no second input, so for it the residual is gone."
-    if walk.weight == 0:
-        return told + "The embedding is off, so the decoder gets nothing of it."
-    return told + f"The decoder's second input carries {_share(walk)} of it."
-
-
-def _tell_inputs(walk: Walk) -> str:
-    if walk.inputs == 1:
-        return (
-            "A decoder with two inputs would now get the embedding too. This one has a single input, and gets the "
-            "quantized vector of each cell: all it knows of the picture is which codes the cells have."
-        )
-    if walk.weight == 0:
-        second = "the second brings nothing: the embedding is off"
+    yield f"Looked up in the codebook, the number becomes {size} numbers again, the quantized vector."
+    if walk.alike == 1:
+        yield "No other cell of this picture took this code."
+    elif walk.alike_vectors:
+        yield f"{walk.alike:,} cells of this picture took this code, and have the very same vector."
     else:
-        second = f"the second brings {_share(walk)} of the residual"
-    return (
-        f"The decoder gets two vectors for the cell. The first is the code's own; {second}. {_joined(walk)}, so a "
-        f"residual of zero leaves exactly what the codes say."
-    )
+        yield (
+            f"{walk.alike:,} cells of this picture took this code; their vectors are not all the same, for this "
+            "model's lookup heeds the neighbours too."
+        )
 
 
-def _tell_output(walk: Walk) -> str:
+def _tell_residual(walk: Walk) -> Iterator[str]:
+    yield "Embedding minus quantized vector: what the code could not say."
+    if walk.lost is None:
+        yield "This cell's embedding is zero, so there is nothing to hold it against."
+    else:
+        times = walk.lost >= MANY_TIMES
+        share, none = (f"{walk.lost:,.0f} times", "0") if times else (f"{walk.lost:.0%} of", "0%")
+        yield f"Its sum of squares is {share} the embedding's; {none} would mean that the code says it all."
+    if walk.inputs == 1:
+        yield "This decoder has no second input, so for it the residual is gone."
+    elif walk.weight == 0:
+        yield "The embedding is off, so the decoder gets nothing of it."
+    elif walk.passed is None:
+        yield f"The decoder's second input carries {_share(walk)} of it."
+    else:
+        yield f"The decoder's second input carries {_share(walk)} of it, pressed into {_numbers(len(walk.passed))}."
+
+
+def _tell_inputs(walk: Walk) -> Iterator[str]:
+    if walk.inputs == 1:
+        yield (
+            "This decoder has one input, and gets the quantized vector of each cell: all it knows of the picture is "
+            "which codes the cells have."
+        )
+        if walk.family == FAMILY:
+            yield "In the line below that vector is called embedding, since one can be put in its place."
+        return
+    yield "The decoder gets two vectors for the cell: quantized and, as far as it is blended in, embedding."
+    if walk.weight == 0:
+        yield "At a blend of 0% the second is the same as the first, and brings nothing: the embedding is off."
+    elif walk.weight == 1:
+        yield "At a blend of 100% the second is the encoder's own embedding."
+    else:
+        yield f"At a blend of {walk.weight:.0%} the second lies so far on the way from the first to the embedding."
+    if walk.family != FAMILY:
+        yield "What the decoder does with the two is its own business."
+    elif walk.passed is None:
+        yield "The stem sends the first, and the difference of the two, each through a matrix of its own and adds them."
+    else:
+        yield (
+            "The stem sends the first through a matrix of its own; the difference of the two it first presses into "
+            f"{_numbers(len(walk.passed))}; then it adds them."
+        )
+
+
+def _tell_output(walk: Walk) -> Iterator[str]:
     off, on, now = map(walk.psnr, (walk.off, walk.on, walk.now))
     pixels = walk.numbers // 3
-    told = (
-        f"From the grid of cells the decoder draws pixels again, these {pixels} from this cell and those around it. "
-        f"With the codes alone they come out at {decibels(off)} dB against the original"
-    )
+    if walk.reach is None:
+        others = "any other cell can change them too"
+    elif walk.reach == 0:
+        others = "no other cell can change them"
+    else:
+        others = f"cells up to {walk.reach} further can change them too"
+    yield f"From the grid of cells the decoder draws pixels again, {pixels} of them in this cell; {others}."
+    told = f"With the codes alone they come out at {decibels(off)} dB against the original"
     if walk.inputs == 1:
-        return told + ", and this decoder has nothing else to go by."
+        yield told + ", and this decoder has nothing else to go by."
+        return
     between = "" if walk.weight in (0, 1) else f", at a blend of {walk.weight:.0%} at {decibels(now)} dB"
-    return (
-        told
-        + f", with the whole embedding at {decibels(on)} dB{between}. More is closer; 3 dB halve the squared error."
-    )
+    yield f"{told}, with the whole embedding at {decibels(on)} dB{between}."
+    yield "More is closer; 3 dB halve the squared error."
 
 
-_TOLD: dict[str, Callable[[Walk], str]] = {
+_TOLD: dict[str, Callable[[Walk], Iterator[str]]] = {
     "patch": _tell_patch,
     "embedding": _tell_embedding,
     "distances": _tell_distances,
@@ -217,10 +271,8 @@ _TOLD: dict[str, Callable[[Walk], str]] = {
 }
 
 
-def _joined(walk: Walk) -> str:
-    if walk.family == FAMILY:
-        return "The stem sends each through its own matrix and adds the results"
-    return "Where both are the same, nothing but the codes reaches it"
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
 
 
 def _share(walk: Walk) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import streamlit as st
 
+from explorer.base.cell import Cell
 from explorer.base.figure import Figure
 from explorer.base.folders import cache_folder, checkpoints_folder
 from explorer.base.open_model import OpenModel, open_folder
@@ -33,7 +34,9 @@ from explorer.inputs.blending import CellOrder, Through
 from explorer.inputs.reliance import ablations, boundary
 from explorer.inputs.reliance.ablations import Ablation, Subject
 from explorer.inputs.reliance.boundary import Border
-from explorer.learn.answers import Listening, listen
+from explorer.learn import claims, tasks
+from explorer.learn.answers import Facts, Listening, facts_of, listen
+from explorer.learn.claims import Finding
 from explorer.learn.walk import all_gaps as gaps_of_cells
 from explorer.ui import plugin
 from vqvae import checkpoint, doctor
@@ -171,6 +174,43 @@ def listening(model: OpenModel, picture: Picture) -> Listening:
 def all_gaps(model: OpenModel, picture: Picture) -> np.ndarray:
     """How nearly each cell of a picture took another code: float32 [h, w]."""
     return _read_only(gaps_of_cells(model.codebook, encode(model, picture)))
+
+
+# --- the lesson
+
+
+@_kept(128, spinner="Measuring what the picture costs")
+def facts(model: OpenModel, picture: Picture) -> Facts:
+    """What the answers of the lesson speak of."""
+    encoded = encode(model, picture)
+    return facts_of(model.tokenizer, model.codebook, encoded, picture, listening(model, picture))
+
+
+@_kept(64, spinner="Putting it to the test")
+def finding(model: OpenModel, picture: Picture, claim: str) -> Finding:
+    """What the test of a claim gives, by the claim's name."""
+    here = listening(model, picture)
+    subject = claims.Subject(model.tokenizer, model.codebook, encode(model, picture), picture, here)
+    return claims.find(claim).test(subject)
+
+
+@_kept(64, spinner="Looking for a blend that brings half of the gain")
+def half_way(model: OpenModel, picture: Picture) -> int | None:
+    """A blend in percent that brings half of what the embedding adds; None where none was found."""
+    encoded = encode(model, picture)
+
+    def psnr_at(percent: int) -> float:
+        return reconstruction.render(model.tokenizer, encoded, picture, weight=percent / 100).quality.psnr
+
+    return tasks.half_way(psnr_at, listening(model, picture))
+
+
+@_kept(64, spinner="Looking for an edit that the decoder ignores")
+def ignored_edit(
+    model: OpenModel, picture: Picture, _codes: np.ndarray, _colours: np.ndarray
+) -> tuple[Cell, int] | None:
+    """A cell and a code, of those that can be picked, that the decoder ignores there while the embedding is kept."""
+    return tasks.ignored_edit(model.tokenizer, encode(model, picture).encoding, _codes, _colours)
 
 
 # --- the decoder's inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,8 @@ from explorer.editing.starts import Start
 from explorer.images.pictures import WORKING_SIZES
 from explorer.inputs.blending import CellOrder, Through
 from explorer.inputs.sensitivity import Reading
+from explorer.learn.steps import NAMES as STEP_NAMES
+from explorer.learn.tasks import NAMES as TASK_NAMES
 
 PageName = Literal["reconstruct", "codebook", "edit", "inputs", "learn"]
 View = Literal["side", "slider"]
@@ -32,6 +35,7 @@ DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
 MOST_UPLOADS = 24
 MOST_SAVED_EDITS = 24
+MOST_GUESSES = 200
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
 
 
@@ -144,13 +148,28 @@ class InputsPage:
 
 
 @dataclass(frozen=True)
+class Guessed:
+    """What a person guessed before a figure was shown."""
+
+    name: str  # of the answer or claim
+    of: str  # names the model and the picture whose figure it is
+    value: float | str | None  # None: they had it shown without a guess
+
+
+@dataclass(frozen=True)
 class LearnPage:
     """How far the walkthrough is."""
 
     step: str = "patch"  # of the walkthrough, which is open
+    linked_cell: Cell | None = None  # that a link names, until its grid is open
+    shows_all: bool = False  # figures are there at once, with nothing to guess
+    guesses: tuple[Guessed, ...] = ()  # newest last; what is guessed is shown
     tried: frozenset[str] = frozenset()  # tasks that were done
     tried_rule: Rule = "follow"  # of the edit that they ask for
     lights_up: bool = False  # the cells of the picture that nearly took another code
+
+    def guess_of(self, name: str, of: str) -> Guessed | None:
+        return next((guess for guess in self.guesses if (guess.name, guess.of) == (name, of)), None)
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
@@ -260,11 +279,22 @@ class Session:
         tried = self.learn.tried.union(tasks)
         return self if tried == self.learn.tried else self.on("learn", tried=tried)
 
+    def with_guess(self, guess: Guessed) -> Session:
+        """Add a guess; what it is of is shown from then on. The oldest of too many is forgotten."""
+        others = (kept for kept in self.learn.guesses if (kept.name, kept.of) != (guess.name, guess.of))
+        return self.on("learn", guesses=(*others, guess)[-MOST_GUESSES:])
+
     def to_query(self) -> dict[str, str]:
         """What matters of it, for the address: an upload cannot be linked to."""
         query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight_for(2):g}"}
         if self.codebook.code is not None:
             query["code"] = str(self.codebook.code)
+        if cell := self.cell or self.learn.linked_cell:
+            query["cell"] = f"{cell[0]},{cell[1]}"
+        if self.learn.step != type(self.learn).step:
+            query["step"] = self.learn.step
+        if self.learn.tried:
+            query["tried"] = ",".join(sorted(self.learn.tried))
         return query if is_upload(self.picture) else query | {"picture": self.picture}
 
     @classmethod
@@ -279,6 +309,12 @@ class Session:
             session = session.with_working_size(int(size))
         if (code := query.get("code", "")).isdecimal() and len(code) < 7:
             session = session.on("codebook", code=int(code))
+        if re.fullmatch(r"\d{1,4},\d{1,4}", cell := query.get("cell", ""), re.ASCII):
+            row, column = map(int, cell.split(","))
+            session = session.on("learn", linked_cell=(row, column))
+        if (step := query.get("step")) in STEP_NAMES:
+            session = session.on("learn", step=step)
+        session = session.with_tried(*TASK_NAMES.intersection(query.get("tried", "").split(",")))
         try:
             blend = float(query["blend"])
         except (KeyError, ValueError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer.learn.answers import Answer
+from explorer.learn.claims import Finding
 from explorer.learn.steps import Source
 from explorer.learn.tasks import Check, Task
 from explorer.learn.walk import Walk
@@ -37,14 +37,15 @@ def drawing(step: str, walk: Walk, tile: np.ndarray) -> str:
     if step == "residual":
         return _bars([walk.residual], largest)
     if step == "inputs":
-        return _bars([walk.quantized, walk.fed] if walk.inputs == 2 else [walk.quantized], largest)
+        return _bars([walk.quantized, walk.second] if walk.inputs == 2 else [walk.quantized], largest)
     shown = (walk.off, walk.now) if walk.inputs == 2 and walk.weight > 0 else (walk.off,)
     return "".join(_image(walk.patch(view)) for view in shown)
 
 
 def scale_of(walk: Walk) -> float:
     """The end of the axis that all vectors of a cell are drawn on, so that they can be compared."""
-    return max(0.1, *(float(np.abs(vector).max()) for vector in (walk.embedding, walk.quantized, walk.residual)))
+    vectors = [walk.embedding, walk.quantized, walk.residual, *([] if walk.passed is None else [walk.passed])]
+    return max(0.1, *(float(np.abs(vector).max()) for vector in vectors))
 
 
 def _bars(vectors: Sequence[np.ndarray], largest: float) -> str:
@@ -98,11 +99,14 @@ def heading(number: int, title: str, text: str) -> None:
 
 def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]], *, alone: np.ndarray | None = None) -> None:
     """Pictures of a walk's view in a row, the cell framed in each: (pixels, title, figure); first the cell alone."""
-    view, (row, column) = walk.view, walk.cell
-    rows, columns = view.bottom - view.top, view.right - view.left
+    height, width = walk.original.shape[:2]
+    tall, wide = walk.patch(walk.original).shape[:2]
+    top, left = (
+        (place - start) * walk.stride for place, start in zip(walk.cell, (walk.view.top, walk.view.left), strict=True)
+    )
     frame = (
-        f"left:{100 * (column - view.left) / columns:.3f}%;top:{100 * (row - view.top) / rows:.3f}%;"
-        f"width:{100 / columns:.3f}%;height:{100 / rows:.3f}%"
+        f"left:{100 * left / width:.3f}%;top:{100 * top / height:.3f}%;"
+        f"width:{100 * wide / width:.3f}%;height:{100 * tall / height:.3f}%"
     )
     shown = [(pixels, title, figure, f"<i style='{frame}'></i>") for pixels, title, figure in entries]
     if alone is not None:
@@ -132,17 +136,48 @@ def source(shown: Source | None) -> None:
     st.code(shown.text, language="python", wrap_lines=True)
 
 
-_MEASURED = re.compile(r"(?:(?:\d+\.\d+|∞) to )?(?:\d+\.\d+|∞) dB")
+_MEASURED = re.compile(r"(?:(?:\d+\.\d+|∞) to )?(?:\d+\.\d+|∞) dB|[\d,]+ bytes")
 
 
-def answers(shown: Sequence[Answer]) -> None:
-    """Questions and answers as cards; what was measured stands out."""
-    cards = "".join(
-        f"<article><h3>{html.escape(answer.question)}</h3>"
-        f"<p>{_MEASURED.sub(lambda found: f'<b>{found[0]}</b>', html.escape(answer.text))}</p></article>"
-        for answer in shown
+def chapter(title: str, aside: str = "") -> None:
+    """The heading of a part of the page."""
+    st.html(f"<h2 class='walk'>{html.escape(title)} <span>{html.escape(aside)}</span></h2>")
+
+
+def told(question: str, text: str | None, *, guessed: str = "") -> None:
+    """A question with its answer, in which what was measured stands out, and what was guessed; None: not yet."""
+    answer = "" if text is None else f"<p>{_standing_out(text)}</p>"
+    guess = f"<p class='guessed'>{html.escape(guessed)}</p>" if guessed else ""
+    st.html(f"<article class='walk-answer'><h3>{html.escape(question)}</h3>{guess}{answer}</article>")
+
+
+def _standing_out(text: str) -> str:
+    return _MEASURED.sub(lambda found: f"<b>{found[0]}</b>", html.escape(text))
+
+
+def claim(saying: str, verdict: str | None, judgement: str = "", *, guessed: str = "") -> None:
+    """A statement as somebody might make it, and the verdict; None: not yet."""
+    chip = f"<span class='judgement {judgement}'>{html.escape(verdict)}</span>" if verdict else ""
+    guess = f"<span class='guessed'>{html.escape(guessed)}</span>" if guessed else ""
+    st.html(f"<div class='walk-claim'><h3>“{html.escape(saying)}”</h3>{chip}{guess}</div>")
+
+
+def finding(found: Finding) -> None:
+    """What the test of a claim gave: text, figures, pictures."""
+    rows = "".join(
+        f"<div><dt>{html.escape(label)}</dt><dd>{html.escape(value)}</dd></div>" for label, value in found.figures
     )
-    st.html(f"<section class='walk-answers'>{cards}</section>")
+    pictures = "".join(
+        f"<figure><div><img src='{png_url(to_png(exhibit.pixels))}' alt='{html.escape(exhibit.title)}'></div>"
+        f"<figcaption>{html.escape(exhibit.title)}<b>{html.escape(exhibit.figure)}</b></figcaption></figure>"
+        for exhibit in found.exhibits
+    )
+    st.html(
+        f"<div class='walk-finding'><p>{_standing_out(found.text)}</p><div>"
+        + (f"<dl>{rows}</dl>" if rows else "")
+        + (f"<div class='walk-views'>{pictures}</div>" if pictures else "")
+        + "</div></div>"
+    )
 
 
 def tasks(entries: Sequence[tuple[Task, Check, bool]]) -> None:
@@ -155,3 +190,14 @@ def tasks(entries: Sequence[tuple[Task, Check, bool]]) -> None:
         for task, check, done in entries
     )
     st.html(f"<ol class='walk-tasks'>{items}</ol>")
+
+
+def left_out(entries: Sequence[tuple[Task, str]]) -> None:
+    """Tasks that are not offered, each with the reason."""
+    items = "".join(
+        f"<li data-left-out='{html.escape(task.name)}'>{html.escape(task.title)}: "
+        f"<span>{html.escape(reason)}</span></li>"
+        for task, reason in entries
+    )
+    if items:
+        st.html(f"<p class='label'>Left out here</p><ul class='walk-left-out'>{items}</ul>")
