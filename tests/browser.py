@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,9 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+# Debian's Chromium; Playwright's own cannot be downloaded everywhere.
+CHROMIUM: dict[str, Any] = {"executable_path": shutil.which("chromium"), "args": FLAGS}
+WINDOW = {"width": 1440, "height": 900}
 ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first
 
@@ -77,8 +81,7 @@ def serve_app(
 
 
 def launch(playwright: Playwright) -> Browser:
-    """Debian's Chromium; Playwright's own cannot be downloaded everywhere."""
-    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    return playwright.chromium.launch(**CHROMIUM)
 
 
 def drawn(page: Page) -> None:

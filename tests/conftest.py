@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from torch import nn
 
-from tests.browser import DEEP_LINK_NOISE, ROOT, drawn, launch, serve_app
+from tests.browser import CHROMIUM, DEEP_LINK_NOISE, ROOT, WINDOW, drawn, serve_app
 
 CHECKPOINTS = ROOT / "checkpoints"
-PATIENCE = 60_000  # ms; the machines that run this are small and shared
+PATIENCE = 180_000  # ms; the machines that run this are small and shared
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,25 +39,47 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """Chromium with a profile on disk: Streamlit's scripts are loaded and compiled once, not for each test anew."""
     with sync_playwright() as playwright:
-        chromium = launch(playwright)
-        yield chromium
-        chromium.close()
+        opened = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"), viewport=WINDOW, accept_downloads=True, **CHROMIUM
+        )
+        opened.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def browser(profile: BrowserContext) -> Browser:
+    """The same Chromium, for windows that are not like the others: no wider than a phone, or touched."""
+    assert profile.browser
+    return profile.browser
 
 
 @pytest.fixture
-def blank_page(browser: Browser) -> Iterator[Page]:
+def context(profile: BrowserContext) -> Iterator[BrowserContext]:
+    """Tabs of a browser that knows what the app is made of, and nothing that anybody did in it."""
+    yield profile
+    idle, *tabs = profile.pages
+    for tab in tabs:
+        tab.close()
+    profile.set_offline(False)
+    devtools = profile.new_cdp_session(idle)
+    devtools.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    devtools.detach()
+
+
+@pytest.fixture
+def blank_page(context: BrowserContext) -> Iterator[Page]:
     """An empty tab; whatever the browser complains of in it fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     yield opened
-    context.close()
+    opened.close()
     assert not [fault for fault in faults if DEEP_LINK_NOISE not in fault]
 
 

@@ -2,12 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from explorer.images.reconstruction import encode_picture
 from explorer.images.samples import SAMPLES
@@ -24,7 +23,7 @@ from tests.browser import (
     shown,
     stroke,
 )
-from tests.conftest import CHECKPOINTS, PATIENCE, ROOT
+from tests.conftest import CHECKPOINTS, ROOT
 from tests.test_reconstruct_in_browser import noise
 from vqvae import checkpoint
 from vqvae.images import to_png
@@ -44,16 +43,6 @@ READ_DRAFTS = """async () => {
   database.close();
   return kept;
 }"""
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Tabs that share what their browser keeps, and may complain of a server that is gone."""
-    opened = browser.new_context(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

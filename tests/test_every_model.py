@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.ui import cache
+from explorer.ui import cache, image_set
 from explorer.ui.session import Session
 from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
@@ -67,6 +67,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "notebook": ours("pytorch-vq-vae", **NOTEBOOK),
     "dall-e": ours("dall-e", codes=32, embedding_dim=8, width=8, blocks=1),
 }
+SIZE = 64  # pixels
 PLUGINS = ("mixed_neighbours", "sign_bits", "global_decoder", "one_size")
 VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     "reconstruct": ({},),
@@ -79,6 +80,12 @@ VIEWS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "learn": tuple({"step": step} for step in ("patch", "distances", "inputs", "output")),
 }
+
+
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of a set as small as the picture: 33,000 cells by 2¹⁸ codes, as at 256 pixels, take a minute."""
+    monkeypatch.setattr(image_set, "WORKING_SIZE", SIZE)
 
 
 def write_model(folder: Path, config: dict[str, Any]) -> None:
@@ -94,7 +101,7 @@ def assert_every_page_opens(name: str) -> None:
     for page, views in VIEWS.items():
         for view in views:
             app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=120)
-            session = Session(working_size=64).with_checkpoint(name)
+            session = Session(working_size=SIZE).with_checkpoint(name)
             app.session_state[SESSION_KEY] = session.on(page, **view)  # type: ignore[arg-type]
             at_rest(app.run())
             where = f"{page} {view}"

@@ -117,10 +117,10 @@ def test_a_module_can_be_the_tokenizer_and_take_a_device(tmp_path: Path) -> None
     ],
 )
 def test_faults_are_one_sentence(text: str, words: str, tmp_path: Path) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(BadInput) as refusal:
         load_plugin(write(tmp_path, text))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert words in assert_one_sentence(refusal)
 
 
