@@ -173,11 +173,23 @@ def width_curve(widths: Sequence[Width]) -> go.Figure:
             customdata=[_interval(one) for one in shares],
             hovertemplate=f"{label} %{{y:.2f}} %{{customdata}}<extra></extra>",
         )
+    low, high = -0.25, 1.15  # of the shares; zero lies at one height on both axes
+    most = 1.08 * max(one.gain.high or one.gain.value for one in widths)
     figure.update_layout(
-        dragmode=False, yaxis2={"overlaying": "y", "side": "right", "title": "share", "showgrid": False}
+        dragmode=False,
+        yaxis={"title": "dB over the codes alone", "range": [most * low / high, most], "zeroline": True},
+        yaxis2={
+            "title": "share that is followed",
+            "overlaying": "y",
+            "side": "right",
+            "range": [low, high],
+            "tickmode": "linear",
+            "dtick": 0.25,
+            "showgrid": False,
+            "zeroline": False,
+        },
     )
     figure.update_xaxes(title="numbers a cell through which the second input passes", type="category")
-    figure.update_layout(yaxis={"title": "dB over the codes alone", "rangemode": "tozero"})
     figure = plain(figure, height=300, legend=True)
     return figure.update_layout(legend=LEGEND, margin=MARGIN | {"t": 28}, bargap=0.45)
 
