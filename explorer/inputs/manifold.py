@@ -321,7 +321,7 @@ def measure(
     )
 
 
-def telling(meter: Meter, reference: Reference, *, most: int = 3) -> list[Measured]:
+def telling(meter: Meter, reference: Reference, *, most: int = 2) -> list[Measured]:
     """The figures that say most of what is fed: those that varied most in training, for their units, the widest first.
 
     One that did not vary there tells nothing, unless it is beyond that now. The blend, which is set by hand, is none.

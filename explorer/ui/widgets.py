@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.figure import Figure
+from explorer.base.verdict import Verdict
 from explorer.ui import store
 from explorer.ui.session import Session
 
@@ -69,6 +70,16 @@ def take_text(key: str) -> str:
 def verdict(grade: str, sentence: str) -> None:
     """A judgement with its reason; `grade` is good, fair, poor or unsure."""
     st.html(f'<p class="verdict {html.escape(grade)}"><i></i>{html.escape(sentence)}</p>')
+
+
+def verdicts(judged: list[Verdict]) -> None:
+    """Judgements below one another, in small print, each with its details on hover; all text is shown as it is."""
+    entries = "".join(
+        f'<li class="verdict {one.grade}" title="{html.escape(one.details)}"><i></i>'
+        f"<span>{_escaped(one.sentence)}</span></li>"
+        for one in judged
+    )
+    st.html(f'<ul class="meter">{entries}</ul>')
 
 
 def figure_row(figures: list[Figure]) -> None:

@@ -1,5 +1,6 @@
 """Two pictures: one's codes with the other's embedding, and all that lies between them."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -109,8 +110,7 @@ def show_mixture(
 
 def show_meter(model: OpenModel, fed: DecoderInputs) -> None:
     """How far what the decoder is fed there lies from its training."""
-    for verdict in meter.read(model, fed).verdicts:
-        widgets.verdict(verdict.grade, verdict.sentence)
+    widgets.verdicts(meter.read(model, fed).verdicts)
 
 
 def show_meter_along(
@@ -126,9 +126,12 @@ def show_meter_along(
         ).verdicts
         for place in METERED
     ]
+    worst = []
     for verdicts in zip(*read, strict=True):
-        place, worst = max(zip(METERED, verdicts, strict=True), key=lambda found: WORSE.index(found[1].grade))
-        widgets.verdict(worst.grade, worst.sentence if worst.grade == "unsure" else f"At {place:.0%}: {worst.sentence}")
+        place, verdict = max(zip(METERED, verdicts, strict=True), key=lambda found: WORSE.index(found[1].grade))
+        sentence = verdict.sentence if verdict.grade == "unsure" else f"At {place:.0%} of the way: {verdict.sentence}"
+        worst.append(replace(verdict, sentence=sentence))
+    widgets.verdicts(worst)
 
 
 def show_between(
