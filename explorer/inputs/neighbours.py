@@ -401,8 +401,8 @@ def _details(lifts: np.ndarray, odd: np.ndarray, learned: Neighbourhoods) -> str
     median = in_times(float(np.median(lifts)))
     return (
         f"In the median, a cell's code stands beside such neighbours {median} than anywhere; a cell is rare where it "
-        f"does so less often than anywhere. {int(odd.sum()):,} of them are odd: {in_times(learned.odd)} or more, as 1 % "
-        f"of the cells are in {learned.held_out:,} photos that were held out when it was learned from "
+        f"does so less often than anywhere. {int(odd.sum()):,} of them are odd: {in_times(learned.odd)} or more, as "
+        f"1 % of the cells are in {learned.held_out:,} photos that were held out when it was learned from "
         f"{learned.images:,} others."
     )
 
