@@ -26,11 +26,12 @@ from explorer.index.cells import measure as measure_image
 from explorer.index.format import index_path
 from explorer.index.read import Index, open_index
 from explorer.index.training_usage import FILE, load_training_usage
-from explorer.inputs import manifold, reliance
+from explorer.inputs import manifold, neighbours, reliance
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint
 from vqvae.images import to_pixels
+from vqvae.search import Codebook
 
 
 @pytest.fixture
@@ -349,6 +350,12 @@ def stored_fed(where: Path) -> manifold.Reference | None:
     return manifold.load(folder, checkpoint=checkpoint.content_hash(folder))
 
 
+def stored_neighbours(where: Path) -> neighbours.Neighbourhoods | None:
+    folder = where / "checkpoints" / "toy"
+    codebook = Codebook.of(checkpoint.load(folder))
+    return neighbours.load(folder, codebook, checkpoint=checkpoint.content_hash(folder))
+
+
 @pytest.mark.parametrize(
     ("decoder_inputs", "dropout", "inputs", "median", "highest"),
     [("both", True, 2, 0, 1), ("both", False, 2, 1, 1), ("quantized", True, 1, 0, 0)],
@@ -379,6 +386,42 @@ def test_fed_puts_what_training_fed_beside_the_model(
     printed = capsys.readouterr()
     assert f"5 images, {found.cells:,} cells, 1 files skipped" in printed.out
     assert f"written: {folder / manifold.FILE}" in printed.out
+    learned = stored_neighbours(where)
+    assert learned is not None
+    assert (learned.images, learned.held_out) == (4, 1)
+    assert f"written: {folder / neighbours.FILE}" in printed.out
+
+
+def test_fed_of_a_single_image_says_that_it_has_no_others_beside_it(
+    where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("1.png", "2.png"):
+        (where / "photos" / "cats" / name).unlink()
+    assert cli.main(fed_arguments(where, "--under", "cats")) == 0
+    found = stored_fed(where)
+    assert found is not None and found.images == 1
+    assert stored_neighbours(where) is None
+    assert "A single image says nothing of which codes stand beside which" in capsys.readouterr().out
+
+
+def test_fed_stopped_while_it_learns_leaves_the_former(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(fed_arguments(where, "--under", "cats")) == 0
+    usual, calls = neighbours.neighbours_of, 0
+
+    def neighbours_of(*arguments: object, **settings: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 1:  # the second would stop it at once
+            os.kill(os.getpid(), signal.SIGTERM)
+        return usual(*arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(neighbours, "neighbours_of", neighbours_of)
+    assert cli.main(fed_arguments(where)) == 128 + signal.SIGTERM
+    monkeypatch.undo()
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(where / "checkpoints"))
+    found, learned = stored_fed(where), stored_neighbours(where)
+    assert found is not None and found.images == 3
+    assert learned is not None and learned.images + learned.held_out == 3
 
 
 def test_fed_that_was_stopped_leaves_the_former(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:

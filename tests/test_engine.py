@@ -19,12 +19,15 @@ from explorer.editing.edits import UNPAINTED, LiveDecoder, Painting, inputs_of, 
 from explorer.editing.engine import EditEngine
 from explorer.editing.requests import AnimationRequest, EditRequest, PaletteChoice
 from explorer.images.reconstruction import encode_picture
+from explorer.inputs import neighbours
+from explorer.inputs.neighbours import Neighbourhoods
 from tests.browser import assert_same, sample
 from tests.conftest import CHECKPOINTS
-from tests.toy_engine import asking, painted, toy_engine
+from tests.toy_engine import ToySources, asking, painted, toy_engine
 from tests.toys import until
 from vqvae import checkpoint
 from vqvae.images import to_pixels
+from vqvae.search import Codebook
 
 
 def decoded(engine: EditEngine, request: EditRequest) -> np.ndarray:
@@ -152,6 +155,46 @@ def test_only_what_differs_is_sent_and_nothing_twice():
     assert answer.picture is not None
     _, again = unpack_ours(engine.answer(request).pack({answer.picture.number}, codes=8))
     assert "decoded" not in again
+
+
+class Knowing(ToySources):
+    """It knows that each code stands only beside itself."""
+
+    def neighbourhoods(self) -> Neighbourhoods:
+        flat = [np.full((6, 6), code % 8) for code in range(64)]
+        return neighbours.learn(flat, Codebook.of(self.tokenizer))
+
+
+def marks_of(engine: EditEngine, request: EditRequest) -> tuple[dict[str, Any], np.ndarray]:
+    """The header of what is marked on the grid, and its values."""
+    header, arrays = unpack_ours(engine.whole_of(engine.answer(request), request).pack(set(), codes=8))
+    return header["overlay"], arrays["overlay_values"]
+
+
+def test_a_cell_that_does_not_fit_its_neighbours_is_marked():
+    engine = toy_engine()
+    engine.sources = Knowing(engine.model.tokenizer)
+    painting = asking(engine).painting
+    assert painting is not None
+    indices = np.full_like(painting.indices, 3)
+    flat = replace(painting, indices=indices)
+    about, values = marks_of(engine, asking(engine, flat, overlay="neighbours"))
+    assert about["kind"] == "neighbours"
+    assert values.shape == engine.base.grid.shape[1:]
+    assert not values.any()
+    indices = indices.reshape(values.shape).copy()
+    indices[4, 5] = 6
+    about, values = marks_of(engine, asking(engine, replace(painting, indices=indices), overlay="neighbours"))
+    assert values[4, 5] == 255 == values.max()
+    assert not values[7:].any()
+    assert "code" in about["sentence"]
+
+
+def test_where_nothing_was_learned_of_neighbours_it_says_how_to():
+    engine = toy_engine()
+    about, values = marks_of(engine, asking(engine, overlay="neighbours"))
+    assert not values.any()
+    assert "python -m explorer fed PHOTOS --checkpoint toy adds that" in about["sentence"]
 
 
 def test_while_something_is_drawn_there_are_no_figures_and_at_rest_there_are():

@@ -68,6 +68,11 @@ def verdicts(page: Page) -> Locator:
     return page.locator(".reliance-verdict p.verdict")
 
 
+def residual_of(page: Page) -> float:
+    """How far the embedding that is fed is from its code, as the meter says it."""
+    return float(figure(page, "Residual").split(" ")[0])
+
+
 def slider(page: Page) -> Locator:
     return page.locator(".amount input")
 
@@ -105,7 +110,9 @@ def pair() -> tuple[Tokenizer, Encoding, Encoding]:
 def test_while_the_slider_is_dragged_picture_difference_figures_and_meter_move(inputs):
     picture, difference = shown(inputs), pixels_of(inputs.locator(".difference"))
     psnr, ssim = quality(inputs, "PSNR"), quality(inputs, "SSIM")
-    expect(inputs.locator(".verdict")).to_have_class("verdict good")
+    residual = residual_of(inputs)
+    for line in (0, 1):
+        expect(inputs.locator(".verdict").nth(line)).to_have_class("verdict good")
     box = slider(inputs).bounding_box()
     across = [box["x"] + 8 + share * (box["width"] - 16) for share in (0.75, 0.6, 0.45)]
     inputs.mouse.move(across[0], box["y"] + box["height"] / 2)
@@ -118,7 +125,7 @@ def test_while_the_slider_is_dragged_picture_difference_figures_and_meter_move(i
     assert (pixels_of(inputs.locator(".difference")) != difference).any()
     assert quality(inputs, "PSNR")[0] == psnr[0] and quality(inputs, "PSNR")[1] != psnr[1]
     assert quality(inputs, "SSIM")[0] == ssim[0] and quality(inputs, "SSIM")[1] != ssim[1]
-    assert figure(inputs, "Length").split(" ")[0] != "8.00"
+    assert 0 < residual_of(inputs) < residual
     inputs.mouse.up()
 
 
@@ -127,8 +134,8 @@ def test_beyond_both_ends_it_says_extrapolated_the_meter_turns_and_the_curve_fol
     model, encoding, _ = pair()
     act_and_settle(inputs, lambda: slider(inputs).press(key))
     expect(inputs.locator(".amount output")).to_have_text(f"{percent} %, extrapolated")
-    expect(inputs.locator(".verdict")).to_have_class("verdict poor")
-    expect(inputs.locator(".verdict")).to_contain_text("Off the manifold")
+    expect(inputs.locator(".verdict").first).to_have_class("verdict poor")
+    expect(inputs.locator(".verdict").first).to_contain_text("Off the manifold")
     expect(inputs.locator(".sentence")).to_contain_text("nothing was trained for")
     assert_same(shown(inputs), reconstruction(model, encoding, weight, shown(inputs)))
     found = compare(sample().pixels, shown(inputs))
@@ -179,6 +186,23 @@ def test_the_curve_is_by_psnr_or_ssim_and_the_samples_lie_behind_it_as_a_band(in
     inputs.wait_for_function(f"{traces} === 'half of the set,median of 12,this picture,now'")
 
 
+def test_one_cell_with_a_code_that_does_not_belong_turns_the_line_of_the_neighbours(blank_page, app_url):
+    blank_page.goto(f"{app_url}/edit")
+    drawn(blank_page)
+    at_rest(blank_page)
+    act_and_settle(blank_page, lambda: draw(blank_page, (8, 12)))  # the background, in the eye
+    blank_page.get_by_role("link", name="Inputs").click()
+    drawn(blank_page)
+    lines = blank_page.locator(".verdict")
+    expect(lines.nth(1)).to_contain_text("Neighbours unlike photos: 1 of 1 edited cell has a code")
+    expect(lines.nth(1)).to_have_class("verdict poor")
+    expect(lines.nth(0)).to_have_class("verdict good")  # each cell by itself is fed a code
+    act_and_settle(blank_page, lambda: blank_page.get_by_role("button", name="Undo").click())
+    expect(lines.nth(1)).to_have_class("verdict good")
+    act_and_settle(blank_page, lambda: blank_page.locator("select.overlay").select_option("neighbours"))
+    expect(blank_page.locator(".advice")).to_contain_text("cells (8%) are rare beside their neighbours")
+
+
 # --- two pictures
 
 
@@ -203,6 +227,10 @@ def test_swapped_pictures_are_those_of_the_library_and_their_captions_say_what_d
         said = [float(number) for number in re.findall(r"([\d.]+) dB", text.inner_text())]
         assert said == pytest.approx([by_codes, by_embedding], abs=0.02)  # another process rounds another way
         expect(text).to_contain_text(f"closer to {names[1]}, so here the embedding decided more")
+    lines = inputs.locator(".st-key-stack_swap li.verdict")
+    expect(lines).to_have_class(
+        ["verdict poor", "verdict good"] * 2
+    )  # an embedding that is not its codes', whole grids
     offered = inputs.get_by_test_id("stMain").get_by_test_id("stSelectbox").last
     offered.locator("input").click()
     expect(inputs.get_by_role("option", name=SAMPLES[1].title)).to_be_visible()
@@ -227,6 +255,7 @@ def test_scrubbing_is_live_and_the_ends_are_the_two_reconstructions(inputs):
         assert book.get_attribute("data-frame") == "23"  # at once: nothing is asked of the server
         assert (pixels_of(book.locator("canvas")) != seen[1]).any()
         assert book.locator("p").inner_text() == "96 % of the way"
+    expect(inputs.locator("li.verdict").first).to_contain_text("of the way: ")
     inputs.get_by_role("button", name="Play").click()
     expect(book).not_to_have_attribute("data-frame", "23")
     inputs.get_by_role("button", name="Pause").click()

@@ -223,6 +223,14 @@ def test_the_working_size_is_that_of_the_images(monkeypatch: pytest.MonkeyPatch)
     assert sizes == [(24, None)] * 3
 
 
+def test_each_encoding_is_told_of_once_and_only_of_what_could_be_read() -> None:
+    heard: list[Encoding] = []
+    model = toy_model()
+    look_at(model, toy_set(broken=(1,)), heed=heard.append)
+    for encoding, seed in zip(heard, (0, 2), strict=True):
+        assert torch.equal(encoding.grid, model.encode(to_tensor(toy_pixels(40, 32, seed=seed))).grid)
+
+
 # --- kept beside the model --------------------------------------------------------------------------------------------
 
 
@@ -454,6 +462,32 @@ def test_the_figures_say_what_is_and_what_was() -> None:
     assert found["Blend"].value == "0.50"
     without = manifold.measure(fed_from([CODE], [CODE]), CODES, toy_reference())
     assert len(manifold.meter_figures(without, toy_reference())) == 5
+
+
+def told(reference: Reference, embedding: tuple[float, float], **settings: Any) -> list[str]:
+    """The figures that tell most of one cell with this embedding."""
+    meter = manifold.measure(fed_from([CODE], [embedding]), CODES, reference, weight=0.5)
+    return manifold.telling(meter, reference, **settings)
+
+
+def test_what_tells_most_is_what_varied_most_in_training() -> None:
+    assert told(toy_reference(), CODE) == ["residual", "embedding"]  # 2 units each, 1.8 of the angle, 1 of nearness
+    assert told(toy_reference(embedding=(9.9, 10), nearness=(0, 2)), CODE) == ["residual", "nearness"]
+    assert told(toy_reference(), CODE, most=4) == ["residual", "embedding", "angle", "nearness"]
+
+
+def test_what_was_always_the_same_tells_nothing_unless_it_is_another_now() -> None:
+    constant = {"residual": (0, 0), "angle": (0, 0), "nearness": (0, 0)}
+    assert told(toy_reference(**constant, embedding=(10, 10.09)), CODE) == []  # as good as a point: 0.045 units
+    assert told(toy_reference(**constant), CODE) == ["embedding"]
+    assert told(toy_reference(**constant), (9.0, 0.0), most=4) == ["embedding", "residual", "nearness"]
+
+
+@BOTH_INPUTS
+def test_the_codes_fed_are_those_nearest_to_the_input_that_the_decoder_has(inputs: Inputs) -> None:
+    fed = fed_from([(9.0, 0.0), (1.0, 2.0)], [(0.0, 3.0), (0.0, 9.0)], rows=2)
+    wanted = [[0], [1]] if inputs == 2 else [[1], [1]]
+    assert manifold.codes_fed(fed, CODES, inputs=inputs).tolist() == wanted
 
 
 # --- the meter, on a model that it was made for -----------------------------------------------------------------------

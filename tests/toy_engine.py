@@ -16,6 +16,7 @@ from explorer.editing.starts import Start
 from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import encode_picture
 from explorer.index.read import Index
+from explorer.inputs.neighbours import Neighbourhoods
 from tests.toys import toy_model, toy_pixels
 from vqvae.images import to_png
 from vqvae.tokenizer import Tokenizer
@@ -36,6 +37,9 @@ class ToySources:
 
     def sample_index(self) -> Index:
         raise AssertionError("No test asks for it.")
+
+    def neighbourhoods(self) -> Neighbourhoods | None:
+        return None
 
     def starred(self) -> frozenset[int]:
         return frozenset({1, 3})

@@ -3,19 +3,24 @@
 import argparse
 from typing import Any
 
+from explorer.base.open_model import OpenModel
 from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable
-from explorer.inputs import manifold
+from explorer.inputs import manifold, neighbours
+
+STOPPED = "Stopped; nothing was written. The same command starts anew."
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure what the decoder is fed over a set of images, at the blends of its training, and put it beside the model.
+    """Measure what the decoder is fed over a set of images, at the blends of its training, learn from their grids which
+    codes stand beside which, and put both beside the model.
 
-    Meant for the photos that the model was trained on: the off-manifold meter holds what is on the screen against it.
+    Meant for the photos that the model was trained on: the off-manifold meter holds what is on the screen against them.
     Stop it with Ctrl-C; the same command starts anew.
     """
     model = find_model(options)
     images = find_set(options.data, options.under)
-    pace = Pace(len(images.names), stopped="Stopped; nothing was written. The same command starts anew.")
+    grids = neighbours.Grids(model.codebook, images=len(images.names))
+    pace = Pace(len(images.names), stopped=STOPPED)
     with stoppable(pace), pace.bar:
         reference = manifold.look_at(
             model.tokenizer,
@@ -23,15 +28,33 @@ def run(options: argparse.Namespace) -> int:
             blends=manifold.training_blends(model.settings, model.spec),
             inputs=model.inputs,
             working_size=options.size,
+            heed=grids.add,
             progress=pace,
         )
+    learned = _learn(grids, model)
     model.folder.mkdir(parents=True, exist_ok=True)
     manifold.save(model.folder, reference, checkpoint=model.fingerprint)
     skipped = len(images.names) - reference.images
     print(f"{reference.images:,} images, {reference.cells:,} cells, {skipped:,} files skipped")
     print(f"written: {model.folder / manifold.FILE}")
+    if learned is None:
+        print("A single image says nothing of which codes stand beside which; name a set of two or more for that.")
+    else:
+        neighbours.save(model.folder, learned, checkpoint=model.fingerprint)
+        print(f"written: {model.folder / neighbours.FILE}")
     return 0
 
 
+def _learn(grids: neighbours.Grids, model: OpenModel) -> neighbours.Neighbourhoods | None:
+    """Which codes stand beside which; None where a single image was read."""
+    if len(grids.kept) < 2:
+        return None
+    pace = Pace(unit="step", stopped=STOPPED)
+    with stoppable(pace), pace.bar:
+        return neighbours.learn(grids.kept, model.codebook, progress=pace)
+
+
 def add_to(commands: Any) -> None:
-    add_command(commands, "fed", run, "measure what the decoder was fed in training, for the off-manifold meter")
+    add_command(
+        commands, "fed", run, "what the decoder was fed in training, and which codes stood side by side, for the meter"
+    )

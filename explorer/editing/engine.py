@@ -33,7 +33,17 @@ from explorer.editing.answer import (
     Picture,
     Unedited,
 )
-from explorer.editing.edits import UNPAINTED, Decoded, Edit, LiveDecoder, Painting, edited_cells, unedited, unpainted
+from explorer.editing.edits import (
+    UNPAINTED,
+    Decoded,
+    Edit,
+    LiveDecoder,
+    Painting,
+    edited_cells,
+    inputs_of,
+    unedited,
+    unpainted,
+)
 from explorer.editing.palette import Suggestion
 from explorer.editing.probes import Margins
 from explorer.editing.recipe import Recipe
@@ -42,6 +52,9 @@ from explorer.editing.starts import Start
 from explorer.images import pictures
 from explorer.images.reconstruction import Quality, compare
 from explorer.index.read import Index
+from explorer.inputs import neighbours
+from explorer.inputs.manifold import codes_fed
+from explorer.inputs.neighbours import Neighbourhoods
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
 from vqvae.window import Window
@@ -70,6 +83,9 @@ class Sources(Protocol):
 
     def starred(self) -> frozenset[int]:
         """The codes that the person marked."""
+
+    def neighbourhoods(self) -> Neighbourhoods | None:
+        """Which codes stood beside which in training, where that was learned."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +160,7 @@ class EditEngine:
             }
             parts: list[Numbered[Part]] = [answer for _, answer in self._answers.values() if _is_part(answer)]
             if request.mode == "inputs":  # the page measures them, once the hand rests
-                header |= {"figures": None, "sentence": None, "verdict": None}
+                header |= {"figures": None, "sentence": None, "verdicts": None}
             elif request.settled:
                 parts = [*(part for part in parts if not isinstance(part.value, Unedited)), self.unedited()]
                 header |= {"figures": [in_words(self.figures())], "sentence": self.describe()}
@@ -347,6 +363,8 @@ class EditEngine:
         """What is to be marked on the grid."""
         if overlay == "margin":
             return self._once("margin", None, self._margin)
+        if overlay == "neighbours":
+            return self._once("neighbours", _state(seen), lambda: self._neighbours(seen))
         if overlay == "cycle":
             return self._once("cycle", _state(seen), lambda: self._cycle(seen))
         if overlay == "influence":
@@ -358,6 +376,16 @@ class EditEngine:
         figures = "; ".join(f"{figure.label.lower()} {figure.value}" for figure in margins.figures)
         sentence = f"Bright cells nearly took their runner-up: {figures}."
         return Marks("margin", np.rint(255 * margins.fragility).astype(np.uint8), sentence, scale=probes.MARGIN_SCALE)
+
+    def _neighbours(self, seen: DecodedEdit) -> Marks:
+        learned = self.sources.neighbourhoods()
+        if learned is None:
+            return Marks("neighbours", np.zeros((1, 1), np.uint8), neighbours.unknown(self.model.argument))
+        fed = inputs_of(self.model.tokenizer, self.base, seen.edit)
+        codes = codes_fed(fed, self.model.codebook, inputs=self.model.inputs)
+        found = neighbours.measure(codes, learned, edited=edited_cells(self.base, seen.edit))
+        values = np.rint(255 * found.oddness(learned)).astype(np.uint8)
+        return Marks("neighbours", values, found.verdict.sentence, scale=probes.NEIGHBOURS_SCALE)
 
     def _cycle(self, seen: DecodedEdit) -> Marks:
         pixels = (

@@ -49,6 +49,7 @@ class Chip:
 
 CHANGES_SCALE = Scale("0", f"{CHANGES_FULL} levels or more")
 MARGIN_SCALE = Scale("safe", "a tie")
+NEIGHBOURS_SCALE = Scale("as anywhere", "hardly ever beside these")
 CYCLE_CHIPS = (
     Chip("came back", "returned"),
     Chip("smoothed away", "lost"),

@@ -15,7 +15,7 @@ from explorer.editing.animation import Form
 from explorer.editing.edits import UNPAINTED, Painting, Rule
 
 Mode = Literal["edit", "inputs"]
-Overlay = Literal["none", "margin", "influence", "cycle", "blend"]
+Overlay = Literal["none", "margin", "neighbours", "influence", "cycle", "blend"]
 PaletteKind = Literal["picture", "near", "starred", "map", "plausible", "alternatives", "search", "look"]
 BLENDS: dict[Mode, tuple[float, float]] = {"edit": (0.0, 1.0), "inputs": (-0.5, 1.5)}  # the slider's ends
 LOWEST_PERCENT, HIGHEST_PERCENT = -50, 150  # of the embedding, painted into a cell

@@ -3,9 +3,10 @@
 Cell by cell, a few figures of the pair (quantized, embedding) are held against their ranges over the training photos,
 at the blends that training drew; those ranges lie beside the model. No picture is decoded for it.
 
-What it cannot see: each cell is judged by itself, so a grid of codes that no photo has passes, as long as each cell is
-fed a code and something near it. A residual turned round looks much like one that is not: a blend below 0 is only
-known where the caller says the blend.
+What it cannot see: each cell is judged by itself, so a grid of codes that no photo has passes here, as long as each
+cell is fed a code and something near it; how codes stand beside one another is judged by `neighbours`, in a line of its
+own. A residual turned round looks much like one that is not: a blend below 0 is only known where the caller says the
+blend.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ SLACK, FAR = 0.05, 0.15  # units outside the range from which a cell is beyond i
 FEW, MANY = 0.10, 0.35  # up to the first share of cells beyond is good; more than the second far beyond is poor
 SAMPLED = 1 << 20  # pairs of a cell and a blend that the quantiles are taken from, as many of each photo
 MOST_OF_ONE = 1 << 14  # of them, where there are few photos
+_LEAST_UNIT = 1e-6
 
 Measured = Literal["code", "residual", "embedding", "angle", "nearness", "blend"]
 Inputs = Literal[1, 2]
@@ -102,6 +104,12 @@ def _angle(residual: Tensor, length: Tensor, code_length: Tensor) -> Tensor:
     return torch.where(shorter > 0, torch.rad2deg(2 * torch.atan2(above.sqrt(), below.sqrt())), 0.0)
 
 
+def codes_fed(fed: DecoderInputs, codebook: Codebook, *, inputs: Inputs) -> np.ndarray:
+    """The code of each cell of what the decoder is fed, [1, D, h, w] each -> int64 [h, w]: the one nearest to it."""
+    vectors = fed.embedding if inputs == 1 else fed.quantized
+    return codebook.nearest(cells(vectors)).view(vectors.shape[-2:]).numpy()
+
+
 # --- what training fed ------------------------------------------------------------------------------------------------
 
 
@@ -154,13 +162,15 @@ def look_at(
     inputs: Inputs,
     working_size: int,
     seed: int = 0,
+    heed: Callable[[Encoding], object] | None = None,
     progress: Progress = unheard,
 ) -> Reference:
     """What the decoder is fed over a set of images, each with a long side of `working_size` pixels.
 
     Of each photo as many cells are drawn, each with a blend of its own, as in training each photo is as likely.
     The working size stands for the range of sizes in training. What cannot be read is left out. The same seed gives
-    the same figures. `progress` counts images. Raises Cancelled, and BadInput when none of them can be read.
+    the same figures. `heed` is given each encoding, for whoever has another use of it. `progress` counts images.
+    Raises Cancelled, and BadInput when none of them can be read.
     """
     codebook = Codebook.of(tokenizer)
     generator = torch.Generator().manual_seed(seed)
@@ -174,7 +184,10 @@ def look_at(
             image = None
         if image is not None:
             with torch.inference_mode():
-                sample = _sample(tokenizer.encode(image), number, generator)
+                encoding = tokenizer.encode(image)
+                if heed:
+                    heed(encoding)
+                sample = _sample(encoding, number, generator)
                 weight = blends(number, generator)
                 embedding = sample.quantized.lerp(sample.embedding, weight[:, None])
                 found = figures_of(sample.quantized, embedding, codebook, inputs=inputs) | {"blend": weight}
@@ -309,10 +322,24 @@ def measure(
     )
 
 
+def telling(meter: Meter, reference: Reference, *, most: int = 2) -> list[Measured]:
+    """The figures that say most of what is fed: those that varied most in training, for their units, the widest first.
+
+    One that did not vary there tells nothing, unless it is beyond that now. The blend, which is set by hand, is none.
+    """
+    width: dict[Measured, float] = {}
+    for figure, value in meter.medians.items():
+        (low, high), unit = reference.range(figure), max(reference.unit(figure), _LEAST_UNIT)
+        beyond = max(low - value, value - high)
+        if figure != "blend" and max(high - low, beyond) > SLACK * unit:
+            width[figure] = (high - low) / unit
+    return sorted(width, key=width.__getitem__, reverse=True)[:most]
+
+
 def _outside(values: Tensor, reference: Reference, figure: Measured) -> Tensor:
     """How far below and above the range each is, in units: [N] -> [2, N]; what is no number is infinitely far."""
     low, high = reference.range(figure)
-    away = torch.stack([low - values, values - high]).clamp(min=0) / max(reference.unit(figure), 1e-6)
+    away = torch.stack([low - values, values - high]).clamp(min=0) / max(reference.unit(figure), _LEAST_UNIT)
     return away.nan_to_num(nan=torch.inf)
 
 

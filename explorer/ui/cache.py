@@ -29,8 +29,9 @@ from explorer.index import read, usage
 from explorer.index.read import Index, Occurrences
 from explorer.index.training_usage import FILE as USAGE_FILE
 from explorer.index.training_usage import TrainingUsage, load_training_usage
-from explorer.inputs import blending, manifold
+from explorer.inputs import blending, manifold, neighbours
 from explorer.inputs.blending import CellOrder, Through
+from explorer.inputs.neighbours import Neighbourhoods
 from explorer.inputs.reliance import ablations, boundary
 from explorer.inputs.reliance.ablations import Ablation, Subject
 from explorer.inputs.reliance.boundary import Border
@@ -264,6 +265,16 @@ def fed_reference(model: OpenModel) -> manifold.Reference | None:
 @_kept(8)
 def _fed_reference(model: OpenModel, changed: int) -> manifold.Reference | None:
     return manifold.load(model.folder, checkpoint=model.fingerprint)
+
+
+def neighbourhoods(model: OpenModel) -> Neighbourhoods | None:
+    """Which codes stood beside which in training, where that was learned."""
+    return _neighbourhoods(model, _changed(model.folder / neighbours.FILE))
+
+
+@_kept(8)
+def _neighbourhoods(model: OpenModel, changed: int) -> Neighbourhoods | None:
+    return neighbours.load(model.folder, model.codebook, checkpoint=model.fingerprint)
 
 
 def _changed(file: Path) -> int:

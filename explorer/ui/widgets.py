@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.figure import Figure
+from explorer.base.verdict import Verdict
 from explorer.ui import store
 from explorer.ui.session import Session
 
@@ -74,6 +75,16 @@ def verdict(grade: str, sentence: str) -> None:
 def heading(text: str, meaning: str) -> None:
     """A heading over a part of a page, with what it means below; both are shown as they are."""
     st.html(f"<h2 class='code'>{html.escape(text)}</h2><p class='meaning'>{html.escape(meaning)}</p>")
+
+
+def verdicts(judged: list[Verdict]) -> None:
+    """Judgements below one another, in small print, each with its details on hover; all text is shown as it is."""
+    entries = "".join(
+        f'<li class="verdict {one.grade}" title="{html.escape(one.details)}"><i></i>'
+        f"<span>{escaped(one.sentence)}</span></li>"
+        for one in judged
+    )
+    st.html(f'<ul class="meter">{entries}</ul>')
 
 
 def figure_row(figures: list[Figure]) -> None:

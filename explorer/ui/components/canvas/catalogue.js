@@ -75,6 +75,7 @@ const COMPARISONS = [
 const OVERLAYS = [
   ["none", "Nothing marked"],
   ["margin", "Margin: fragile cells"],
+  ["neighbours", "Neighbours: odd cells"],
   ["influence", "Influence of the cell"],
   ["cycle", "Cycle check"],
   ["blend", "Blend of each cell"],

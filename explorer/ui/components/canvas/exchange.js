@@ -87,8 +87,8 @@ class Exchange {
     if (message.content !== model.layers?.content) return;
     if (message.tiles) model.learnTiles(Array.from(message.tile_codes.values), message.tiles);
     this.takeParts(message);
-    const { figures, sentence, verdict } = message;
-    if (figures) model.heed({ ...model.message, figures, sentence, verdict });
+    const { figures, sentence, verdicts } = message;
+    if (figures) model.heed({ ...model.message, figures, sentence, verdicts });
   }
 
   /** Another content: forget what was asked about, and known of, the last one. */

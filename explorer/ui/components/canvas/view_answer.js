@@ -1,7 +1,7 @@
-// What Python says of the edit: figures, sentence, verdict, rules.
+// What Python says of the edit: figures, sentence, verdicts, rules.
 
 const VERDICT_MARKUP = `
-        <p class="verdict" hidden><i></i><span></span></p>
+        <div class="verdicts" hidden></div>
         <div class="figures"></div>`;
 
 const RULES_MARKUP = `
@@ -12,7 +12,7 @@ const RULES_MARKUP = `
       <p class="rule"></p>
     </div>`;
 
-/** Figures, sentence and verdict; where an answer has none of its own, or none comes, those of the last one, greyed. */
+/** Figures, sentence and verdicts; where an answer has none of its own, or none comes, those of the last one, greyed. */
 class AnswerView extends View {
   topics = ["answer"];
 
@@ -20,8 +20,8 @@ class AnswerView extends View {
     const { message, inputsPage } = this.model;
     this.drawStale(".sentence", message.sentence, (place, sentence) => (place.textContent = sentence));
     this.drawStale(".figures", message.figures, drawFigures);
-    this.drawStale(".verdict", message.verdict, drawVerdict);
-    this.find(".verdict").hidden = !inputsPage || !this.find(".verdict").textContent;
+    this.drawStale(".verdicts", message.verdicts, drawVerdicts);
+    this.find(".verdicts").hidden = !inputsPage || !this.find(".verdicts").textContent;
   }
 
   drawStale(selector, value, draw) {
@@ -31,12 +31,14 @@ class AnswerView extends View {
   }
 }
 
-function drawVerdict(place, [grade, sentence, details]) {
-  place.className = `verdict ${grade}`;
-  place.lastElementChild.textContent = sentence;
-  place.tabIndex = details ? 0 : -1;
-  if (details) place.dataset.tip = details;
-  else delete place.dataset.tip;
+function drawVerdicts(place, verdicts) {
+  refill(place, verdicts.map(([grade, sentence, details]) => {
+    const line = document.createElement("p");
+    line.className = `verdict ${grade}`;
+    line.append(document.createElement("i"), textElement("span", sentence));
+    if (details) [line.tabIndex, line.dataset.tip] = [0, details];
+    return line;
+  }));
 }
 
 /** The switch and the slider that say how much of the embedding the decoder gets. */

@@ -50,6 +50,7 @@ class Marks {
   }
 
   drawHeat(brush, { kind, values: { shape: [height, width], values }, corner }) {
+    const byCell = kind === "margin" || kind === "neighbours";
     const heat = document.createElement("canvas");
     [heat.width, heat.height] = [width, height];
     const image = new ImageData(width, height);
@@ -59,8 +60,8 @@ class Marks {
     });
     heat.getContext("2d").putImageData(image, 0, 0);
     const [x, y, side] = this.at(...corner);
-    const scale = (kind === "margin" ? 1 : 1 / this.model.message.stride) * side;
-    brush.imageSmoothingEnabled = kind !== "margin";
+    const scale = (byCell ? 1 : 1 / this.model.message.stride) * side;
+    brush.imageSmoothingEnabled = !byCell;
     brush.drawImage(heat, x, y, width * scale, height * scale);
   }
 

@@ -9,6 +9,7 @@ from explorer.base.open_model import OpenModel
 from explorer.codebook import notes
 from explorer.editing.answer import CodeMap
 from explorer.index.read import Index
+from explorer.inputs.neighbours import Neighbourhoods
 from explorer.ui import cache, image_set
 
 GREY = 128
@@ -33,6 +34,9 @@ class KeptSources:
 
     def sample_index(self) -> Index:
         return image_set.sample_index(self.model)
+
+    def neighbourhoods(self) -> Neighbourhoods | None:
+        return cache.neighbourhoods(self.model)
 
     def starred(self) -> frozenset[int]:
         return notes.load(user_data_folder(), self.model.fingerprint).starred

@@ -1,29 +1,23 @@
 """The blend of one picture: slider and brush, what they change, how far that is from training, and the whole curve."""
 
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
-from explorer.base.verdict import Verdict
 from explorer.editing.answer import Numbered, Part
 from explorer.editing.edits import edited_cells, inputs_of
 from explorer.editing.engine import DecodedEdit, EditEngine, in_words
 from explorer.editing.starts import Kind
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
-from explorer.inputs import manifold
-from explorer.inputs.manifold import Measured
-from explorer.ui import cache
 from explorer.ui.page import guarded
 from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import begin, open_editing
-from explorer.ui.views.inputs import curve
+from explorer.ui.views.inputs import curve, meter
+from explorer.ui.views.inputs.meter import Lines
 
 EDITOR = "blend"
-TELLING: tuple[Measured, ...] = ("embedding", "angle")  # of the meter's figures; the others show on hover
 STARTS: dict[Kind, str] = {
     "picture": "",
     "one code": " The grid starts from one code, as chosen on the Edit page.",
@@ -53,34 +47,20 @@ def show_editor(engine: EditEngine) -> None:
 
 
 def measured(engine: EditEngine, seen: DecodedEdit) -> dict[str, Any]:
-    """Figures, sentence and verdict of an edit, as the editor's header has them."""
+    """Figures, sentence and verdicts of an edit, as the editor's header has them."""
     before, after = engine.codes_only_quality(), compare(engine.picture.pixels, seen.pixels)
-    meter, meter_figures = measure(engine, seen)
+    lines = measure(engine, seen)
     return {
-        "figures": [in_words(quality_figures(before, after)), in_words(meter_figures)],
+        "figures": [in_words(quality_figures(before, after)), in_words(list(lines.figures))],
         "sentence": describe(engine, seen, before, after),
-        "verdict": [meter.grade, meter.sentence, meter.details],
+        "verdicts": [[verdict.grade, verdict.sentence, verdict.details] for verdict in lines.verdicts],
     }
 
 
-def measure(engine: EditEngine, seen: DecodedEdit) -> tuple[Verdict, list[Figure]]:
+def measure(engine: EditEngine, seen: DecodedEdit) -> Lines:
     """How far what the decoder is fed lies from its training."""
-    model, edit = engine.model, seen.edit
-    reference = cache.fed_reference(model)
-    if reference is None:
-        how = f"python -m explorer fed PHOTOS {model.argument}"
-        return Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), []
-    fed = inputs_of(model.tokenizer, engine.base, edit)
-    meter = manifold.measure(fed, model.codebook, reference, weight=edit.weight, edited=edited_cells(engine.base, edit))
-    shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
-    telling = [with_training(shown.pop(name), *reference.range(name)) for name in TELLING]
-    details = ", ".join(f"{figure.label.lower()} {figure.value}" for figure in shown.values())
-    return Verdict(meter.grade, meter.sentence, f"Also measured, as medians over the cells: {details}."), telling
-
-
-def with_training(figure: Figure, low: float, high: float) -> Figure:
-    """A figure of the meter with where 99 % of the training lies."""
-    return replace(figure, label=f"{figure.label} (training)", value=f"{figure.value} ({low:.1f} – {high:.1f})")
+    fed = inputs_of(engine.model.tokenizer, engine.base, seen.edit)
+    return meter.read(engine.model, fed, weight=seen.edit.weight, edited=edited_cells(engine.base, seen.edit))
 
 
 def describe(engine: EditEngine, seen: DecodedEdit, before: Quality, after: Quality) -> str:

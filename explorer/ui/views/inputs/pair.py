@@ -1,26 +1,32 @@
 """Two pictures: one's codes with the other's embedding, and all that lies between them."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
+from explorer.base.verdict import Grade
 from explorer.editing.animation import Form, animate
+from explorer.editing.edits import DecoderInputs
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import compare, decibels
 from explorer.inputs import blending
-from explorer.inputs.blending import ORDERS, THROUGH, Through
+from explorer.inputs.blending import ORDERS, THROUGH, CellOrder, Through
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import flipbook
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import PairView
+from explorer.ui.views.inputs import meter
 from vqvae.images import to_png
 from vqvae.tokenizer import Encoding
 
 STEPS = 25  # frames from one picture to the other
 FRAME_MS = 90
+METERED = (0.5, 0.25, 0.75, 0.0, 1.0)  # places of the way; of those alike, the first is told of
+WORSE: tuple[Grade, ...] = ("unsure", "good", "fair", "poor")
 WIDEST, TALLEST = 540, 400  # CSS pixels of a swapped picture
 WAYS: dict[Through, str] = {
     "embeddings": "Embeddings",
@@ -84,8 +90,10 @@ def show_swap(model: OpenModel, one: Picture, other: Picture, a: Encoding, b: En
         left, right = st.columns(2, gap="medium")
     with left:
         show_mixture(model, swapped.a_with_b_pixels, names, one, a, b)
+        show_meter(model, swapped.a_with_b)
     with right:
         show_mixture(model, swapped.b_with_a_pixels, names[::-1], other, b, a)
+        show_meter(model, swapped.b_with_a)
 
 
 def show_mixture(
@@ -105,6 +113,32 @@ def show_mixture(
         f"Against the reconstruction of {codes_name} it has a PSNR of {decibels(by_codes)} dB, against that of "
         f"{embedding_name} {decibels(by_embedding)} dB: it is closer to {closer}, so here the {more} decided more."
     )
+
+
+def show_meter(model: OpenModel, fed: DecoderInputs) -> None:
+    """How far what the decoder is fed there lies from its training."""
+    widgets.verdicts(meter.read(model, fed).verdicts)
+
+
+def show_meter_along(
+    model: OpenModel, a: Encoding, b: Encoding, through: Through, order: CellOrder, weight: float
+) -> None:
+    """The meter at the places of the way where what is fed lies furthest from training, cells and neighbours each."""
+    read = [
+        meter.read(
+            model,
+            blending.interpolate(
+                model.tokenizer, model.codebook, a, b, place, through=through, order=order, weight=weight
+            ),
+        ).verdicts
+        for place in METERED
+    ]
+    worst = []
+    for verdicts in zip(*read, strict=True):
+        place, verdict = max(zip(METERED, verdicts, strict=True), key=lambda found: WORSE.index(found[1].grade))
+        sentence = verdict.sentence if verdict.grade == "unsure" else f"At {place:.0%} of the way: {verdict.sentence}"
+        worst.append(replace(verdict, sentence=sentence))
+    widgets.verdicts(worst)
 
 
 def show_between(
@@ -132,6 +166,7 @@ def show_between(
             )
         weight = session.weight_for(model.inputs)
         st.caption(blended_in(weight))
+        show_meter_along(model, a, b, through, order, weight)
     frames = cache.frames_between(model, picture, other, through, order, weight, STEPS)
     captions = [f"{100 * step / (STEPS - 1):.0f} % of the way" for step in range(STEPS)]
     with place:
