@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -41,9 +42,10 @@ ALL_THE_SAME = 0.5  # dB either way: an input that is worth no more makes no dif
 MOST_MORE = 100_000  # images that could still be had
 
 LINES = (
-    f"An input is followed from a share of {FOLLOWS:.0%} on; below {READ_APART:.0%} of ‖B‖ the code alone moves hardly "
-    f"anything, and the codebook is bypassed. A decoder stands on the codes alone down to {-STANDS:.0f} dB below one "
-    f"of the same size with nothing else. A verdict needs {LEAST_IMAGES} images and an interval clear of its line."
+    f"An input is followed from a share of {FOLLOWS:.0%} on, and gone against from −{FOLLOWS:.0%} on; below "
+    f"{READ_APART:.0%} of ‖B‖ the code alone moves hardly anything, and the codebook is bypassed. A decoder stands on "
+    f"the codes alone down to {-STANDS:.0f} dB below one of the same size with nothing else. A verdict needs "
+    f"{LEAST_IMAGES} images and intervals clear of its lines."
 )
 
 
@@ -287,13 +289,13 @@ def _nothing_moves(summary: Summary) -> Finding:
 
 
 def _followed(summary: Summary, now: Following, figures: str) -> Finding:
-    """As `_follows`, where there is enough to go by."""
-    code, embedding = now.code, now.embedding
-    if embedding.below(-FOLLOWS):
+    """As `_follows`, where there is enough to go by. Each name asks for intervals that are clear of all its lines."""
+    code, embedding = _stand(now.code), _stand(now.embedding)
+    if embedding == "against":
         return Finding("poor", "goes against the embedding", f"Goes against the embedding: it follows it {figures}.")
-    if code.below(-FOLLOWS):
+    if code == "against" and embedding != "unclear":
         return Finding("poor", "goes against the codes", f"Goes against the codes: it follows the embedding {figures}.")
-    if code.above(FOLLOWS) and embedding.above(FOLLOWS):
+    if code == "with" and embedding == "with":
         if min(summary.code_led, summary.embedding_led) >= DIVIDED:
             where = (
                 f"the code leads at {summary.code_led:.0%} of the cells, the embedding at {summary.embedding_led:.0%}"
@@ -302,26 +304,45 @@ def _followed(summary: Summary, now: Following, figures: str) -> Finding:
                 "good", "follows both", f"Follows both, in different places: the embedding {figures}; {where}."
             )
         return Finding("good", "follows both", f"Follows both: the embedding {figures}.")
-    if embedding.above(FOLLOWS) and code.below(FOLLOWS):
-        apart = f"‖A‖ / ‖B‖ {ranged(now.code_size)}"
-        if now.code_size.below(READ_APART):
-            return Finding(
-                "poor",
-                "bypasses the codebook",
-                f"Bypasses the codebook: it follows the embedding {figures}; the code alone moves hardly anything "
-                f"({apart}).",
-            )
-        if now.code_size.above(READ_APART):
-            read = f"yet it reads code and embedding apart ({apart})"
-        else:
-            read = f"whether it reads the code apart is undecided ({apart})"
-        return Finding("fair", "follows the embedding", f"Follows the embedding {figures}; {read}.")
-    if code.above(FOLLOWS) and embedding.below(FOLLOWS):
+    if code == "without" and embedding == "with":
+        return _follows_the_embedding(now, figures)
+    if code == "with" and embedding == "without":
         return Finding("fair", "follows the codes", f"Follows the codes: the embedding {figures}.")
-    if code.below(FOLLOWS) and embedding.below(FOLLOWS):
+    if code == "without" and embedding == "without":
         return Finding("unsure", "follows neither alone", f"Follows neither alone: the embedding {figures}.")
-    unclear = [one for one in (code, embedding) if not one.above(FOLLOWS) and not one.below(FOLLOWS)]
-    return Finding("unsure", "undecided", f"Undecided: it follows the embedding {figures}. {_more(unclear, FOLLOWS)}")
+    unclear = [
+        (one, line) for one in (now.code, now.embedding) for line in (-FOLLOWS, FOLLOWS) if _straddles(one, line)
+    ]
+    return Finding("unsure", "undecided", f"Undecided: it follows the embedding {figures}. {_more(unclear)}")
+
+
+def _follows_the_embedding(now: Following, figures: str) -> Finding:
+    """And bypasses the codebook, where the code alone moves hardly anything."""
+    apart = f"‖A‖ / ‖B‖ {ranged(now.code_size)}"
+    if now.code_size.below(READ_APART):
+        return Finding(
+            "poor",
+            "bypasses the codebook",
+            f"Bypasses the codebook: it follows the embedding {figures}; the code alone moves hardly anything "
+            f"({apart}).",
+        )
+    read = "yet it reads code and embedding apart"
+    if not now.code_size.above(READ_APART):
+        read = "whether it reads the code apart is undecided"
+    return Finding("fair", "follows the embedding", f"Follows the embedding {figures}; {read} ({apart}).")
+
+
+def _stand(one: Estimate) -> Literal["with", "against", "without", "unclear"]:
+    """Where a share stands, if its interval says so: the decoder goes with that input, against it, or without it."""
+    if one.above(FOLLOWS):
+        return "with"
+    if one.below(-FOLLOWS):
+        return "against"
+    return "without" if one.above(-FOLLOWS) and one.below(FOLLOWS) else "unclear"
+
+
+def _straddles(one: Estimate, line: float) -> bool:
+    return not one.above(line) and not one.below(line)
 
 
 def _alone(evidence: Evidence, summary: Summary) -> Finding:
@@ -334,13 +355,13 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
     few = _too_few(evidence, summary)
     if few:
         return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
-    if worth is not None and worth.below(0):
+    if worth is not None and _harms(worth):
         return Finding(
             "poor",
             "the embedding harms",
             f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer. {told}",
         )
-    if codes is not None and codes.below(0):
+    if codes is not None and _harms(codes):
         return Finding(
             "poor", "the codes harm", f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer. {told}"
         )
@@ -358,14 +379,19 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
             return Finding("good", "stands on the codes alone", f"Stands on the codes alone. {told}")
         if twin.below(STANDS):
             return Finding("fair", "falls short on the codes alone", f"Falls short on the codes alone. {told}")
-        return Finding("unsure", "undecided", f"Undecided. {told} {_more([twin], STANDS)}")
+        return Finding("unsure", "undecided", f"Undecided. {told} {_more([(twin, STANDS)])}")
     if gain is not None and gain.above(LEAST_GAIN):
         return Finding(
             "good",
             "draws from the codes alone",
             f"Draws from the codes alone. {told} No one-input decoder of the same size is here to compare it with.",
         )
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([gain] if gain else [], LEAST_GAIN)}".rstrip())
+    return Finding("unsure", "undecided", f"Undecided. {told} {_more([(gain, LEAST_GAIN)] if gain else [])}".rstrip())
+
+
+def _harms(worth: Estimate) -> bool:
+    """Whether what an input is worth is clearly negative, and not only by what makes no difference."""
+    return worth.below(0) and not worth.above(-ALL_THE_SAME)
 
 
 def _told_alone(evidence: Evidence, figures: Mapping[str, Estimate]) -> str:
@@ -393,13 +419,13 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     told += f", and other codes in their place cost {decibels(worth)}." if worth else "."
     if few:
         return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
-    if worth is not None and worth.below(0):
+    if worth is not None and _harms(worth):
         return Finding("poor", "the codes harm", f"The codes harm. {told}")
     if worth is not None and worth.above(LEAST_GAIN):
         return Finding("good", "draws from the codes", f"Draws from the codes. {told}")
     if worth is not None and worth.below(LEAST_GAIN):
         return Finding("poor", "draws nothing from the codes", f"Draws nothing from the codes. {told}")
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([worth] if worth else [], LEAST_GAIN)}".rstrip())
+    return Finding("unsure", "undecided", f"Undecided. {told} {_more([(worth, LEAST_GAIN)] if worth else [])}".rstrip())
 
 
 # --- where the views differ -------------------------------------------------------------------------------------------
@@ -500,19 +526,20 @@ def decibels(estimate: Estimate, *, sign: int = 1, plus: bool = False) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _blend(blend: float) -> str:
     return f"{blend:.0%}"
 
 
-def _more(unclear: list[Estimate], line: float) -> str:
-    """How many more images would likely bring all of these clear of a line; empty where there is none of them."""
+def _more(unclear: list[tuple[Estimate, float]]) -> str:
+    """How many more images would likely bring each clear of its line; empty where there is none of them."""
     if not unclear:
         return ""
-    needed = [one.images_to_clear(line) for one in unclear]
-    more = [many - one.images for many, one in zip(needed, unclear, strict=True) if many is not None]
+    needed = [(one.images_to_clear(line), one.images) for one, line in unclear]
+    more = [many - images for many, images in needed if many is not None]
     if len(more) < len(unclear) or max(more) > MOST_MORE:
         return "No number of images that can be had is likely to settle it: the mean lies on the line."
     return f"About {max(more):,} more {'image' if max(more) == 1 else 'images'} would likely settle it."
