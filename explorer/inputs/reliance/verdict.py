@@ -348,50 +348,66 @@ def _straddles(one: Estimate, line: float) -> bool:
 def _alone(evidence: Evidence, summary: Summary) -> Finding:
     """The second part: what is drawn without the embedding."""
     figures = summary.figures
-    worth, codes, gain, twin = (
-        figures.get(name) for name in ("embedding_worth", "codes_worth", "codes_gain", "against_twin")
-    )
-    told = _told_alone(evidence, figures)
-    few = _too_few(evidence, summary)
+    told, few = _told_alone(evidence, figures), _too_few(evidence, summary)
     if few:
         return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
-    if worth is not None and _harms(worth):
-        return Finding(
-            "poor",
-            "the embedding harms",
-            f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer. {told}",
-        )
-    if codes is not None and _harms(codes):
-        return Finding(
-            "poor", "the codes harm", f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer. {told}"
-        )
-    if gain is not None and gain.below(LEAST_GAIN):
-        return Finding(
-            "poor",
-            "draws nothing from the codes",
-            f"Draws nothing from the codes alone: in the wrong places they do {decibels(gain)} worse. {told}",
-        )
-    if worth is not None and worth.above(-ALL_THE_SAME) and worth.below(ALL_THE_SAME):
-        same = f"Does as well without the embedding: that costs {decibels(worth)}."
-        return Finding("fair", "does as well without the embedding", f"{same} {told}")
-    if twin is not None:
-        if twin.above(STANDS):
-            return Finding("good", "stands on the codes alone", f"Stands on the codes alone. {told}")
-        if twin.below(STANDS):
-            return Finding("fair", "falls short on the codes alone", f"Falls short on the codes alone. {told}")
-        return Finding("unsure", "undecided", f"Undecided. {told} {_more([(twin, STANDS)])}")
-    if gain is not None and gain.above(LEAST_GAIN):
+    worth, codes, gain = (figures[name] for name in ("embedding_worth", "codes_worth", "codes_gain"))
+    harms = f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer."
+    codes_harm = f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer."
+    nothing = f"Draws nothing from the codes alone: in the wrong places they do {decibels(gain)} worse."
+    same = f"Does as well without the embedding: that costs {decibels(worth)}."
+    steps = (
+        _Step(worth, -ALL_THE_SAME, "poor", "the embedding harms", harms, "whether the embedding harms"),
+        _Step(codes, -ALL_THE_SAME, "poor", "the codes harm", codes_harm, "whether the codes harm"),
+        _Step(gain, LEAST_GAIN, "poor", "draws nothing from the codes", nothing, "whether it draws from the codes"),
+        _Step(
+            worth, ALL_THE_SAME, "fair", "does as well without the embedding", same, "whether it needs the embedding"
+        ),
+    )
+    settled = _first_settled(steps, told)
+    if settled is not None:
+        return settled
+    twin = figures.get("against_twin")
+    if twin is None:
         return Finding(
             "good",
             "draws from the codes alone",
             f"Draws from the codes alone. {told} No one-input decoder of the same size is here to compare it with.",
         )
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([(gain, LEAST_GAIN)] if gain else [])}".rstrip())
+    short = _Step(
+        twin,
+        STANDS,
+        "fair",
+        "falls short on the codes alone",
+        "Falls short on the codes alone.",
+        "whether it stands on the codes alone",
+    )
+    stands = Finding("good", "stands on the codes alone", f"Stands on the codes alone. {told}")
+    return _first_settled((short,), told) or stands
 
 
-def _harms(worth: Estimate) -> bool:
-    """Whether what an input is worth is clearly negative, and not only by what makes no difference."""
-    return worth.below(0) and not worth.above(-ALL_THE_SAME)
+@dataclass(frozen=True)
+class _Step:
+    """A name that holds where a figure is below a line, and the question that is open where it is not clear of it."""
+
+    figure: Estimate
+    line: float
+    grade: Grade
+    name: str
+    sentence: str
+    question: str
+
+
+def _first_settled(steps: tuple[_Step, ...], told: str) -> Finding | None:
+    """The first name that holds, or the first question that is open, since later names ask for an answer to it; None
+    where all figures are clear above their lines."""
+    for step in steps:
+        if step.figure.below(step.line):
+            return Finding(step.grade, step.name, f"{step.sentence} {told}")
+        if not step.figure.above(step.line):
+            settled_by = _more([(step.figure, step.line)])
+            return Finding("unsure", "undecided", f"Undecided {step.question}. {told} {settled_by}")
+    return None
 
 
 def _told_alone(evidence: Evidence, figures: Mapping[str, Estimate]) -> str:
@@ -419,13 +435,13 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     told += f", and other codes in their place cost {decibels(worth)}." if worth else "."
     if few:
         return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
-    if worth is not None and _harms(worth):
-        return Finding("poor", "the codes harm", f"The codes harm. {told}")
-    if worth is not None and worth.above(LEAST_GAIN):
-        return Finding("good", "draws from the codes", f"Draws from the codes. {told}")
-    if worth is not None and worth.below(LEAST_GAIN):
-        return Finding("poor", "draws nothing from the codes", f"Draws nothing from the codes. {told}")
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([(worth, LEAST_GAIN)] if worth else [])}".rstrip())
+    worth = summary.figures["codes_worth"]
+    nothing = "Draws nothing from the codes."
+    steps = (
+        _Step(worth, -ALL_THE_SAME, "poor", "the codes harm", "The codes harm.", "whether the codes harm"),
+        _Step(worth, LEAST_GAIN, "poor", "draws nothing from the codes", nothing, "whether it draws from the codes"),
+    )
+    return _first_settled(steps, told) or Finding("good", "draws from the codes", f"Draws from the codes. {told}")
 
 
 # --- where the views differ -------------------------------------------------------------------------------------------
@@ -456,7 +472,7 @@ def _explained(summary: Summary, gradient: float | None) -> Iterator[str]:
         bars = _leader(shuffled.value, embeddings.value)
         agree = "The bars agree" if bars == leader else f"By the bars {bars}"
         yield (
-            f"{agree}: shuffled, the codes cost {shuffled.value:.1f} dB and the embedding {embeddings.value:.1f} dB."
+            f"{agree}: shuffled, the codes cost {_number(shuffled.value, 1)} dB and the embedding {_number(embeddings.value, 1)} dB."
         )
         if bars != leader or shuffled.value >= LEAST_GAIN:
             beyond = (
@@ -473,15 +489,15 @@ def _explained(summary: Summary, gradient: float | None) -> Iterator[str]:
     if same and off:
         relation = "more" if same.value > off.value else "no more"
         yield (
-            f"On known ground, the embedding of another cell with the same code costs {same.value:.1f} dB, {relation} "
-            f"than none at all ({off.value:.1f} dB)."
+            f"On known ground, the embedding of another cell with the same code costs {_number(same.value, 1)} dB, {relation} "
+            f"than none at all ({_number(off.value, 1)} dB)."
         )
     to_embedding, to_codes = (summary.figures.get(f"swap_to_{name}") for name in ("embedding", "codes"))
     if to_embedding and to_codes:
         nearer = "the embedding's" if to_embedding.value > to_codes.value else "the codes'"
         yield (
-            f"With another image's codes the result is nearer to {nearer} picture: {to_embedding.value:.1f} dB to that "
-            f"of the embedding, {to_codes.value:.1f} dB to that of the codes."
+            f"With another image's codes the result is nearer to {nearer} picture: {_number(to_embedding.value, 1)} dB to that "
+            f"of the embedding, {_number(to_codes.value, 1)} dB to that of the codes."
         )
     if gradient is not None:
         larger = "code" if gradient > 0 else "embedding"
@@ -535,9 +551,7 @@ def _blend(blend: float) -> str:
 
 
 def _more(unclear: list[tuple[Estimate, float]]) -> str:
-    """How many more images would likely bring each clear of its line; empty where there is none of them."""
-    if not unclear:
-        return ""
+    """How many more images would likely bring each clear of its line."""
     needed = [(one.images_to_clear(line), one.images) for one, line in unclear]
     more = [many - images for many, images in needed if many is not None]
     if len(more) < len(unclear) or max(more) > MOST_MORE:
