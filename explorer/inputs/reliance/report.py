@@ -257,10 +257,10 @@ COLUMNS = (
 def as_csv(report: Report) -> str:
     """Every measurement, a row each: images whole, each ablation with each draw, each border cell at each blend.
 
-    A name that a spreadsheet would run as a formula is led by an apostrophe.
+    A name that a spreadsheet would run as a formula is led by an apostrophe. Lines end as RFC 4180 says.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
     for row in rows(report.evidence):
         writer.writerow({name: _in_csv(value) for name, value in row.items()})

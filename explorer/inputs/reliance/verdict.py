@@ -472,7 +472,8 @@ def _explained(summary: Summary, gradient: float | None) -> Iterator[str]:
         bars = _leader(shuffled.value, embeddings.value)
         agree = "The bars agree" if bars == leader else f"By the bars {bars}"
         yield (
-            f"{agree}: shuffled, the codes cost {_number(shuffled.value, 1)} dB and the embedding {_number(embeddings.value, 1)} dB."
+            f"{agree}: shuffled, the codes cost {_number(shuffled.value, 1)} dB and the embedding "
+            f"{_number(embeddings.value, 1)} dB."
         )
         if bars != leader or shuffled.value >= LEAST_GAIN:
             beyond = (
@@ -489,15 +490,15 @@ def _explained(summary: Summary, gradient: float | None) -> Iterator[str]:
     if same and off:
         relation = "more" if same.value > off.value else "no more"
         yield (
-            f"On known ground, the embedding of another cell with the same code costs {_number(same.value, 1)} dB, {relation} "
-            f"than none at all ({_number(off.value, 1)} dB)."
+            f"On known ground, the embedding of another cell with the same code costs {_number(same.value, 1)} dB, "
+            f"{relation} than none at all ({_number(off.value, 1)} dB)."
         )
     to_embedding, to_codes = (summary.figures.get(f"swap_to_{name}") for name in ("embedding", "codes"))
     if to_embedding and to_codes:
         nearer = "the embedding's" if to_embedding.value > to_codes.value else "the codes'"
         yield (
-            f"With another image's codes the result is nearer to {nearer} picture: {_number(to_embedding.value, 1)} dB to that "
-            f"of the embedding, {_number(to_codes.value, 1)} dB to that of the codes."
+            f"With another image's codes the result is nearer to {nearer} picture: {_number(to_embedding.value, 1)} dB "
+            f"to that of the embedding, {_number(to_codes.value, 1)} dB to that of the codes."
         )
     if gradient is not None:
         larger = "code" if gradient > 0 else "embedding"
