@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
 
 import numpy as np
 import torch
@@ -236,8 +235,8 @@ def _drawn(
     encoding: Encoding,
     weight: float,
     *,
-    code: Tensor | Literal[0] = 0,
-    embedding: Tensor | Literal[0] = 0,
+    code: Tensor | float = 0,
+    embedding: Tensor | float = 0,
 ) -> Tensor:
     """The picture at a blend with each input moved by so much, [1, 3, h·f, w·f], not clamped."""
     codes = encoding.quantized + code

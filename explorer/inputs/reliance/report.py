@@ -201,8 +201,8 @@ def plain(report: Report) -> dict[str, Any]:
         "figures": {name: _plain_estimate(figure) for name, figure in summary.figures.items()},
         "costs": [
             {
-                "replaced": ablation.input,
-                "by": ablation.way,
+                "replaced": INPUTS[ablation.input],
+                "by": WAYS[ablation.way],
                 **_plain_estimate(cost),
                 "beyond_training": summary.beyond.get(ablation),
             }
