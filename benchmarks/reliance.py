@@ -7,7 +7,14 @@ import torch
 
 from benchmarks.stages import noise_image, open_model
 from benchmarks.timing import Timing, clock_name, compare, print_table
+<<<<<<< HEAD
 from explorer.inputs.reliance import Subject, measure
+=======
+from explorer.inputs.reliance.ablations import ablations, means_of
+from explorer.inputs.reliance.boundary import border_of
+from explorer.inputs.reliance.boundary import measure as move_across
+from explorer.inputs.reliance.measure import Opened, Settings, Tested, measure_image
+>>>>>>> bench
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
@@ -15,24 +22,59 @@ from vqvae.model import VQVAE
 SIZES = (128, 256, 512)  # pixels along a side
 
 
+class Counting:
+    """A model that counts what it decodes."""
+
+    def __init__(self, model: VQVAE) -> None:
+        self.spec, self.encode, self.lookup, self.vectors = model.spec, model.encode, model.lookup, model.vectors
+        self.model, self.number = model, 0
+
+    def decode(self, quantized: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
+        self.number += 1
+        return self.model.decode(quantized, embedding)
+
+    def pixels_of(self, quantized: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
+        self.number += 1
+        return self.model.pixels_of(quantized, embedding)
+
+
 def measure_test(model: VQVAE, size: int) -> list[Timing]:
-    """One image of `size` × `size` pixels, each ablation of both inputs; the bare variant only decodes as often."""
+    """One image of `size` × `size` pixels with the usual partners; the bare variant only decodes as often."""
     image = noise_image(size)
     with torch.inference_mode():
         encoding = model.encode(image)
+<<<<<<< HEAD
     original = to_pixels(image)[0]
     subject = Subject.alone(encoding, partner=encoding)
+=======
+    one = Opened("it", to_pixels(image)[0], encoding)
+    codebook, settings, means = Codebook.of(model), Settings(), means_of([encoding])
+    others = [one] * settings.partners
+
+    def whole(tokenizer: VQVAE | Counting) -> object:
+        return measure_image(Tested(tokenizer, codebook), one, others, means=means, settings=settings)
+
+    counting = Counting(model)
+    whole(counting)
+>>>>>>> bench
 
     @torch.inference_mode()
     def bare() -> None:
-        for _ in (None, *subject.ablations):
+        for _ in range(counting.number):
             model.decode(encoding.quantized, encoding.embedding)
 
     return compare(
-        {"decodes, bare": bare},
+        {f"{counting.number} decodes, bare": bare},
         {
+<<<<<<< HEAD
             "reliance test": lambda: measure(model, subject, original),
             "its statistics and test": lambda: measure(model, Subject.alone(encoding, partner=encoding), original),
+=======
+            f"reliance test, {len(ablations(inputs=2))} replacements": lambda: whole(model),
+            "of it, the borders": lambda: move_across(
+                model, encoding, border_of(codebook, encoding), blends=settings.blends
+            ),
+>>>>>>> bench
         },
     )
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from explorer.base.open_model import open_folder
 from explorer.cli import main as cli
 from explorer.editing.bundle import pack
 from explorer.editing.edits import Edit, inputs_of, unedited
@@ -26,7 +28,14 @@ from explorer.index.cells import measure as measure_image
 from explorer.index.format import index_path
 from explorer.index.read import Index, open_index
 from explorer.index.training_usage import FILE, load_training_usage
+<<<<<<< HEAD
 from explorer.inputs import manifold, neighbours, reliance
+=======
+from explorer.inputs import manifold
+from explorer.inputs.reliance import measure, report, subject
+from explorer.inputs.reliance.measure import Settings
+from explorer.inputs.reliance.report import Provenance, Report
+>>>>>>> bench
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint
@@ -613,23 +622,28 @@ def reliance_arguments(where: Path, *more: str) -> list[str]:
 
 
 def test_reliance_prints_what_it_writes(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(reliance_arguments(where, "--json", str(where / "out.json"))) == 0
+    files = [str(where / "new folder" / name) for name in ("out.json", "out.csv")]
+    assert cli.main(reliance_arguments(where, "--json", files[0], "--csv", files[1])) == 0
     printed = capsys.readouterr()
-    stored = json.loads((where / "out.json").read_text())
+    stored = json.loads(Path(files[0]).read_text())
     assert (stored["checkpoint"], stored["data"], stored["working_size"]) == ("toy", "photos", 64)
-    assert (stored["images"], stored["asked"], stored["finished"]) == (5, 6, True)
+    assert (stored["asked"], stored["finished"]) == (6, True)
     assert [one["name"] for one in stored["skipped"]] == ["dogs/broken.png"]
     assert "skipped: dogs/broken.png: " in printed.err
-    assert "5 images, 1 files skipped" in printed.out
-    assert stored["verdict"]["sentence"] in printed.out
-    assert stored["thresholds"] in printed.out
-    for one in stored["ablations"]:
-        assert f"{one['psnr']:.2f}" in printed.out
-    result = reliance.measure_set(
-        checkpoint.load(where / "checkpoints" / "toy"), open_set(where / "photos"), working_size=64
+    assert "1 that cannot be read" in printed.out
+    for part in ("follows", "stands_alone"):
+        assert stored["verdict"][part]["sentence"] in printed.out
+    assert stored["verdict"]["lines"] in printed.out
+    assert stored["methods"] in printed.out
+    assert [f"written: {path}" in printed.out for path in files] == [True, True]
+    model = open_folder(where / "checkpoints" / "toy")
+    evidence = measure.measure_set(subject.tested(model, None), open_set(where / "photos"), Settings(working_size=64))
+    wanted = Report.of(
+        evidence, Provenance("toy", model.fingerprint, "photos", stored["data_identity"], stored["command"])
     )
-    assert reliance.table(result.pooled) in printed.out
-    assert stored["whole"]["psnr"] == result.pooled.whole.psnr
+    assert Path(files[0]).read_text() == report.as_json(wanted)
+    assert Path(files[1]).read_bytes() == report.as_csv(wanted).encode()
+    assert report.table(wanted) in printed.out
 
 
 def test_reliance_prints_json_alone(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -639,25 +653,89 @@ def test_reliance_prints_json_alone(where: Path, capsys: pytest.CaptureFixture[s
     assert cli.main(arguments) == 0
     printed = capsys.readouterr()
     stored = json.loads(printed.out)
-    assert (stored["data"], stored["images"], stored["decoder_inputs"]) == ("photos, cats", 2, 1)
-    assert {one["replaced"] for one in stored["ablations"]} == {"quantized"}
-    assert stored["verdict"]["sentence"] in printed.err
+    assert (stored["data"], stored["asked"], stored["decoder_inputs"]) == ("photos, cats", 2, 1)
+    assert {one["replaced"] for one in stored["costs"]} == {"codes"}
+    assert stored["verdict"]["follows"]["sentence"] in printed.err
+
+
+def test_reliance_prints_csv_alone(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(reliance_arguments(where, "--images", "2", "--csv", "-", "--json", str(where / "out.json"))) == 0
+    printed = capsys.readouterr()
+    rows = list(csv.DictReader(printed.out.splitlines()))
+    assert [row["image"] for row in rows if row["kind"] == "whole"] == ["cats/0.png", "dogs/0.png"]
+    assert "written: " in printed.err
+
+
+def test_reliance_does_as_it_is_told(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--seed", "5", "--partners", "2", "--images", "3", "--blend", "0.6", "--json", "-")
+    assert cli.main(reliance_arguments(where, *more)) == 0
+    stored = json.loads(capsys.readouterr().out)
+    settings = stored["settings"]
+    assert [settings[name] for name in ("seed", "partners", "images", "blend")] == [5, 2, 3, 0.6]
+    assert stored["asked"] == 3
+    for image in {row["image"] for row in stored["rows"]}:
+        draws = [row for row in stored["rows"] if (row["image"], row.get("by")) == (image, "another image's")]
+        assert len(draws) == 4  # of the codes and of the embedding
+
+
+@pytest.mark.parametrize("seed", ["0", "7"])
+def test_the_command_in_the_report_gives_the_same_files_to_the_byte(
+    seed: str, where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again, by_command = ([str(where / f"{name}.{form}") for form in ("json", "csv")] for name in "abc")
+    settings = ("--seed", seed, "--images", "4", "--partners", "2")
+    for json_path, csv_path in (first, again):
+        assert cli.main(reliance_arguments(where, *settings, "--json", json_path, "--csv", csv_path)) == 0
+    command = shlex.split(json.loads(Path(first[0]).read_text())["command"])
+    assert command[:4] == ["python", "-m", "explorer", "reliance"]
+    assert cli.main([*command[3:], "--json", by_command[0], "--csv", by_command[1]]) == 0
+    for form in (0, 1):
+        bytes_of = [Path(paths[form]).read_bytes() for paths in (first, again, by_command)]
+        assert bytes_of[0] == bytes_of[1] == bytes_of[2]
+    other = str(where / "d.json")
+    assert cli.main(reliance_arguments(where, "--seed", "8", *settings[2:], "--json", other)) == 0
+    kept = [{**json.loads(Path(path).read_text()), "command": "", "settings": ""} for path in (first[0], other)]
+    assert kept[0]["rows"] != kept[1]["rows"]
+
+
+def test_reliance_of_a_tokenizer_of_ones_own(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = f"{ROOT / 'tests' / 'toy_tokenizers.py'}:mixed_neighbours"
+    arguments = ["reliance", "--tokenizer", named, str(where / "photos"), "--images", "3", "--partners", "1"]
+    assert cli.main([*arguments, "--json", "-"]) == 0
+    stored = json.loads(capsys.readouterr().out)
+    assert stored["decoder_inputs"] == 2
+    assert {row["beyond_training"] for row in stored["rows"] if row["kind"] == "ablation"} == {None}
+    assert {one["beyond_training"] for one in stored["costs"]} == {None}
+    assert stored["twin"] is None
+    assert shlex.split(stored["command"])[4:7] == ["--tokenizer", named, str(where / "photos")]
+
+
+def test_reliance_names_a_folder_that_utf8_cannot(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = Path(os.fsdecode(os.fsencode(where) + b"/odd \xff =1"))
+    write_toy_photos(odd, count=2)
+    (odd / "0.png").rename(odd / os.fsdecode(b"=\xfe.png"))
+    for form in ("--json", "--csv"):
+        assert cli.main(["reliance", "toy", str(odd), "--size", "32", "--partners", "1", form, "-"]) == 0
+        capsys.readouterr().out.encode()
+        path = where / "out"
+        assert cli.main(["reliance", "toy", str(odd), "--size", "32", "--partners", "1", form, str(path)]) == 0
+        assert b"xfe" in path.read_bytes() or b"\\udcfe" in path.read_bytes()
 
 
 @pytest.mark.parametrize("images", [0, 2])
 def test_reliance_that_was_stopped_says_what_it_has(
     where: Path, images: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured, calls = reliance.measure, 0
+    measured, calls = measure.measure_image, 0
 
-    def measure(*arguments: object, **settings: object) -> object:
+    def measure_image(*arguments: object, **settings: object) -> object:
         nonlocal calls
         calls += 1
         if calls == images + 1:
             os.kill(os.getpid(), signal.SIGINT)
         return measured(*arguments, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reliance, "measure", measure)
+    monkeypatch.setattr(measure, "measure_image", measure_image)
     assert cli.main(reliance_arguments(where, "--json", str(where / "out.json"))) == 128 + signal.SIGINT
     printed = capsys.readouterr()
     if not images:
@@ -665,9 +743,10 @@ def test_reliance_that_was_stopped_says_what_it_has(
         assert not (where / "out.json").exists()
         return
     assert "Stopped after 2 of 6 images" in printed.err
-    assert "2 images" in printed.out
+    assert printed.out.count("so these figures are partial") == 2  # in the table and in the methods
     stored = json.loads((where / "out.json").read_text())
-    assert (stored["images"], stored["finished"]) == (2, False)
+    assert stored["finished"] is False
+    assert len({row["image"] for row in stored["rows"]}) == 2
 
 
 @pytest.mark.parametrize(
@@ -676,8 +755,17 @@ def test_reliance_that_was_stopped_says_what_it_has(
         (["unknown", "samples"], "There is no checkpoint"),
         (["toy", "/nowhere"], "/nowhere"),
         (["toy", "samples", "--limit", "0"], "from 1"),
-        (["toy", "samples", "--limit", "many"], "from 1"),
+        (["toy", "samples", "--images", "many"], "from 1"),
         (["toy", "samples", "--size", "0"], "from 16"),
+        (["toy", "samples", "--partners", "0"], "from 1 to 64"),
+        (["toy", "samples", "--partners", "65"], "from 1 to 64"),
+        (["toy", "samples", "--seed", "-1"], "from 0"),
+        (["toy", "samples", "--seed", "1.5"], "from 0"),
+        (["toy", "samples", "--blend", "2"], "from -0.5 to 1.5"),
+        (["toy", "samples", "--blend", "nan"], "from -0.5 to 1.5"),
+        (["toy", "samples", "--blend", "half"], "from -0.5 to 1.5"),
+        (["toy", "samples", "--json", "-", "--csv", "-"], "Only one of --json and --csv"),
+        (["toy", "samples", "--json", "."], "is a folder"),
     ],
 )
 def test_reliance_of_bad_arguments(
@@ -688,5 +776,14 @@ def test_reliance_of_bad_arguments(
         code = cli.main(["reliance", *arguments])
     except SystemExit as leaving:
         code = leaving.code
+    printed = capsys.readouterr()
     assert code == 2
-    assert word in capsys.readouterr().err
+    assert word in printed.err
+    assert printed.out == ""
+
+
+def test_reliance_of_files_that_cannot_be_read(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (where / "bad").mkdir()
+    (where / "bad" / "one.png").write_bytes(b"no picture")
+    assert cli.main(["reliance", "toy", str(where / "bad")]) == 2
+    assert "None of the images can be read" in capsys.readouterr().err

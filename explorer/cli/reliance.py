@@ -75,7 +75,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
             sys.stdout.write(form(found))
         elif path:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(form(found), encoding="utf-8", newline="\n")
+            Path(path).write_text(form(found), encoding="utf-8", newline="")
             print(f"written: {report.encodable(path)}", file=where)
 
 

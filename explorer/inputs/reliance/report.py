@@ -202,8 +202,8 @@ def plain(report: Report) -> dict[str, Any]:
         "figures": {name: _plain_estimate(figure) for name, figure in summary.figures.items()},
         "costs": [
             {
-                "replaced": ablation.input,
-                "by": ablation.way,
+                "replaced": INPUTS[ablation.input],
+                "by": WAYS[ablation.way],
                 **_plain_estimate(cost),
                 "beyond_training": summary.beyond.get(ablation),
             }
@@ -258,10 +258,10 @@ COLUMNS = (
 def as_csv(report: Report) -> str:
     """Every measurement, a row each: images whole, each ablation with each draw, each border cell at each blend.
 
-    A name that a spreadsheet would run as a formula is led by an apostrophe.
+    A name that a spreadsheet would run as a formula is led by an apostrophe. Lines end as RFC 4180 says.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
     for row in rows(report.evidence):
         writer.writerow({name: _in_csv(value) for name, value in row.items()})

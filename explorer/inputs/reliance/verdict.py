@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -41,9 +42,10 @@ ALL_THE_SAME = 0.5  # dB either way: an input that is worth no more makes no dif
 MOST_MORE = 100_000  # images that could still be had
 
 LINES = (
-    f"An input is followed from a share of {FOLLOWS:.0%} on; below {READ_APART:.0%} of ‖B‖ the code alone moves hardly "
-    f"anything, and the codebook is bypassed. A decoder stands on the codes alone down to {-STANDS:.0f} dB below one "
-    f"of the same size with nothing else. A verdict needs {LEAST_IMAGES} images and an interval clear of its line."
+    f"An input is followed from a share of {FOLLOWS:.0%} on, and gone against from −{FOLLOWS:.0%} on; below "
+    f"{READ_APART:.0%} of ‖B‖ the code alone moves hardly anything, and the codebook is bypassed. A decoder stands on "
+    f"the codes alone down to {-STANDS:.0f} dB below one of the same size with nothing else. A verdict needs "
+    f"{LEAST_IMAGES} images and intervals clear of its lines."
 )
 
 
@@ -292,13 +294,13 @@ def _nothing_moves(summary: Summary) -> Finding:
 
 
 def _followed(summary: Summary, now: Following, figures: str) -> Finding:
-    """As `_follows`, where there is enough to go by."""
-    code, embedding = now.code, now.embedding
-    if embedding.below(-FOLLOWS):
+    """As `_follows`, where there is enough to go by. Each name asks for intervals that are clear of all its lines."""
+    code, embedding = _stand(now.code), _stand(now.embedding)
+    if embedding == "against":
         return Finding("poor", "goes against the embedding", f"Goes against the embedding: it follows it {figures}.")
-    if code.below(-FOLLOWS):
+    if code == "against" and embedding != "unclear":
         return Finding("poor", "goes against the codes", f"Goes against the codes: it follows the embedding {figures}.")
-    if code.above(FOLLOWS) and embedding.above(FOLLOWS):
+    if code == "with" and embedding == "with":
         if min(summary.code_led, summary.embedding_led) >= DIVIDED:
             where = (
                 f"the code leads at {summary.code_led:.0%} of the cells, the embedding at {summary.embedding_led:.0%}"
@@ -307,37 +309,53 @@ def _followed(summary: Summary, now: Following, figures: str) -> Finding:
                 "good", "follows both", f"Follows both, in different places: the embedding {figures}; {where}."
             )
         return Finding("good", "follows both", f"Follows both: the embedding {figures}.")
-    if embedding.above(FOLLOWS) and code.below(FOLLOWS):
-        apart = f"‖A‖ / ‖B‖ {ranged(now.code_size)}"
-        if now.code_size.below(READ_APART):
-            return Finding(
-                "poor",
-                "bypasses the codebook",
-                f"Bypasses the codebook: it follows the embedding {figures}; the code alone moves hardly anything "
-                f"({apart}).",
-            )
-        if now.code_size.above(READ_APART):
-            read = f"yet it reads code and embedding apart ({apart})"
-        else:
-            read = f"whether it reads the code apart is undecided ({apart})"
-        return Finding("fair", "follows the embedding", f"Follows the embedding {figures}; {read}.")
-    if code.above(FOLLOWS) and embedding.below(FOLLOWS):
+    if code == "without" and embedding == "with":
+        return _follows_the_embedding(now, figures)
+    if code == "with" and embedding == "without":
         return Finding("fair", "follows the codes", f"Follows the codes: the embedding {figures}.")
-    if code.below(FOLLOWS) and embedding.below(FOLLOWS):
+    if code == "without" and embedding == "without":
         return Finding("unsure", "follows neither alone", f"Follows neither alone: the embedding {figures}.")
-    unclear = [one for one in (code, embedding) if not one.above(FOLLOWS) and not one.below(FOLLOWS)]
-    return Finding("unsure", "undecided", f"Undecided: it follows the embedding {figures}. {_more(unclear, FOLLOWS)}")
+    unclear = [
+        (one, line) for one in (now.code, now.embedding) for line in (-FOLLOWS, FOLLOWS) if _straddles(one, line)
+    ]
+    return Finding("unsure", "undecided", f"Undecided: it follows the embedding {figures}. {_more(unclear)}")
+
+
+def _follows_the_embedding(now: Following, figures: str) -> Finding:
+    """And bypasses the codebook, where the code alone moves hardly anything."""
+    apart = f"‖A‖ / ‖B‖ {ranged(now.code_size)}"
+    if now.code_size.below(READ_APART):
+        return Finding(
+            "poor",
+            "bypasses the codebook",
+            f"Bypasses the codebook: it follows the embedding {figures}; the code alone moves hardly anything "
+            f"({apart}).",
+        )
+    read = "yet it reads code and embedding apart"
+    if not now.code_size.above(READ_APART):
+        read = "whether it reads the code apart is undecided"
+    return Finding("fair", "follows the embedding", f"Follows the embedding {figures}; {read} ({apart}).")
+
+
+def _stand(one: Estimate) -> Literal["with", "against", "without", "unclear"]:
+    """Where a share stands, if its interval says so: the decoder goes with that input, against it, or without it."""
+    if one.above(FOLLOWS):
+        return "with"
+    if one.below(-FOLLOWS):
+        return "against"
+    return "without" if one.above(-FOLLOWS) and one.below(FOLLOWS) else "unclear"
+
+
+def _straddles(one: Estimate, line: float) -> bool:
+    return not one.above(line) and not one.below(line)
 
 
 def _alone(evidence: Evidence, summary: Summary) -> Finding:
     """The second part: what is drawn without the embedding."""
     figures = summary.figures
-    worth, codes, gain, twin = (
-        figures.get(name) for name in ("embedding_worth", "codes_worth", "codes_gain", "against_twin")
-    )
-    told = _told_alone(evidence, figures)
-    few = _too_few(evidence, summary)
+    told, few = _told_alone(evidence, figures), _too_few(evidence, summary)
     if few:
+<<<<<<< HEAD
         return few if few.name == "cannot tell" else _with_figures(few, told)
     if worth is not None and worth.below(0):
         return Finding(
@@ -365,12 +383,66 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
             return Finding("fair", "falls short on the codes alone", f"Falls short on the codes alone. {told}")
         return Finding("unsure", "undecided", f"Undecided. {told} {_more([twin], STANDS)}")
     if gain is not None and gain.above(LEAST_GAIN):
+=======
+        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
+    worth, codes, gain = (figures[name] for name in ("embedding_worth", "codes_worth", "codes_gain"))
+    harms = f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer."
+    codes_harm = f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer."
+    nothing = f"Draws nothing from the codes alone: in the wrong places they do {decibels(gain)} worse."
+    same = f"Does as well without the embedding: that costs {decibels(worth)}."
+    steps = (
+        _Step(worth, -ALL_THE_SAME, "poor", "the embedding harms", harms, "whether the embedding harms"),
+        _Step(codes, -ALL_THE_SAME, "poor", "the codes harm", codes_harm, "whether the codes harm"),
+        _Step(gain, LEAST_GAIN, "poor", "draws nothing from the codes", nothing, "whether it draws from the codes"),
+        _Step(
+            worth, ALL_THE_SAME, "fair", "does as well without the embedding", same, "whether it needs the embedding"
+        ),
+    )
+    settled = _first_settled(steps, told)
+    if settled is not None:
+        return settled
+    twin = figures.get("against_twin")
+    if twin is None:
+>>>>>>> bench
         return Finding(
             "good",
             "draws from the codes alone",
             f"Draws from the codes alone. {told} No one-input decoder of the same size is here to compare it with.",
         )
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([gain] if gain else [], LEAST_GAIN)}".rstrip())
+    short = _Step(
+        twin,
+        STANDS,
+        "fair",
+        "falls short on the codes alone",
+        "Falls short on the codes alone.",
+        "whether it stands on the codes alone",
+    )
+    stands = Finding("good", "stands on the codes alone", f"Stands on the codes alone. {told}")
+    return _first_settled((short,), told) or stands
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A name that holds where a figure is below a line, and the question that is open where it is not clear of it."""
+
+    figure: Estimate
+    line: float
+    grade: Grade
+    name: str
+    sentence: str
+    question: str
+
+
+def _first_settled(steps: tuple[_Step, ...], told: str) -> Finding | None:
+    """The first name that holds, or the first question that is open, since later names ask for an answer to it; None
+    where all figures are clear above their lines."""
+    for step in steps:
+        if step.figure.below(step.line):
+            return Finding(step.grade, step.name, f"{step.sentence} {told}")
+        if not step.figure.above(step.line):
+            settled_by = _more([(step.figure, step.line)])
+            return Finding("unsure", "undecided", f"Undecided {step.question}. {told} {settled_by}")
+    return None
 
 
 def _told_alone(evidence: Evidence, figures: Mapping[str, Estimate]) -> str:
@@ -397,6 +469,7 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     told = f"The codes draw {decibels(summary.figures['whole'])}"
     told += f", and other codes in their place cost {decibels(worth)}." if worth else "."
     if few:
+<<<<<<< HEAD
         return few if few.name == "cannot tell" else _with_figures(few, told)
     if worth is not None and worth.below(0):
         return Finding("poor", "the codes harm", f"The codes harm. {told}")
@@ -405,6 +478,16 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     if worth is not None and worth.below(LEAST_GAIN):
         return Finding("poor", "draws nothing from the codes", f"Draws nothing from the codes. {told}")
     return Finding("unsure", "undecided", f"Undecided. {told} {_more([worth] if worth else [], LEAST_GAIN)}".rstrip())
+=======
+        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
+    worth = summary.figures["codes_worth"]
+    nothing = "Draws nothing from the codes."
+    steps = (
+        _Step(worth, -ALL_THE_SAME, "poor", "the codes harm", "The codes harm.", "whether the codes harm"),
+        _Step(worth, LEAST_GAIN, "poor", "draws nothing from the codes", nothing, "whether it draws from the codes"),
+    )
+    return _first_settled(steps, told) or Finding("good", "draws from the codes", f"Draws from the codes. {told}")
+>>>>>>> bench
 
 
 # --- where the views differ -------------------------------------------------------------------------------------------
@@ -435,7 +518,8 @@ def _explained(summary: Summary, gradient: float | None) -> Iterator[str]:
         bars = _leader(shuffled.value, embeddings.value)
         agree = "The bars agree" if bars == leader else f"By the bars {bars}"
         yield (
-            f"{agree}: shuffled, the codes cost {shuffled.value:.1f} dB and the embedding {embeddings.value:.1f} dB."
+            f"{agree}: shuffled, the codes cost {_number(shuffled.value, 1)} dB and the embedding "
+            f"{_number(embeddings.value, 1)} dB."
         )
         if bars != leader or shuffled.value >= LEAST_GAIN:
             beyond = (
@@ -452,15 +536,15 @@ def _explained(summary: Summary, gradient: float | None) -> Iterator[str]:
     if same and off:
         relation = "more" if same.value > off.value else "no more"
         yield (
-            f"On known ground, the embedding of another cell with the same code costs {same.value:.1f} dB, {relation} "
-            f"than none at all ({off.value:.1f} dB)."
+            f"On known ground, the embedding of another cell with the same code costs {_number(same.value, 1)} dB, "
+            f"{relation} than none at all ({_number(off.value, 1)} dB)."
         )
     to_embedding, to_codes = (summary.figures.get(f"swap_to_{name}") for name in ("embedding", "codes"))
     if to_embedding and to_codes:
         nearer = "the embedding's" if to_embedding.value > to_codes.value else "the codes'"
         yield (
-            f"With another image's codes the result is nearer to {nearer} picture: {to_embedding.value:.1f} dB to that "
-            f"of the embedding, {to_codes.value:.1f} dB to that of the codes."
+            f"With another image's codes the result is nearer to {nearer} picture: {_number(to_embedding.value, 1)} dB "
+            f"to that of the embedding, {_number(to_codes.value, 1)} dB to that of the codes."
         )
     if gradient is not None:
         larger = "code" if gradient > 0 else "embedding"
@@ -505,19 +589,18 @@ def decibels(estimate: Estimate, *, sign: int = 1, plus: bool = False) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _blend(blend: float) -> str:
     return f"{blend:.0%}"
 
 
-def _more(unclear: list[Estimate], line: float) -> str:
-    """How many more images would likely bring all of these clear of a line; empty where there is none of them."""
-    if not unclear:
-        return ""
-    needed = [one.images_to_clear(line) for one in unclear]
-    more = [many - one.images for many, one in zip(needed, unclear, strict=True) if many is not None]
+def _more(unclear: list[tuple[Estimate, float]]) -> str:
+    """How many more images would likely bring each clear of its line."""
+    needed = [(one.images_to_clear(line), one.images) for one, line in unclear]
+    more = [many - images for many, images in needed if many is not None]
     if len(more) < len(unclear) or max(more) > MOST_MORE:
         return "No number of images that can be had is likely to settle it: the mean lies on the line."
     return f"About {max(more):,} more {'image' if max(more) == 1 else 'images'} would likely settle it."

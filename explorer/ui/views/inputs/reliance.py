@@ -25,7 +25,7 @@ from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.session import Session, TestedOn
+from explorer.ui.session import TestedOn
 from explorer.ui.views.inputs import border, evidence, sensitivity, width
 from vqvae.errors import BadInput
 
@@ -87,19 +87,36 @@ def choose_settings() -> None:
     """What shapes a test beside its images."""
     chosen = store.read().inputs
     with st.popover("Settings", icon=":material/tune:"):
-        _whole_number("Images at most", "reliance-most", chosen.tested_most, 1, 100_000, "tested_most",
-                      "So many of the set, spread evenly over it.")  # fmt: skip
-        _whole_number("Partners", "reliance-partners", chosen.tested_partners, 1, MOST_PARTNERS, "tested_partners",
-                      "With so many other images, and in so many random orders, each image is measured.")  # fmt: skip
-        _whole_number("Seed", "reliance-seed", chosen.tested_seed, 0, 10**9, "tested_seed",
-                      "Of all that is drawn at random: the same seed gives the same figures.")  # fmt: skip
-
-
-def _whole_number(label: str, key: str, value: int, low: int, high: int, field: str, meaning: str) -> None:
-    def changed(to: int) -> Session:
-        return store.read().on("inputs", **{field: to})
-
-    st.number_input(label, low, high, help=meaning, width=200, **widgets.bound(key, value, changed))
+        st.number_input(
+            "Images at most",
+            1,
+            100_000,
+            help="So many of the set, spread evenly over it.",
+            width=200,
+            **widgets.bound(
+                "reliance-most", chosen.tested_most, lambda most: store.read().on("inputs", tested_most=most)
+            ),
+        )
+        st.number_input(
+            "Partners",
+            1,
+            MOST_PARTNERS,
+            help="With so many other images, and in so many random orders, each image is measured.",
+            width=200,
+            **widgets.bound(
+                "reliance-partners", chosen.tested_partners, lambda few: store.read().on("inputs", tested_partners=few)
+            ),
+        )
+        st.number_input(
+            "Seed",
+            0,
+            10**9,
+            help="Of all that is drawn at random: the same seed gives the same figures.",
+            width=200,
+            **widgets.bound(
+                "reliance-seed", chosen.tested_seed, lambda seed: store.read().on("inputs", tested_seed=seed)
+            ),
+        )
 
 
 def settings_of(model: OpenModel, *, working_size: int, images: int | None) -> Settings:
