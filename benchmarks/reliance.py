@@ -7,14 +7,10 @@ import torch
 
 from benchmarks.stages import noise_image, open_model
 from benchmarks.timing import Timing, clock_name, compare, print_table
-<<<<<<< HEAD
-from explorer.inputs.reliance import Subject, measure
-=======
 from explorer.inputs.reliance.ablations import ablations, means_of
 from explorer.inputs.reliance.boundary import border_of
 from explorer.inputs.reliance.boundary import measure as move_across
 from explorer.inputs.reliance.measure import Opened, Settings, Tested, measure_image
->>>>>>> bench
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
@@ -43,10 +39,6 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
     image = noise_image(size)
     with torch.inference_mode():
         encoding = model.encode(image)
-<<<<<<< HEAD
-    original = to_pixels(image)[0]
-    subject = Subject.alone(encoding, partner=encoding)
-=======
     one = Opened("it", to_pixels(image)[0], encoding)
     codebook, settings, means = Codebook.of(model), Settings(), means_of([encoding])
     others = [one] * settings.partners
@@ -56,7 +48,6 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
 
     counting = Counting(model)
     whole(counting)
->>>>>>> bench
 
     @torch.inference_mode()
     def bare() -> None:
@@ -66,15 +57,10 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
     return compare(
         {f"{counting.number} decodes, bare": bare},
         {
-<<<<<<< HEAD
-            "reliance test": lambda: measure(model, subject, original),
-            "its statistics and test": lambda: measure(model, Subject.alone(encoding, partner=encoding), original),
-=======
             f"reliance test, {len(ablations(inputs=2))} replacements": lambda: whole(model),
             "of it, the borders": lambda: move_across(
                 model, encoding, border_of(codebook, encoding), blends=settings.blends
             ),
->>>>>>> bench
         },
     )
 

@@ -28,14 +28,10 @@ from explorer.index.cells import measure as measure_image
 from explorer.index.format import index_path
 from explorer.index.read import Index, open_index
 from explorer.index.training_usage import FILE, load_training_usage
-<<<<<<< HEAD
-from explorer.inputs import manifold, neighbours, reliance
-=======
-from explorer.inputs import manifold
+from explorer.inputs import manifold, neighbours
 from explorer.inputs.reliance import measure, report, subject
 from explorer.inputs.reliance.measure import Settings
 from explorer.inputs.reliance.report import Provenance, Report
->>>>>>> bench
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint

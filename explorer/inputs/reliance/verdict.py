@@ -355,36 +355,7 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
     figures = summary.figures
     told, few = _told_alone(evidence, figures), _too_few(evidence, summary)
     if few:
-<<<<<<< HEAD
         return few if few.name == "cannot tell" else _with_figures(few, told)
-    if worth is not None and worth.below(0):
-        return Finding(
-            "poor",
-            "the embedding harms",
-            f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer. {told}",
-        )
-    if codes is not None and codes.below(0):
-        return Finding(
-            "poor", "the codes harm", f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer. {told}"
-        )
-    if gain is not None and gain.below(LEAST_GAIN):
-        return Finding(
-            "poor",
-            "draws nothing from the codes",
-            f"Draws nothing from the codes alone: in the wrong places they do {decibels(gain)} worse. {told}",
-        )
-    if worth is not None and worth.above(-ALL_THE_SAME) and worth.below(ALL_THE_SAME):
-        same = f"Does as well without the embedding: that costs {decibels(worth)}."
-        return Finding("fair", "does as well without the embedding", f"{same} {told}")
-    if twin is not None:
-        if twin.above(STANDS):
-            return Finding("good", "stands on the codes alone", f"Stands on the codes alone. {told}")
-        if twin.below(STANDS):
-            return Finding("fair", "falls short on the codes alone", f"Falls short on the codes alone. {told}")
-        return Finding("unsure", "undecided", f"Undecided. {told} {_more([twin], STANDS)}")
-    if gain is not None and gain.above(LEAST_GAIN):
-=======
-        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
     worth, codes, gain = (figures[name] for name in ("embedding_worth", "codes_worth", "codes_gain"))
     harms = f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer."
     codes_harm = f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer."
@@ -403,7 +374,6 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
         return settled
     twin = figures.get("against_twin")
     if twin is None:
->>>>>>> bench
         return Finding(
             "good",
             "draws from the codes alone",
@@ -469,17 +439,7 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     told = f"The codes draw {decibels(summary.figures['whole'])}"
     told += f", and other codes in their place cost {decibels(worth)}." if worth else "."
     if few:
-<<<<<<< HEAD
         return few if few.name == "cannot tell" else _with_figures(few, told)
-    if worth is not None and worth.below(0):
-        return Finding("poor", "the codes harm", f"The codes harm. {told}")
-    if worth is not None and worth.above(LEAST_GAIN):
-        return Finding("good", "draws from the codes", f"Draws from the codes. {told}")
-    if worth is not None and worth.below(LEAST_GAIN):
-        return Finding("poor", "draws nothing from the codes", f"Draws nothing from the codes. {told}")
-    return Finding("unsure", "undecided", f"Undecided. {told} {_more([worth] if worth else [], LEAST_GAIN)}".rstrip())
-=======
-        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
     worth = summary.figures["codes_worth"]
     nothing = "Draws nothing from the codes."
     steps = (
@@ -487,7 +447,6 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
         _Step(worth, LEAST_GAIN, "poor", "draws nothing from the codes", nothing, "whether it draws from the codes"),
     )
     return _first_settled(steps, told) or Finding("good", "draws from the codes", f"Draws from the codes. {told}")
->>>>>>> bench
 
 
 # --- where the views differ -------------------------------------------------------------------------------------------
