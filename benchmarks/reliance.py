@@ -14,6 +14,7 @@ from explorer.inputs.reliance.measure import Opened, Settings, Tested, measure_i
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
+from vqvae.search import Codebook
 
 SIZES = (128, 256, 512)  # pixels along a side
 

@@ -250,11 +250,6 @@ def _too_few(evidence: Evidence, summary: Summary) -> Finding | None:
     return None
 
 
-def _with_figures(few: Finding, told: str) -> Finding:
-    """The figures of images that are no evidence; of one picture the first part has said so."""
-    return Finding(few.grade, few.name, told if few.name == "one picture" else f"{few.sentence} {told}")
-
-
 def _follows(evidence: Evidence, summary: Summary) -> Finding:
     """The first part: whom the decoder follows at the blend at hand."""
     few, now = _too_few(evidence, summary), summary.now
@@ -355,7 +350,7 @@ def _alone(evidence: Evidence, summary: Summary) -> Finding:
     figures = summary.figures
     told, few = _told_alone(evidence, figures), _too_few(evidence, summary)
     if few:
-        return few if few.name == "cannot tell" else _with_figures(few, told)
+        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
     worth, codes, gain = (figures[name] for name in ("embedding_worth", "codes_worth", "codes_gain"))
     harms = f"The embedding harms: without it the picture is {decibels(worth, sign=-1)} closer."
     codes_harm = f"The codes harm: other codes bring it {decibels(codes, sign=-1)} closer."
@@ -439,7 +434,7 @@ def _codes_of_one_input(evidence: Evidence, summary: Summary) -> Finding:
     told = f"The codes draw {decibels(summary.figures['whole'])}"
     told += f", and other codes in their place cost {decibels(worth)}." if worth else "."
     if few:
-        return few if few.name == "cannot tell" else _with_figures(few, told)
+        return few if few.name == "cannot tell" else Finding(few.grade, few.name, f"{few.sentence} {told}")
     worth = summary.figures["codes_worth"]
     nothing = "Draws nothing from the codes."
     steps = (

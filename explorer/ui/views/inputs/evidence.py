@@ -22,6 +22,7 @@ FOLLOWS_MEANING = (
     "Where a cell's embedding lies nearly as close to a second code, the code flips and the embedding hardly moves. "
     "There the code, the embedding, or both are moved across; the share says how much of what both do each one does."
 )
+ONE_PICTURE = "One picture is no evidence: these are its figures, and no verdict on the model. "
 ALONE_MEANING = "What the decoder draws when an input is missing, beside one of the same size that never had two."
 
 
@@ -68,7 +69,8 @@ _PLOT = widgets.PLOT | {"scrollZoom": False}
 def show_verdict(found: Report) -> None:
     """Both parts side by side, then how many images they rest on."""
     labels = ("Whom does the decoder follow?", "What stands alone?")
-    cards = "".join(_card(label, part) for label, part in zip(labels, found.judgement.parts, strict=True))
+    first, second = (_card(label, part) for label, part in zip(labels, found.judgement.parts, strict=True))
+    cards = first + second.replace(ONE_PICTURE, "")  # what holds for both is said once
     partial = "" if found.evidence.finished else " <b>Partial: it was stopped.</b>"
     st.html(
         f"<section class='reliance-verdict' title='{html.escape(LINES)}'>{cards}</section>"
