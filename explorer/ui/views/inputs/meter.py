@@ -35,8 +35,7 @@ def read(
     """How far what the decoder is fed lies from its training; `weight` and `edited` as in `manifold.measure`."""
     reference = cache.fed_reference(model)
     if reference is None:
-        how = f"python -m explorer fed PHOTOS {model.argument}"
-        return Lines(Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), None)
+        return unknown(model)
     meter = manifold.measure(fed, model.codebook, reference, weight=weight, edited=edited)
     shown = dict(zip(meter.medians, manifold.meter_figures(meter, reference), strict=True))
     telling = manifold.telling(meter, reference)
@@ -44,6 +43,12 @@ def read(
     details = ", ".join(f"{figure.label.lower()} {figure.value}" for figure in shown.values())
     judged = Verdict(meter.grade, meter.sentence, f"Also measured, as medians over the cells: {details}.")
     return Lines(judged, beside(model, manifold.codes_fed(fed, model.codebook, inputs=model.inputs), edited), figures)
+
+
+def unknown(model: OpenModel) -> Lines:
+    """What is said where there are no figures of the training."""
+    how = f"python -m explorer fed PHOTOS {model.argument}"
+    return Lines(Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), None)
 
 
 def beside(model: OpenModel, indices: np.ndarray, edited: np.ndarray | None) -> Verdict:

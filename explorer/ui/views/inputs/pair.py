@@ -124,6 +124,8 @@ def show_meter_along(
     model: OpenModel, a: Encoding, b: Encoding, through: Through, order: CellOrder, weight: float
 ) -> None:
     """The meter at the places of the way where what is fed lies furthest from training, cells and neighbours each."""
+    if cache.fed_reference(model) is None:
+        return widgets.verdicts(meter.unknown(model).verdicts)
     read = [
         meter.read(
             model,
