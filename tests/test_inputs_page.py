@@ -298,7 +298,7 @@ def test_maps_that_were_stopped_are_shown_as_far_as_they_are_and_go_on(toy, quic
     at_rest(app)
     app.run()
     assert len(heats(app)) == 3
-    assert f"after {3 * ROUND} and {2 * ROUND} probes" in captions(app) and "Not finished." in captions(app)
+    assert f"after {3 * ROUND} and {2 * ROUND} probes" in captions(app) and "Not finished" in captions(app)
     steps.release(100 * ROUND)
     button(app, "Go on").click().run()
     at_rest(app)

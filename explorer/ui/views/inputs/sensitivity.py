@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
@@ -11,7 +12,7 @@ from explorer.inputs.sensitivity import Reading, SensitivityMap, percent, scaled
 from explorer.ui import cache, jobs, store, widgets
 
 JOB = "maps"
-LONGEST = 90.0  # seconds, until the person asks for more
+LONGEST = 240.0  # seconds, until the person asks for more
 READINGS: dict[Reading, str] = {"size": "its own size", "unit": "one unit"}
 
 
@@ -72,7 +73,7 @@ def measured(model: OpenModel, picture: Picture, weight: float) -> SensitivityMa
         st.info(widgets.plain(job.message))
     elif found is None or not found.finished:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Not finished." if found else "Stopped before there was anything to show.")
+            st.caption("Not finished: below is what was measured." if found else "Stopped before there was anything.")
             st.button("Go on", key=f"on-{key}", on_click=partial(begin, key, model, picture, weight))
     return found
 
@@ -120,7 +121,7 @@ def certainty(found: SensitivityMap) -> str:
     bound = f" More than {sensitivity.MOST_PROBES:,} probes are not tried."
     return (
         f"A typical cell is sure to {errors}{which} after {probes} probes; a second map of as many would correlate "
-        f"{' and '.join(f'{one.reliability:.2f}' for one in inputs)} with this one."
+        f"{' and '.join(f'{np.floor(100 * one.reliability) / 100:.2f}' for one in inputs)} with this one."
         + (bound if found.finished and not found.sure else "")
     )
 
