@@ -225,8 +225,8 @@ def test_the_same_picture_twice_is_said_to_be_that(view):
 @pytest.mark.parametrize(
     ("blend", "said"),
     [
-        (-0.5, "With −50% of the embedding blended in, which is extrapolated"),
-        (1.5, "With 150% of the embedding blended in, which is extrapolated"),
+        (-0.5, "With −50% of the embedding blended in; the slider of the view Blend sets it. That is extrapolated"),
+        (1.5, "With 150% of the embedding blended in; the slider of the view Blend sets it. That is extrapolated"),
         (0.4, "With 40% of the embedding blended in; the slider"),
     ],
 )

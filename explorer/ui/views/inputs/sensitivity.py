@@ -13,6 +13,7 @@ from explorer.ui import cache, jobs, store, widgets
 
 JOB = "maps"
 LONGEST = 240.0  # seconds, until the person asks for more
+QUIET = {"displayModeBar": False}  # a bar of buttons would cover the title of so small a chart
 READINGS: dict[Reading, str] = {"size": "its own size", "unit": "one unit"}
 
 
@@ -134,9 +135,9 @@ def show_maps(found: SensitivityMap, reading: Reading) -> None:
         columns = st.columns(3, gap="medium")
     for column, title, (values, errors) in zip(columns, ("Codes", "Embedding"), parts, strict=False):
         heat = charts.sensitivity_heat(values, errors, title=title, largest=largest)
-        column.plotly_chart(heat, key=f"heat-{title.lower()}")
+        column.plotly_chart(heat, key=f"heat-{title.lower()}", config=QUIET)
     ratio, ratio_errors = found.ratio(reading), found.ratio_errors
     if ratio is None or ratio_errors is None:
         columns[1].info("This decoder has one input, so there is nothing to compare it with.")
     else:
-        columns[2].plotly_chart(charts.sensitivity_ratio(ratio, ratio_errors), key="heat-ratio")
+        columns[2].plotly_chart(charts.sensitivity_ratio(ratio, ratio_errors), key="heat-ratio", config=QUIET)
