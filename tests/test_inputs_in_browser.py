@@ -176,7 +176,7 @@ def test_the_blend_brush_changes_its_surroundings_and_undo_takes_that_back(input
 
 def test_the_curve_is_by_psnr_or_ssim_and_the_samples_lie_behind_it_as_a_band(inputs):
     traces = "document.querySelector('.js-plotly-plot')?.data.map(({ name }) => name).join()"
-    assert inputs.evaluate(traces) == "this picture,now"
+    inputs.wait_for_function(f"{traces} === 'this picture,now'")
     expect(inputs.locator(".ytitle", has_text="PSNR, dB")).to_be_visible()
     choose(inputs, "SSIM")
     expect(inputs.locator(".ytitle", has_text="SSIM")).to_be_visible()
@@ -201,6 +201,21 @@ def test_one_cell_with_a_code_that_does_not_belong_turns_the_line_of_the_neighbo
     expect(lines.nth(1)).to_have_class("verdict good")
     act_and_settle(blank_page, lambda: blank_page.locator("select.overlay").select_option("neighbours"))
     expect(blank_page.locator(".advice")).to_contain_text("cells (8%) are rare beside their neighbours")
+
+
+def test_the_curve_is_of_what_is_painted_and_now_has_the_figure_that_the_editor_shows(inputs):
+    act_and_settle(inputs, lambda: draw(inputs, (3, 4), (9, 20)))  # to a blend of 0
+    psnr = quality(inputs, "PSNR")[1]
+    inputs.wait_for_function(
+        """psnr => {
+            const traces = document.querySelector('.js-plotly-plot')?.data ?? [];
+            const [curve, now] = ['this picture', 'now'].map((wanted) => traces.find(({ name }) => name === wanted));
+            const place = curve && [...curve.x].indexOf(now.x[0]);
+            return curve && curve.y[place] === now.y[0] && now.y[0].toFixed(2) === psnr;
+        }""",
+        arg=psnr,
+    )
+    expect(inputs.get_by_text("cells keep their painted blend")).to_be_visible()
 
 
 # --- two pictures
@@ -396,9 +411,11 @@ def test_a_cell_at_a_border_is_flipped_by_hand(inputs):
     expect(flips.nth(1)).to_contain_text(f"{wanted.moved.changes[0].code_share:.2f} of the change".replace("-", "−"))
 
 
-def test_cell_by_cell_there_are_two_maps_and_their_ratio(inputs):
+def test_cell_by_cell_there_are_two_maps_and_their_ratio_and_how_sure_they_are(blank_page, app_url):
+    inputs = open_inputs(blank_page, app_url, "size=128")
     choose(inputs, "Reliance test")
     inputs.get_by_text("Show the maps").click()
+    expect(inputs.get_by_text(re.compile(r"A typical cell is sure to ± [\d.]+ % and ± [\d.]+ %"))).to_be_visible()
     for title in ("Codes", "Embedding", "Codes over embedding, log2"):
         expect(inputs.locator(".gtitle").filter(has_text=re.compile(f"^{title}$"))).to_be_visible()
 
@@ -407,7 +424,7 @@ def test_cell_by_cell_there_are_two_maps_and_their_ratio(inputs):
 
 
 def test_with_one_input_each_view_says_what_that_means(blank_page, app_url):
-    inputs = open_inputs(blank_page, app_url, "checkpoint=photos-classic")
+    inputs = open_inputs(blank_page, app_url, "checkpoint=photos-classic&size=128")
     expect(inputs.locator(".sentence")).to_have_text("The decoder gets the codes alone.")
     expect(inputs.locator(".switch")).to_have_text("Feed the embedding in place of the codes")
     act_and_settle(inputs, inputs.locator(".switch").click)

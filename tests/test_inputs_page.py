@@ -225,8 +225,8 @@ def test_the_same_picture_twice_is_said_to_be_that(view):
 @pytest.mark.parametrize(
     ("blend", "said"),
     [
-        (-0.5, "With −50% of the embedding blended in, which is extrapolated"),
-        (1.5, "With 150% of the embedding blended in, which is extrapolated"),
+        (-0.5, "With −50% of the embedding blended in; the slider of the view Blend sets it. That is extrapolated"),
+        (1.5, "With 150% of the embedding blended in; the slider of the view Blend sets it. That is extrapolated"),
         (0.4, "With 40% of the embedding blended in; the slider"),
     ],
 )
@@ -298,7 +298,7 @@ def test_maps_that_were_stopped_are_shown_as_far_as_they_are_and_go_on(toy, quic
     at_rest(app)
     app.run()
     assert len(heats(app)) == 3
-    assert f"after {3 * ROUND} and {2 * ROUND} probes" in captions(app) and "Not finished." in captions(app)
+    assert f"after {3 * ROUND} and {2 * ROUND} probes" in captions(app) and "Not finished" in captions(app)
     steps.release(100 * ROUND)
     button(app, "Go on").click().run()
     at_rest(app)

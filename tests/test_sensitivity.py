@@ -14,6 +14,7 @@ from explorer.base.job import Cancelled
 from explorer.inputs import sensitivity
 from explorer.inputs.sensitivity import (
     FINEST,
+    LEAST_PROBES,
     LEAST_ROUNDS,
     MOST_PROBES,
     MOST_RATIO,
@@ -177,7 +178,7 @@ def test_the_errors_are_as_large_as_maps_of_other_seeds_differ() -> None:
     model = toy_model(codes=5, decoder_inputs="quantized", channels=(4, 8), blocks=(1, 2))
     encoding, codebook = encode(model, 16, 16), Codebook.of(model)
     maps = [sensitivity_map(model, codebook, encoding, seed=seed, weight=0.0).quantized for seed in range(12)]
-    assert {len(one.rounds) for one in maps} == {LEAST_ROUNDS}
+    assert {one.probes for one in maps} == {LEAST_PROBES}
     spread = np.stack([one.values for one in maps]).var(0, ddof=1).mean()
     said = np.mean([one.errors**2 for one in maps])
     assert 0.75 < said / spread < 1.35
@@ -321,16 +322,30 @@ def test_the_ratio_is_the_power_of_two_between_the_maps() -> None:
     np.testing.assert_allclose(size, [[2, 0, 0, -8, 8]], atol=1e-6)
 
 
-def test_the_error_of_the_ratio_is_how_far_it_moves() -> None:
-    codes, embedding = [0.5, 0.25, 0.0], [0.4, 1.0, 1.0]
+def test_the_error_of_the_ratio_is_how_far_it_moves_when_both_maps_do() -> None:
+    codes, embedding = np.array([0.5, 0.25, 0.7]), np.array([0.4, 1.0, 1.0])
     found = SensitivityMap(
-        input_map(codes, errors=[0.005, 0, 0], size=3), input_map(embedding, errors=[0, 0.01, 0.02], size=2)
+        input_map(list(codes), errors=[0.001, 0.003, 0.002], size=3),
+        input_map(list(embedding), errors=[0.004, 0.01, 0.02], size=2),
     )
-    errors = found.ratio_errors
-    assert errors is not None
-    moved = [np.log2(0.505 / 0.4) - np.log2(0.5 / 0.4), np.log2(0.25) - np.log2(0.25 / 1.01), np.log2(1.02)]
-    np.testing.assert_allclose(errors[0], moved, rtol=0.02)
-    np.testing.assert_allclose(found.quantized.errors[0], [0.005, 0, 0], rtol=0.02)
+    assert found.embedding is not None and found.ratio_errors is not None
+    by_codes = np.log2((codes + found.quantized.errors[0]) / embedding) - np.log2(codes / embedding)
+    by_embedding = np.log2(codes / embedding) - np.log2(codes / (embedding + found.embedding.errors[0]))
+    np.testing.assert_allclose(found.ratio_errors[0], np.hypot(by_codes, by_embedding), rtol=0.03)
+
+
+def test_a_cells_error_is_drawn_to_that_of_all_cells_and_the_less_so_the_more_rounds_there_are() -> None:
+    random = np.random.default_rng(0)
+    noise = np.where(np.arange(40) < 20, 0.01, 0.05)  # half of the cells are surer than the others
+    said = []
+    for number in (2, 200):
+        rounds = 1 + random.normal(0, noise, (number, 40, 40))
+        one = InputMap(rounds, 64, 1.0)
+        true = noise / 2 / number**0.5
+        assert np.square(one.errors).mean() == pytest.approx(np.square(true).mean(), rel=0.1)
+        said.append(np.sqrt(np.square(one.errors[:, 0]).mean()) / np.sqrt(np.square(one.errors[:, -1]).mean()))
+    assert 0.2 < said[1] < 0.3 < 0.7 < said[0] < 1
+    assert one.errors.min() > 0
 
 
 def test_with_the_embedding_off_it_adds_nothing() -> None:

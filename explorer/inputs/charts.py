@@ -76,6 +76,7 @@ def blend_curve(
         mode="markers",
         name="now",
         marker={"size": 11, "color": ACCENT, "line": {"width": 2, "color": "white"}},
+        cliponaxis=False,
         hovertemplate=f"now, blend %{{x:.2f}}: {unit}<extra></extra>",
     )
     figure.add_vline(x=now, line={"color": ACCENT, "width": 1, "dash": "dot"})
@@ -102,7 +103,7 @@ def sensitivity_heat(values: np.ndarray, errors: np.ndarray, *, title: str, larg
         colorscale=SCALE,
         zmin=0,
         zmax=largest or 1,
-        hovertemplate=_AT_CELL + "%{z:.4f} ± %{customdata:.4f}",
+        hovertemplate=_AT_CELL + "%{z:.4f} ± %{customdata:.1g}",
     )
     return _cell_map(heat, title=title)
 
@@ -119,7 +120,7 @@ def sensitivity_ratio(values: np.ndarray, errors: np.ndarray) -> go.Figure:
         colorscale="RdBu_r",
         zmin=-top,
         zmax=top,
-        hovertemplate=_AT_CELL + "codes / embedding: 2 to the power of %{z:.2f} ± %{customdata:.2f}",
+        hovertemplate=_AT_CELL + "codes / embedding: 2 to the power of %{z:.3f} ± %{customdata:.1g}",
     )
     return _cell_map(heat, title="Codes over embedding, log2")
 

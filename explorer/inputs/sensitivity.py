@@ -23,7 +23,8 @@ Reading = Literal["size", "unit"]
 
 MOST_RATIO = 8.0  # of the map, as a power of two either way
 LEAST_SIGNS, MOST_SIGNS = 16, 64  # orthogonal rows of a round's signs, powers of two
-LEAST_ROUNDS, MOST_PROBES = 3, 1024  # of each input
+LEAST_ROUNDS, LEAST_PROBES, MOST_PROBES = 2, 128, 1024  # of each input
+KNOWN = 4  # rounds that what all cells say of their errors counts for at one cell
 REPEATS = 0.95  # the correlation with a second map of as many probes, from which on a map is sure
 ROUGHEST, FINEST = 0.05, 0.002  # relative errors: never sure above the one, always below the other
 
@@ -57,11 +58,19 @@ class InputMap:
 
     @property
     def errors(self) -> np.ndarray:
-        """The standard error of each value, from how the rounds differ: float32 [h, w]. Of one round: infinite."""
+        """The standard error of each value, from how the rounds differ: float32 [h, w]. Of one round: infinite.
+
+        Few rounds say little of one cell's own error, so that it is drawn towards the relative error of all cells
+        together (moderated variances, Smyth 2004); the mean of the squared errors of value² stays as it is.
+        """
         if len(self.rounds) < 2:
             return np.full(self.rounds.shape[1:], np.inf, np.float32)
-        of_squares = self.rounds.std(0, ddof=1) / len(self.rounds) ** 0.5
-        twice = 2 * np.sqrt(self.rounds.mean(0))  # d√x = dx / 2√x
+        squares = self.rounds.mean(0)
+        own, freedom = self.rounds.var(0, ddof=1) / len(self.rounds), len(self.rounds) - 1
+        size = np.square(squares).mean()
+        usual = own.mean() * np.square(squares) / size if size > 0 else own
+        of_squares = np.sqrt((freedom * own + KNOWN * usual) / (freedom + KNOWN))
+        twice = 2 * np.sqrt(squares)  # d√x = dx / 2√x
         return np.divide(of_squares, twice, out=np.zeros_like(twice), where=twice > 0).astype(np.float32)
 
     @property
@@ -82,7 +91,7 @@ class InputMap:
 
         A map that is the same everywhere has nothing to correlate, so that an error of 0.2 % is always enough.
         """
-        if len(self.rounds) < LEAST_ROUNDS:
+        if len(self.rounds) < LEAST_ROUNDS or self.probes < LEAST_PROBES:
             return False
         error = self.relative_error
         return error <= FINEST or (error <= ROUGHEST and self.reliability >= REPEATS)
@@ -97,7 +106,7 @@ class InputMap:
         """How many it will have had when it is finished, as far as can be told by now."""
         if self.finished:
             return self.probes
-        least = max(LEAST_ROUNDS, len(self.rounds) + 1) * self.round_probes
+        least = max(LEAST_PROBES, max(LEAST_ROUNDS, len(self.rounds) + 1) * self.round_probes)
         if len(self.rounds) < 2:
             return least
         error = self.relative_error  # its square shrinks in step with the rounds

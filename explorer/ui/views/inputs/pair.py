@@ -187,6 +187,6 @@ def show_between(
 
 def blended_in(weight: float) -> str:
     """Which blend the pictures on the way have, and what sets it."""
-    beyond = "" if 0 <= weight <= 1 else ", which is extrapolated: nothing was trained for that"
     amount = f"{weight:.0%}".replace("-", "−")
-    return f"With {amount} of the embedding blended in{beyond}; the slider of the view Blend sets it."
+    beyond = "" if 0 <= weight <= 1 else " That is extrapolated: nothing was trained for it."
+    return f"With {amount} of the embedding blended in; the slider of the view Blend sets it.{beyond}"

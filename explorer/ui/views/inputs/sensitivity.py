@@ -12,7 +12,8 @@ from explorer.inputs.sensitivity import Reading, SensitivityMap, percent, scaled
 from explorer.ui import cache, jobs, store, widgets
 
 JOB = "maps"
-LONGEST = 90.0  # seconds, until the person asks for more
+LONGEST = 240.0  # seconds, until the person asks for more
+QUIET = {"displayModeBar": False}  # a bar of buttons would cover the title of so small a chart
 READINGS: dict[Reading, str] = {"size": "its own size", "unit": "one unit"}
 
 
@@ -73,7 +74,7 @@ def measured(model: OpenModel, picture: Picture, weight: float) -> SensitivityMa
         st.info(widgets.plain(job.message))
     elif found is None or not found.finished:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Not finished." if found else "Stopped before there was anything to show.")
+            st.caption("Not finished: below is what was measured." if found else "Stopped before there was anything.")
             st.button("Go on", key=f"on-{key}", on_click=partial(begin, key, model, picture, weight))
     return found
 
@@ -135,7 +136,7 @@ def certainty(found: SensitivityMap) -> str:
     bound = f" More than {sensitivity.MOST_PROBES:,} probes are not tried."
     return (
         f"A typical cell is sure to {errors}{which} after {probes} probes; a second map of as many would correlate "
-        f"{' and '.join(f'{one.reliability:.2f}' for one in inputs)} with this one."
+        f"{' and '.join(f'{np.floor(100 * one.reliability) / 100:.2f}' for one in inputs)} with this one."
         + (bound if found.finished and not found.sure else "")
     )
 
@@ -148,9 +149,9 @@ def show_maps(found: SensitivityMap, reading: Reading) -> None:
         columns = st.columns(3, gap="medium")
     for column, title, (values, errors) in zip(columns, ("Codes", "Embedding"), parts, strict=False):
         heat = charts.sensitivity_heat(values, errors, title=title, largest=largest)
-        column.plotly_chart(heat, key=f"heat-{title.lower()}")
+        column.plotly_chart(heat, key=f"heat-{title.lower()}", config=QUIET)
     ratio, ratio_errors = found.ratio(reading), found.ratio_errors
     if ratio is None or ratio_errors is None:
         columns[1].info("This decoder has one input, so there is nothing to compare it with.")
     else:
-        columns[2].plotly_chart(charts.sensitivity_ratio(ratio, ratio_errors), key="heat-ratio")
+        columns[2].plotly_chart(charts.sensitivity_ratio(ratio, ratio_errors), key="heat-ratio", config=QUIET)
