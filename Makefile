@@ -11,8 +11,8 @@ app: $(VENV)/.app-ready
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/.test-ready chromium
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --ignore-glob='*_in_browser.py'
-	$(BIN)/python -m pytest -q -n 2 --dist load tests/*_in_browser.py
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore-glob='*_in_browser.py'
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/*_in_browser.py
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .
