@@ -27,7 +27,7 @@ from explorer.ui.components import picker, strip, tiles
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
 from explorer.ui.session import Session
-from explorer.ui.views.learn import lesson
+from explorer.ui.views.learn import lesson, training
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 
@@ -41,6 +41,7 @@ def main() -> None:
     lesson.style()
     session = store.write(choose_picture(store.read()))
     show_walkthrough(model, open_chosen(session, model))
+    training.show()
 
 
 @st.fragment

@@ -16,6 +16,7 @@ from explorer.editing.requests import Overlay
 from explorer.editing.starts import Start
 from explorer.images.pictures import WORKING_SIZES
 from explorer.inputs.blending import CellOrder, Through
+from explorer.learn.lab import HEALTHY, LabSettings
 
 PageName = Literal["reconstruct", "codebook", "edit", "inputs", "learn"]
 View = Literal["side", "slider"]
@@ -145,6 +146,7 @@ class LearnPage:
     step: str = "patch"  # of the walkthrough, which is open
     tried: frozenset[str] = frozenset()  # tasks that were done
     tried_rule: Rule = "follow"  # of the edit that they ask for
+    lab: LabSettings = HEALTHY  # of the next small training
     lights_up: bool = False  # the cells of the picture that nearly took another code
 
 

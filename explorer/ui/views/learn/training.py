@@ -1,0 +1,382 @@
+"""The chapter "Training, seen": what a training is made of, and a small one to start, watch, compare and keep."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import replace
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from explorer.images.samples import SAMPLES
+from explorer.learn import lab_charts
+from explorer.learn.comparing import compared, figures
+from explorer.learn.fixed_map import FixedMap
+from explorer.learn.keeping import as_zip, check_name, keep
+from explorer.learn.lab import (
+    BASE,
+    HELD_OUT,
+    MODEL,
+    MOST_COMMITMENT,
+    PRESETS,
+    STEPS,
+    LabSettings,
+    held_out_picture,
+    preset_of,
+)
+from explorer.learn.lab_run import Course, Run, Training
+from explorer.learn.training_steps import PARTS, lines_of
+from explorer.ui import cache, jobs, store, widgets
+from explorer.ui.components import film
+from explorer.ui.page import guarded
+from explorer.ui.session import Session
+from explorer.ui.views.learn import lesson
+from vqvae.errors import BadInput
+from vqvae.images import to_pixels
+from vqvae.model import VQVAE
+
+_STYLE = Path(__file__).parent / "training.css"
+_JOB = "training"
+_PLOT = {"displayModeBar": False}
+_LOOK_EVERY = 0.5  # seconds
+_NAMES = lab_charts.NAMES
+
+
+@st.fragment
+@guarded
+def show() -> None:
+    """The whole chapter; it is the same whatever model is open."""
+    st.html(_STYLE)
+    st.html("<h2 class='walk'>Training, seen <span>what it is made of, and a small one to watch</span></h2>")
+    _show_parts()
+    st.html("<h3 class='lab'>Train one yourself</h3>")
+    trainings = store.live().trainings
+    form, board = st.container(key="stack_lab").columns([1, 2.9], gap="large")
+    with form:
+        _show_form(trainings)
+    with board:
+        if not trainings:
+            _show_promise(store.read().learn.lab)
+            return
+        running = trainings[-1].job.state == "running"
+        st.fragment(_show_board, run_every=_LOOK_EVERY if running else None)(trainings, running)
+        if not running:
+            _show_keeping(trainings)
+
+
+# --- the explained parts ----------------------------------------------------------------------------------------------
+
+
+def _show_parts() -> None:
+    """Each part with its equation and its lines of the trainer."""
+    for part, tab in zip(PARTS, st.tabs([part.title for part in PARTS]), strict=True):
+        with tab:
+            told, lines = st.container(key=f"stack_{part.name}").columns([1, 1.25], gap="large")
+            with told:
+                st.html(f"<p class='lab-part'>{html.escape(part.text)}</p>")
+                st.latex(part.equation)
+            with lines:
+                for snippet in part.snippets:
+                    lesson.source(lines_of(snippet))
+
+
+# --- the switches -----------------------------------------------------------------------------------------------------
+
+
+def _show_form(trainings: list[Training]) -> None:
+    """What the next training is set to, and what starts it."""
+    settings = store.read().learn.lab
+    running = bool(trainings) and trainings[-1].job.state == "running"
+    preset = preset_of(settings)
+    st.segmented_control(
+        "Preset",
+        [preset.name for preset in PRESETS],
+        format_func=lambda name: next(preset.title for preset in PRESETS if preset.name == name),
+        disabled=running,
+        **widgets.bound("lab-preset", preset.name if preset else None, _with_preset),
+    )
+    st.html(f"<p class='lab-promise'>{html.escape(preset.promise if preset else 'Switches of your own.')}</p>")
+    for name, label, meaning in (
+        ("restarts", "Restarts of dead codes", "Every 10 steps, codes that are hardly used are put onto embeddings."),
+        ("kmeans", "K-means start", "The codebook starts as the centres of embeddings; else as random numbers."),
+        (
+            "dropout",
+            "Embedding dropout",
+            "Half of each batch is drawn from the codes alone; else all of it gets the whole embedding.",
+        ),
+    ):
+        st.toggle(label, help=meaning, disabled=running, **_setting(name))
+    st.number_input(
+        "Commitment weight β",
+        0.0,
+        MOST_COMMITMENT,
+        step=0.01,
+        format="%.2f",
+        help="How strongly embeddings are pulled towards the codes that they took.",
+        disabled=running,
+        **_setting("commitment"),
+    )
+    st.select_slider(
+        "Steps",
+        STEPS,
+        format_func=lambda steps: f"{steps:,}",
+        help="More steps, more learned. The learning rate falls to zero towards the last of them.",
+        disabled=running,
+        **_setting("steps"),
+    )
+    st.number_input(
+        "Seed",
+        0,
+        9999,
+        help="Of all random numbers of a training. The same seed and switches on the same machine: the same training.",
+        disabled=running,
+        **_setting("seed"),
+    )
+    st.caption(f"{_about(settings.steps * Run.latest_pace).capitalize()} on a core that is free.")
+    _show_starts(trainings, running)
+
+
+def _show_starts(trainings: list[Training], running: bool) -> None:
+    """The buttons that start a training, by what there is already."""
+    with st.container(horizontal=True):
+        if not trainings:
+            st.button("Start", type="primary", on_click=_start, args=(0,), key="lab-start")
+            return
+        beside = "Start as B, beside A" if len(trainings) == 1 else "Start B again"
+        st.button(beside, type="primary", disabled=running, on_click=_start, args=(1,), key="lab-start-b")
+        if len(trainings) == 2:
+            st.button("Make B the new A", disabled=running, on_click=_promote, key="lab-promote")
+        st.button(
+            "Start over",
+            disabled=running,
+            on_click=_start,
+            args=(0,),
+            key="lab-start",
+            help="Start a new A and forget what is shown.",
+        )
+
+
+def _setting(name: str) -> dict[str, Any]:
+    """Bind a widget to a setting of the next training."""
+    return widgets.bound(
+        f"lab-{name}",
+        getattr(store.read().learn.lab, name),
+        lambda value: _with_settings(replace(store.read().learn.lab, **{name: value})),
+    )
+
+
+def _with_preset(name: str | None) -> Session:
+    """The switches of a preset; the steps and the seed stay as they are."""
+    now = store.read().learn.lab
+    chosen = next((preset.settings for preset in PRESETS if preset.name == name), now)
+    return _with_settings(replace(chosen, steps=now.steps, seed=now.seed))
+
+
+def _with_settings(settings: LabSettings) -> Session:
+    return store.read().on("learn", lab=settings)
+
+
+def _start(place: int) -> None:
+    """Start a training as A (0) or B (1); what stood there, or after it, is forgotten."""
+    trainings = store.live().trainings
+    run = Run(store.read().learn.lab)
+    trainings[place:] = [Training(run, jobs.start(_JOB, run.work))]
+
+
+def _promote() -> None:
+    del store.live().trainings[0]
+
+
+# --- what is seen -----------------------------------------------------------------------------------------------------
+
+
+def _show_promise(settings: LabSettings) -> None:
+    """Before the first training: what will happen, and how long it takes."""
+    title = next(sample.title for sample in SAMPLES if sample.name == HELD_OUT)
+    st.info(
+        f"Nothing has been trained yet. A small model with {_parameters():,} weights and {MODEL.codes} codes will "
+        f"learn from crops of {BASE.crop} × {BASE.crop} pixels of {len(SAMPLES) - 1} sample photos, beside this page "
+        f"and on one core; the twelfth, “{title}”, is held out to measure it on. {settings.steps:,} steps take "
+        f"{_about(settings.steps * Run.latest_pace)} on a core that is free, longer on a busy one. You will see "
+        "its loss, how well it draws with the embedding and without, how many codes it uses, and how they move. Stop "
+        "it whenever you like: what it learned by then stays. Where others train on this server at the same time you "
+        "may have to wait for a core."
+    )
+
+
+@guarded
+def _show_board(trainings: list[Training], running: bool) -> None:
+    """How the trainings stand; drawn again twice a second while one runs."""
+    newest = trainings[-1]
+    if running and newest.job.state != "running":
+        st.rerun()
+    with st.container(key="lab_status"):
+        _show_status(newest, _NAMES[len(trainings) - 1] if len(trainings) > 1 else "")
+    courses = [training.run.seen() for training in trainings]
+    courses = [course for course in courses if course.snapshots]
+    if not courses:
+        return
+    if len(courses) == 2:
+        st.html(_table(courses))
+        st.html(f"<p class='lab-compared'>{html.escape(compared(*courses))}</p>")
+    else:
+        widgets.figure_row(figures(courses[0]))
+    _show_charts(courses)
+    _show_film(courses, running)
+
+
+def _show_status(training: Training, name: str) -> None:
+    run, job = training.run, training.job
+    who = f"Run {name}: " if name else ""
+    if job.state == "running":
+        left = run.seconds_left()
+        step = f"step {job.done:,} of {job.total:,}" + (f", {_about(left)} left" if left is not None else "")
+        said = "stopping" if job.stopping else job.stage or step
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(job.fraction, f"{who}{said}" if who else said.capitalize())
+            st.button("Stop", key="lab-stop", on_click=job.stop, disabled=job.stopping)
+        return
+    if job.state == "failed":
+        widgets.refuse(job.message)
+        return
+    done = run.seen().step
+    said = f"{who}{done:,} steps" + (" were done when it was stopped." if job.state == "cancelled" else ", done.")
+    st.html(f"<p class='lab-done'>{html.escape(said)}</p>")
+
+
+def _show_charts(courses: list[Course]) -> None:
+    if len(courses) == 2:
+        widgets.legend(list(zip([f"Run {name}" for name in _NAMES], lab_charts.COLOURS, strict=True)))
+    codes = MODEL.codes
+    charts = (
+        ("Loss", lab_charts.measure(courses, "loss", title="loss")),
+        ("Held-out picture: embedding on (line), codes only (dots)", lab_charts.quality(courses)),
+        (f"Perplexity, of {codes} at most", lab_charts.measure(courses, "perplexity", title="perplexity", top=codes)),
+        (f"Used codes, of {codes}", lab_charts.measure(courses, "used", title="used codes", top=codes)),
+    )
+    for pair in (charts[:2], charts[2:]):
+        for column, (label, figure) in zip(st.columns(2), pair, strict=True):
+            with column:
+                lesson.label(label)
+                st.plotly_chart(figure, key=f"lab-chart-{label.split()[0]}", config=_PLOT)
+
+
+def _show_film(courses: list[Course], running: bool) -> None:
+    """The codes on their map and the held-out picture: the newest while it runs, then all there was to scrub through.
+
+    While a training runs, its map is the plane of the start; once it has ended, that of the end.
+    """
+    lanes = []
+    now = courses[-1].snapshots[-1].step
+    for number, course in enumerate(courses):
+        live = running and number == len(courses) - 1
+        made_for = course.snapshots[0 if live else -1]
+        shots = [lab_charts.newest(course.snapshots, now)] if running else course.snapshots
+        plane = FixedMap.of_snapshot(made_for)
+        lanes.append(film.Lane(_NAMES[number] if len(courses) == 2 else "", lab_charts.COLOURS[number], plane, shots))
+    lesson.label("The codes on a map that stays, and the held-out picture")
+    film.show(lanes, original=_original(), steps=max(course.settings.steps for course in courses), key="lab-film")
+    when = "start" if running else "end"
+    shares = " and ".join(f"{lane.plane.share:.0%}" for lane in lanes)
+    st.caption(
+        f"Each dot is a code; its size grows with the share of cells that take it, and one that hardly any takes is "
+        f"hollow. In grey, the cells of the held-out picture. The map is the plane in which codes and cells of the "
+        f"{when} vary most; it holds {shares} of their spread."
+        + (" Each run has a map of its own: their spaces cannot be compared place by place." if len(lanes) == 2 else "")
+    )
+
+
+def _table(courses: list[Course]) -> str:
+    """The figures of two trainings beside one another."""
+    heads = "".join(
+        f"<th scope='col'><i style='background:{colour}'></i>{name}</th>"
+        for name, colour in zip(_NAMES, lab_charts.COLOURS, strict=True)
+    )
+    rows = "".join(
+        f"<tr><th scope='row' tabindex='0' data-tip='{html.escape(a.meaning)}'>{html.escape(a.label)}</th>"
+        f"<td>{html.escape(a.value)}</td><td>{html.escape(b.value)}</td></tr>"
+        for a, b in zip(*map(figures, courses), strict=True)
+    )
+    return f"<table class='lab-figures'><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+# --- keeping it -------------------------------------------------------------------------------------------------------
+
+
+def _show_keeping(trainings: list[Training]) -> None:
+    """Save what was learned as a checkpoint, or download it."""
+    courses = {_NAMES[number]: training.run.seen() for number, training in enumerate(trainings)}
+    courses = {name: course for name, course in courses.items() if course.weights is not None}
+    if not courses:
+        return
+    lesson.label("Keep it as a checkpoint")
+    with st.container(horizontal=True, vertical_alignment="bottom", key="lab_keep"):
+        which = next(iter(courses))
+        if len(courses) > 1:
+            which = st.segmented_control("Run", list(courses), default=list(courses)[-1], key="lab-which") or which
+        name = st.text_input("Name", "mine", key="lab-name", width=220).strip()
+        pressed = st.button("Keep", key="lab-keep", help="Save it into the folder of checkpoints, for every page.")
+        try:
+            check_name(name)
+            refusal = ""
+        except BadInput as fault:
+            refusal = str(fault)
+        st.download_button(
+            "Download as zip",
+            b"" if refusal else as_zip(courses[which], name),
+            f"{name}.zip",
+            "application/zip",
+            disabled=bool(refusal),
+            on_click="ignore",
+            key="lab-zip",
+        )
+    if pressed and not refusal:
+        refusal = _keep(courses[which], name)
+    if refusal:
+        widgets.refuse(refusal)
+    elif kept := store.live().kept:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.success(f"Kept as {widgets.plain(kept)}: it stands among the checkpoints.", icon=":material/check:")
+            if st.button("Open it", key="lab-open"):
+                store.write(store.read().with_checkpoint(kept))
+                st.rerun()
+
+
+def _keep(course: Course, name: str) -> str:
+    """Keep a training's result and draw the page again with it in the picker; else why it could not be kept."""
+    try:
+        keep(course, cache.ROOT, name)
+    except BadInput as refusal:
+        return str(refusal)
+    except OSError as fault:
+        return (
+            f"{cache.ROOT} cannot be written to ({fault.strerror or type(fault).__name__}); download the zip instead."
+        )
+    store.live().kept = name
+    st.rerun()
+
+
+# --- figures of the lab itself ----------------------------------------------------------------------------------------
+
+
+@once
+def _original() -> Any:
+    """The held-out picture, uint8 [H, W, 3]."""
+    return to_pixels(held_out_picture())[0]
+
+
+@once
+def _parameters() -> int:
+    """Weights of encoder, codebook and decoder of the small model."""
+    return sum(tensor.numel() for tensor in VQVAE(MODEL).state_dict().values())
+
+
+def _about(seconds: float) -> str:
+    """A time in words, as exactly as it is known."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 100:
+        return f"about {round(seconds, -1):.0f} seconds"
+    return f"about {seconds / 60:.0f} minutes"
