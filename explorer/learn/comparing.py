@@ -80,11 +80,13 @@ def compared(a: Course, b: Course) -> str:
         f"{b.measure('used')[-1]:.0f} codes where A uses {a.measure('used')[-1]:.0f}"
     )
     differences = switched(a.settings, b.settings)
-    why = f"they differ in {_listed(differences)}" if differences else "their switches are the same"
+    why = f"they differ in {_listed(differences)}" if differences else "they differ in nothing"
     unequal = "" if a.step == b.step else f", and A is at step {a.step:,} where B is at {b.step:,}"
     if len(differences) > 1:
         proof = "with more than one switch changed, and one run of each, nobody can say which of them did it"
-    elif differences and differences[0].startswith(SWITCHES["seed"]):
+    elif not differences:
+        proof = "the same seed and switches are the same training, stopped or not"
+    elif differences[0].startswith(SWITCHES["seed"]):
         proof = "that is how much chance alone may do"
     else:
         proof = "one run of each is no proof: another seed may give other figures"

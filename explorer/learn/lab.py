@@ -82,7 +82,8 @@ PRESETS = (
     Preset(
         "healthy",
         "Healthy",
-        "Everything on, as the shipped models were trained: nearly all codes are used, and the codes alone draw well.",
+        "Everything on, as the shipped models were trained: nearly all codes come to be used, and the decoder learns "
+        "to draw from the codes alone too.",
         HEALTHY,
     ),
     Preset(
@@ -192,8 +193,8 @@ class Lab:
 
     @property
     def averaged(self) -> VQVAE:
-        """The model that is kept: the moving average of the weights."""
-        return cast(VQVAE, self.trainer.average.module)
+        """The model that is kept: the moving average of the weights; before the first step there is none yet."""
+        return self.trainer.model if self.trainer.step == 0 else cast(VQVAE, self.trainer.average.module)
 
     def weights(self) -> dict[str, Tensor]:
         """What a checkpoint holds of it."""

@@ -1,44 +1,78 @@
-"""Data to plotly figures: how a small training goes, or two of them."""
+"""How a small training goes, or two of them, as lines over the steps: what the curves draw."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
-from explorer.base.charts import ACCENT, plain
+from explorer.base.charts import ACCENT
 from explorer.learn.lab import MODEL, Snapshot
 from explorer.learn.lab_run import Course
 
-SECOND = "#d08a2e"  # the colour of run B; run A has the accent
-COLOURS = (ACCENT, SECOND)
+COLOURS = (ACCENT, "#d08a2e")  # of run A and run B
 NAMES = ("A", "B")
 MOST_POINTS = 160  # of a line
-HEIGHT = 190  # pixels
 
 
-def measure(courses: Sequence[Course], name: str, *, title: str, top: float | None = None) -> go.Figure:
-    """A measure of every step, as the mean of a few steps each; top: where it cannot go beyond."""
-    figure = go.Figure()
+@dataclass(frozen=True)
+class Line:
+    """One line."""
+
+    name: str
+    colour: str  # CSS
+    dotted: bool
+    steps: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines over the steps, from 0 to the last one that is planned: the axis does not move."""
+
+    title: str
+    unit: str
+    lines: tuple[Line, ...]
+    last: int  # step
+    top: float | None = None  # where the other axis ends, beginning at 0; None: as the values need it
+    digits: int = 1  # behind the point, of values in words
+
+
+def charts(courses: Sequence[Course]) -> tuple[Chart, ...]:
+    """Loss, quality of the held-out picture, perplexity and used codes of one training or two."""
+    last = max(course.settings.steps for course in courses)
+    codes = MODEL.codes
+    return (
+        Chart("Loss", "", _of_measure(courses, "loss"), last, digits=4),
+        Chart("PSNR", "dB; embedding on: line, codes only: dots", _of_quality(courses), last, digits=1),
+        Chart("Perplexity", f"of {codes} at most", _of_measure(courses, "perplexity"), last, top=codes),
+        Chart("Used codes", f"of {codes}", _of_measure(courses, "used"), last, top=codes, digits=0),
+    )
+
+
+def _of_measure(courses: Sequence[Course], measure: str) -> tuple[Line, ...]:
+    """A measure of every step, as the mean of a few steps each."""
+    lines = []
     for number, course in enumerate(courses):
-        steps, values = thinned(course.measure(name))
-        _line(figure, steps, values, number, f"{NAMES[number]}, step %{{x:,.0f}}: %{{y:.4~g}}")
-    if top is not None:
-        figure.update_yaxes(range=[0, 1.04 * top])
-    return _finished(figure, courses, title)
+        steps, values = thinned(course.measure(measure))
+        lines.append(Line(_named(courses, number), COLOURS[number], False, steps.tolist(), values.tolist()))
+    return tuple(lines)
 
 
-def quality(courses: Sequence[Course]) -> go.Figure:
-    """PSNR of the held-out picture at each snapshot: with the embedding a line, from the codes only dots."""
-    figure = go.Figure()
+def _of_quality(courses: Sequence[Course]) -> tuple[Line, ...]:
+    """PSNR of the held-out picture at each snapshot, with the embedding and from the codes only."""
+    lines = []
     for number, course in enumerate(courses):
         steps = [snapshot.step for snapshot in course.snapshots]
-        for said, dash, values in (
-            ("embedding on", "solid", [snapshot.psnr_on for snapshot in course.snapshots]),
-            ("codes only", "dot", [snapshot.psnr_off for snapshot in course.snapshots]),
+        for what, dotted, values in (
+            ("on", False, [snapshot.psnr_on for snapshot in course.snapshots]),
+            ("codes only", True, [snapshot.psnr_off for snapshot in course.snapshots]),
         ):
-            told = f"{NAMES[number]}, {said}, step %{{x:,.0f}}: %{{y:.1f}} dB"
-            _line(figure, np.array(steps), np.array(values), number, told, dash=dash)
-    return _finished(figure, courses, "PSNR in dB")
+            lines.append(Line(f"{_named(courses, number)} {what}".strip(), COLOURS[number], dotted, steps, values))
+    return tuple(lines)
+
+
+def _named(courses: Sequence[Course], number: int) -> str:
+    return NAMES[number] if len(courses) > 1 else ""
 
 
 def thinned(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,32 +83,6 @@ def thinned(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return edges[1:], np.add.reduceat(values.astype(np.float64), edges[:-1]) / np.diff(edges)
 
 
-def _line(figure: go.Figure, x: np.ndarray, y: np.ndarray, number: int, told: str, *, dash: str = "solid") -> None:
-    figure.add_scatter(
-        x=x.tolist(),
-        y=y.tolist(),
-        mode="lines",
-        line={"color": COLOURS[number], "width": 2, "dash": dash},
-        hovertemplate=f"{told}<extra></extra>",
-    )
-
-
-def _finished(figure: go.Figure, courses: Sequence[Course], title: str) -> go.Figure:
-    last = max(course.settings.steps for course in courses)
-    figure.update_xaxes(range=[0, last], nticks=5, tickformat=",d", automargin=False)
-    figure.update_yaxes(title=title, nticks=5, automargin=False)
-    figure.update_layout(dragmode=False, uirevision="lab")
-    plain(figure, height=HEIGHT)
-    return figure.update_layout(margin={"l": 56, "r": 8, "t": 8, "b": 28})
-
-
-def codes() -> int:
-    """K of the small model: where perplexity and used codes end."""
-    return MODEL.codes
-
-
 def newest(snapshots: Sequence[Snapshot], step: int) -> Snapshot:
     """The newest of a run's snapshots, oldest first, that was taken by a step; the first where none was."""
-    return max(
-        (snapshot for snapshot in snapshots if snapshot.step <= step), key=lambda one: one.step, default=snapshots[0]
-    )
+    return next((snapshot for snapshot in reversed(snapshots) if snapshot.step <= step), snapshots[0])

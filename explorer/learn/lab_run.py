@@ -58,7 +58,7 @@ class Course:
 class Run:
     """A training of one visitor. `work` is for a job; the rest may be asked at any time, from any thread."""
 
-    latest_pace: ClassVar[float] = USUAL_PACE  # seconds a step, of the last training on this machine
+    latest_pace: ClassVar[float | None] = None  # seconds a step, of the last training on this machine
 
     def __init__(self, settings: LabSettings) -> None:
         self.settings = settings
@@ -150,6 +150,9 @@ class _Worker:
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: object) -> None:
         self._process.kill()  # one that has ended is left alone
         self._process.wait()
+        assert self._process.stdin is not None
+        with suppress(OSError):  # what it was still to be told
+            self._process.stdin.close()
         self._log.close()
 
     def order(self, line: bytes) -> None:

@@ -39,8 +39,9 @@ PARTS = (
         "Forward, the decoder gets the code; backward, the gradient is handed on to the embedding as if nothing had "
         "been chosen. "
         "It is an estimate: the true slope is zero wherever the choice stays the same.",
-        r"\tilde z_q = z_e + \operatorname{sg}[\,e_k - z_e\,] \qquad"
-        r" \frac{\partial \tilde z_q}{\partial z_e} := 1 \qquad k = \arg\min_j \lVert z_e - e_j \rVert",
+        r"\begin{gathered} k = \arg\min_j \lVert z_e - e_j \rVert \\"
+        r" \tilde z_q = z_e + \operatorname{sg}[\,e_k - z_e\,] \qquad"
+        r" \frac{\partial \tilde z_q}{\partial z_e} := 1 \end{gathered}",
         (Snippet(VQVAE.forward, ("embedding, codes =", "(codes - embedding).detach()")),),
     ),
     Part(
@@ -49,8 +50,8 @@ PARTS = (
         "The mean square distance from each embedding to the code that it took is added to the loss, times a weight β. "
         "The code is held still in it, so it pulls the embedding towards the code, never the code to the embedding. "
         "A small β lets embeddings wander; a large one can pin them to the few codes that they began with.",
-        r"L = \underbrace{\lVert \hat x - x \rVert^2}_{\text{pixels}} + \lambda\,(1 - \operatorname{SSIM}(\hat x, x))"
-        r" + \beta\,\lVert z_e - \operatorname{sg}[e_k] \rVert^2",
+        r"\begin{aligned} L = {}& \lVert \hat x - x \rVert^2 + \lambda\,(1 - \operatorname{SSIM}(\hat x, x)) \\"
+        r" &+ \beta\,\lVert z_e - \operatorname{sg}[e_k] \rVert^2 \end{aligned}",
         (Snippet(Trainer.train_step_, ("commitment = (", "config.commitment * commitment")),),
     ),
     Part(
@@ -58,8 +59,9 @@ PARTS = (
         "EMA codebook",
         "No gradient moves the codes. Each is the moving average of the embeddings that took it: the sum of them over "
         "their number, both of which forget a little at each step (λ = 0.98 here).",
-        r"n_k \leftarrow \lambda n_k + (1 - \lambda)\,N_k \qquad"
-        r" m_k \leftarrow \lambda m_k + (1 - \lambda)\!\!\sum_{i:\,k_i = k}\!\! z_{e,i} \qquad e_k = \frac{m_k}{n_k}",
+        r"\begin{aligned} n_k &\leftarrow \lambda n_k + (1 - \lambda)\,N_k \\"
+        r" m_k &\leftarrow \lambda m_k + (1 - \lambda)\!\!\sum_{i:\,k_i = k}\!\! z_{e,i} \\"
+        r" e_k &= m_k \,/\, n_k \end{aligned}",
         (Snippet(CodebookLearner.update_, ("self.counts.lerp_", "self.sums / self.counts")),),
     ),
     Part(
@@ -80,7 +82,7 @@ PARTS = (
         "How much of the residual the decoder's second input carries, its blend w, is drawn for each picture: nothing "
         "for half of a batch, all for an eighth, something between for the rest. So the decoder has to draw from the "
         "codes alone half of the time. With w = 1 always, nothing makes it learn that.",
-        r"\text{second input} = z_q + w\,(z_e - z_q), \qquad w = 0 \text{ for half of a batch}",
+        r"\hat x = \operatorname{Decoder}\bigl(z_q,\; z_q + w\,(z_e - z_q)\bigr)",
         (
             Snippet(draw_blend, ("config.embedding_dropout", "weight[batch - batch // 8 :] = 1")),
             Snippet(VQVAE.forward, ("weight * (embedding - codes)",)),

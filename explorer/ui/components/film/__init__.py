@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
-from explorer.learn.fixed_map import FixedMap
+from explorer.learn.fixed_map import ASPECT, FixedMap
 from explorer.learn.lab import Snapshot
 from explorer.ui.components.sources import script
 
@@ -32,10 +32,10 @@ class Lane:
     snapshots: Sequence[Snapshot]  # oldest first, at least one
 
 
-def show(lanes: Sequence[Lane], *, original: np.ndarray, steps: int, key: str) -> None:
-    """Draw lanes over so many steps; original: uint8 [H, W, 3]. With one snapshot in each there is nothing to scrub."""
+def show(lanes: Sequence[Lane], *, original: np.ndarray, key: str) -> None:
+    """Draw lanes; original: uint8 [H, W, 3]. With one snapshot in each there is nothing to scrub."""
     header = {
-        "steps": steps,
+        "aspect": ASPECT,
         "lanes": [
             {
                 "name": lane.name,
@@ -60,7 +60,8 @@ def show(lanes: Sequence[Lane], *, original: np.ndarray, steps: int, key: str) -
 
 def _placed(plane: FixedMap, vectors: np.ndarray) -> np.ndarray:
     """Places on the map as int16 [N, 2]; what lies beyond its window stays at the edge."""
-    return (plane.place(vectors).clip(-1.08, 1.08) * _UNIT).astype(np.int16)
+    edge = np.array([1, 1 / ASPECT])
+    return (plane.place(vectors).clip(-edge, edge) * _UNIT).astype(np.int16)
 
 
 def _sizes(shares: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ export default function ({ parentElement, data }) {
 
 const FRAME_MS = 160;
 const UNIT = 30000; // as in __init__.py
-const MAP_PIXELS = 480;
+const MAP_PIXELS = 600;
 const LANE = `
   <figure><canvas class="map" role="img"></canvas><figcaption><span><i></i><span class="name"></span></span><b></b></figcaption></figure>
   <figure><canvas class="original" role="img" aria-label="The held-out picture"></canvas><figcaption><span>Held-out picture</span></figcaption></figure>
@@ -99,14 +99,15 @@ class Film {
   }
 
   drawMap(canvas, lane, frame, part) {
-    if (canvas.width !== MAP_PIXELS) canvas.width = canvas.height = MAP_PIXELS;
+    const height = Math.round(MAP_PIXELS / this.message.aspect);
+    if (canvas.width !== MAP_PIXELS) [canvas.width, canvas.height] = [MAP_PIXELS, height];
     const brush = canvas.getContext("2d");
-    brush.clearRect(0, 0, MAP_PIXELS, MAP_PIXELS);
+    brush.clearRect(0, 0, MAP_PIXELS, height);
     const of = (packed, number) => {
       const count = packed.shape[1];
       return (point) => [0, 1].map((axis) => {
         const value = packed.values[2 * (number * count + point) + axis] / UNIT;
-        return (MAP_PIXELS / 2) * (1 + (axis ? -value : value) * 0.92);
+        return axis ? height / 2 - (MAP_PIXELS / 2) * 0.94 * value : (MAP_PIXELS / 2) * (1 + 0.94 * value);
       });
     };
     const dot = ([x, y], radius) => {

@@ -13,7 +13,7 @@ import streamlit as st
 from explorer.images.samples import SAMPLES
 from explorer.learn import lab_charts
 from explorer.learn.comparing import compared, figures
-from explorer.learn.fixed_map import FixedMap
+from explorer.learn.fixed_map import SETTLED, FixedMap
 from explorer.learn.keeping import as_zip, check_name, keep
 from explorer.learn.lab import (
     BASE,
@@ -26,10 +26,10 @@ from explorer.learn.lab import (
     held_out_picture,
     preset_of,
 )
-from explorer.learn.lab_run import Course, Run, Training
+from explorer.learn.lab_run import USUAL_PACE, Course, Run, Training
 from explorer.learn.training_steps import PARTS, lines_of
 from explorer.ui import cache, jobs, store, widgets
-from explorer.ui.components import film
+from explorer.ui.components import curves, film
 from explorer.ui.page import guarded
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
@@ -39,7 +39,6 @@ from vqvae.model import VQVAE
 
 _STYLE = Path(__file__).parent / "training.css"
 _JOB = "training"
-_PLOT = {"displayModeBar": False}
 _LOOK_EVERY = 0.5  # seconds
 _NAMES = lab_charts.NAMES
 
@@ -61,7 +60,8 @@ def show() -> None:
             _show_promise(store.read().learn.lab)
             return
         running = trainings[-1].job.state == "running"
-        st.fragment(_show_board, run_every=_LOOK_EVERY if running else None)(trainings, running)
+        with st.container(key="lab_board"):
+            st.fragment(_show_board, run_every=_LOOK_EVERY if running else None)(trainings, running)
         if not running:
             _show_keeping(trainings)
 
@@ -134,19 +134,20 @@ def _show_form(trainings: list[Training]) -> None:
         disabled=running,
         **_setting("seed"),
     )
-    st.caption(f"{_about(settings.steps * Run.latest_pace).capitalize()} on a core that is free.")
+    st.caption(f"{_expected(settings.steps).capitalize()}.")
     _show_starts(trainings, running)
 
 
 def _show_starts(trainings: list[Training], running: bool) -> None:
     """The buttons that start a training, by what there is already."""
+    shown = len(_with_something(trainings))
     with st.container(horizontal=True):
-        if not trainings:
+        if not (running or shown):
             st.button("Start", type="primary", on_click=_start, args=(0,), key="lab-start")
             return
-        beside = "Start as B, beside A" if len(trainings) == 1 else "Start B again"
+        beside = "Start B again" if len(trainings) == 2 else "Start as B, beside A"
         st.button(beside, type="primary", disabled=running, on_click=_start, args=(1,), key="lab-start-b")
-        if len(trainings) == 2:
+        if shown == 2:
             st.button("Make B the new A", disabled=running, on_click=_promote, key="lab-promote")
         st.button(
             "Start over",
@@ -182,11 +183,17 @@ def _start(place: int) -> None:
     """Start a training as A (0) or B (1); what stood there, or after it, is forgotten."""
     trainings = store.live().trainings
     run = Run(store.read().learn.lab)
-    trainings[place:] = [Training(run, jobs.start(_JOB, run.work))]
+    trainings[:] = [*_with_something(trainings)[:place], Training(run, jobs.start(_JOB, run.work))]
 
 
 def _promote() -> None:
+    """Let B be the run that the next one is compared with."""
     del store.live().trainings[0]
+
+
+def _with_something(trainings: list[Training]) -> list[Training]:
+    """Those that have come to anything: one that was stopped while it waited has not."""
+    return [training for training in trainings if training.run.seen().snapshots]
 
 
 # --- what is seen -----------------------------------------------------------------------------------------------------
@@ -199,7 +206,7 @@ def _show_promise(settings: LabSettings) -> None:
         f"Nothing has been trained yet. A small model with {_parameters():,} weights and {MODEL.codes} codes will "
         f"learn from crops of {BASE.crop} × {BASE.crop} pixels of {len(SAMPLES) - 1} sample photos, beside this page "
         f"and on one core; the twelfth, “{title}”, is held out to measure it on. {settings.steps:,} steps take "
-        f"{_about(settings.steps * Run.latest_pace)} on a core that is free, longer on a busy one. You will see "
+        f"{_expected(settings.steps)}. You will see "
         "its loss, how well it draws with the embedding and without, how many codes it uses, and how they move. Stop "
         "it whenever you like: what it learned by then stays. Where others train on this server at the same time you "
         "may have to wait for a core."
@@ -215,16 +222,17 @@ def _show_board(trainings: list[Training], running: bool) -> None:
     with st.container(key="lab_status"):
         _show_status(newest, _NAMES[len(trainings) - 1] if len(trainings) > 1 else "")
     courses = [training.run.seen() for training in trainings]
-    courses = [course for course in courses if course.snapshots]
-    if not courses:
+    if not courses[0].snapshots:
         return
-    if len(courses) == 2:
-        st.html(_table(courses))
-        st.html(f"<p class='lab-compared'>{html.escape(compared(*courses))}</p>")
-    else:
-        widgets.figure_row(figures(courses[0]))
-    _show_charts(courses)
-    _show_film(courses, running)
+    with st.container():  # always one element: what follows keeps its place, and is not drawn anew
+        if len(courses) == 2:
+            st.html(_table(courses))
+            st.html(f"<p class='lab-compared'>{html.escape(compared(*courses))}</p>")
+            widgets.legend(list(zip([f"Run {name}" for name in _NAMES], lab_charts.COLOURS, strict=True)))
+        else:
+            widgets.figure_row(figures(courses[0]))
+    curves.show(lab_charts.charts(courses), key="lab-curves")
+    _show_film([course for course in courses if course.snapshots], running)
 
 
 def _show_status(training: Training, name: str) -> None:
@@ -246,58 +254,46 @@ def _show_status(training: Training, name: str) -> None:
     st.html(f"<p class='lab-done'>{html.escape(said)}</p>")
 
 
-def _show_charts(courses: list[Course]) -> None:
-    if len(courses) == 2:
-        widgets.legend(list(zip([f"Run {name}" for name in _NAMES], lab_charts.COLOURS, strict=True)))
-    codes = MODEL.codes
-    charts = (
-        ("Loss", lab_charts.measure(courses, "loss", title="loss")),
-        ("Held-out picture: embedding on (line), codes only (dots)", lab_charts.quality(courses)),
-        (f"Perplexity, of {codes} at most", lab_charts.measure(courses, "perplexity", title="perplexity", top=codes)),
-        (f"Used codes, of {codes}", lab_charts.measure(courses, "used", title="used codes", top=codes)),
-    )
-    for pair in (charts[:2], charts[2:]):
-        for column, (label, figure) in zip(st.columns(2), pair, strict=True):
-            with column:
-                lesson.label(label)
-                st.plotly_chart(figure, key=f"lab-chart-{label.split()[0]}", config=_PLOT)
+def _label(text: str, aside: str = "") -> None:
+    st.html(f"<p class='lab-label'>{html.escape(text)} <span>{html.escape(aside)}</span></p>")
 
 
 def _show_film(courses: list[Course], running: bool) -> None:
     """The codes on their map and the held-out picture: the newest while it runs, then all there was to scrub through.
 
-    While a training runs, its map is the plane of the start; once it has ended, that of the end.
+    See `FixedMap.of_run` for the map.
     """
     lanes = []
     now = courses[-1].snapshots[-1].step
     for number, course in enumerate(courses):
-        live = running and number == len(courses) - 1
-        made_for = course.snapshots[0 if live else -1]
+        live = running and number == len(store.live().trainings) - 1
         shots = [lab_charts.newest(course.snapshots, now)] if running else course.snapshots
-        plane = FixedMap.of_snapshot(made_for)
+        plane = FixedMap.of_run(course.snapshots, ended=not live)
         lanes.append(film.Lane(_NAMES[number] if len(courses) == 2 else "", lab_charts.COLOURS[number], plane, shots))
-    lesson.label("The codes on a map that stays, and the held-out picture")
-    film.show(lanes, original=_original(), steps=max(course.settings.steps for course in courses), key="lab-film")
-    when = "start" if running else "end"
+    _label("Codebook and held-out picture", "the map stays, the codes move")
+    film.show(lanes, original=_original(), key="lab-film")
+    when = f"step {SETTLED} (before that, of now)" if running else "the end"
     shares = " and ".join(f"{lane.plane.share:.0%}" for lane in lanes)
     st.caption(
         f"Each dot is a code; its size grows with the share of cells that take it, and one that hardly any takes is "
-        f"hollow. In grey, the cells of the held-out picture. The map is the plane in which codes and cells of the "
+        f"hollow. In grey, the cells of the held-out picture. The map is the plane in which codes and cells of "
         f"{when} vary most; it holds {shares} of their spread."
         + (" Each run has a map of its own: their spaces cannot be compared place by place." if len(lanes) == 2 else "")
     )
 
 
 def _table(courses: list[Course]) -> str:
-    """The figures of two trainings beside one another."""
+    """The figures of two trainings under one another."""
+    columns = list(zip(*map(figures, courses), strict=True))
     heads = "".join(
-        f"<th scope='col'><i style='background:{colour}'></i>{name}</th>"
-        for name, colour in zip(_NAMES, lab_charts.COLOURS, strict=True)
+        f"<th scope='col' tabindex='0' data-tip='{html.escape(a.meaning)}'>{html.escape(a.label)}</th>"
+        for a, _ in columns
     )
     rows = "".join(
-        f"<tr><th scope='row' tabindex='0' data-tip='{html.escape(a.meaning)}'>{html.escape(a.label)}</th>"
-        f"<td>{html.escape(a.value)}</td><td>{html.escape(b.value)}</td></tr>"
-        for a, b in zip(*map(figures, courses), strict=True)
+        f"<tr><th scope='row'><i style='background:{lab_charts.COLOURS[number]}'></i>{_NAMES[number]}</th>"
+        + "".join(f"<td>{html.escape(pair[number].value)}</td>" for pair in columns)
+        + "</tr>"
+        for number in range(2)
     )
     return f"<table class='lab-figures'><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -311,7 +307,7 @@ def _show_keeping(trainings: list[Training]) -> None:
     courses = {name: course for name, course in courses.items() if course.weights is not None}
     if not courses:
         return
-    lesson.label("Keep it as a checkpoint")
+    _label("Keep it as a checkpoint")
     with st.container(horizontal=True, vertical_alignment="bottom", key="lab_keep"):
         which = next(iter(courses))
         if len(courses) > 1:
@@ -371,6 +367,13 @@ def _original() -> Any:
 def _parameters() -> int:
     """Weights of encoder, codebook and decoder of the small model."""
     return sum(tensor.numel() for tensor in VQVAE(MODEL).state_dict().values())
+
+
+def _expected(steps: int) -> str:
+    """How long so many steps will take, by what is known of this machine."""
+    if Run.latest_pace is None:
+        return f"{_about(steps * USUAL_PACE)} on a core that is free"
+    return f"{_about(steps * Run.latest_pace)} at the pace of the last training here"
 
 
 def _about(seconds: float) -> str:
