@@ -560,6 +560,14 @@ def test_the_dropout_that_is_told_is_the_one_that_is_drawn():
     assert (draw_blend(8, LabSettings(dropout=False).to_config(), torch.Generator()) == 1).all()
 
 
+def test_the_numbers_in_the_texts_are_those_of_the_code():
+    texts = {part.name: part.text for part in PARTS}
+    assert f"λ = {Trainer(TOY, torch.device('cpu')).learner.decay}" in texts["averages"]
+    weights = draw_blend(64, TOY, torch.Generator().manual_seed(0)).flatten()
+    assert ((weights == 0).sum(), (weights == 1).sum()) == (32, 8)
+    assert "half of a batch, all for an eighth" in texts["dropout"]
+
+
 def test_a_statement_that_went_away_is_shown_as_the_whole_function():
     whole = lines_of(Snippet(draw_blend, ("weight[: batch // 2]", "never there")))
     assert whole is not None and whole.text.startswith("def draw_blend(")

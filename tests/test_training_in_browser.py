@@ -40,16 +40,6 @@ def steps_done(page: Page) -> int:
     return int(page.locator(".figure-row dd").first.inner_text().replace(",", ""))
 
 
-def choose_steps(page: Page, steps: str) -> None:
-    slider = page.get_by_role("slider").last
-    slider.press("Home")
-    expect(page.get_by_text("100 steps take")).to_be_visible()
-    while page.get_by_text(f" {steps} steps take").count() == 0:
-        before = page.get_by_test_id("stAlert").inner_text()
-        slider.press("ArrowRight")
-        expect(page.get_by_test_id("stAlert")).not_to_have_text(before)
-
-
 def test_a_training_is_started_watched_stopped_compared_and_kept(lab, served):
     expect(lab.get_by_test_id("stAlert")).to_contain_text("2,000 steps take about 60 seconds on a core that is free")
     lab.get_by_role("radio", name="Collapse", exact=True).click()
@@ -123,13 +113,19 @@ def test_each_part_is_told_with_its_lines(lab):
         for snippet in part.snippets:
             shown = lines_of(snippet)
             assert shown is not None
-            expect(panel.locator(".walk-source").filter(has_text=f"lines {shown.first}–{shown.last}")).to_be_visible()
+            expect(panel.locator(".lab-source").filter(has_text=f"{shown.file}, line")).to_contain_text(
+                f"{shown.first}–{shown.last}" if shown.first < shown.last else f"line {shown.first}"
+            )
             expect(panel.get_by_test_id("stCode").filter(has_text=shown.text.splitlines()[0])).to_be_visible()
 
 
 def test_the_switches_can_be_reached_by_the_keyboard(lab):
-    choose_steps(lab, "500")
-    lab.get_by_role("switch", name="Embedding dropout").or_(
-        lab.get_by_role("checkbox", name="Embedding dropout")
-    ).first.press("Space")
+    steps = lab.get_by_role("combobox", name="Steps")
+    steps.focus()
+    lab.keyboard.type("500")
+    expect(lab.get_by_role("option")).to_have_count(1)
+    lab.keyboard.press("Enter")
+    expect(lab.get_by_test_id("stAlert")).to_contain_text("500 steps take about 20 seconds")
+    switch = lab.get_by_role("switch", name="Embedding dropout")
+    switch.or_(lab.get_by_role("checkbox", name="Embedding dropout")).first.press("Space")
     expect(lab.locator(".lab-promise")).to_contain_text("Switches of your own")

@@ -43,7 +43,7 @@ def charts(courses: Sequence[Course]) -> tuple[Chart, ...]:
     codes = MODEL.codes
     return (
         Chart("Loss", "", _of_measure(courses, "loss"), last, digits=4),
-        Chart("PSNR", "dB; embedding on: line, codes only: dots", _of_quality(courses), last, digits=1),
+        Chart("PSNR", "dB; embedding on: line, off: dots", _of_quality(courses), last, digits=1),
         Chart("Perplexity", f"of {codes} at most", _of_measure(courses, "perplexity"), last, top=codes),
         Chart("Used codes", f"of {codes}", _of_measure(courses, "used"), last, top=codes, digits=0),
     )
@@ -65,7 +65,7 @@ def _of_quality(courses: Sequence[Course]) -> tuple[Line, ...]:
         steps = [snapshot.step for snapshot in course.snapshots]
         for what, dotted, values in (
             ("on", False, [snapshot.psnr_on for snapshot in course.snapshots]),
-            ("codes only", True, [snapshot.psnr_off for snapshot in course.snapshots]),
+            ("off", True, [snapshot.psnr_off for snapshot in course.snapshots]),
         ):
             lines.append(Line(f"{_named(courses, number)} {what}".strip(), COLOURS[number], dotted, steps, values))
     return tuple(lines)

@@ -50,7 +50,7 @@ PARTS = (
         "The mean square distance from each embedding to the code that it took is added to the loss, times a weight β. "
         "The code is held still in it, so it pulls the embedding towards the code, never the code to the embedding. "
         "A small β lets embeddings wander; a large one can pin them to the few codes that they began with.",
-        r"\begin{aligned} L = {}& \lVert \hat x - x \rVert^2 + \lambda\,(1 - \operatorname{SSIM}(\hat x, x)) \\"
+        r"\begin{aligned} L = {}& \lVert \hat x - x \rVert^2 + \gamma\,(1 - \operatorname{SSIM}(\hat x, x)) \\"
         r" &+ \beta\,\lVert z_e - \operatorname{sg}[e_k] \rVert^2 \end{aligned}",
         (Snippet(Trainer.train_step_, ("commitment = (", "config.commitment * commitment")),),
     ),

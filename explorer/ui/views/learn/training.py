@@ -27,12 +27,12 @@ from explorer.learn.lab import (
     preset_of,
 )
 from explorer.learn.lab_run import USUAL_PACE, Course, Run, Training
+from explorer.learn.steps import Source
 from explorer.learn.training_steps import PARTS, lines_of
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.page import guarded
 from explorer.ui.session import Session
-from explorer.ui.views.learn import lesson
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
@@ -79,7 +79,17 @@ def _show_parts() -> None:
                 st.latex(part.equation)
             with lines:
                 for snippet in part.snippets:
-                    lesson.source(lines_of(snippet))
+                    _show_lines(lines_of(snippet))
+
+
+def _show_lines(shown: Source | None) -> None:
+    """Some of the trainer's own lines, and where they stand."""
+    if shown is None:
+        st.caption("The lines that do this cannot be shown: they do not stand in a file of Python.")
+        return
+    lines = f"line {shown.first}" if shown.first == shown.last else f"lines {shown.first}–{shown.last}"
+    st.html(f"<p class='lab-source'><b>{html.escape(shown.name)}</b> {html.escape(shown.file)}, {lines}</p>")
+    st.code(shown.text, language="python", wrap_lines=True)
 
 
 # --- the switches -----------------------------------------------------------------------------------------------------
@@ -99,7 +109,11 @@ def _show_form(trainings: list[Training]) -> None:
     )
     st.html(f"<p class='lab-promise'>{html.escape(preset.promise if preset else 'Switches of your own.')}</p>")
     for name, label, meaning in (
-        ("restarts", "Restarts of dead codes", "Every 10 steps, codes that are hardly used are put onto embeddings."),
+        (
+            "restarts",
+            "Restarts of dead codes",
+            f"Every {BASE.restart_every} steps, codes that hardly any cell takes are put onto embeddings.",
+        ),
         ("kmeans", "K-means start", "The codebook starts as the centres of embeddings; else as random numbers."),
         (
             "dropout",
@@ -118,7 +132,7 @@ def _show_form(trainings: list[Training]) -> None:
         disabled=running,
         **_setting("commitment"),
     )
-    st.select_slider(
+    st.selectbox(
         "Steps",
         STEPS,
         format_func=lambda steps: f"{steps:,}",
