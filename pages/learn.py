@@ -7,7 +7,7 @@ from explorer.images.pictures import Picture
 from explorer.ui import store
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen
-from explorer.ui.views.learn import claims, lesson, meaning, sheet, trying, walkthrough
+from explorer.ui.views.learn import claims, lesson, meaning, sheet, training, trying, walkthrough
 from explorer.ui.views.learn.opened import open_lesson
 
 
@@ -26,7 +26,7 @@ def show_lesson(model: OpenModel, picture: Picture) -> None:
     walkthrough.show(opened)
     meaning.show(opened)
     claims.show(opened)
-    # The chapter "Training, seen" stands here: training.show(opened).
+    training.show()
     trying.show(opened)
     sheet.show(opened)
 

@@ -56,6 +56,9 @@ class TrainingConfig:
     dead_below: float = 0.35  # a code with less than this fraction of an equal share of the cells is dead
     restart_every: int = 20  # steps between restarts of dead codes
     restart_until: float = 0.98  # of the steps; codes crowd together again as soon as nothing restarts the rare ones
+    kmeans_start: bool = (
+        True  # off: the codebook starts from random numbers, and few of the codes are ever the nearest one
+    )
     seed: int = 0
 
     @classmethod
@@ -97,7 +100,7 @@ _BOUNDS = {
 
 def _checked(name: str, value: object) -> Any:
     """A setting of the right type and within its bounds, as TrainingConfig wants it."""
-    if name == "embedding_dropout":
+    if name in ("embedding_dropout", "kmeans_start"):
         if not isinstance(value, bool):
             raise BadInput(f"The setting {name!r} has to be true or false, and is {shown(value)}.")
         return value
@@ -149,6 +152,13 @@ def prefetch(crops: Crops, first: int, last: int, *, ahead: int = 4) -> Iterator
             if step + ahead < last:
                 waiting.append(pool.submit(crops.batch, step + ahead))
             yield waiting.pop(0).result()
+
+
+def codebook_batches(crops: Crops) -> list[Tensor]:
+    """What the k-means start of a codebook is computed from: eight cells a code, of batches that no step sees."""
+    config = crops.config
+    enough = -(-8 * config.model.codes // (config.batch * (config.crop // config.model.stride) ** 2))
+    return [crops.batch(-number - 1 + (1 << 40)) for number in range(enough)]
 
 
 def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -> Tensor:
@@ -305,10 +315,7 @@ class Trainer:
             raise BadInput(
                 f"{path} is cut off or damaged, so there is nothing to resume; leave --resume out."
             ) from None
-        stored = json.loads(about.get("config", "null"))
-        if isinstance(stored, dict):  # one of before a setting was there had its default
-            stored = training_settings(TrainingConfig.from_dict(stored))
-        if stored != training_settings(self.config):
+        if _config_of(about) != self.config:
             raise BadInput(f"{path} comes from a run with other settings; use the same --config, or another --out.")
         self.step = int(about["step"])
         self.model.load_state_dict(_below("model.", tensors))
@@ -321,6 +328,15 @@ class Trainer:
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         if "random" in tensors:  # a state of before it was kept has none
             torch.set_rng_state(tensors["random"].cpu())
+
+
+def _config_of(about: dict[str, str]) -> TrainingConfig | None:
+    """What a stored state was trained with; a setting that is newer than the state has its default."""
+    settings = json.loads(about.get("config", "null"))
+    try:
+        return TrainingConfig.from_dict(settings) if isinstance(settings, dict) else None
+    except BadInput:
+        return None
 
 
 def training_settings(config: TrainingConfig) -> dict[str, Any]:
@@ -364,9 +380,8 @@ def train(
         trainer.resume_(out)
     elif start_from is not None:
         trainer.start_from_(start_from, (crops.batch(-number - 1 + (1 << 40)) for number in range(32)))
-    else:
-        enough = -(-8 * config.model.codes // (config.batch * (config.crop // config.model.stride) ** 2))
-        trainer.start_codebook_([crops.batch(-number - 1 + (1 << 40)) for number in range(enough)])
+    elif config.kmeans_start:
+        trainer.start_codebook_(codebook_batches(crops))
     saved_at = time.monotonic()
     running: dict[str, float] = {}
     quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar

@@ -89,7 +89,7 @@ class Job(Generic[T]):
 
 
 @contextmanager
-def turn(lock: threading.Lock, progress: Progress, stage: str = "") -> Iterator[None]:
+def turn(lock: threading.Lock | threading.Semaphore, progress: Progress, stage: str = "") -> Iterator[None]:
     """Hold a lock, once the others have let go of it; whoever waits for it can be stopped."""
     while not lock.acquire(timeout=POLL):
         progress(0, 0, stage)

@@ -109,7 +109,7 @@ def pca(codebook: np.ndarray) -> Projection:
     The directions are those of at most `PCA_ROWS` codes, evenly spaced over the codebook.
     """
     codebook = checked_codebook(codebook)
-    axes = _principal_axes(codebook)
+    axes = principal_axes(codebook)
     points = np.empty((len(codebook), 2))
     for start in range(0, len(codebook), _ROWS_PER_CHUNK):
         points[start : start + _ROWS_PER_CHUNK] = codebook[start : start + _ROWS_PER_CHUNK].astype(np.float64) @ axes
@@ -223,8 +223,8 @@ def _neighbours(codebook: np.ndarray, settings: ProjectionSettings, progress: Pr
     return Neighbours(found.indices.numpy(), 0.5 * distances**2 if settings.metric == "cosine" else distances)
 
 
-def _principal_axes(codebook: np.ndarray) -> np.ndarray:
-    """float32 [K, D] -> float64 [D, 2], unit columns, or zero where nothing varies."""
+def principal_axes(codebook: np.ndarray) -> np.ndarray:
+    """The two directions in which vectors vary most: float32 [K, D] -> float64 [D, 2], unit columns, or 0 for none."""
     sample = codebook[:: -(-len(codebook) // PCA_ROWS)]
     if (sample == sample[0]).all():  # a codebook of almost equal codes: look at those that differ
         sample = np.concatenate([sample[:1], codebook[(codebook != sample[0]).any(1)][: PCA_ROWS - 1]])

@@ -18,6 +18,7 @@ from explorer.editing.starts import Start
 from explorer.images.pictures import WORKING_SIZES
 from explorer.inputs.blending import CellOrder, Through
 from explorer.inputs.sensitivity import Reading
+from explorer.learn.lab import HEALTHY, LabSettings
 from explorer.learn.steps import NAMES as STEP_NAMES
 from explorer.learn.tasks import NAMES as TASK_NAMES
 
@@ -166,6 +167,7 @@ class LearnPage:
     guesses: tuple[Guessed, ...] = ()  # newest last; what is guessed is shown
     tried: frozenset[str] = frozenset()  # tasks that were done
     tried_rule: Rule = "follow"  # of the edit that they ask for
+    lab: LabSettings = HEALTHY  # of the next small training
     lights_up: bool = False  # the cells of the picture that nearly took another code
 
     def guess_of(self, name: str, of: str) -> Guessed | None:

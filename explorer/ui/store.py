@@ -17,6 +17,7 @@ from explorer.ui.transport.visitors import Visitor
 
 if TYPE_CHECKING:
     from explorer.base.job import Job
+    from explorer.learn.lab_run import Training
 
 SESSION_KEY = "session"
 LIVE_KEY = "live"
@@ -62,6 +63,8 @@ class Live:
 
     visitor: Visitor = field(default_factory=Visitor)  # their edits, which a socket reaches too
     jobs: dict[str, Job[Any]] = field(default_factory=dict)  # by name, newest last
+    trainings: list[Training] = field(default_factory=list)  # on the Learn page: A, and B beside it
+    kept: str = ""  # the checkpoint that one of them was kept as, last
 
 
 def live() -> Live:

@@ -1,0 +1,24 @@
+"""Lines over the steps of a training, drawn again in place.
+
+Streamlit takes a plotly figure with more points for another figure and draws it anew, which flickers twice a second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import streamlit as st
+
+from explorer.learn.lab_charts import Chart
+
+_FOLDER = Path(__file__).parent
+_mount = st.components.v2.component(
+    "vqvae_explorer_curves",
+    css=(_FOLDER / "curves.css").read_text(),
+    js=(_FOLDER / "curves.js").read_text(),
+)
+
+
+def show(charts: Sequence[Chart], *, key: str) -> None:
+    """Draw charts, two in a row where there is room; values are one hover, or one arrow key, away."""
+    _mount(key=key, data={"charts": [asdict(chart) for chart in charts]})

@@ -1,0 +1,157 @@
+// Lines over the steps of a training. A chart keeps its elements, its size and its axis of steps while its lines grow.
+
+const SVG = "http://www.w3.org/2000/svg";
+const HEIGHT = 150;
+const [LEFT, RIGHT, TOP, BOTTOM] = [38, 10, 6, 20];
+const holders = new WeakMap();
+
+export default function ({ parentElement, data }) {
+  let curves = holders.get(parentElement);
+  if (!curves) {
+    curves = new Curves(parentElement);
+    holders.set(parentElement, curves);
+  }
+  curves.receive(data.charts);
+}
+
+class Curves {
+  constructor(root) {
+    const holder = document.createElement("div");
+    holder.className = "holder";
+    this.element = document.createElement("div");
+    this.element.className = "curves";
+    holder.appendChild(this.element);
+    root.appendChild(holder);
+    this.charts = [];
+    new ResizeObserver(() => this.charts.forEach((chart) => chart.draw())).observe(this.element);
+  }
+
+  receive(charts) {
+    while (this.charts.length < charts.length) this.charts.push(new Chart(this.element));
+    while (this.charts.length > charts.length) this.charts.pop().figure.remove();
+    charts.forEach((chart, number) => this.charts[number].receive(chart));
+  }
+}
+
+class Chart {
+  constructor(parent) {
+    this.figure = document.createElement("figure");
+    this.figure.innerHTML = "<figcaption><b></b><span></span></figcaption>";
+    this.figure.tabIndex = 0;
+    this.svg = this.figure.appendChild(document.createElementNS(SVG, "svg"));
+    parent.appendChild(this.figure);
+    this.at = null; // the step that is read, in place of the unit
+    this.svg.addEventListener("pointermove", (event) => this.read(this.stepAt(event.offsetX)));
+    this.svg.addEventListener("pointerleave", () => this.read(null));
+    this.figure.addEventListener("blur", () => this.read(null));
+    this.figure.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  receive(chart) {
+    this.chart = chart;
+    this.figure.querySelector("b").textContent = chart.title;
+    this.draw();
+  }
+
+  draw() {
+    const width = this.svg.clientWidth;
+    if (!width || !this.chart) return;
+    const { lines, last, top } = this.chart;
+    const values = lines.flatMap((line) => line.values);
+    const low = top === null && values.length ? Math.min(...values) : 0;
+    const high = top ?? (values.length ? Math.max(...values) : 1);
+    const room = top === null ? 0.06 * (high - low || 1) : 0.03 * high;
+    const [floor, roof] = [top === null ? low - room : 0, high + room];
+    this.x = (step) => LEFT + ((width - LEFT - RIGHT) * step) / last;
+    this.y = (value) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * (value - floor)) / (roof - floor);
+    const parts = [];
+    for (const value of ticks(floor, roof, 4)) {
+      parts.push(node("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: this.y(value), y2: this.y(value) }));
+      parts.push(node("text", { x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, short(value)));
+    }
+    for (const step of ticks(0, last, 5)) {
+      parts.push(node("text", { x: this.x(step), y: HEIGHT - 4, "text-anchor": "middle" }, step.toLocaleString("en")));
+    }
+    // The dotted lines lie above: where two coincide both are seen.
+    for (const line of [...lines].sort((one, other) => one.dotted - other.dotted)) {
+      const points = line.steps.map((step, number) => `${this.x(step).toFixed(1)} ${this.y(line.values[number]).toFixed(1)}`);
+      if (points.length) {
+        const dash = line.dotted ? { "stroke-dasharray": "2 4", "stroke-linecap": "round" } : {};
+        parts.push(node("path", { d: `M${points.join("L")}`, stroke: line.colour, ...dash }));
+      }
+    }
+    if (this.at !== null) {
+      const place = this.x(this.at);
+      parts.push(node("line", { class: "cursor", x1: place, x2: place, y1: TOP, y2: HEIGHT - BOTTOM }));
+    }
+    this.svg.replaceChildren(...parts);
+    const told = this.at === null ? this.chart.unit : this.told(this.at);
+    this.figure.querySelector("span").textContent = told;
+    this.figure.dataset.points = lines.reduce((most, line) => Math.max(most, line.steps.length), 0);
+    this.figure.setAttribute("aria-label", `${this.chart.title}, ${this.told(this.at ?? last)}`);
+  }
+
+  /** The values of all lines at a step, in words. */
+  told(step) {
+    const said = this.chart.lines.flatMap((line) => {
+      const place = nearest(line.steps, step);
+      if (place < 0) return [];
+      return [`${line.name} ${line.values[place].toFixed(this.chart.digits)}`.trim()];
+    });
+    const shown = this.steps()[nearest(this.steps(), step)];
+    return said.length ? `step ${shown.toLocaleString("en")}: ${said.join(", ")}` : "nothing yet";
+  }
+
+  /** The steps that can be read: those of the longest line. */
+  steps() {
+    return this.chart.lines.reduce((longest, line) => (line.steps.length > longest.length ? line.steps : longest), []);
+  }
+
+  stepAt(pixels) {
+    const step = ((pixels - LEFT) * this.chart.last) / (this.svg.clientWidth - LEFT - RIGHT);
+    return this.steps()[nearest(this.steps(), step)] ?? null;
+  }
+
+  read(step) {
+    this.at = step;
+    this.draw();
+  }
+
+  move(event) {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const steps = this.steps();
+    if (!by || !steps.length) return;
+    event.preventDefault();
+    const place = this.at === null ? steps.length - 1 : nearest(steps, this.at) + by;
+    this.read(steps[Math.min(steps.length - 1, Math.max(0, place))]);
+  }
+}
+
+function node(tag, attributes, text) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+/** Round numbers from low to high, about so many. */
+function ticks(low, high, about) {
+  const raw = (high - low) / about;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, number) => (first + number) * step);
+}
+
+function short(value) {
+  return Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 4 });
+}
+
+/** The place of the number nearest to a value in a list; −1 in an empty one. */
+function nearest(numbers, value) {
+  let best = -1;
+  numbers.forEach((number, place) => {
+    if (best < 0 || Math.abs(number - value) < Math.abs(numbers[best] - value)) best = place;
+  });
+  return best;
+}

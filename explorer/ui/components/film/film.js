@@ -1,0 +1,173 @@
+// A training as a film: the codes on a map that stays, the cells of a picture behind them, and the picture as it is drawn.
+
+const films = new WeakMap();
+
+export default function ({ parentElement, data }) {
+  let film = films.get(parentElement);
+  if (!film) {
+    film = new Film(parentElement);
+    films.set(parentElement, film);
+  }
+  if (data) film.receive(unpack(data));
+  return () => film.rest();
+}
+
+const FRAME_MS = 160;
+const UNIT = 30000; // as in __init__.py
+const MAP_PIXELS = 600;
+const LANE = `
+  <figure><canvas class="map" role="img"></canvas><figcaption><span><i></i><span class="name"></span></span><b></b></figcaption></figure>
+  <figure><canvas class="original" role="img" aria-label="The held-out picture"></canvas><figcaption><span>Held-out picture</span></figcaption></figure>
+  <figure><canvas class="off" role="img"></canvas><figcaption><span>Codes only</span><b></b></figcaption></figure>
+  <figure><canvas class="on" role="img"></canvas><figcaption><span>Embedding on</span><b></b></figcaption></figure>`;
+
+class Film {
+  constructor(root) {
+    this.holder = document.createElement("div");
+    this.holder.className = "holder";
+    this.holder.innerHTML = `
+      <div class="film">
+        <div class="lanes"></div>
+        <div class="scrub" hidden>
+          <button aria-label="Play" aria-pressed="false">▶</button>
+          <input type="range" min="0" step="1" aria-label="Step of the training">
+          <output></output>
+        </div>
+      </div>`;
+    root.appendChild(this.holder);
+    this.lanes = this.holder.querySelector(".lanes");
+    this.scrub = this.holder.querySelector(".scrub");
+    this.slider = this.holder.querySelector("input");
+    this.button = this.holder.querySelector("button");
+    this.slider.addEventListener("input", () => {
+      this.rest();
+      this.draw();
+    });
+    this.button.addEventListener("click", () => (this.playing ? this.rest() : this.play()));
+  }
+
+  receive(message) {
+    const before = this.moments?.length;
+    this.message = message;
+    this.moments = [...new Set(message.lanes.flatMap((lane) => lane.steps))].sort((one, other) => one - other);
+    const scrubs = message.lanes.some((lane) => lane.steps.length > 1);
+    this.scrub.hidden = !scrubs;
+    const last = this.moments.length - 1;
+    this.slider.max = last;
+    if (!scrubs || this.moments.length !== before) this.slider.value = last;
+    while (this.lanes.children.length < message.lanes.length) {
+      const lane = document.createElement("div");
+      lane.className = "lane";
+      lane.innerHTML = LANE;
+      this.lanes.appendChild(lane);
+    }
+    while (this.lanes.children.length > message.lanes.length) this.lanes.lastChild.remove();
+    this.draw();
+  }
+
+  draw() {
+    const moment = this.moments[Number(this.slider.value)];
+    this.message.lanes.forEach((lane, number) => {
+      // The newest snapshot of this lane by then.
+      const frame = Math.max(0, lane.steps.findLastIndex((step) => step <= moment));
+      this.drawLane(this.lanes.children[number], lane, number, frame);
+    });
+    const shown = moment.toLocaleString("en");
+    this.holder.querySelector("output").textContent = `step ${shown}`;
+    this.slider.setAttribute("aria-valuetext", `step ${shown}`);
+    this.holder.firstElementChild.dataset.step = moment;
+  }
+
+  drawLane(element, lane, number, frame) {
+    const part = (name) => this.message[`${name}${number}`];
+    const step = lane.steps[frame].toLocaleString("en");
+    element.style.setProperty("--lane", lane.colour);
+    element.querySelector(".name").textContent = `Codebook${lane.name ? ` of ${lane.name}` : ""}`;
+    const [mapped, off, on] = element.querySelectorAll("b");
+    mapped.textContent = `step ${step}`;
+    off.textContent = `${lane.off[frame].toFixed(1)} dB`;
+    on.textContent = `${lane.on[frame].toFixed(1)} dB`;
+    paint(element.querySelector(".original"), this.message.original);
+    for (const name of ["off", "on"]) {
+      const canvas = element.querySelector(`.${name}`);
+      const { shape, values } = part(name);
+      const size = shape[1] * shape[2] * 3;
+      paint(canvas, { shape: shape.slice(1), values: values.subarray(frame * size, (frame + 1) * size) });
+      canvas.setAttribute("aria-label", name === "off" ? "Drawn from the codes only" : "Drawn with the embedding");
+    }
+    this.drawMap(element.querySelector(".map"), lane, frame, part);
+  }
+
+  drawMap(canvas, lane, frame, part) {
+    const height = Math.round(MAP_PIXELS / this.message.aspect);
+    if (canvas.width !== MAP_PIXELS) [canvas.width, canvas.height] = [MAP_PIXELS, height];
+    const brush = canvas.getContext("2d");
+    brush.clearRect(0, 0, MAP_PIXELS, height);
+    const of = (packed, number) => {
+      const count = packed.shape[1];
+      return (point) => [0, 1].map((axis) => {
+        const value = packed.values[2 * (number * count + point) + axis] / UNIT;
+        return axis ? height / 2 - (MAP_PIXELS / 2) * 0.94 * value : (MAP_PIXELS / 2) * (1 + 0.94 * value);
+      });
+    };
+    const dot = ([x, y], radius) => {
+      brush.beginPath();
+      brush.arc(x, y, radius, 0, 2 * Math.PI);
+    };
+    const [cloud, codes, sizes] = ["cloud", "codes", "sizes"].map(part);
+    brush.fillStyle = "rgb(140 146 150 / 45%)";
+    const cell = of(cloud, frame);
+    for (let point = 0; point < cloud.shape[1]; point += 1) {
+      dot(cell(point), 3);
+      brush.fill();
+    }
+    const code = of(codes, frame);
+    const earlier = of(codes, Math.max(0, frame - 1));
+    brush.strokeStyle = lane.colour;
+    brush.fillStyle = lane.colour;
+    for (let number = 0; number < codes.shape[1]; number += 1) {
+      const place = code(number);
+      brush.globalAlpha = 0.35;
+      brush.lineWidth = 1.5;
+      brush.beginPath(); // where it came from
+      brush.moveTo(...earlier(number));
+      brush.lineTo(...place);
+      brush.stroke();
+      const size = sizes.values[frame * codes.shape[1] + number];
+      brush.globalAlpha = size > DEAD ? 0.85 : 1;
+      dot(place, 3 + size / 18);
+      if (size > DEAD) brush.fill();
+      else brush.stroke(); // dead: hollow
+    }
+    brush.globalAlpha = 1;
+    canvas.setAttribute(
+      "aria-label",
+      `The codes on a fixed map at step ${lane.steps[frame]}, the cells of the held-out picture in grey behind them`,
+    );
+  }
+
+  play() {
+    if (Number(this.slider.value) === Number(this.slider.max)) this.slider.value = 0;
+    this.playing = setInterval(() => {
+      if (Number(this.slider.value) === Number(this.slider.max)) return this.rest();
+      this.slider.value = Number(this.slider.value) + 1;
+      this.draw();
+    }, FRAME_MS);
+    this.draw();
+    this.showPlaying();
+  }
+
+  rest() {
+    clearInterval(this.playing);
+    this.playing = null;
+    this.showPlaying();
+  }
+
+  showPlaying() {
+    this.button.textContent = this.playing ? "❚❚" : "▶";
+    this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+    this.button.setAttribute("aria-pressed", Boolean(this.playing));
+  }
+}
+
+const DEAD = 37; // of a size: 255 · √(0.35 / 16), less than 35% of an equal share
