@@ -17,6 +17,7 @@ def main() -> None:
     lesson.style()
     session = store.write(choose_picture(store.read()))
     show_lesson(model, open_chosen(session, model))
+    training.show()
 
 
 @st.fragment
@@ -26,7 +27,6 @@ def show_lesson(model: OpenModel, picture: Picture) -> None:
     walkthrough.show(opened)
     meaning.show(opened)
     claims.show(opened)
-    training.show()
     trying.show(opened)
     sheet.show(opened)
 

@@ -1,5 +1,6 @@
 """The Inputs page as a person meets it: the blend, two pictures, and the reliance test with its verdict."""
 
+import base64
 import io
 import json
 import re
@@ -86,7 +87,9 @@ def quality(page: Page, measure: str) -> tuple[str, str]:
 
 def image_of(picture: Locator) -> np.ndarray:
     """What an <img> holds, exactly: uint8 [H, W, 3]."""
-    data = picture.page.request.get(picture.evaluate("image => image.src")).body()
+    source: str = picture.evaluate("image => image.src")
+    inline = source.startswith("data:")
+    data = base64.b64decode(source.partition(",")[2]) if inline else picture.page.request.get(source).body()
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
@@ -362,8 +365,7 @@ def test_a_folder_is_tested_and_a_bad_path_is_refused_in_place(inputs, tmp_path:
     expect(verdicts(inputs)).to_have_text(["Undecided", "Undecided"], timeout=60_000)
     expect(inputs.locator(".reliance-basis")).to_contain_text("3 of 5 images count")
     expect(inputs.get_by_text("Skipped broken.png")).to_be_visible()
-    expect(inputs.get_by_text("Skipped again.png: it has the pixels of 0.png.")).to_have_count(0)
-    expect(inputs.get_by_text("Skipped 0.png: it has the pixels of again.png.")).to_be_visible()
+    expect(inputs.get_by_text("Skipped again.png: it has the pixels of 0.png.")).to_be_visible()
     expect(alerts(inputs)).to_have_count(0)
     choose(inputs, "Blend")
     choose(inputs, "Reliance test")
