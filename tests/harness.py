@@ -7,10 +7,15 @@ from explorer.ui.store import LIVE_KEY
 
 
 def at_rest(app: AppTest) -> AppTest:
-    """The page as it is once what it waits for has been made."""
-    while running := [job for job in jobs_of(app).values() if job.state == "running"]:
-        for job in running:
+    """The page as it is once what it waits for has been made.
+
+    It runs again after all of that, also where a job ended just after the page had looked at it.
+    """
+    seen: set[int] = set()
+    while new := [job for job in jobs_of(app).values() if job.state == "running" or id(job) not in seen]:
+        for job in new:
             assert job.wait(120)
+        seen |= set(map(id, new))
         app.run()
     return app
 
