@@ -65,7 +65,9 @@ def take_inputs(page: Page, url: str) -> None:
     page.goto(f"{url}/inputs?checkpoint=photos-bypass&picture=china")
     drawn(page)
     page.get_by_text("Reliance test", exact=True).click()
-    expect(page.get_by_text("Bypasses the codebook").first).to_be_visible()
+    page.get_by_text("Sample photos", exact=True).click()
+    page.get_by_role("button", name="Run the test").click()
+    expect(page.get_by_text("Bypasses the codebook").first).to_be_visible(timeout=600_000)
     page.wait_for_timeout(4000)
     page.screenshot(path=FOLDER / "inputs.png")
 
