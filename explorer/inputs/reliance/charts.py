@@ -113,24 +113,12 @@ def _bars(
     title: str,
 ) -> go.Figure:
     figure = go.Figure()
-    sure = [one for one in estimates if one.low is not None and one.high is not None]
-    error = None
-    if len(sure) == len(estimates):
-        error = {
-            "type": "data",
-            "symmetric": False,
-            "array": [(one.high or 0) - one.value for one in estimates],
-            "arrayminus": [one.value - (one.low or 0) for one in estimates],
-            "thickness": 1.2,
-            "width": 3,
-            "color": "rgba(110,116,119,.9)",
-        }
     figure.add_bar(
         x=[one.value for one in estimates],
         y=list(labels),
         orientation="h",
         marker={"color": list(colours)},
-        error_x=error,
+        error_x=_error(estimates),
         customdata=[[hover, _interval(one)] for hover, one in zip(hovers, estimates, strict=True)],
         hovertemplate="%{customdata[0]}<br>%{x:.2f} dB %{customdata[1]}<extra></extra>",
     )
@@ -195,6 +183,7 @@ def width_curve(widths: Sequence[Width]) -> go.Figure:
 
 
 def _error(estimates: Sequence[Estimate]) -> dict[str, object] | None:
+    """The intervals as error bars; none unless each has one."""
     if any(one.low is None or one.high is None for one in estimates):
         return None
     return {
@@ -203,5 +192,6 @@ def _error(estimates: Sequence[Estimate]) -> dict[str, object] | None:
         "array": [(one.high or 0) - one.value for one in estimates],
         "arrayminus": [one.value - (one.low or 0) for one in estimates],
         "thickness": 1.2,
-        "width": 4,
+        "width": 3,
+        "color": "rgba(110,116,119,.9)",
     }

@@ -55,6 +55,11 @@ def tested(model: OpenModel, twin: OpenModel | None) -> Tested:
     return Tested(model.tokenizer, model.codebook, met, None if twin is None else Twin(twin.name, twin.tokenizer))
 
 
+def named(model: OpenModel) -> str:
+    """What names a model to the command: a checkpoint by itself, code of one's own by its option."""
+    return model.argument.removeprefix("--checkpoint ")
+
+
 def provenance_of(
     model: OpenModel,
     images: ImageSet,

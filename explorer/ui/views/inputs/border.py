@@ -51,10 +51,9 @@ def show(model: OpenModel, picture: Picture) -> None:
         )
         if session.cell is not None and session.cell not in found.cells:
             st.caption("The chosen cell lies at no border, so this is the one nearest to it of all cells.")
+    encoding = cache.encode(model, picture).encoding
     with right:
-        show_flip(boundary.flip(
-            model.tokenizer, cache.encode(model, picture).encoding, found, cell, weight=weight
-        ), weight)  # fmt: skip
+        show_flip(boundary.flip(model.tokenizer, encoding, found, cell, weight=weight), weight)
 
 
 def _lit(found: Border) -> np.ndarray:

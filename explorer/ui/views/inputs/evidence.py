@@ -1,6 +1,8 @@
 """What a reliance test found: the verdict in two parts, the evidence for it, and the files that can be cited."""
 
 import html
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -100,22 +102,15 @@ def show_files(found: Report) -> None:
     """Every figure in a table, the methods paragraph, and JSON and CSV with every measurement."""
     name = f"{found.provenance.model}-reliance"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            "Every measurement (JSON)",
-            lambda: report.as_json(found).encode(errors="backslashreplace"),
-            file_name=f"{name}.json",
-            mime="application/json",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-        st.download_button(
-            "Every measurement (CSV)",
-            lambda: report.as_csv(found).encode(errors="backslashreplace"),
-            file_name=f"{name}.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        for form, write in {"json": report.as_json, "csv": report.as_csv}.items():
+            st.download_button(
+                f"Every measurement ({form.upper()})",
+                partial(_encoded, write, found),
+                file_name=f"{name}.{form}",
+                mime=f"{'application' if form == 'json' else 'text'}/{form}",
+                on_click="ignore",
+                icon=":material/download:",
+            )
     with st.expander("Methods, to be cited"):
         st.code(report.methods(found), language=None, wrap_lines=True)
         if found.provenance.command:
@@ -123,6 +118,10 @@ def show_files(found: Report) -> None:
             st.code(found.provenance.command, language="bash", wrap_lines=True)
     with st.expander("Every figure"):
         show_tables(found)
+
+
+def _encoded(write: Callable[[Report], str], found: Report) -> bytes:
+    return write(found).encode()
 
 
 def show_tables(found: Report) -> None:

@@ -14,13 +14,12 @@ from explorer.inputs.reliance.measure import (
     MOST_PARTNERS,
     Opened,
     Settings,
-    Tested,
     evidence_of,
     measure_image,
     measure_set,
 )
 from explorer.inputs.reliance.report import Provenance, Report
-from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
+from explorer.inputs.reliance.subject import find_twin, named, provenance_of, tested
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
@@ -211,10 +210,6 @@ def twin_of(model: OpenModel) -> OpenModel | None:
         return None
 
 
-def under_test(model: OpenModel) -> Tested:
-    return tested(model, twin_of(model))
-
-
 # --- a set ------------------------------------------------------------------------------------------------------------
 
 
@@ -229,9 +224,8 @@ def test_set(model: OpenModel, images: ImageSet, place: st.delta_generator.Delta
             twin = twin_of(model)
             data = "samples" if images is cache.sample_set() else images.source
             source = provenance_of(
-                model, images, settings, named=model.argument.split(" ", 1)[-1] if model.argument.startswith("--c") else
-                model.argument, data=data, under=images.under, twin=twin
-            )  # fmt: skip
+                model, images, settings, named=named(model), data=data, under=images.under, twin=twin
+            )
 
             def work(progress: Progress) -> Report:
                 return Report.of(measure_set(tested(model, twin), images, settings, progress=progress), source)
