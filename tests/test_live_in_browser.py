@@ -109,8 +109,8 @@ def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app at a path of its own, as behind a proxy."""
     folder = tmp_path_factory.mktemp("below")
     shutil.copytree(CHECKPOINTS / "photos", folder / "photos")
-    with serve_app(folder, Path(folder) / "log", options=("--server.baseUrlPath=tools/vq",)) as url:
-        yield f"{url}/tools/vq"
+    with serve_app(folder, Path(folder) / "log", below="/tools/vq") as url:
+        yield url
 
 
 def test_it_works_below_a_path(blank_page: Page, below: str):
