@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,33 +47,36 @@ def serve_app(
     *,
     port: int | None = None,
     arguments: tuple[str, ...] = (),
-    options: tuple[str, ...] = (),
+    below: str = "",
     script: str = "app.py",
 ) -> Iterator[str]:
     """Run the app over a folder of checkpoints, and give its address once it answers.
 
-    arguments: of the app; options: of Streamlit.
+    arguments: of the app; below: a path like "/tools/vq" that its address ends with.
     """
     port = port or free_port()
+    url = f"http://localhost:{port}{below}"
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless=true", f"--server.port={port}"]
     environment = {**os.environ, "VQVAE_EXPLORER_CHECKPOINTS": str(checkpoints)}
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [*command, "--server.fileWatcherType=none", *options, "--", *arguments],
+            [*command, "--server.fileWatcherType=none", f"--server.baseUrlPath={below}", "--", *arguments],
             cwd=ROOT,
             env=environment,
             stdout=output,
             stderr=output,
         )
     try:
-        for _ in range(240):
+        for _ in range(720):
             try:
-                urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).close()
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
                 break
-            except (urllib.error.URLError, OSError):
+            except OSError:
                 assert server.poll() is None, log.read_text()
                 time.sleep(0.25)
-        yield f"http://localhost:{port}"
+        else:
+            raise TimeoutError(log.read_text())
+        yield url
     finally:
         server.terminate()
         server.wait(20)

@@ -893,7 +893,7 @@ def test_a_recipe_saved_with_its_picture_opens_where_the_picture_is_not(browser,
     source.write_bytes(to_png(np.asarray(sample().pixels)[::-1].copy()))
     editor.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(source)
     expect(editor.locator(".gallery [role=option]").first).to_have_attribute("title", "mine.png")
-    drawn(editor)
+    at_rest(editor)  # until then the picture before it is there, to be painted on
     choose(editor, 700)
     stroke(editor, (3, 4), (3, 9))
     edited, bundle = shown(editor), tmp_path / "edit.zip"

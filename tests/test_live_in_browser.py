@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
 from explorer.editing import recipe as recipes
-from tests.browser import act_and_settle, assert_same, drawn, serve_app, shown, stroke
+from tests.browser import act_and_settle, assert_same, at_rest, draw, drawn, serve_app, shown, stroke
 from tests.conftest import CHECKPOINTS
 from tests.test_edit_in_browser import changed_cells, choose, download, history, open_editor, press, render
 
@@ -87,6 +87,31 @@ def test_a_socket_that_is_lost_is_found_again(blank_page: Page, app_url: str):
     assert changed_cells(blank_page) == 2
 
 
+def test_an_answer_about_a_picture_that_was_left_comes_too_late(blank_page: Page, app_url: str):
+    late: list[str | bytes] = []
+    sockets = []
+
+    def relay(socket):
+        sockets.append((socket, socket.connect_to_server()))
+
+    blank_page.route_web_socket(re.compile("/live/edit$"), relay)
+    open_editor(blank_page, app_url)
+    over_the_socket(blank_page)
+    choose(blank_page, 12)
+    [(socket, server)] = sockets
+    server.on_message(lambda answer: late.append(answer))
+    draw(blank_page, (3, 4), (3, 9))
+    blank_page.locator(".gallery [role=option]").nth(1).click()
+    expect(blank_page.locator(".stage .pixels")).to_have_attribute("height", "256")  # the second sample is a square
+    at_rest(blank_page)
+    assert late
+    server.on_message(lambda answer: socket.send(answer))
+    for answer in late:
+        socket.send(answer)
+    stroke(blank_page, (2, 2), (2, 5))
+    assert changed_cells(blank_page) == 4
+
+
 def test_what_went_over_the_socket_is_there_on_another_page_at_once(blank_page: Page, app_url: str):
     open_editor(blank_page, app_url)
     over_the_socket(blank_page)
@@ -109,8 +134,8 @@ def below(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app at a path of its own, as behind a proxy."""
     folder = tmp_path_factory.mktemp("below")
     shutil.copytree(CHECKPOINTS / "photos", folder / "photos")
-    with serve_app(folder, Path(folder) / "log", options=("--server.baseUrlPath=tools/vq",)) as url:
-        yield f"{url}/tools/vq"
+    with serve_app(folder, Path(folder) / "log", below="/tools/vq") as url:
+        yield url
 
 
 def test_it_works_below_a_path(blank_page: Page, below: str):

@@ -9,7 +9,7 @@ class Exchange {
   constructor(model, connection) {
     this.model = model;
     this.connection = connection; // is told of requests and answers
-    this.socket = new Socket((bytes) => this.take(unpack(bytes)), () => model.tell("way"));
+    this.socket = new Socket((bytes) => this.hear(unpack(bytes)), () => model.tell("way"));
     this.transport = new Transport((resting) => this.compose(resting), { socket: this.socket });
     this.has = new Map(); // which answers are here: name -> number
     this.loaded = 0; // number of the recipe that was taken in
@@ -56,6 +56,11 @@ class Exchange {
     const step = Math.max(1, (states.length - 1) / (MOST_FRAMES - 1));
     const numbers = [...new Set(Array.from({ length: MOST_FRAMES }, (_, i) => Math.min(states.length - 1, Math.round(i * step))))];
     return { form: animation.form, frames: numbers.map((number) => this.gridOf(states[number])) };
+  }
+
+  /** What the socket says; only the page brings another content, so about one that was left it comes too late. */
+  hear(said) {
+    if (said.content === this.model.layers?.content) this.take(said);
   }
 
   /** An unpacked message; one that is older than what is shown is dropped. */
