@@ -1,4 +1,4 @@
-"""Inputs: blend the embedding in, and find out which input the decoder uses."""
+"""Inputs: blend the embedding in, and find out which input the decoder follows."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ VIEWS: dict[InputsView, str] = {"blend": "Blend", "pair": "Two pictures", "relia
 
 @guarded
 def main() -> None:
-    model = open_page("Inputs", "Blend the embedding in, and find out which input the decoder uses.")
+    model = open_page("Inputs", "Blend the embedding in, and find out which input the decoder follows.")
     session = store.write(choose_picture(store.read()))
     picture = open_chosen(session, model)
     view = session.inputs.view

@@ -211,9 +211,9 @@ def test_the_curve_is_of_what_is_painted_and_now_has_the_figure_that_the_editor_
     psnr = quality(inputs, "PSNR")[1]
     inputs.wait_for_function(
         """psnr => {
-            const traces = document.querySelector('.js-plotly-plot')?.data ?? [];
+            const traces = document.querySelector('.js-plotly-plot')?._fullData ?? []; // numbers, not their bytes
             const [curve, now] = ['this picture', 'now'].map((wanted) => traces.find(({ name }) => name === wanted));
-            if (!curve?.x.length) return false; // its bytes are not read yet
+            if (!curve || !now) return false;
             const place = [...curve.x].indexOf(now.x[0]);
             return curve.y[place] === now.y[0] && now.y[0].toFixed(2) === psnr;
         }""",
