@@ -254,5 +254,6 @@ def test_with_one_input_the_page_says_what_is_different(blank_page, app_url):
         open_step(learn, step.title)
     expect(learn.locator(".walk-views img")).to_have_count(2)
     open_step(learn, "One input")
-    expect(learn.locator(".walk-source")).to_contain_text("OneInputStem.forward")
+    expect(learn.locator(".walk-source").filter(has_text="OneInputStem.forward")).to_be_visible()
+    expect(learn.locator(".walk-source")).to_have_count(1)  # those of the step before are gone
     expect(learn.locator('[data-left-out="ignore"]')).to_contain_text("no second input")

@@ -2,6 +2,7 @@
 
 import os.path
 
+import numpy as np
 import streamlit as st
 
 from explorer.base.job import Progress
@@ -192,7 +193,7 @@ def following(picture: Picture, model: OpenModel, most: int) -> list[tuple[str, 
             other = open_named(name, session.working_size, model)
         except BadInput:
             continue
-        if other.key not in {picture.key, *(one.key for _, one in found)}:
+        if not any(np.array_equal(other.pixels, one.pixels) for one in (picture, *(one for _, one in found))):
             found.append((titles[name], other))
     return found
 
