@@ -55,6 +55,7 @@ const Drafts = {
   box: new Box("drafts"),
   numbers: new Map(), // content -> number of the draft that strokes go into
   waiting: new Map(), // id -> what is to be written
+  onItsWay: new Set(), // drafts that are being written to the database: not yet there, should the page go
   offered: new Set(), // ids that are on the screen and not answered: never forgotten to make room
   timer: 0,
   moved: null,
@@ -99,9 +100,13 @@ const Drafts = {
   },
 
   async write() {
-    for (const { head, body } of this.taken()) {
+    const drafts = this.taken();
+    drafts.forEach((draft) => this.onItsWay.add(draft));
+    for (const draft of drafts) {
+      const { head, body } = draft;
       if (head.steps) await this.box.put(head, body, (id) => this.offered.has(id));
       else await this.box.remove([head.id]);
+      this.onItsWay.delete(draft);
     }
     const heads = await this.box.heads();
     if (heads.length <= MOST_DRAFTS && heads.reduce((sum, { bytes }) => sum + bytes, 0) <= MOST_DRAFT_BYTES) return;
@@ -126,7 +131,7 @@ const Drafts = {
 
   /** The page goes, and with it perhaps what is on its way into the database: keep that where it is kept at once. */
   leave() {
-    const drafts = this.taken();
+    const drafts = [...this.onItsWay, ...this.taken()]; // the newest of a grid last: it is the one that stays
     for (const draft of drafts) writeStored("localStorage", UNSAVED_DRAFT + draft.head.id, draft);
     for (const { head, body } of drafts) head.steps ? this.box.put(head, body) : this.box.remove([head.id]);
   },
