@@ -237,6 +237,13 @@ def test_how_many_get_all_of_the_embedding_is_a_setting(share: float, whole: int
     assert int((blends == 1).sum()) == whole
 
 
+@pytest.mark.parametrize(("share", "none"), [(0.0, 0), (0.75, 6), (1.0, 8)])
+def test_how_many_get_none_of_the_embedding_is_a_setting(share: float, none: int) -> None:
+    config = replace(TOY, codes_only_share=share, whole_share=0.0)
+    blends = draw_blend(8, config, torch.Generator().manual_seed(0)).flatten()
+    assert (blends[:none] == 0).all() and (blends[none:] > 0).all()
+
+
 def test_the_blends_between_are_uniform() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = torch.cat([draw_blend(16, TOY, generator).flatten()[8:14] for _ in range(500)])

@@ -52,7 +52,8 @@ class TrainingConfig:
     ssim_weight: float = 0.01
     commitment: float = 0.01
     embedding_dropout: bool = True  # off: the decoder always gets the whole embedding, and learns to bypass the codes
-    whole_share: float = 0.125  # of a batch's images that get all of it; a half gets none, the rest something between
+    codes_only_share: float = 0.5  # of a batch's images whose decoder gets none of the embedding
+    whole_share: float = 0.125  # of a batch's images that get all of it; the rest get something between
     dead_below: float = 0.35  # a code with less than this fraction of an equal share of the cells is dead
     restart_every: int = 20  # steps between restarts of dead codes
     restart_until: float = 0.98  # of the steps; codes crowd together again as soon as nothing restarts the rare ones
@@ -90,6 +91,7 @@ _BOUNDS = {
     "average_decay": (0.0, 1.0),
     "ssim_weight": (0.0, 100.0),
     "commitment": (0.0, 100.0),
+    "codes_only_share": (0.0, 1.0),
     "whole_share": (0.0, 0.5),
     "dead_below": (0.0, 1.0),
     "restart_every": (1, 10**9),
@@ -162,8 +164,8 @@ def codebook_batches(crops: Crops) -> list[Tensor]:
 
 
 def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -> Tensor:
-    """How much of the embedding each image's decoder gets, [B, 1, 1, 1]: none for half of them, all for `whole_share`
-    of them, and uniform in (0, 1] for the rest.
+    """How much of the embedding each image's decoder gets, [B, 1, 1, 1]: none for `codes_only_share` of them, all for
+    `whole_share` of them, and uniform in (0, 1] for the rest.
 
     This is the embedding dropout: one decoder learns every place of the slider, and cannot do without the codes. Some
     are at 1 because a blend that is only uniform leaves the end of the slider under-trained: there the picture was
@@ -174,8 +176,9 @@ def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -
     if not config.embedding_dropout:
         return torch.ones(batch, 1, 1, 1)
     weight = 1 - torch.rand(batch, generator=generator)
-    weight[: batch // 2] = 0  # the shares of every batch are fixed, rather than a coin for each image: less noise
+    # The shares of every batch are fixed, rather than drawn for each image: less noise.
     weight[batch - int(batch * config.whole_share) :] = 1
+    weight[: int(batch * config.codes_only_share)] = 0
     return weight.view(-1, 1, 1, 1)
 
 

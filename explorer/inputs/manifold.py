@@ -149,7 +149,7 @@ def training_blends(settings: Mapping[str, Any], spec: Spec) -> Blends:
 
     training = settings.get("fine_tuning", settings.get("training"))  # the last run is what the decoder knows
     said = training if isinstance(training, dict) else {}
-    known = {name: said[name] for name in ("embedding_dropout", "whole_share") if name in said}
+    known = {name: said[name] for name in ("embedding_dropout", "codes_only_share", "whole_share") if name in said}
     config = replace(TrainingConfig.from_dict(known), model=model_config(settings))
     return lambda number, generator: draw_blend(number, config, generator).flatten()
 

@@ -84,7 +84,7 @@ PARTS = (
         "codes alone half of the time. With w = 1 always, nothing makes it learn that.",
         r"\hat x = \operatorname{Decoder}\bigl(z_q,\; z_q + w\,(z_e - z_q)\bigr)",
         (
-            Snippet(draw_blend, ("config.embedding_dropout", "weight[batch - int(batch * config.whole_share) :] = 1")),
+            Snippet(draw_blend, ("config.embedding_dropout", "weight[: int(batch * config.codes_only_share)] = 0")),
             Snippet(VQVAE.forward, ("weight * (embedding - codes)",)),
         ),
     ),
