@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from explorer.base import beside
 from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
 from explorer.codebook import charts
@@ -75,7 +76,8 @@ def show_health(model: OpenModel, used: UsedSet) -> None:
     widgets.figure_row(shown)
     if training is None:
         st.caption(
-            "How often training used each code is not known here; "
+            widgets.plain(cache.damage(model, beside.USAGE))
+            or "How often training used each code is not known here; "
             f"`python -m explorer usage PHOTOS {model.argument}` adds it."
         )
 

@@ -26,6 +26,7 @@ from tests.conftest import CHECKPOINTS
 from tests.toy_engine import ToySources, asking, painted, toy_engine
 from tests.toys import until
 from vqvae import checkpoint
+from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.search import Codebook
 
@@ -195,6 +196,21 @@ def test_where_nothing_was_learned_of_neighbours_it_says_how_to():
     about, values = marks_of(engine, asking(engine, overlay="neighbours"))
     assert not values.any()
     assert "python -m explorer fed PHOTOS --checkpoint toy adds that" in about["sentence"]
+
+
+class Damaged(ToySources):
+    """What it had learned is damaged."""
+
+    def neighbourhoods(self) -> Neighbourhoods:
+        raise BadInput("The file is damaged.")
+
+
+def test_where_what_was_learned_of_neighbours_is_damaged_it_says_so():
+    engine = toy_engine()
+    engine.sources = Damaged(engine.model.tokenizer)
+    about, values = marks_of(engine, asking(engine, overlay="neighbours"))
+    assert not values.any()
+    assert about["sentence"] == "The file is damaged."
 
 
 def test_while_something_is_drawn_there_are_no_figures_and_at_rest_there_are():

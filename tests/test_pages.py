@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.base.beside import FED, MAP, NEIGHBOURS, USAGE
+from explorer.base.open_model import open_folder
+from explorer.cli import main as cli
+from explorer.codebook.projection import ProjectionSettings, projection_key, to_bytes, umap
 from explorer.index import cells
 from explorer.ui import cache
 from explorer.ui.session import NamedSet, Session
 from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
 from tests.harness import at_rest, jobs_of
-from tests.toys import toy_model, until
+from tests.toys import toy_model, until, write_toy_photos
 from vqvae import checkpoint
 from vqvae.images import to_png
 
@@ -249,3 +253,75 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_and_the_samples_are_shown
     assert not app.exception
     assert "Not one of the 1 files" in messages(app.error)
     assert "code" in app.query_params
+
+
+# Files beside a model that are damaged
+
+
+def run_as(path: Path, session: Session) -> AppTest:
+    app = AppTest.from_file(str(path), default_timeout=120)
+    app.session_state[SESSION_KEY] = session
+    at_rest(app.run())
+    assert not app.exception
+    return app
+
+
+def flip(path: Path, place: int = -1) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def known(toy_checkpoints: Path) -> Path:
+    """The two-input toy's folder, with all that is measured of a model's training beside it."""
+    folder = toy_checkpoints / "photos"
+    model = open_folder(folder)
+    photos = toy_checkpoints.parent / "training photos"
+    write_toy_photos(photos, count=3)
+    for command in ("usage", "fed"):
+        assert cli.main([command, str(photos), "--checkpoint", str(folder), "--size", "64"]) == 0
+    made = umap(model.codebook.array, ProjectionSettings())
+    (folder / MAP).write_bytes(to_bytes(projection_key(model.codebook.array, ProjectionSettings()), made))
+    return folder
+
+
+@pytest.mark.parametrize(("file", "view"), [(USAGE, "wall"), (MAP, "map")])
+def test_a_damaged_file_is_said_on_the_codebook_page_where_its_figures_would_be(file, view, known):
+    def captions() -> str:
+        app = run_as(ROOT / "pages" / "codebook.py", Session().on("codebook", view=view))
+        return messages(app.main.caption).replace("\\", "")
+
+    assert "damaged" not in captions()
+    flip(known / file)
+    assert f"The file {file} beside the model is damaged and is not used; python -m explorer" in captions()
+    flip(known / file)
+    assert "damaged" not in captions()
+
+
+@pytest.mark.parametrize("file", [FED, NEIGHBOURS])
+def test_a_damaged_file_is_said_on_the_inputs_page_where_its_figures_would_be(file, known):
+    def shown() -> str:
+        app = run_as(ROOT / "pages" / "inputs.py", Session().on("inputs", view="pair"))
+        return " ".join(element.proto.body for element in app.get("html"))
+
+    assert "damaged" not in shown()
+    flip(known / file)
+    assert f"The file {file} beside the model is damaged and is not used; python -m explorer fed PHOTOS" in shown()
+
+
+def test_the_doctor_names_every_damaged_file(known, capsys):
+    assert cli.main(["doctor", str(known), "--json"]) == 0
+    assert "damaged" not in capsys.readouterr().out
+    for file in (USAGE, FED, NEIGHBOURS, MAP):
+        flip(known / file)
+    assert cli.main(["doctor", str(known)]) == 0  # the model is sound
+    printed = capsys.readouterr().out
+    for file in (USAGE, FED, NEIGHBOURS, MAP):
+        assert f"warning: The file {file} beside the model is damaged" in printed
+
+
+def test_a_test_of_reliance_says_that_what_the_decoder_met_is_damaged(known, capsys):
+    flip(known / FED)
+    assert cli.main(["reliance", str(known), str(known.parent.parent / "training photos"), "--size", "32"]) == 0
+    assert f"The file {FED} beside the model is damaged" in capsys.readouterr().err

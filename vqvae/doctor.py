@@ -94,6 +94,11 @@ def examine_tokenizer(tokenizer: Tokenizer, *, name: str, photos: Sequence[Tenso
     return _report(name, _examined(served, photos, declared, variants))
 
 
+def with_warnings(report: Report, sentences: Sequence[str]) -> Report:
+    """The report, and what others found out of what lies beside the model."""
+    return _report(report.name, [*report.findings, *(Finding("warning", sentence) for sentence in sentences)])
+
+
 def _report(name: str, found: list[Finding]) -> Report:
     ordered = sorted(found, key=lambda finding: get_args(Severity).index(finding.severity))
     more = len(ordered) - MOST_FINDINGS

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from explorer.base import beside
 from explorer.cli.shared import CommandParser, add_model
 from explorer.images.samples import sample_photos
 from vqvae import doctor
@@ -28,7 +29,9 @@ def run(options: argparse.Namespace) -> int:
         tokenizer = made_by(options.tokenizer, device=options.device)
         report = doctor.examine_tokenizer(tokenizer, name=name, photos=photos)
     else:
-        report = doctor.examine(find_checkpoint(options.checkpoint), photos=photos, device=options.device)
+        folder = find_checkpoint(options.checkpoint)
+        report = doctor.examine(folder, photos=photos, device=options.device)
+        report = doctor.with_warnings(report, beside.all_damage(folder, f"--checkpoint {folder.name}"))
     if options.json:
         print(json.dumps({**asdict(report), "sound": report.sound}, indent=2, ensure_ascii=False))
     else:

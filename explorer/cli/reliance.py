@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from explorer.base import beside
 from explorer.base.open_model import open_folder
 from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
         working_size=options.size,
         blend=options.blend,
     )
+    if said := beside.damage(model.folder, beside.FED, model.argument):
+        print(said, file=sys.stderr)
     folder = find_twin(model, checkpoints_folder())
     twin = None if folder is None else open_folder(folder)
     pace = Pace(unit="pass", stopped="Stopped before an image was measured; there is nothing to say.")

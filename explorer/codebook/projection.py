@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-import safetensors.numpy
 import torch
-from safetensors import SafetensorError, safe_open
 
+from explorer.base import beside
 from explorer.base.job import Progress, unheard
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
@@ -25,7 +24,7 @@ from vqvae.search import Codebook
 
 FORMAT_VERSION = 1  # of the algorithm and of the file: a new number makes every stored projection absent
 SUFFIX = ".projection.safetensors"
-SHIPPED_FILE = f"codebook{SUFFIX}"
+SHIPPED_FILE = beside.MAP
 PCA_ROWS = 20_000  # the basis is taken from at most this many codes
 PATCH_CODES = 5  # codes that say where a patch lies
 _ROWS_PER_CHUNK = 1 << 15
@@ -269,34 +268,25 @@ def load_projection(folders: Sequence[Path], key: str, *, codes: int) -> Project
     damaged, cut off or of something else counts as absent.
     """
     for path in (folder / name for folder in folders for name in (f"{key}{SUFFIX}", SHIPPED_FILE)):
-        try:
-            return _read(path, key, codes)
-        except (OSError, ValueError, KeyError, RecursionError, SafetensorError):  # absent, or none of ours
-            continue
+        if found := _read(path, key, codes):
+            return found
     return None
 
 
 def to_bytes(key: str, projection: Projection) -> bytes:
-    points = np.ascontiguousarray(projection.points, np.float32)
-    about = {
-        "version": str(FORMAT_VERSION),
-        "key": key,
-        "settings": json.dumps(projection.settings.to_dict()),
-        "sha256": hashlib.sha256(points.data).hexdigest(),  # safetensors would not notice a changed bit
-    }
-    return safetensors.numpy.save({"points": points}, about)
+    about = {"version": str(FORMAT_VERSION), "key": key, "settings": json.dumps(projection.settings.to_dict())}
+    return beside.to_bytes({"points": projection.points.astype(np.float32)}, about)
 
 
-def _read(path: Path, key: str, codes: int) -> Projection:
-    if not path.is_file() or path.stat().st_size > 8 * codes + (1 << 16):
-        raise ValueError("This is no file of a map's size.")
-    with safe_open(path, "numpy") as file:
-        about, table = file.metadata() or {}, file.get_slice("points")
-        if (about["version"], about["key"]) != (str(FORMAT_VERSION), key):
-            raise ValueError("The file holds another map.")
-        if table.get_dtype() != "F32" or table.get_shape() != [codes, 2]:
-            raise ValueError("The file holds points of another kind.")
-        points = file.get_tensor("points")
-    if hashlib.sha256(points.tobytes()).hexdigest() != about["sha256"] or not (np.abs(points) <= 1).all():
-        raise ValueError("The file is damaged.")
-    return Projection(points, ProjectionSettings.from_dict(json.loads(about["settings"])))
+def _read(path: Path, key: str, codes: int) -> Projection | None:
+    found = beside.read(path, {"points": (np.dtype(np.float32), (codes, 2))})
+    if found is None or (found.about.get("version"), found.about.get("key")) != (str(FORMAT_VERSION), key):
+        return None
+    points = found.arrays["points"]
+    formerly = found.about.get("sha256")  # of the points alone, in files without a checksum
+    if not (np.abs(points) <= 1).all() or formerly not in (None, hashlib.sha256(points.data).hexdigest()):
+        return None
+    try:
+        return Projection(points, ProjectionSettings.from_dict(json.loads(found.about["settings"])))
+    except (ValueError, KeyError, RecursionError):
+        return None

@@ -55,6 +55,7 @@ from explorer.index.read import Index
 from explorer.inputs import neighbours
 from explorer.inputs.manifold import codes_fed
 from explorer.inputs.neighbours import Neighbourhoods
+from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
 from vqvae.window import Window
@@ -85,7 +86,7 @@ class Sources(Protocol):
         """The codes that the person marked."""
 
     def neighbourhoods(self) -> Neighbourhoods | None:
-        """Which codes stood beside which in training, where that was learned."""
+        """Which codes stood beside which in training, where that was learned; raises BadInput where it is damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,9 +379,12 @@ class EditEngine:
         return Marks("margin", np.rint(255 * margins.fragility).astype(np.uint8), sentence, scale=probes.MARGIN_SCALE)
 
     def _neighbours(self, seen: DecodedEdit) -> Marks:
-        learned = self.sources.neighbourhoods()
+        try:
+            learned, why_not = self.sources.neighbourhoods(), neighbours.unknown(self.model.argument)
+        except BadInput as damaged:
+            learned, why_not = None, str(damaged)
         if learned is None:
-            return Marks("neighbours", np.zeros((1, 1), np.uint8), neighbours.unknown(self.model.argument))
+            return Marks("neighbours", np.zeros((1, 1), np.uint8), why_not)
         fed = inputs_of(self.model.tokenizer, self.base, seen.edit)
         codes = codes_fed(fed, self.model.codebook, inputs=self.model.inputs)
         found = neighbours.measure(codes, learned, edited=edited_cells(self.base, seen.edit))

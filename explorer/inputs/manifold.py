@@ -19,16 +19,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as packed
 from torch import Tensor
 
+from explorer.base import beside
 from explorer.base.figure import Figure
 from explorer.base.job import Progress, unheard
 from explorer.base.verdict import Grade
 from explorer.editing.edits import DecoderInputs
 from explorer.images.sets import ImageSet
-from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput
 from vqvae.families.two_input import model_config
 from vqvae.images import fit_to, load_image, to_tensor
@@ -36,7 +34,7 @@ from vqvae.model import FAMILY
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Spec, Tokenizer, cells
 
-FILE = "fed.safetensors"
+FILE = beside.FED
 QUANTILES = 201  # of each figure, the smallest and the largest among them: one every half percent
 INSIDE = (1, 199)  # which of them bound the range: 0.5 % and 99.5 %
 SLACK, FAR = 0.05, 0.15  # units outside the range from which a cell is beyond it, and far beyond it
@@ -223,10 +221,10 @@ def save(folder: Path, reference: Reference, *, checkpoint: str) -> None:
         "images": str(reference.images),
         "cells": str(reference.cells),
     }
-    tensors = {"whole": np.array([reference.lost, reference.length], np.float32)}
+    arrays: dict[str, np.ndarray] = {"whole": np.array([reference.lost, reference.length], np.float32)}
     for figure, quantiles in reference.quantiles.items():
-        tensors[figure] = np.ascontiguousarray(quantiles)  # the format takes a view's memory, not what it shows
-    write_atomically(folder / FILE, packed(tensors, about))
+        arrays[figure] = quantiles
+    beside.write(folder / FILE, arrays, about)
 
 
 def load(folder: Path, *, checkpoint: str) -> Reference | None:
@@ -234,17 +232,11 @@ def load(folder: Path, *, checkpoint: str) -> Reference | None:
 
     `python -m explorer fed DATA --checkpoint NAME` makes it.
     """
-    shapes: dict[str, list[int]] = {"whole": [2], **{figure: [QUANTILES] for figure in MEASURED}}
-    try:
-        with safe_open(folder / FILE, "np") as file:
-            about = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            found = {name: (part.get_dtype(), part.get_shape()) for name, part in slices.items()}
-            if found != {name: ("F32", shape) for name, shape in shapes.items()}:
-                return None
-            stored = {name: file.get_tensor(name) for name in shapes}
-    except (OSError, SafetensorError):
+    shapes = {"whole": (2,)} | dict.fromkeys(MEASURED, (QUANTILES,))
+    found = beside.read(folder / FILE, {name: (np.dtype(np.float32), shape) for name, shape in shapes.items()})
+    if found is None:
         return None
+    about, stored = found.about, found.arrays
     counted = [about.get(name, "") for name in ("images", "cells")]
     if about.get("checkpoint") != checkpoint or not all(number.isdecimal() for number in counted):
         return None

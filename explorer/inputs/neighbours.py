@@ -23,19 +23,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as packed
 from torch import Tensor
 from torch.nn import functional
 
+from explorer.base import beside
 from explorer.base.job import Progress, unheard
 from explorer.base.verdict import Grade, Verdict
-from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, cells
 
-FILE = "neighbours.safetensors"
+FILE = beside.NEIGHBOURS
 AROUND = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
 READ, HIDDEN, COMPARED = 48, 128, 64  # numbers that are read off a neighbour, in between, and of query and key
 MOST_IMAGES = 4096  # photos that it is learned from, evenly over the set
@@ -276,7 +274,7 @@ def save(folder: Path, learned: Neighbourhoods, *, checkpoint: str) -> None:
         "held_out": str(learned.held_out),
     }
     tensors = {**learned.weights, "log_usage": learned.log_usage}
-    write_atomically(folder / FILE, packed({name: part.half().numpy() for name, part in tensors.items()}, about))
+    beside.write(folder / FILE, {name: part.half().numpy() for name, part in tensors.items()}, about)
 
 
 def load(folder: Path, codebook: Codebook, *, checkpoint: str) -> Neighbourhoods | None:
@@ -285,16 +283,11 @@ def load(folder: Path, codebook: Codebook, *, checkpoint: str) -> Neighbourhoods
     `python -m explorer fed DATA --checkpoint NAME` makes it.
     """
     wanted = _shapes(codebook.code_points.shape[1]) | {"log_usage": (len(codebook),)}
-    try:
-        with safe_open(folder / FILE, "np") as file:
-            about = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
-            if found != {name: ("F16", shape) for name, shape in wanted.items()}:
-                return None
-            stored = {name: torch.from_numpy(file.get_tensor(name)).float() for name in wanted}
-    except (OSError, SafetensorError):
+    found = beside.read(folder / FILE, {name: (np.dtype(np.float16), shape) for name, shape in wanted.items()})
+    if found is None:
         return None
+    about = found.about
+    stored = {name: torch.from_numpy(array.astype(np.float32)) for name, array in found.arrays.items()}
     counted = [about.get(name, "") for name in ("images", "held_out")]
     if about.get("checkpoint") != checkpoint or not all(number.isdecimal() for number in counted):
         return None

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import streamlit as st
 
+from explorer.base import beside
 from explorer.base.cell import Cell
 from explorer.base.figure import Figure
 from explorer.base.folders import cache_folder, checkpoints_folder
@@ -275,6 +276,16 @@ def neighbourhoods(model: OpenModel) -> Neighbourhoods | None:
 @_kept(8)
 def _neighbourhoods(model: OpenModel, changed: int) -> Neighbourhoods | None:
     return neighbours.load(model.folder, model.codebook, checkpoint=model.fingerprint)
+
+
+def damage(model: OpenModel, file: str) -> str:
+    """What to say where a file beside the model is damaged, in one sentence; nothing of a sound one or of none."""
+    return _damage(model, file, _changed(model.folder / file))
+
+
+@_kept(32)
+def _damage(model: OpenModel, file: str, changed: int) -> str:
+    return beside.damage(model.folder, file, model.argument)
 
 
 def _changed(file: Path) -> int:

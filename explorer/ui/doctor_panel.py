@@ -4,6 +4,7 @@ import html
 
 import streamlit as st
 
+from explorer.base import beside
 from explorer.base.open_model import OpenModel
 from explorer.images.samples import sample_photos
 from explorer.ui import cache
@@ -23,7 +24,7 @@ _HEADINGS = {"fault": "Faults", "warning": "Warnings", "note": "What was looked 
 @st.dialog("What the doctor found", width="large")
 def show_model(model: OpenModel) -> None:
     """Examine an open model; the findings are kept as long as the model is the same."""
-    _show(cache.doctor_report(model))
+    _show(doctor.with_warnings(cache.doctor_report(model), beside.all_damage(model.folder, model.argument)))
 
 
 @st.dialog("What the doctor found", width="large")

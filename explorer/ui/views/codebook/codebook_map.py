@@ -127,6 +127,8 @@ def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
     codebook = model.codebook.array
     if settings.method == "pca":
         return cache.pca(model)
+    if said := cache.damage(model, projection.SHIPPED_FILE):
+        st.caption(widgets.plain(said))
     key = cache.projection_key(model, settings)
     stored = projection.load_projection([model.folder, cache_folder()], key, codes=len(codebook))
     if stored is not None:

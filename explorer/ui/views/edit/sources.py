@@ -9,8 +9,10 @@ from explorer.base.open_model import OpenModel
 from explorer.codebook import notes
 from explorer.editing.answer import CodeMap
 from explorer.index.read import Index
+from explorer.inputs import neighbours
 from explorer.inputs.neighbours import Neighbourhoods
 from explorer.ui import cache, image_set
+from vqvae.errors import BadInput
 
 GREY = 128
 
@@ -36,6 +38,8 @@ class KeptSources:
         return image_set.sample_index(self.model)
 
     def neighbourhoods(self) -> Neighbourhoods | None:
+        if said := cache.damage(self.model, neighbours.FILE):
+            raise BadInput(said)
         return cache.neighbourhoods(self.model)
 
     def starred(self) -> frozenset[int]:

@@ -48,14 +48,15 @@ def read(
 def unknown(model: OpenModel) -> Lines:
     """What is said where there are no figures of the training."""
     how = f"python -m explorer fed PHOTOS {model.argument}"
-    return Lines(Verdict("unsure", f"Nothing says what this decoder was fed in training; {how} adds that."), None)
+    why = cache.damage(model, manifold.FILE) or f"Nothing says what this decoder was fed in training; {how} adds that."
+    return Lines(Verdict("unsure", why), None)
 
 
 def beside(model: OpenModel, indices: np.ndarray, edited: np.ndarray | None) -> Verdict:
     """How far a grid of codes keeps to what stood beside what in training."""
     learned = cache.neighbourhoods(model)
     if learned is None:
-        return Verdict("unsure", neighbours.unknown(model.argument))
+        return Verdict("unsure", cache.damage(model, neighbours.FILE) or neighbours.unknown(model.argument))
     return neighbours.measure(indices, learned, edited=edited).verdict
 
 
