@@ -17,12 +17,14 @@ from pyarrow import parquet
 
 from explorer.base.open_model import open_folder
 from explorer.cli import main as cli
+from explorer.cli import projection
 from explorer.editing.bundle import pack
 from explorer.editing.edits import Edit, inputs_of, unedited
 from explorer.editing.recipe import Recipe, parse
 from explorer.editing.starts import Start, begin
 from explorer.images.pictures import open_picture
 from explorer.images.sets import open_set
+from explorer.index import tables
 from explorer.index.cells import ImageCells
 from explorer.index.cells import measure as measure_image
 from explorer.index.format import index_path
@@ -783,3 +785,60 @@ def test_reliance_of_files_that_cannot_be_read(where: Path, capsys: pytest.Captu
     (where / "bad" / "one.png").write_bytes(b"no picture")
     assert cli.main(["reliance", "toy", str(where / "bad")]) == 2
     assert "None of the images can be read" in capsys.readouterr().err
+
+
+# The output's place
+
+
+@pytest.mark.parametrize(
+    ("arguments", "work"),
+    [
+        (["encode", "toy", "photo.png", "-o", "taken/codes.npz"], "encode.find_tokenizer"),
+        (["decode", "toy", "codes.npz", "-o", "taken/image.png"], "decode.find_tokenizer"),
+        (["render", "recipe.json", "photo.png", "-o", "taken/image.png"], "render.find_model"),
+        (["reliance", "toy", "photos", "--json", "taken/a.json"], "reliance.find_model"),
+        (["reliance", "toy", "photos", "--csv", "taken/a.csv"], "reliance.find_model"),
+        (["index", "photos", "--checkpoint", "toy", "--out", "taken/here"], "index.build"),
+        (["index", "photos", "--checkpoint", "toy", "--export", "csv", "taken/here"], "index.build"),
+        (["usage", "photos", "--checkpoint", "toy"], "usage.make_index"),
+        (["fed", "photos", "--checkpoint", "toy"], "fed.find_set"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    arguments: list[str], work: str, where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(where)
+    (where / "taken").write_text("a file, no folder")
+    for name in (FILE, manifold.FILE):
+        (where / "checkpoints" / "toy" / name).mkdir()
+    monkeypatch.setattr(f"explorer.cli.{work}", lambda *_, **__: pytest.fail("work was begun"))
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert "Nothing can be written to" in printed.err or "is a folder; name a file in it" in printed.err
+    assert printed.out == ""
+
+
+def test_the_map_of_codes_is_refused_before_the_work_and_its_checkpoint_is_found_like_any(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (where / "toy").mkdir()
+    monkeypatch.chdir(where)
+    place = where / "checkpoints" / "toy" / "codebook.projection.safetensors"
+    assert projection.main(["--checkpoint", "toy"]) == 0
+    assert str(place) in capsys.readouterr().out and place.is_file()
+    place.unlink()
+    place.mkdir()
+    monkeypatch.setattr(projection, "umap", lambda *_: pytest.fail("work was begun"))
+    assert projection.main(["--checkpoint", "toy"]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert projection.main(["--checkpoint", "none"]) == 2
+    assert "There is no checkpoint 'none'" in capsys.readouterr().err
+
+
+def test_parquet_without_its_package_is_refused_before_the_work(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables, "find_spec", lambda _: None)
+    monkeypatch.setattr("explorer.cli.index.build", lambda *_, **__: pytest.fail("work was begun"))
+    assert cli.main(command(where, "--export", "parquet", str(where / "tables"))) == 2
+    assert "needs the package pyarrow" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from explorer.cli.shared import add_model, find_tokenizer, written
 from vqvae import code_file
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_png
+from vqvae.places import check_file
 
 MOST_FILE_BYTES = code_file.MOST_BYTES
 
@@ -20,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
 
     As .npy it is float32 [H, W, 3] in [0, 1], as .png it is rounded to 8 bits.
     """
+    check_file(options.out)
     tokenizer = find_tokenizer(options)
     with options.codes.open("rb") as file:
         data = file.read(MOST_FILE_BYTES + 1)

@@ -7,6 +7,7 @@ from typing import Any
 from explorer.cli.shared import add_model, find_tokenizer, written
 from vqvae import code_file
 from vqvae.images import read_photo, to_tensor
+from vqvae.places import check_file
 
 
 def run(options: argparse.Namespace) -> int:
@@ -14,6 +15,7 @@ def run(options: argparse.Namespace) -> int:
 
     The file is NumPy's .npz: int64 arrays [h, w] called level0, level1 …, and the image's height and width as size.
     """
+    check_file(options.out)
     tokenizer = find_tokenizer(options)
     photo = read_photo(options.image.read_bytes(), options.image.name)
     codes = code_file.encode(tokenizer, to_tensor(photo.image))

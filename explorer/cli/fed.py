@@ -6,6 +6,7 @@ from typing import Any
 from explorer.base.open_model import OpenModel
 from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable
 from explorer.inputs import manifold, neighbours
+from vqvae.places import check_file
 
 STOPPED = "Stopped; nothing was written. The same command starts anew."
 
@@ -18,6 +19,7 @@ def run(options: argparse.Namespace) -> int:
     Stop it with Ctrl-C; the same command starts anew.
     """
     model = find_model(options)
+    check_file(model.folder / manifold.FILE)
     images = find_set(options.data, options.under)
     grids = neighbours.Grids(model.codebook, images=len(images.names))
     pace = Pace(len(images.names), stopped=STOPPED)

@@ -14,6 +14,7 @@ from explorer.index.format import index_path
 from explorer.index.read import Index, open_index
 from explorer.index.usage import summarise
 from vqvae.errors import BadInput, shown
+from vqvae.places import check_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,6 +24,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.export and options.export[0] not in ("csv", "parquet"):
         options.refuse(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
+    if options.export:
+        tables.check(options.export[0], Path(options.export[1]))
     index = make_index(options, find_model(options), options.out or cache_folder())
     if options.export:
         form, where = options.export
@@ -56,6 +59,7 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path) -> Ind
     except BadInput as reason:
         if path.exists():
             print(f"{reason}", file=sys.stderr)
+        check_folder(into)
         pace = Pace(len(images.names))
         with stoppable(pace), pace.bar:
             index = build(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from explorer.base.folders import checkpoints_folder
 from explorer.base.open_model import open_folder
 from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
@@ -15,7 +14,8 @@ from explorer.inputs.reliance import report
 from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings, measure_set
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput
+from vqvae.places import check_file, checkpoints_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,8 +59,8 @@ def _check_files(options: argparse.Namespace) -> None:
     if options.json == options.csv == "-":
         raise BadInput("Only one of --json and --csv can go to standard output; name a file for the other.")
     for path in (options.json, options.csv):
-        if path and path != "-" and Path(path).is_dir():
-            raise BadInput(f"{shown(path)} is a folder; name a file in it.")
+        if path and path != "-":
+            check_file(Path(path))
 
 
 def _write(found: Report, options: argparse.Namespace) -> None:

@@ -4,15 +4,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from explorer.base.folders import checkpoints_folder
 from explorer.cli.shared import CommandParser, add_model_option, find_model, written
 from explorer.editing import bundle, recipe
 from explorer.images.pictures import open_picture
 from vqvae.images import to_png
+from vqvae.places import check_file, checkpoints_folder
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw the picture that a recipe describes, to the very pixels that the Edit page showed."""
+    check_file(options.out)
     with options.recipe.open("rb") as file:
         opened = bundle.unpack(file.read(bundle.MOST_BYTES + 1))
     made = opened.recipe

@@ -8,6 +8,7 @@ from explorer.cli.index import make_index
 from explorer.cli.shared import add_command, find_model
 from explorer.index import training_usage
 from explorer.index.training_usage import TrainingUsage, save_training_usage
+from vqvae.places import check_file
 
 
 def run(options: argparse.Namespace) -> int:
@@ -17,6 +18,7 @@ def run(options: argparse.Namespace) -> int:
     Ctrl-C; the same command goes on.
     """
     model = find_model(options)
+    check_file(model.folder / training_usage.FILE)
     index = make_index(options, model, cache_folder())
     model.folder.mkdir(parents=True, exist_ok=True)
     save_training_usage(model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,18 @@ import numpy as np
 
 from explorer.index.read import Index
 from vqvae.errors import BadInput
+from vqvae.places import check_folder
 
 _ROWS_AT_ONCE = 1 << 17
 
 Columns = dict[str, np.ndarray]
+
+
+def check(form: str, folder: Path) -> None:
+    """Raise BadInput, before an index is made, where its tables could not be written."""
+    check_folder(folder)
+    if form == "parquet" and find_spec("pyarrow") is None:
+        raise _no_parquet()
 
 
 def export(index: Index, form: str, folder: Path) -> list[Path]:
@@ -66,12 +75,16 @@ def _write_csv(path: Path, blocks: Iterator[Columns], index: Index) -> None:
             writer.writerows(zip(*lists.values(), strict=True))
 
 
+def _no_parquet() -> BadInput:
+    return BadInput("Parquet needs the package pyarrow; run pip install pyarrow, or export as csv.")
+
+
 def _write_parquet(path: Path, blocks: Iterator[Columns], index: Index) -> None:
     try:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError:
-        raise BadInput("Parquet needs the package pyarrow; run pip install pyarrow, or export as csv.") from None
+        raise _no_parquet() from None
     names = arrow.array([name.encode(errors="backslashreplace").decode() for name in index.names])
 
     def table(columns: Columns) -> Any:
