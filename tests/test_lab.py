@@ -44,11 +44,17 @@ from explorer.ui import cache
 from tests.browser import ROOT
 from tests.harness import at_rest
 from tests.toys import assert_one_sentence, toy_config, toy_images, toy_model, toy_pixels, until
-from vqvae import checkpoint, train
+from vqvae import checkpoint, metrics
 from vqvae.errors import BadInput
 from vqvae.search import nearest
 from vqvae.tokenizer import cells
-from vqvae.train import Crops, Trainer, TrainingConfig, draw_blend
+from vqvae.training.crops import Crops
+from vqvae.training.run import Plan, train
+from vqvae.training.settings import TrainingConfig, read_settings, training_settings
+from vqvae.training.state import STATE_FILE
+from vqvae.training.trainer import Trainer, draw_blend
+
+CPU = torch.device("cpu")
 
 TOY = TrainingConfig(
     model=toy_config(), steps=8, batch=4, crop=16, short_side=(20, 30), warmup=2, restart_every=1, dead_below=0.99
@@ -104,7 +110,7 @@ def test_settings_out_of_bounds_are_refused_in_a_sentence(changes: dict[str, Any
 def test_whatever_can_be_chosen_can_be_trained():
     for steps in STEPS:
         for commitment in (0.0, MOST_COMMITMENT):
-            settings = train.training_settings(LabSettings(steps=steps, commitment=commitment).to_config())
+            settings = training_settings(LabSettings(steps=steps, commitment=commitment).to_config())
             TrainingConfig.from_dict(json.loads(json.dumps(settings)))
 
 
@@ -143,22 +149,22 @@ def test_training_on_the_command_line_starts_as_its_config_says(tmp_path: Path, 
     monkeypatch.setattr(Trainer, "start_codebook_", lambda self, batches: started.append(len(batches)))
     photos = [Image.fromarray(toy_pixels(40, 48))]
     for config in (TOY, replace(TOY, kmeans_start=False)):
-        train.train(photos, replace(config, steps=1), tmp_path, resume=False, save_minutes=9)
+        train(photos, replace(config, steps=1), Plan(tmp_path, CPU, resume=False))
     assert started == [1]  # 4 · 4 · 4 cells of a batch are eight for each of 8 codes
 
 
 def test_a_state_of_before_there_was_a_switch_still_resumes(tmp_path: Path):
     photos = [Image.fromarray(toy_pixels(40, 48))]
-    train.train(photos, replace(TOY, steps=2), tmp_path, resume=False, save_minutes=9)
-    path = tmp_path / train.STATE_FILE
-    settings = train.training_settings(replace(TOY, steps=2))
+    train(photos, replace(TOY, steps=2), Plan(tmp_path, CPU, resume=False))
+    path = tmp_path / STATE_FILE
+    settings = training_settings(replace(TOY, steps=2))
     del settings["kmeans_start"]
     about = {"step": "2", "config": json.dumps(settings)}
     path.write_bytes(safetensors.torch.save(safetensors.torch.load(path.read_bytes()), about))
-    train.train(photos, replace(TOY, steps=2), tmp_path, resume=True, save_minutes=9)
+    train(photos, replace(TOY, steps=2), Plan(tmp_path, CPU, resume=True))
     for other in (replace(TOY, steps=2, seed=1), replace(TOY, steps=2, kmeans_start=False)):
         with pytest.raises(BadInput, match="other settings"):
-            train.train(photos, other, tmp_path, resume=True, save_minutes=9)
+            train(photos, other, Plan(tmp_path, CPU, resume=True))
 
 
 # --- what is seen -----------------------------------------------------------------------------------------------------
@@ -174,7 +180,7 @@ def test_the_same_seed_is_the_same_training_and_another_is_another():
 def test_a_snapshot_is_the_averaged_model_on_the_held_out_picture():
     lab = toy_lab()
     shot = snapshots_of(lab)[-1]
-    model, picture = lab.averaged, lab.picture
+    model, picture = lab.trainer.averaged, lab.picture
     with torch.no_grad():
         off = model.decode(model.encode(picture).quantized)[..., :18, :22]
     error = (off - picture).square().mean().item()
@@ -292,7 +298,7 @@ def test_a_moment_ends_with_a_snapshot_and_nothing_is_lost_between_moments():
 
 
 def test_the_worker_answers_each_order_and_ends_with_the_weights():
-    settings = train.training_settings(LabSettings(steps=100).to_config())
+    settings = training_settings(LabSettings(steps=100).to_config())
     answers = io.BytesIO()
     serve(io.BytesIO(json.dumps(settings).encode() + b"\n" + 2 * GO_ON + END), answers)
     answers.seek(0)
@@ -305,7 +311,7 @@ def test_the_worker_answers_each_order_and_ends_with_the_weights():
 
 
 def test_the_worker_ends_when_nobody_is_there():
-    settings = train.training_settings(LabSettings(steps=100).to_config())
+    settings = training_settings(LabSettings(steps=100).to_config())
     serve(io.BytesIO(json.dumps(settings).encode() + b"\n"), io.BytesIO())
 
 
@@ -379,9 +385,9 @@ def test_what_is_kept_loads_back_with_all_that_is_known_of_it(trained: Course, t
     assert isinstance(found, checkpoint.CheckpointInfo)
     assert "Learn page" in found.summary and "with embedding dropout" in found.summary
     about = checkpoint.read_config(folder)
-    assert about["training"] == train.training_settings(trained.settings.to_config()) | {"step": 2}
+    assert about["training"] == training_settings(trained.settings.to_config()) | {"step": 2}
     assert about["source"].startswith("sample photos") and "chelsea was held out" in about["source"]
-    assert train.read_settings(folder / "config.json") == train.training_settings(trained.settings.to_config())
+    assert read_settings(folder / "config.json") == training_settings(trained.settings.to_config())
     card = (folder / "README.md").read_text()
     assert all(figure.value in card for figure in figures(trained))
     taken = tmp_path / "mine"
@@ -496,7 +502,7 @@ def test_each_snippet_is_a_part_of_its_file_and_holds_what_it_is_shown_for(name:
     assert shown is not None and whole is not None
     assert all(text in shown.text for text in snippet.holding)
     assert len(shown.text) < 0.7 * len(whole.text)
-    assert shown.file in ("vqvae/train.py", "vqvae/model.py", "vqvae/quantizer.py")
+    assert shown.file in ("vqvae/training/trainer.py", "vqvae/model.py", "vqvae/quantizer.py")
     lines = (ROOT / shown.file).read_text().splitlines()[shown.first - 1 : shown.last]
     assert [line.strip() for line in lines] == [line.strip() for line in shown.text.splitlines()]
     assert not shown.text.startswith(" ")
@@ -531,7 +537,7 @@ def test_the_commitment_lines_pull_the_embedding_and_never_the_code():
         images=images,
         reconstruction=images,
         config=SimpleNamespace(ssim_weight=0.3, commitment=0.5),
-        ssim=train.ssim,
+        ssim=metrics.ssim,
     )
     assert names["loss"].item() == pytest.approx(0.5 * (embedding - codes).square().mean().item(), abs=1e-5)
     names["loss"].backward()

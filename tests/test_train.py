@@ -14,11 +14,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.toys import assert_one_sentence, encoded, toy_config, toy_images, toy_pixels, write_toy_photos
+from tests.toys import assert_one_sentence, toy_config, toy_images, toy_pixels, write_toy_photos
 from vqvae import checkpoint, train
+from vqvae.dataset import open_files
 from vqvae.errors import BadInput
 from vqvae.model import VQVAEConfig
 from vqvae.train import Crops, Trainer, TrainingConfig, draw_blend, learning_rate, training_settings
+from vqvae.training import run as training_run
+from vqvae.training import trainer as trainer_module
+from vqvae.training.crops import Photos
+from vqvae.training.state import STATE_FILE
 
 TOY = TrainingConfig(
     model=toy_config(),
@@ -50,13 +55,13 @@ def run(*arguments: object) -> int:
 
 def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have Ctrl-C pressed after so many steps of the next run."""
-    real = train.prefetch
+    real = training_run.prefetch
 
-    def prefetch(crops: Crops, first: int, last: int) -> Iterator[Tensor]:
-        yield from real(crops, first, min(last, first + steps))
+    def prefetch(crops: Crops, first: int, last: int, **options: Any) -> Iterator[Tensor]:
+        yield from real(crops, first, min(last, first + steps), **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "prefetch", prefetch)
+    monkeypatch.setattr(training_run, "prefetch", prefetch)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -95,14 +100,14 @@ def test_a_run_that_was_stopped_and_resumed_is_the_same_run(
     assert json.loads((parts / "config.json").read_text())["training"]["step"] == stop
     torch.manual_seed(123)  # another process would not have these random numbers either
     assert run(photos, "--out", parts, "--config", settings, "--resume") == 0
-    for name in (checkpoint.WEIGHTS_FILE, train.STATE_FILE):
+    for name in (checkpoint.WEIGHTS_FILE, STATE_FILE):
         one, other = (safetensors.torch.load((folder / name).read_bytes()) for folder in (whole, parts))
         assert one.keys() == other.keys()
         assert [key for key in one if not torch.equal(one[key], other[key])] == []
 
 
 def test_the_toy_run_restarts_codes_else_the_test_above_would_not_see_their_random_numbers(photos: Path) -> None:
-    crops = Crops(train.read_photos(photos, under=""), TOY)
+    crops = Crops(Photos.of(open_files(photos), TOY), TOY)
     trainer = Trainer(TOY, torch.device("cpu"))
     trainer.start_codebook_([crops.batch(0)])
     restarted = []
@@ -133,7 +138,7 @@ def test_a_finished_run_can_be_resumed_and_stays(photos: Path, settings: Path, t
 def test_a_state_from_before_random_numbers_were_kept_resumes(photos: Path, settings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(photos, "--out", out, "--config", settings)
-    state = out / train.STATE_FILE
+    state = out / STATE_FILE
     tensors = safetensors.torch.load(state.read_bytes())
     del tensors["random"]
     about = {"step": "6", "config": json.dumps(training_settings(TOY))}
@@ -144,7 +149,7 @@ def test_a_state_from_before_random_numbers_were_kept_resumes(photos: Path, sett
 def test_a_state_from_before_a_setting_was_there_resumes(photos: Path, settings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(photos, "--out", out, "--config", settings)
-    state = out / train.STATE_FILE
+    state = out / STATE_FILE
     tensors = safetensors.torch.load(state.read_bytes())
     stored = training_settings(TOY)
     del stored["whole_share"]
@@ -259,13 +264,13 @@ def test_without_dropout_the_embedding_is_always_there_and_a_one_input_decoder_n
 
 def test_every_step_draws_its_own_blends(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Tensor] = []
-    real = train.draw_blend
+    real = trainer_module.draw_blend
 
     def draw(*arguments: Any) -> Tensor:
         drawn.append(real(*arguments))
         return drawn[-1]
 
-    monkeypatch.setattr(train, "draw_blend", draw)
+    monkeypatch.setattr(trainer_module, "draw_blend", draw)
     trainer = Trainer(TOY, torch.device("cpu"))
     for _ in range(3):
         trainer.train_step_(toy_images(4, 16, 16))
@@ -385,18 +390,6 @@ def test_bad_data_is_refused_in_a_line(settings: Path, tmp_path: Path, capsys: p
     assert not out.exists()
 
 
-def test_a_photo_that_cannot_be_read_is_skipped_and_named(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (photos / "broken.png").write_bytes(encoded(Image.fromarray(toy_pixels(9, 9)), "PNG")[:90])
-    assert len(train.read_photos(photos, under="")) == 4
-    assert "skipped: “broken.png”" in capsys.readouterr().err
-
-
-def test_only_the_part_that_was_asked_for_is_read(tmp_path: Path) -> None:
-    write_toy_photos(tmp_path / "set" / "train", count=3)
-    write_toy_photos(tmp_path / "set" / "val", count=2)
-    assert len(train.read_photos(tmp_path / "set", under="val")) == 2
-
-
 def test_there_has_to_be_something_to_resume(
     photos: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -409,11 +402,11 @@ def test_a_run_with_other_settings_is_not_resumed(
 ) -> None:
     out = tmp_path / "out"
     run(photos, "--out", out, "--config", settings)
-    before = {path: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     capsys.readouterr()
-    message = refused(capsys, photos, "--out", out, "--config", settings, "--resume", "--steps", 7)
-    assert "other settings" in message
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    message = refused(capsys, photos, "--out", out, "--config", settings, "--resume", "--seed", 7, "--codes", 9)
+    assert "other settings (seed is 0 there and 7 here, codes is 8 there and 9 here)" in message
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 99, safetensors.torch.save({"a": torch.zeros(1)})], ids=len)
@@ -422,8 +415,8 @@ def test_a_broken_state_is_not_resumed(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / train.STATE_FILE).write_bytes(content)
-    assert train.STATE_FILE in refused(capsys, photos, "--out", out, "--config", settings, "--resume")
+    (out / STATE_FILE).write_bytes(content)
+    assert STATE_FILE in refused(capsys, photos, "--out", out, "--config", settings, "--resume")
 
 
 def test_a_run_can_start_from_a_trained_model(photos: Path, settings: Path, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class ImageFiles:
     names: tuple[str, ...]  # sorted, relative, with `/`
     identity: str  # SHA-256 in hex over names and sizes, and when the files, or the archive, were last changed
     _read: Callable[[str], bytes] = field(repr=False, compare=False)
+    listing: str = ""  # SHA-256 in hex over names and sizes alone: the same for a copy of the set
 
     def read(self, name: str) -> bytes:
         """The bytes of one of `names`; raises BadInput when it cannot be read any more."""
@@ -74,8 +75,12 @@ def _wanted(name: str, under: str) -> bool:
 
 def _listed(sizes: dict[str, int], stamps: list[int], read: Callable[[str], bytes]) -> ImageFiles:
     names = sorted(sizes)
-    listing = repr(([(name, sizes[name]) for name in names], stamps))
-    return ImageFiles(tuple(names), hashlib.sha256(listing.encode()).hexdigest(), read)
+    sized = [(name, sizes[name]) for name in names]
+    return ImageFiles(tuple(names), _hashed((sized, stamps)), read, _hashed(sized))
+
+
+def _hashed(listing: object) -> str:
+    return hashlib.sha256(repr(listing).encode()).hexdigest()
 
 
 def _open_folder(source: Path, under: str) -> ImageFiles:

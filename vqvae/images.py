@@ -30,29 +30,31 @@ class Photo:
     notes: tuple[str, ...] = ()
 
 
-def load_image(data: bytes, name: str) -> Image.Image:
+def load_image(data: bytes, name: str, *, shortest: int | None = None) -> Image.Image:
     """Bytes of a PNG, JPEG, WebP, GIF, BMP or TIFF file -> RGB image, upright, over white where it was transparent.
 
-    `name` is only ever quoted in messages. Raises BadInput, with one sentence, for whatever cannot be shown.
+    `name` is only ever quoted in messages. A JPEG whose short side stays at `shortest` pixels or more at a half, a
+    quarter or an eighth of its size is decoded at the smallest of them. Raises BadInput, with one sentence, for
+    whatever cannot be shown.
     """
-    return read_photo(data, name).image
+    return read_photo(data, name, shortest=shortest).image
 
 
-def read_photo(data: bytes, name: str) -> Photo:
+def read_photo(data: bytes, name: str, *, shortest: int | None = None) -> Photo:
     """As `load_image`, with notes on what was done: first frame taken, transparency laid over white, depth scaled."""
     shown = display_name(name)
     if not data:
         raise BadInput(f"{shown} is empty; choose another file.")
     _check_size(*_webp_size(data), shown)
     with _quiet_pillow():
-        return _read(data, shown)
+        return _read(data, shown, shortest)
 
 
 # Below, `except Exception` means it: Pillow's parsers raise whatever damaged bytes lead them to (SyntaxError,
 # IndexError, struct.error, …), and all of it is the file's fault.
 
 
-def _read(data: bytes, shown: str) -> Photo:
+def _read(data: bytes, shown: str, shortest: int | None) -> Photo:
     try:
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -64,6 +66,8 @@ def _read(data: bytes, shown: str) -> Photo:
     _check_size(*opened.size, shown)
     try:
         frames = getattr(opened, "n_frames", 1) if opened.format != "MPO" else 1
+        if shortest is not None:
+            opened.draft(None, (shortest, shortest))
         opened.load()
     except Exception:
         raise BadInput(f"{shown} is cut off or damaged; save or download it again.") from None

@@ -143,7 +143,8 @@ def training_blends(settings: Mapping[str, Any], spec: Spec) -> Blends:
     """
     if spec.family != FAMILY:
         return lambda number, generator: torch.zeros(number)
-    from vqvae.train import TrainingConfig, draw_blend
+    from vqvae.training.settings import TrainingConfig
+    from vqvae.training.trainer import draw_blend
 
     training = settings.get("fine_tuning", settings.get("training"))  # the last run is what the decoder knows
     said = training if isinstance(training, dict) else {}

@@ -16,7 +16,7 @@ from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.families import SCHEMA_VERSION
 from vqvae.model import FAMILY, VQVAE
-from vqvae.train import training_settings
+from vqvae.training.settings import training_settings
 
 LONGEST_NAME = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

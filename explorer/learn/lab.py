@@ -1,13 +1,12 @@
 """A small training that can be watched: what it is set to, one step of it after another, and what is seen on the way.
 
-It is the training of `vqvae.train` with a small model, on the bundled sample photos but one, which is held out.
+It is the training of `vqvae/training/` with a small model, on the bundled sample photos but one, which is held out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -17,9 +16,11 @@ from explorer.images.samples import SAMPLES
 from vqvae.errors import BadInput
 from vqvae.images import fit_within, load_image, to_pixels, to_tensor
 from vqvae.metrics import psnr
-from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.model import VQVAEConfig
 from vqvae.tokenizer import cells
-from vqvae.train import Crops, Trainer, TrainingConfig, codebook_batches, prefetch
+from vqvae.training.crops import Crops, codebook_batches, prefetch
+from vqvae.training.settings import TrainingConfig
+from vqvae.training.trainer import Trainer
 
 HELD_OUT = "chelsea"  # the sample that is shown and measured, and never trained on
 SHOWN_SIDE = 160  # pixels, the long side of that picture
@@ -174,7 +175,7 @@ class Lab:
     @torch.inference_mode()
     def snapshot(self) -> Snapshot:
         """What the model is now."""
-        model, picture = self.averaged, self.picture
+        model, picture = self.trainer.averaged, self.picture
         encoding = model.encode(picture)
         height, width = picture.shape[-2:]
         off = model.decode(encoding.quantized)[..., :height, :width]
@@ -191,14 +192,9 @@ class Lab:
             psnr_on=psnr(on, picture).item(),
         )
 
-    @property
-    def averaged(self) -> VQVAE:
-        """The model that is kept: the moving average of the weights; before the first step there is none yet."""
-        return self.trainer.model if self.trainer.step == 0 else cast(VQVAE, self.trainer.average.module)
-
     def weights(self) -> dict[str, Tensor]:
         """What a checkpoint holds of it."""
-        return {name: tensor.detach().contiguous() for name, tensor in self.averaged.state_dict().items()}
+        return {name: tensor.detach().contiguous() for name, tensor in self.trainer.averaged.state_dict().items()}
 
 
 def held_out_picture() -> Tensor:

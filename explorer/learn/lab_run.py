@@ -23,7 +23,7 @@ from explorer.base.job import POLL, Cancelled, Job, Progress, turn
 from explorer.learn.lab import MEASURES, LabSettings, Snapshot
 from explorer.learn.lab_worker import END, GO_ON, Message, receive, unpacked
 from vqvae.errors import BadInput
-from vqvae.train import TrainingConfig, training_settings
+from vqvae.training.settings import TrainingConfig, training_settings
 
 MOST_AT_ONCE = 4  # trainings of all visitors
 USUAL_PACE = 0.03  # seconds a step, on a core that has nothing else to do

@@ -22,7 +22,7 @@ import safetensors.torch
 
 from explorer.learn.lab import Lab, News, Snapshot, on_sample_photos
 from vqvae.errors import BadInput
-from vqvae.train import TrainingConfig
+from vqvae.training.settings import TrainingConfig
 
 GO_ON, END = b"on\n", b"end\n"
 MOMENT = 0.25  # seconds; so soon is a training stopped, and so soon does it stand back

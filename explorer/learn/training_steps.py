@@ -9,7 +9,7 @@ from typing import Any
 from explorer.learn.steps import Source, source_of
 from vqvae.model import VQVAE
 from vqvae.quantizer import CodebookLearner
-from vqvae.train import Trainer, draw_blend
+from vqvae.training.trainer import Trainer, draw_blend
 
 
 @dataclass(frozen=True)

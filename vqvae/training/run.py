@@ -1,0 +1,209 @@
+"""A whole run: from its start, or where it was left, to the last step, with its saves, its log and its samples."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from vqvae import checkpoint
+from vqvae.errors import BadInput
+from vqvae.model import VQVAE
+from vqvae.training.crops import Crops, PhotoList, codebook_batches, prefetch
+from vqvae.training.log import How, LogWriter, validation_row
+from vqvae.training.settings import TrainingConfig, training_settings
+from vqvae.training.trainer import Trainer, learning_rate
+from vqvae.training.validation import sheet, validate
+
+EARLY = 10  # steps; the least loss among them is what later ones are measured against
+EXPLODED = 10  # times that, and over 1: worse than any picture at all in [0, 1]
+
+
+class Exploded(Exception):
+    """The loss went out of all bounds; the message says what is left of the run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is done, beside what shapes it."""
+
+    out: Path  # the checkpoint's folder
+    device: torch.device
+    resume: bool = False
+    data: str = ""  # names the set of images
+    start_from: VQVAE | None = None  # in place of random weights
+    save_minutes: float = 3
+    log_every: int = 20  # steps between two rows of the log
+    look_every: int = 500  # steps between two validations, and two sheets of samples
+    held_out: tuple[np.ndarray, ...] = ()  # uint8 [H, W, 3] each: what it is measured on
+    samples: np.ndarray | None = None  # uint8 [N, S, S, 3]: what the sheets show
+    workers: int = 1  # threads that make batches
+    about: Mapping[str, Any] = field(default_factory=dict)  # more for the log's start event
+    stopping: Callable[[], bool] = lambda: False  # asked after each step
+
+
+def train(photos: PhotoList, config: TrainingConfig, plan: Plan) -> None:
+    """Train to the last step, saving every few minutes, at the end, and when stopped.
+
+    Raises Exploded where the loss does: what was saved before stays. Raises BadInput for a state that cannot be resumed
+    or a model of another shape to start from, before anything is written.
+    """
+    trainer = Trainer(config, plan.device, data=plan.data)
+    crops = Crops(photos, config)
+    if plan.resume:
+        trainer.resume_(plan.out)
+    elif plan.start_from is not None:
+        trainer.start_from_(plan.start_from, (crops.batch(-number - 1 + (1 << 40)) for number in range(32)))
+    elif config.kmeans_start:
+        trainer.start_codebook_(codebook_batches(crops))
+    log = LogWriter(plan.out, step=trainer.step) if plan.resume else LogWriter.anew(plan.out)
+    log.start(
+        {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "step": trainer.step,
+            "settings": training_settings(config),
+            "device": str(plan.device),
+            "precision": "bf16" if trainer.in_bf16 else "float32",
+            **plan.about,
+        }
+    )
+    _Run(trainer, crops, plan, log).go()
+
+
+class _Run:
+    """The loop, and what it remembers between two steps."""
+
+    def __init__(self, trainer: Trainer, crops: Crops, plan: Plan, log: LogWriter) -> None:
+        self.trainer, self.crops, self.plan, self.log = trainer, crops, plan, log
+        self.saved_step = trainer.step if plan.resume else None
+        self.saved_at = time.monotonic()
+        self.recent: dict[str, list[float]] = {}  # what steps said since the last row
+        self.watch = LossWatch()
+        quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar
+        self.bar = tqdm(
+            total=crops.config.steps,
+            initial=trainer.step,
+            unit="step",
+            mininterval=30 if quiet else 0.2,
+            ascii=quiet,
+        )
+
+    def go(self) -> None:
+        """Do the steps, and save at their end or where they were stopped. Raises Exploded."""
+        trainer = self.trainer
+        how: How = "finished"
+        try:
+            try:
+                self._steps()
+            except KeyboardInterrupt:
+                how = "stopped"
+            self._save()
+        except FloatingPointError as fault:
+            message = f"{fault} {self._left()}"
+            self.log.end("exploded", trainer.step, message)
+            raise Exploded(message) from None
+        finally:
+            self.bar.close()
+        self.log.end(how, trainer.step)
+        if how == "stopped":
+            print(f"\nStopped at step {trainer.step}; go on with --resume.", file=sys.stderr)
+
+    def _steps(self) -> None:
+        """Raises KeyboardInterrupt where it is stopped, FloatingPointError where the loss explodes."""
+        trainer, plan, steps = self.trainer, self.plan, self.crops.config.steps
+        began_at, before = time.monotonic(), self.log.seconds
+        if trainer.step == 0:
+            self._look({"step": 0})
+        for images in prefetch(self.crops, trainer.step, steps, workers=plan.workers):
+            self._heed(trainer.train_step_(images))
+            row: dict[str, float] = {"step": trainer.step, "seconds": before + time.monotonic() - began_at}
+            last = trainer.step == steps
+            if trainer.step % plan.look_every == 0 or last:
+                self._look(row | self._means())
+            elif trainer.step % plan.log_every == 0:
+                self.log.row(row | self._means())
+            if time.monotonic() - self.saved_at > 60 * plan.save_minutes:
+                self._save()
+            if plan.stopping() and not last:
+                raise KeyboardInterrupt
+
+    def _heed(self, told: dict[str, float]) -> None:
+        """Remember what a step said, and show it; raises FloatingPointError where its loss is out of all bounds."""
+        for name, value in told.items():
+            self.recent.setdefault(name, []).append(value)
+        self.watch.heed(self.trainer.step, told["loss"])
+        shown = {name: f"{_mean(values[-50:]):.4g}" for name, values in self.recent.items()}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+
+    def _means(self) -> dict[str, float]:
+        """The means of what steps said since the last row, and the learning rate of the last."""
+        means = {name: _mean(values) for name, values in self.recent.items()}
+        self.recent = {}
+        return means | {"learning_rate": learning_rate(self.trainer.step - 1, self.crops.config)}
+
+    def _look(self, row: dict[str, float]) -> None:
+        """Measure, draw samples, and log both."""
+        model = self.trainer.averaged
+        if self.plan.held_out:
+            row |= validation_row(validate(model, self.plan.held_out))
+        if self.plan.samples is not None:
+            self.log.sheet(self.trainer.step, sheet(model, self.plan.samples))
+        if len(row) > 1:
+            self.log.row(row)
+
+    def _save(self) -> None:
+        if not self.trainer.is_finite():
+            raise FloatingPointError(f"The weights are no numbers any more at step {self.trainer.step}.")
+        self.trainer.save(self.plan.out)
+        self.saved_step, self.saved_at = self.trainer.step, time.monotonic()
+
+    def _left(self) -> str:
+        """What is left of a run that is given up, and what to do."""
+        if self.saved_step is None:
+            return "Nothing was saved; begin again with a lower --learning-rate."
+        return (
+            f"{self.plan.out} holds step {self.saved_step}, from before that; begin again from it with --start-from, "
+            "another --out and a lower --learning-rate."
+        )
+
+
+class LossWatch:
+    """Tells a loss that explodes, though it is still a number, from one that is merely uneven."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._least = math.inf
+        self._smooth = math.nan
+
+    def heed(self, step: int, loss: float) -> None:
+        """Take in the loss of a step; raises FloatingPointError where its moving average is out of all bounds."""
+        self._seen += 1
+        if self._seen <= EARLY:
+            self._least = min(self._least, loss)
+        self._smooth = loss if self._seen == 1 else self._smooth + 0.1 * (loss - self._smooth)
+        if self._smooth > max(1.0, EXPLODED * self._least):
+            raise FloatingPointError(f"The loss has exploded: it is {loss:.3g} at step {step}.")
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of those that are numbers; not a number where none is."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def check_size(config: TrainingConfig) -> None:
+    """Raise BadInput for a model that is larger than what can be opened afterwards."""
+    with torch.device("meta"):
+        parameters = sum(tensor.numel() for tensor in VQVAE(config.model).state_dict().values())
+    if parameters > checkpoint.MOST_PARAMETERS:
+        raise BadInput(
+            f"The settings describe a model of {parameters:,} parameters; at most {checkpoint.MOST_PARAMETERS:,} can "
+            "be opened again, so make it smaller."
+        )

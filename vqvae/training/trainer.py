@@ -1,0 +1,205 @@
+"""The state of a run, and one step of it."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from vqvae import checkpoint
+from vqvae.decoder import NarrowProjection
+from vqvae.errors import BadInput
+from vqvae.metrics import perplexity, psnr, ssim
+from vqvae.model import VQVAE, VQVAEConfig, has_fast_bf16
+from vqvae.quantizer import CodebookLearner
+from vqvae.tokenizer import TokenizerModule, cells, channels_last
+from vqvae.training.settings import TrainingConfig, differing, training_settings
+from vqvae.training.state import STATE_FILE, About, below, damaged, read_about, read_tensors, write_state
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -> Tensor:
+    """How much of the embedding each image's decoder gets, [B, 1, 1, 1]: none for `codes_only_share` of them, all for
+    `whole_share` of them, and uniform in (0, 1] for the rest.
+
+    This is the embedding dropout: one decoder learns every place of the slider, and cannot do without the codes. Some
+    are at 1 because a blend that is only uniform leaves the end of the slider under-trained: there the picture was
+    worse than at one half.
+    """
+    if config.model.decoder_inputs == "quantized":
+        return torch.zeros(batch, 1, 1, 1)
+    if not config.embedding_dropout:
+        return torch.ones(batch, 1, 1, 1)
+    weight = 1 - torch.rand(batch, generator=generator)
+    # The shares of every batch are fixed, rather than drawn for each image: less noise.
+    weight[batch - int(batch * config.whole_share) :] = 1
+    weight[: int(batch * config.codes_only_share)] = 0
+    return weight.view(-1, 1, 1, 1)
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """Linear warm-up, then a half cosine to zero."""
+    rising = min(1.0, (step + 1) / max(1, config.warmup))
+    return config.learning_rate * rising * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+
+
+@torch.no_grad()
+def residual_covariance(model: VQVAE, batches: Iterable[Tensor]) -> Tensor:
+    """[D, D], of embedding − quantized over the cells of batches [B, 3, H, W]; there has to be one."""
+    encodings = [model.encode(batch.to(model.codebook.device)) for batch in batches]
+    residuals = torch.cat([cells(encoding.embedding - encoding.quantized) for encoding in encodings])
+    return residuals.T.cov()
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An update rule for AveragedModel whose decay grows with the steps, so that a short run forgets its start too."""
+
+    @torch.no_grad()
+    def update_(averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        torch._foreach_lerp_(averaged, current, 1 - now)
+
+    return update_
+
+
+class Trainer:
+    """The state of a run, and one step of it."""
+
+    def __init__(self, config: TrainingConfig, device: torch.device, *, data: str = "") -> None:
+        """data: names the set of images, and is kept with the state."""
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.device = device
+        self.data = data
+        self.model = channels_last(VQVAE(config.model).to(device))
+        self.average = AveragedModel(self.model, multi_avg_fn=moving_average(config.average_decay))
+        self.learner = CodebookLearner(self.model.quantizer, decay=config.codebook_decay, dead_below=config.dead_below)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay)
+        self.in_bf16 = config.precision == "bf16" or (
+            config.precision == "auto" and (device.type == "cuda" or (device.type == "cpu" and has_fast_bf16()))
+        )
+        self.step = 0
+
+    @property
+    def averaged(self) -> VQVAE:
+        """The model that is kept: the moving average of the weights; before the first step there is none yet."""
+        return self.model if self.step == 0 else cast(VQVAE, self.average.module)
+
+    def start_codebook_(self, batches: list[Tensor]) -> None:
+        """K-means on the embeddings of a few batches, before the first step."""
+        with torch.no_grad():
+            self.learner.start_(torch.cat([cells(self.model.encoder(batch.to(self.device))) for batch in batches]))
+
+    def start_from_(self, model: TokenizerModule, batches: Iterable[Tensor] = ()) -> None:
+        """Take over the weights and the codebook of a trained model of the same shape; raises BadInput otherwise.
+
+        The second input of the config may be narrower than the model's. It then starts as the best approximation of it
+        for the residuals of these batches [B, 3, H, W], of which there has to be one.
+        """
+        if not isinstance(model, VQVAE) or self.config.model not in (model.config, self._narrowed(model.config)):
+            raise BadInput("The model to start from has another shape than the config's; make the two equal.")
+        weights = model.state_dict()
+        narrow = getattr(self.model.decoder.stem, "from_embedding", None)
+        if isinstance(narrow, NarrowProjection) and model.config != self.config.model:
+            wide = weights.pop("decoder.stem.from_embedding.weight").flatten(1)
+            narrow.approximate_(wide, residual_covariance(model, batches))
+            weights |= {f"decoder.stem.from_embedding.{name}": part for name, part in narrow.state_dict().items()}
+        self.model.load_state_dict(weights)
+        self.average.module.load_state_dict(weights)
+        self.learner.sums = self.model.codebook * self.learner.counts[:, None]
+
+    def _narrowed(self, config: VQVAEConfig) -> VQVAEConfig:
+        """The config of a wide model with the second input of this run's."""
+        return replace(config, embedding_channels=self.config.model.embedding_channels)
+
+    def train_step_(self, images: Tensor) -> dict[str, float]:
+        """One step on [B, 3, H, W] in [0, 1]; returns loss, PSNR in dB with the embedding off and blended in, usage."""
+        config, images = self.config, images.to(self.device)
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
+        weight = draw_blend(len(images), config, generator).to(self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, config)
+
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
+            reconstruction, encoding = self.model(images, weight)
+        reconstruction = reconstruction.float()
+        commitment = (encoding.embedding - encoding.quantized.detach()).square().mean()
+        loss = (
+            (reconstruction - images).square().mean()
+            + config.ssim_weight * (1 - ssim(reconstruction, images).mean())
+            + config.commitment * commitment
+        )
+        if not loss.isfinite():
+            raise FloatingPointError(f"The loss is {loss.item()} at step {self.step}; lower the learning rate.")
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        self.optimizer.step()
+
+        vectors, indices = cells(encoding.embedding.detach()), encoding.grid.flatten()
+        self.learner.update_(vectors, indices)
+        if self.step % config.restart_every == 0 and self.step < config.restart_until * config.steps:
+            self.learner.restart_dead_(vectors)
+        self.average.update_parameters(self.model)
+        self.step += 1
+
+        quality = psnr(reconstruction.detach().clamp(0, 1), images)
+        off = weight.flatten() == 0
+        return {
+            "loss": loss.item(),
+            "psnr_off": quality[off].mean().item() if off.any() else math.nan,
+            "psnr_on": quality[~off].mean().item() if not off.all() else math.nan,
+            "perplexity": perplexity(self.learner.counts),
+            "used": int((self.learner.counts > self.learner.dead_below * self.learner.counts.mean()).sum()),
+        }
+
+    def is_finite(self) -> bool:
+        """Whether all weights are numbers: what may be saved."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.model.state_dict().values())
+
+    def save(self, folder: Path) -> None:
+        """The checkpoint (averaged weights) and what --resume needs."""
+        averaged = cast(VQVAE, self.average.module)
+        checkpoint.save(folder, averaged, {"training": training_settings(self.config) | {"step": self.step}})
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        tensors |= {f"learner.{name}": tensor for name, tensor in self.learner.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+        tensors["random"] = torch.get_rng_state()  # restarts of dead codes draw from it
+        write_state(folder, About(self.step, self.config, self.data), tensors)
+
+    def resume_(self, folder: Path) -> None:
+        """Go on where `save` stopped; raises BadInput if there is no such state or it is of another run.
+
+        The number of steps may be another one: the learning rate then follows the cosine of that length from here on.
+        """
+        about = read_about(folder)
+        if other := differing(replace(about.config, steps=self.config.steps), self.config):
+            raise BadInput(
+                f"{folder / STATE_FILE} comes from a run with other settings ({', '.join(other)}); leave them out, or "
+                "choose another --out."
+            )
+        tensors = {name: tensor.to(self.device) for name, tensor in read_tensors(folder).items()}
+        try:
+            self._take_(tensors)
+        except (RuntimeError, KeyError, ValueError):
+            raise damaged(folder) from None
+        self.step = about.step
+
+    def _take_(self, tensors: dict[str, Tensor]) -> None:
+        self.model.load_state_dict(below("model.", tensors))
+        self.average.load_state_dict(below("average.", tensors))
+        self.learner.load_state_dict(below("learner.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in below("optimizer.", tensors).items():
+            number, moment = name.split(".")
+            state.setdefault(int(number), {})[moment] = tensor.cpu() if moment == "step" else tensor
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        if "random" in tensors:  # a state of before it was kept has none
+            torch.set_rng_state(tensors["random"].cpu())
