@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from torch import nn
 
 from tests.browser import CHROMIUM, DEEP_LINK_NOISE, ROOT, WINDOW, drawn, serve_app
+from tests.disks import fill, make_read_only, small_disk
 
 CHECKPOINTS = ROOT / "checkpoints"
 PATIENCE = 180_000  # ms; the machines that run this are small and shared
@@ -89,6 +91,22 @@ def page(blank_page: Page, app_url: str) -> Page:
     blank_page.goto(app_url)
     drawn(blank_page)
     return blank_page
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk on which no byte more can be kept."""
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        fill(disk)
+        yield disk
+
+
+@pytest.fixture
+def read_only_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that nothing can be written to."""
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        make_read_only(disk)
+        yield disk
 
 
 @pytest.fixture(scope="module")

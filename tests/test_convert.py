@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tests.test_pickles import archive, touch
 from tests.toys import assert_one_sentence, toy_images, toy_model
-from vqvae import checkpoint, convert, families
+from vqvae import checkpoint, convert, families, places
 from vqvae.convert import Hints
 from vqvae.errors import BadInput
 from vqvae.families import two_input
@@ -493,7 +493,7 @@ def test_the_place_is_tried_before_any_work(
     (tmp_path / "dangling").symlink_to("nowhere/at/all")
     monkeypatch.setattr(convert, "find_source", lambda _: pytest.fail("work was begun"))
     if place == "closed":
-        monkeypatch.setattr(convert.tempfile, "TemporaryFile", lambda **_: (_ for _ in ()).throw(PermissionError()))
+        monkeypatch.setattr(places.tempfile, "TemporaryFile", lambda **_: (_ for _ in ()).throw(PermissionError()))
     assert run(tmp_path / "m.pt", tmp_path / place) == 2
     assert "Nothing can be written" in assert_one_sentence(capsys.readouterr().err.strip())
 

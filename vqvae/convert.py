@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import re
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from vqvae.families import FAMILIES, SCHEMA_VERSION, Convertible
 from vqvae.foreign import MOST_PARAMETERS, checked, find_source, read_settings, read_tensors, section
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import psnr
+from vqvae.places import check_folder
 from vqvae.tokenizer import TokenizerModule, reconstruct
 
 METRICS = ("euclidean", "cosine", "dot")
@@ -248,19 +248,11 @@ def _listed(names: list[str]) -> str:
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
     """Raise BadInput, before any work, when a checkpoint lies there already or nothing can be written there."""
-    name = display_name(folder.name)
-    try:
-        str(folder).encode()
-        taken = [file for file in (checkpoint.CONFIG_FILE, *checkpoint.WEIGHTS_FILES) if (folder / file).exists()]
-        if taken and not overwrite:
-            raise BadInput(f"The folder {name} holds a checkpoint ({taken[0]}); choose another, or add --overwrite.")
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists() or place.is_symlink())
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except UnicodeEncodeError:
-        raise BadInput(f"The name of the folder {name} is not valid UTF-8; choose another.") from None
-    except OSError:
-        raise BadInput(f"Nothing can be written to the folder {name}; choose another.") from None
+    check_folder(folder)
+    taken = [file for file in (checkpoint.CONFIG_FILE, *checkpoint.WEIGHTS_FILES) if (folder / file).exists()]
+    if taken and not overwrite:
+        name = display_name(folder.name)
+        raise BadInput(f"The folder {name} holds a checkpoint ({taken[0]}); choose another, or add --overwrite.")
 
 
 @torch.inference_mode()

@@ -3,12 +3,9 @@
 import os
 from pathlib import Path
 
+from vqvae.places import checkpoints_folder as checkpoints_folder  # programs that people saved find it here
+
 _NAME = "vqvae-explorer"
-
-
-def checkpoints_folder() -> Path:
-    """Where checkpoints are looked for: $VQVAE_EXPLORER_CHECKPOINTS, or the project's own."""
-    return Path(os.environ.get("VQVAE_EXPLORER_CHECKPOINTS") or Path(__file__).parents[2] / "checkpoints")
 
 
 def cache_folder() -> Path:

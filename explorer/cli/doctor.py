@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from explorer.cli.shared import CommandParser, add_model, find_checkpoint
+from explorer.cli.shared import CommandParser, add_model
 from explorer.images.samples import sample_photos
 from vqvae import doctor
+from vqvae.places import find_checkpoint
 from vqvae.plugin import made_by
 
 MARKS = {"fault": "FAULT", "warning": "warning", "note": "note"}

@@ -3,11 +3,11 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from explorer.codebook.projection import SHIPPED_FILE, ProjectionSettings, projection_key, to_bytes, umap
 from vqvae import checkpoint
 from vqvae.errors import BadInput
+from vqvae.places import check_file, find_checkpoint
 from vqvae.search import Codebook
 
 
@@ -17,15 +17,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")
     options = parser.parse_args(arguments)
-    folder = Path(options.checkpoint)
-    if not folder.is_dir():
-        folder = Path("checkpoints") / options.checkpoint
     try:
+        folder = find_checkpoint(options.checkpoint)
+        path = folder / SHIPPED_FILE
+        check_file(path)
         started = time.process_time()
         codebook = Codebook.of(checkpoint.load(folder)).array
         settings = ProjectionSettings()
         projection = umap(codebook, settings)
-        path = folder / SHIPPED_FILE
         checkpoint.write_atomically(path, to_bytes(projection_key(codebook, settings), projection))
     except (BadInput, OSError) as refusal:
         print(f"error: {refusal}", file=sys.stderr)

@@ -14,12 +14,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from explorer.base.folders import checkpoints_folder
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, open_folder, open_plugin
 from explorer.images.sets import SAMPLES, ImageSet, open_set, sample_set
 from vqvae import checkpoint
-from vqvae.errors import BadInput, shown
+from vqvae.places import find_checkpoint
 from vqvae.plugin import Request, on_device
 from vqvae.tokenizer import Tokenizer
 
@@ -38,15 +37,6 @@ def find_set(data: str, under: str) -> ImageSet:
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
     return open_set(Path(data).expanduser(), under=under)
-
-
-def find_checkpoint(name: str) -> Path:
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = checkpoints_folder() / name
-    if not folder.is_dir():
-        raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
-    return folder
 
 
 def find_model(options: argparse.Namespace) -> OpenModel:

@@ -1,0 +1,121 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from explorer.base import folders
+from tests.toys import assert_one_sentence
+from vqvae import places
+from vqvae.errors import BadInput
+from vqvae.places import check_file, check_folder, checkpoints_folder, find_checkpoint
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory, with the checkpoints in another place."""
+    monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, str(tmp_path / "kept"))
+    for made in ("kept/mine", "kept/deep/er", "work/mine", "work/theirs"):
+        (tmp_path / made).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+# Which checkpoint is meant
+
+
+def test_the_folder_of_checkpoints_is_the_projects_own_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, "")
+    assert checkpoints_folder() == Path(__file__).parents[1] / "checkpoints"
+    monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, "/else/where")
+    assert checkpoints_folder() == folders.checkpoints_folder() == Path("/else/where")
+    monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, "~/where")
+    assert checkpoints_folder() == Path.home() / "where"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("mine", "kept/mine"),  # though the working directory has one of that name
+        ("./mine", "work/mine"),
+        ("mine/", "work/mine"),
+        ("theirs", "work/theirs"),
+        (".", "work"),
+        ("..", ""),
+        ("deep/er", "kept/deep/er"),
+        ("~/work/mine", "work/mine"),
+    ],
+)
+def test_a_bare_name_is_a_checkpoint_first_and_anything_else_a_path(
+    name: str, meant: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    assert find_checkpoint(name).resolve() == (here / meant).resolve()
+
+
+@pytest.mark.parametrize("name", ["none", "no/ne", "x" * 5000, "a\x00b"])
+def test_a_name_without_a_folder_is_refused(name: str, here: Path) -> None:
+    with pytest.raises(BadInput) as refusal:
+        find_checkpoint(name)
+    assert "There is no checkpoint" in assert_one_sentence(refusal)
+
+
+# Whether there is room for an output
+
+
+def everything(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_a_trial_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "old.png").write_text("old")
+    before = everything(tmp_path)
+    check_file(tmp_path / "old.png")
+    check_file(tmp_path / "a/b/new.png")
+    check_folder(tmp_path)
+    check_folder(tmp_path / "c/d")
+    assert everything(tmp_path) == before
+    assert (tmp_path / "old.png").read_text() == "old"
+
+
+@pytest.mark.parametrize("place", ["file/new.png", "file/a/b/new.png", "dangling/new.png", "x" * 5000 + "/new.png"])
+def test_a_place_that_cannot_be_is_refused_for_a_file_and_for_a_folder(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "dangling").symlink_to("nowhere/at/all")
+    for check, path in ((check_file, tmp_path / place), (check_folder, (tmp_path / place).parent)):
+        with pytest.raises(BadInput) as refusal:
+            check(path)
+        assert "Nothing can be written" in assert_one_sentence(refusal)
+
+
+def test_a_folder_is_no_file_and_a_device_is_not_tried(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is a folder; name a file in it"):
+        check_file(tmp_path)
+    check_file(Path(os.devnull))
+
+
+def test_a_name_that_utf8_cannot_write_is_refused(tmp_path: Path) -> None:
+    for check in (check_file, check_folder):
+        with pytest.raises(BadInput, match="not valid UTF-8"):
+            check(tmp_path / os.fsdecode(b"m\xff.png"))
+
+
+def test_a_full_disk_is_found_out_before_the_work(full_disk: Path) -> None:
+    with pytest.raises(BadInput, match="no space left on device"):
+        check_file(full_disk / "new.png")
+    with pytest.raises(BadInput, match="no space left on device"):
+        check_folder(full_disk / "new")
+
+
+def test_a_folder_that_may_only_be_read_is_found_out_before_the_work(read_only_disk: Path) -> None:
+    with pytest.raises(BadInput, match="read-only file system"):
+        check_folder(read_only_disk / "new")
+
+
+def test_what_the_system_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(places.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(BadInput, match=r"\(permission denied\)"):
+        check_file(tmp_path / "new.png")

@@ -1,0 +1,95 @@
+"""Where checkpoints lie, which of them a name means, and whether an output can be written where it should be."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vqvae.errors import BadInput, shown
+
+CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
+_TRIAL_BYTES = 1 << 16  # a full disk still takes an empty file
+
+
+def checkpoints_folder() -> Path:
+    """Where checkpoints are looked for: $VQVAE_EXPLORER_CHECKPOINTS, or the project's own."""
+    if named := os.environ.get(CHECKPOINTS_VARIABLE):
+        return Path(named).expanduser()
+    return Path(__file__).parents[1] / "checkpoints"
+
+
+def find_checkpoint(name: str) -> Path:
+    """The folder that a person means: of a bare name, the one among the checkpoints; else the path as it stands.
+
+    A folder of that name in the working directory is taken only where there is no such checkpoint, so that it does not
+    shadow one; `./NAME` says that it is meant. Raises BadInput where there is no folder.
+    """
+    as_path, among = Path(name).expanduser(), checkpoints_folder() / name
+    order = (among, as_path) if _is_bare(name) else (as_path, among)
+    for folder in order:
+        with suppress(OSError, ValueError):  # a name that no file system takes
+            if folder.is_dir():
+                return folder
+    raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
+
+
+def _is_bare(name: str) -> bool:
+    return name not in ("", ".", "..") and not name.startswith("~") and Path(name).name == name
+
+
+def check_file(path: Path) -> None:
+    """Raise BadInput, before any work, where a command could not write its output to that file.
+
+    Tried by writing beside it; what was made for the trial, missing folders too, is removed again. A device or a pipe
+    is not tried.
+    """
+    with _refusing(path):
+        if path.is_dir():
+            raise BadInput(f"{shown(str(path))} is a folder; name a file in it.")
+        if path.exists() and not path.is_file():
+            return
+        _try_writing(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise BadInput, before any work, where a command could not write files into that folder, made if need be.
+
+    Tried by writing there; what was made for the trial, missing folders too, is removed again.
+    """
+    with _refusing(folder):
+        _try_writing(folder)
+
+
+def _try_writing(folder: Path) -> None:
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_TRIAL_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        for made in missing:  # the innermost first
+            with suppress(OSError):
+                made.rmdir()
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What the system says of a place, as BadInput in one sentence."""
+    try:
+        os.fsencode(path).decode()
+        yield
+    except UnicodeError:
+        raise BadInput(f"The name {shown(str(path))} is not valid UTF-8; choose another.") from None
+    except OSError as fault:
+        raise BadInput(
+            f"Nothing can be written to {shown(str(path), longest=120)} ({reason_of(fault)}); name another place."
+        ) from None
+
+
+def reason_of(fault: OSError) -> str:
+    """Why the system refused, in a few words: "no space left on device"."""
+    words = fault.strerror or type(fault).__name__
+    return words[:1].lower() + words[1:]
