@@ -1,4 +1,4 @@
-"""python -m explorer index, usage, fed and render"""
+"""The command and its commands: the app, index, usage, fed, render and reliance."""
 
 import csv
 import json
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from PIL import Image
 from pyarrow import parquet
 
 from explorer.base.open_model import open_folder
+from explorer.cli import app, modules, projection
 from explorer.cli import main as cli
-from explorer.cli import projection
 from explorer.editing.bundle import pack
 from explorer.editing.edits import Edit, inputs_of, unedited
 from explorer.editing.recipe import Recipe, parse
@@ -36,7 +37,7 @@ from explorer.inputs.reliance.measure import Settings
 from explorer.inputs.reliance.report import Provenance, Report
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
-from vqvae import checkpoint
+from vqvae import checkpoint, places
 from vqvae.images import to_pixels
 from vqvae.search import Codebook
 
@@ -170,6 +171,135 @@ def test_a_set_of_broken_files_is_a_fault(where: Path, capsys: pytest.CaptureFix
     assert cli.main(command(where)) == 2
     assert "error: Not one of the 6 files" in capsys.readouterr().err
     assert list((where / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["toy", "PHOTOS"], ["toy", "--size", "64", "PHOTOS"], ["PHOTOS", "--checkpoint", "toy"]]
+)
+def test_the_checkpoint_comes_first_or_by_its_name(words: list[str], where: Path) -> None:
+    photos = [str(where / "photos") if word == "PHOTOS" else word for word in words]
+    assert cli.main(["index", *photos, "--under", "cats", *([] if "--size" in words else ["--size", "64"])]) == 0
+    assert the_index(where, under="cats").images == 3
+
+
+@pytest.mark.parametrize(
+    "words", [["samples"], ["toy", "samples", "--checkpoint", "toy"], ["toy", "samples", "--tokenizer", "x.py:load"]]
+)
+def test_one_model_has_to_be_named_and_only_one(
+    words: list[str], where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["usage", *words]) == 2
+    assert "error: Name one model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", modules.MODULES)
+def test_modules_with_a_main_are_commands_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([name, "--help"])
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: python -m explorer {name} [-h]")
+
+
+def test_each_command_has_its_line_of_help_and_no_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["--help"])
+    assert leaving.value.code == 0
+    listed = capsys.readouterr().out.split("COMMAND [OPTION …]\n")[1].split("\n\n")[0].splitlines()
+    words = [line.split() for line in listed]
+    assert [line[0] for line in words] == [
+        *("app", "encode", "decode", "render", "train", "evaluate", "convert", "projection"),
+        *("index", "usage", "fed", "reliance", "doctor"),
+    ]
+    assert all(len(line) > 3 for line in words)
+
+
+def test_ctrl_c_stops_a_module_as_it_stops_a_command(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        monkeypatch.setattr("vqvae.evaluate.evaluate", lambda *_, number=number, **__: os.kill(os.getpid(), number))
+        assert cli.main(["evaluate", str(where / "checkpoints" / "toy"), str(where / "photos" / "cats")]) == 130
+        assert "Stopped" in capsys.readouterr().err
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+def test_output_that_does_not_know_a_letter_gets_an_escape(where: Path) -> None:
+    words = [sys.executable, "-m", "explorer", "reliance", "toy", str(where / "photos"), "--size", "32"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, encoding="ascii")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert "\\u2016A\\u2016" in done.stdout
+
+
+# The app, as the command starts it
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
+    """What Streamlit was called with; it is not run."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr(app.runpy, "run_module", lambda name, **_: calls.append([name, *sys.argv]))
+    monkeypatch.setattr(sys, "argv", ["vqvae-explorer"])
+    before = signal.getsignal(signal.SIGINT)
+    yield calls
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ["--"]),
+        (["app"], ["--"]),
+        (["--no-browser"], ["--server.headless=true", "--"]),
+        (["--port", "1"], ["--server.port=1", "--"]),
+        (
+            ["--server.baseUrlPath=tools", "--tokenizer", "x.py:load", "--server.maxUploadSize", "5", "--device=cuda"],
+            [
+                *("--server.baseUrlPath=tools", "--server.maxUploadSize", "5"),
+                *("--", "--tokenizer", "x.py:load", "--device", "cuda"),
+            ],
+        ),
+    ],
+)
+def test_the_app_is_what_starts_without_a_command(
+    words: list[str], expected: list[str], started: list[list[str]]
+) -> None:
+    assert cli.main(words) == 0
+    assert started == [["streamlit", "streamlit", "run", str(ROOT / "app.py"), *expected]]
+
+
+def test_the_app_opens_another_folder_of_checkpoints(
+    where: Path, started: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(where / "checkpoints")
+    assert cli.main(["--checkpoints", "."]) == 0
+    assert places.checkpoints_folder() == where / "checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "0"], "from 1 to 65535"),
+        (["--port=1", "x"], "'x' is no option"),
+        (["app", "x"], "'x' is no option"),
+        (["--checkpoints", "/nowhere"], "There is no folder '/nowhere'"),
+        (["nothing"], "invalid choice: 'nothing'"),
+    ],
+)
+def test_what_the_app_does_not_know_is_refused(
+    words: list[str], said: str, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = cli.main(words)
+    except SystemExit as leaving:
+        code = leaving.code
+    assert code == 2
+    assert said in capsys.readouterr().err
+    assert started == []
 
 
 @pytest.mark.parametrize("more", [["--size", "3"], ["--size", "x"], ["--export", "xml", "here"]])

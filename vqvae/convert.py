@@ -303,8 +303,8 @@ def report(result: Converted, quality: float | None, out: Path) -> str:
     return "\n".join([*lines, f"written to   {out}", f"next         streamlit run app.py, and pick {out.name}"])
 
 
-def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m vqvae.convert", description=__doc__.splitlines()[0])
+def _arguments(arguments: list[str] | None, prog: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="a .ckpt, .pt, .pth, .bin or .safetensors file, or a folder with one")
     parser.add_argument("out", type=Path, help="the checkpoint's folder, for example checkpoints/NAME")
     parser.add_argument("--family", help="which family it is, where names and shapes do not tell")
@@ -326,8 +326,8 @@ def _joined(arguments: list[str]) -> list[str]:
     return joined
 
 
-def main(arguments: list[str] | None = None) -> int:
-    options = _arguments(arguments)
+def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.convert") -> int:
+    options = _arguments(arguments, prog)
     try:
         check_output(options.out, overwrite=options.overwrite)
         source = find_source(options.source)

@@ -151,8 +151,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m vqvae.evaluate", description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.evaluate") -> int:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
     parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")

@@ -9,14 +9,22 @@ from pathlib import Path
 from vqvae.errors import BadInput, shown
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
+INSTALLED = "vqvae_explorer"  # what pip makes of the top level, see setup.py
 _TRIAL_BYTES = 1 << 16  # a full disk still takes an empty file
+
+
+def project_folder() -> Path:
+    """Where app.py, pages/ and the checkpoints that come with it lie: the project's folder, or what pip made of it."""
+    beside = Path(__file__).parents[1]
+    installed = beside / INSTALLED
+    return installed if (installed / "app.py").is_file() else beside
 
 
 def checkpoints_folder() -> Path:
     """Where checkpoints are looked for: $VQVAE_EXPLORER_CHECKPOINTS, or the project's own."""
     if named := os.environ.get(CHECKPOINTS_VARIABLE):
         return Path(named).expanduser()
-    return Path(__file__).parents[1] / "checkpoints"
+    return project_folder() / "checkpoints"
 
 
 def find_checkpoint(name: str) -> Path:

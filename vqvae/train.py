@@ -46,9 +46,9 @@ __all__ = [  # what programs that people saved import from here
 ]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.train") -> int:
     """Train; 0 when it is done or was stopped after a step, 1 when the loss exploded, 2 when it was refused."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         _train(options)
     except Exploded as fault:
@@ -192,8 +192,8 @@ def stoppable() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vqvae.train", description=__doc__.splitlines()[0])
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="a folder, tar or zip of images; they are decoded as they are needed")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")

@@ -57,6 +57,4 @@ def _learn(grids: neighbours.Grids, model: OpenModel) -> neighbours.Neighbourhoo
 
 
 def add_to(commands: Any) -> None:
-    add_command(
-        commands, "fed", run, "what the decoder was fed in training, and which codes stood side by side, for the meter"
-    )
+    add_command(commands, "fed", run, "learn what the decoder met in training, for the meter")

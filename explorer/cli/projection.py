@@ -11,14 +11,16 @@ from vqvae.places import check_file, find_checkpoint
 from vqvae.search import Codebook
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m explorer.projection", description="Compute the UMAP of a checkpoint's codebook and ship it."
+def main(arguments: list[str] | None = None, *, prog: str = "python -m explorer.projection") -> int:
+    parser = argparse.ArgumentParser(prog=prog, description="Compute the UMAP of a checkpoint's codebook and ship it.")
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument(
+        "name", nargs="?", metavar="checkpoint", help="a name in checkpoints/, or a checkpoint's folder"
     )
-    parser.add_argument("--checkpoint", required=True, help="a name in checkpoints/, or a checkpoint's folder")
+    either.add_argument("--checkpoint", help="the same, in place of the argument")
     options = parser.parse_args(arguments)
     try:
-        folder = find_checkpoint(options.checkpoint)
+        folder = find_checkpoint(options.checkpoint or options.name)
         path = folder / SHIPPED_FILE
         check_file(path)
         started = time.process_time()

@@ -47,4 +47,4 @@ def add_to(commands: Any) -> None:
     parser.add_argument("image", type=Path, nargs="?", help="the image that it was made with, unless the zip has it")
     parser.add_argument("second", type=Path, nargs="?", help="the second image, if the recipe mixes two")
     parser.add_argument("-o", "--out", type=_png_file, required=True, help="where to write the picture, as PNG")
-    add_model_option(parser, required=False, otherwise=" (default: found by the recipe)")
+    add_model_option(parser, otherwise=" (default: found by the recipe)")

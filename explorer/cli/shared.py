@@ -18,6 +18,7 @@ from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, open_folder, open_plugin
 from explorer.images.sets import SAMPLES, ImageSet, open_set, sample_set
 from vqvae import checkpoint
+from vqvae.errors import BadInput
 from vqvae.places import find_checkpoint
 from vqvae.plugin import Request, on_device
 from vqvae.tokenizer import Tokenizer
@@ -41,12 +42,21 @@ def find_set(data: str, under: str) -> ImageSet:
 
 def find_model(options: argparse.Namespace) -> OpenModel:
     """Open what `--tokenizer` names, or else the checkpoint; raises BadInput, also for several levels."""
+    name = _only_name(options)
     if options.tokenizer:
         return open_plugin(Request(options.tokenizer, options.device))
-    model = open_folder(find_checkpoint(options.checkpoint))
+    model = open_folder(find_checkpoint(name))
     if options.device:
         return replace(model, tokenizer=on_device(model.tokenizer, options.device), device=options.device)
     return model
+
+
+def _only_name(options: argparse.Namespace) -> str:
+    """The checkpoint, wherever it was named, or "" for a tokenizer; raises BadInput unless just one was named."""
+    names = [name for place in ("before_data", "checkpoint") if (name := getattr(options, place, None))]
+    if len(names) + bool(options.tokenizer) != 1:
+        raise BadInput("Name one model: a checkpoint before the images, or --tokenizer in its place.")
+    return names[0] if names else ""
 
 
 def find_tokenizer(options: argparse.Namespace) -> Tokenizer:
@@ -76,9 +86,9 @@ def add_model(parser: CommandParser) -> None:
     _add_tokenizer(parser, parser)
 
 
-def add_model_option(parser: CommandParser, *, required: bool = True, otherwise: str = "") -> None:
+def add_model_option(parser: CommandParser, *, otherwise: str = "") -> None:
     """Which model: `--checkpoint` or `--tokenizer`."""
-    either = parser.add_mutually_exclusive_group(required=required)
+    either = parser.add_mutually_exclusive_group()
     either.add_argument("--checkpoint", help=f"a name in checkpoints/, or a checkpoint's folder{otherwise}")
     _add_tokenizer(parser, either)
 
@@ -142,11 +152,17 @@ def working_size(text: str) -> int:
 
 
 def add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str) -> ArgumentParser:
-    """A command that encodes a set of images: what to encode with what is said in the same way to each."""
+    """A command that encodes a set of images: what to encode with what is said in the same way to each.
+
+    The checkpoint comes first, as it does for all commands, or else as `--checkpoint`.
+    """
     parser: CommandParser = commands.add_parser(name, help=summary, description=run.__doc__)
     parser.set_defaults(run=run)
+    parser.add_argument(
+        "before_data", nargs="?", metavar="checkpoint", help="a name in checkpoints/, or a checkpoint's folder"
+    )
     parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
-    add_model_option(parser)
+    add_model_option(parser, otherwise=", in place of the argument")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
     return parser

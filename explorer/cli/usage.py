@@ -27,4 +27,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def add_to(commands: Any) -> None:
-    add_command(commands, "usage", run, "count the codes of the training photos, and keep that with the model")
+    add_command(commands, "usage", run, "count the codes of the training photos, kept with it")

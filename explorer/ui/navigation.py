@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-_FOLDER = Path(__file__).parents[2] / "pages"
+from vqvae.places import project_folder
+
+_FOLDER = project_folder() / "pages"
 _ICON = Path(__file__).parent / "static" / "icon.png"
 _announced = False  # whether this server has heard of the list below
 
