@@ -4,18 +4,15 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.base import beside
-from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
 from explorer.codebook import charts
-from explorer.codebook.health import geometry_figures, judge, usage_figures
 from explorer.index import usage
 from explorer.ui import cache, image_set, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import guarded, open_page
 from explorer.ui.session import CodebookView, Session
-from explorer.ui.views.codebook import codebook_map, dossier
+from explorer.ui.views.codebook import codebook_map, dossier, health
 
 VIEWS: dict[CodebookView, str] = {"wall": "Wall", "map": "Map", "usage": "Usage"}
 ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
@@ -25,17 +22,25 @@ ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
 def main() -> None:
     model = open_page("Codebook", "Which codes are used, what they look like, and what each of them means.")
     heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
-    verdict_place = heading.container(width="stretch")
+    verdict, news = heading.container(width="stretch"), st.container(key="indexing")
     with heading:
-        used = image_set.choose(model)
+        used = image_set.choose(model, news=news)
+    health.show(model, used, said=verdict)
+    if used is None:
+        draw_nothing_yet()
+        return
     session = open_code(model, used)
-    with verdict_place:
-        show_health(model, used)
     browse, detail = st.container(key="browse_row").columns([1.2, 1], gap="large")
     with browse.container(key="browse"):
         session = browse_codes(model, used, session)
     with detail:
         dossier.show(model, used, session)
+
+
+def draw_nothing_yet() -> None:
+    """Quiet fields where wall and dossier will be, so that nothing jumps when they come."""
+    for column in st.container(key="browse_row").columns([1.2, 1], gap="large"):
+        column.html('<div class="nothing-yet"></div>')
 
 
 def open_code(model: OpenModel, used: UsedSet) -> Session:
@@ -48,38 +53,6 @@ def open_code(model: OpenModel, used: UsedSet) -> Session:
     if code is None:
         code = int(used.index.counts.argmax())
     return store.write(session.on("codebook", code=code))
-
-
-def show_health(model: OpenModel, used: UsedSet) -> None:
-    """The verdict in words and figures, over the training photos where their counts are known."""
-    here = usage.summarise(used.index.counts, images=used.index.images)
-    here_in_words = f"{used.label} ({here.images:,} images)"
-    training = cache.training_usage(model)
-    if training is None:
-        counted, sample = here, here_in_words
-    else:
-        counted = usage.summarise(training.counts, images=training.images)
-        sample = f"the {training.images:,} training photos"
-    verdict = judge(counted, sample=sample)
-    shown = usage_figures(counted, sample=sample)
-    duplicates = cache.near_duplicates(model)
-    shown += geometry_figures(model.codebook.array, duplicates)
-    if training is not None:
-        meaning = f"Codes that at least one cell of {here_in_words} took: {here.cells:,} cells."
-        shown.append(Figure("Used here", f"{here.active:,}", meaning))
-        meaning = f"How varied the codes of {here_in_words} are: {here.cells:,} cells."
-        shown.append(Figure("Perplexity here", f"{here.perplexity:,.0f}", meaning))
-    widgets.verdict(verdict.grade, verdict.sentence)
-    if training is not None and not used.is_sample:
-        chosen = judge(here, sample=here_in_words)
-        widgets.verdict(chosen.grade, chosen.sentence)
-    widgets.figure_row(shown)
-    if training is None:
-        st.caption(
-            widgets.plain(cache.damage(model, beside.USAGE))
-            or "How often training used each code is not known here; "
-            f"`python -m explorer usage PHOTOS {model.argument}` adds it."
-        )
 
 
 def browse_codes(model: OpenModel, used: UsedSet, session: Session) -> Session:

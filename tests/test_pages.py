@@ -221,6 +221,43 @@ def test_indexing_shows_how_far_it_is_is_stopped_and_goes_on_from_there(toy_chec
     assert jobs_of(app) == {}
 
 
+NOTHING_YET = '<div class="nothing-yet">'  # where wall and dossier will be
+
+
+def html_of(app: AppTest) -> str:
+    return " ".join(element.proto.body for element in app.get("html"))
+
+
+def test_the_page_keeps_its_layout_while_its_first_set_is_indexed(toy_checkpoints, slow_steps):
+    app = open_codebook()
+    assert bar(app) == "Encoding Sample photos"
+    assert html_of(app).count(NOTHING_YET) == 2 and "is not known yet" in html_of(app)
+    slow_steps.release(12)
+    at_rest(app)
+    assert not app.exception and NOTHING_YET not in html_of(app) and 'class="health"' in html_of(app)
+
+
+def test_the_page_keeps_the_set_that_was_shown_while_another_is_indexed(toy_checkpoints, slow_steps, tmp_path):
+    slow_steps.release(15)
+    at_rest(app := open_codebook())
+    for name in ("one", "two"):
+        write_toy_photos(tmp_path / name, count=3)
+    app.text_input(key="image-set-path").set_value(str(tmp_path / "one"))
+    at_rest(app.run())
+    assert "one (3 images)" in html_of(app) and not app.get("progress")
+    app.text_input(key="image-set-path").set_value(str(tmp_path / "two"))
+    app.run()
+    assert bar(app) == "Encoding two"
+    assert "one (3 images)" in html_of(app) and NOTHING_YET not in html_of(app)
+    assert "Until then this page shows the usage over one." in messages(app.caption).replace("\\", "")
+    assert app.number_input(key="code-number").value is not None  # the dossier is there
+    assert [one.label for one in app.button].count("Stop") == 1
+    slow_steps.release(3)
+    at_rest(app)
+    assert not app.exception and "two (3 images)" in html_of(app)
+    assert "Until then" not in messages(app.caption)
+
+
 def test_a_second_visitor_waits_for_the_index_that_the_first_has_begun(toy_checkpoints, slow_steps):
     first, second = open_codebook(), open_codebook()
     assert bar(second) == "Encoding Sample photos"

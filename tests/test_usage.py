@@ -32,7 +32,7 @@ def make_index(folder: Path, grids: list[np.ndarray], *, codes: int, names: tupl
 
 
 def toy_grids(images: int = 9, codes: int = 12) -> list[np.ndarray]:
-    """Slopes of codes, so that neighbours are not by chance; the last code is dead."""
+    """Slopes of codes, so that neighbours are not by chance; no cell has the last code."""
     random = np.random.default_rng(1)
     shapes = random.integers(1, 9, (images, 2))
     slopes = (np.add.outer(np.arange(rows), 2 * np.arange(columns)) for rows, columns in shapes)
@@ -52,10 +52,10 @@ def index(grids: list[np.ndarray], tmp_path: Path) -> Index:
 def test_the_summary_by_hand() -> None:
     counts = np.array([4, 2, 2, 0])
     summary = usage.summarise(counts, images=3)
-    assert (summary.images, summary.cells, summary.codes, summary.active, summary.dead) == (3, 8, 4, 3, 1)
+    assert (summary.images, summary.cells, summary.codes, summary.active, summary.unused) == (3, 8, 4, 3, 1)
     assert summary.entropy == pytest.approx(1.5)
     assert summary.perplexity == pytest.approx(2**1.5)
-    assert summary.top_share == 0.5
+    assert summary.top_share == summary.largest_share == 0.5
 
 
 def test_the_top_share_is_of_one_percent_of_the_codes() -> None:

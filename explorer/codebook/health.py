@@ -1,79 +1,169 @@
-"""Is this codebook healthy? A verdict on its usage with the reason, and what each figure of it means."""
+"""Is this codebook healthy? A verdict on its usage with the reason, and what each figure of it means.
+
+Two words for two things. A code is **dead** when no cell of the training set took it: nothing pulls it to where
+embeddings are, so hardly any picture will. It is **unused here** when no cell of the chosen images took it: another
+picture may. Where it is not known how often training used each code, none is called dead.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.base.figure import Figure
 from explorer.base.verdict import Verdict
 from explorer.index.usage import UsageSummary
+from vqvae.words import counted
 
 ENOUGH_CELLS = 30  # per code, on average: with fewer, a code that is fine may go unseen by chance
+NONE = "–"  # where a figure does not apply
+DEAD_MEANS = "Codes that no cell of the training set took."
+UNUSED_MEANS = "Codes that no cell of these images took; another picture may."
 
 
-def judge(usage: UsageSummary, *, sample: str) -> Verdict:
-    """How healthy a codebook is, by its usage; `sample` says in words what was counted.
+@dataclass(frozen=True)
+class Sample:
+    """Images over which the usage of a codebook was counted."""
 
-    Good: at most 2 % of the codes dead and a perplexity of at least K / 2. Poor: over 20 % dead or below K / 5. With
-    fewer than 30 cells a code the share of dead codes is a matter of chance, and only a good verdict is given.
+    words: str  # as in "used in {words}"
+    usage: UsageSummary
+    is_training: bool = False  # the very images that the model was trained on
+
+
+@dataclass(frozen=True)
+class HealthRow:
+    """A figure of a codebook: one value for each sample, or a single one where it is of the codebook alone."""
+
+    label: str
+    values: tuple[str, ...]
+    meaning: str
+
+
+# --- the verdict ------------------------------------------------------------------------------------------------------
+
+
+def judge(sample: Sample, *, training: UsageSummary | None = None) -> Verdict:
+    """How healthy a codebook is by its usage over a sample; `training` is that of the training set, where it is known.
+
+    Good asks for three things: at most 2 % of the codes without a cell, a perplexity of at least K / 2, and that no
+    code takes more than 1/√K of the cells. The last is there because perplexity is an average: of 8 codes one can take
+    43 % of the cells at a perplexity of 6. An index that is met with probability p is worth log2 1/p bits; at p = 1/√K
+    the most common one is still worth half of the log2 K bits that each is worth in equal use (the min-entropy of usage
+    against its maximum). At K = 8 that allows 35 %, at K = 1,024 3.1 %.
+
+    Poor is over 20 % of the codes without a cell, a perplexity below K / 5, or a code whose index is worth less than a
+    fifth of log2 K bits. With fewer than 30 cells a code all of this is a matter of chance, and only a good verdict is
+    given. Images in which many codes go unused that training did use are narrow, and say nothing against the codebook.
     """
-    codes, dead = usage.codes, usage.dead
-    even = usage.perplexity / codes
-    used = f"{usage.active:,} of {codes:,} codes are used in {sample}"
+    usage = sample.usage
+    codes, even, largest = usage.codes, usage.perplexity / usage.codes, usage.largest_share
+    used = f"{usage.active:,} of {codes:,} codes {'is' if usage.active == 1 else 'are'} used in {sample.words}"
     if usage.cells == 0:
-        return Verdict("unsure", f"Nothing was counted in {sample}.")
+        return Verdict("unsure", f"Nothing was counted in {sample.words}.")
     if codes == 1:
         return Verdict("unsure", "The codebook has a single code, which every cell takes.")
-    if dead <= 0.02 * codes and even >= 0.5:
-        return Verdict("good", f"Healthy: {used}, and evenly.")
+    few_unused = usage.unused <= 0.02 * codes
+    if few_unused and even >= 0.5 and largest <= codes**-0.5:
+        return Verdict("good", f"Healthy: {used}, and none takes more than {_percent(largest)} of the cells.")
     if usage.cells < ENOUGH_CELLS * codes:
-        number = f"{usage.cells / codes:.0f}"
-        return Verdict("unsure", f"Too small a sample to tell: {used}, with {number} cells for each code.")
-    if dead > 0.2 * codes:
+        cells = counted(usage.cells, "cell")
+        return Verdict("unsure", f"Too small a sample to tell: {used}, with {cells} for {codes:,} codes.")
+    if usage.unused > 0.2 * codes:
+        if training is not None and not sample.is_training and training.unused <= 0.2 * codes:
+            return Verdict("fair", f"Narrow images: only {used}, and training used {training.active:,}.")
         return Verdict("poor", f"Collapsed: only {used}.")
+    if largest > codes**-0.2:
+        return Verdict("poor", f"Lopsided: {used}, but one of them takes {_percent(largest)} of the cells.")
     if even < 0.2:
         return Verdict("poor", f"Lopsided: {used}, but a few of them do most of the work.")
-    return Verdict(
-        "fair", f"Fair: {used}, " + ("some of them rarely." if dead <= 0.02 * codes else f"{dead:,} are dead.")
-    )
+    if not few_unused:
+        what = counted(usage.unused, "is", "are") + (" dead" if sample.is_training else " unused here")
+    elif even < 0.5:
+        what = "some of them rarely"
+    else:
+        what = f"but one of them takes {_percent(largest)} of the cells"
+    return Verdict("fair", f"Fair: {used}, {what}.")
 
 
-def usage_figures(usage: UsageSummary, *, sample: str) -> list[Figure]:
-    """Codes used, perplexity, entropy, concentration and dead codes of one sample."""
-    codes = usage.codes
-    over = f"Counted over {sample}: {usage.cells:,} cells."
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def usage_rows(samples: Sequence[Sample]) -> list[HealthRow]:
+    """Codes used, perplexity, entropy, concentration, dead and unused codes of samples of one codebook, and their size.
+
+    Dead is a figure of the training set alone, unused here of other images alone.
+    """
+    codes = samples[0].usage.codes
     most = max(1, round(codes / 100))
+
+    def of_each(said: Callable[[UsageSummary], str], *, of: bool | None = None) -> tuple[str, ...]:
+        """What is said of each sample; `of`: only of the training set, or only of what is not."""
+        return tuple(said(one.usage) if of in (None, one.is_training) else NONE for one in samples)
+
+    known = any(one.is_training for one in samples)
     return [
-        Figure("Codes used", f"{usage.active:,} of {codes:,}", f"Codes that at least one cell took. Good: all. {over}"),
-        Figure(
+        HealthRow(
+            "Cells a code",
+            of_each(lambda usage: _few(usage.cells / codes)),
+            f"How many cells were counted for each code, on average. Under {ENOUGH_CELLS}, codes that are fine go "
+            "unseen by chance, and fewer seem used, less evenly, than are.",
+        ),
+        HealthRow(
+            "Codes used",
+            of_each(lambda usage: f"{usage.active:,} of {codes:,}"),
+            "Codes that at least one cell took. Good: all.",
+        ),
+        HealthRow(
             "Perplexity",
-            f"{usage.perplexity:,.0f}",
-            f"How many codes, used equally, would be as varied. Good: over half of {codes:,}. {over}",
+            of_each(lambda usage: f"{usage.perplexity:,.0f}"),
+            f"How many codes, used equally, would be as varied. Good: over half of {codes:,}.",
         ),
-        Figure(
+        HealthRow(
             "Entropy",
-            f"{usage.entropy:.2f} bits",
-            f"What an index is worth: log2 {codes:,} = {np.log2(codes):.2f} bits when all are used equally. {over}",
+            of_each(lambda usage: f"{usage.entropy:.2f} bits"),
+            f"What an index is worth: log2 {codes:,} = {np.log2(codes):.2f} bits when all codes are used equally.",
         ),
-        Figure(
+        HealthRow(
             f"Top {most:,}",
-            f"{usage.top_share:.0%}",
-            f"Share of the cells that the {most:,} most used codes take. Good: a few times {most / codes:.0%}. {over}",
+            of_each(lambda usage: _percent(usage.top_share)),
+            f"Share of the cells that the most used 1 % of the codes take, here {counted(most, 'code')}. "
+            f"Good: a few times {_percent(most / codes)}.",
         ),
-        Figure("Dead", f"{usage.dead:,}", f"Codes that no cell took. Good: none. {over}"),
+        HealthRow(
+            "Most used",
+            of_each(lambda usage: _percent(usage.largest_share)),
+            f"Share of the cells that the most used code takes. Good: at most {_percent(codes**-0.5)}, where its index "
+            "is still worth half the bits of equal use.",
+        ),
+        HealthRow(
+            "Dead",
+            of_each(lambda usage: f"{usage.unused:,}", of=True),
+            f"{DEAD_MEANS} Good: none." if known else f"{DEAD_MEANS} What training used is not known for this model.",
+        ),
+        HealthRow("Unused here", of_each(lambda usage: f"{usage.unused:,}", of=False), UNUSED_MEANS),
     ]
 
 
-def geometry_figures(codebook: np.ndarray, near_duplicates: int | None) -> list[Figure]:
-    """Near-duplicates (None where they were not counted) and norms of the codes [K, D]."""
+def geometry_rows(codebook: np.ndarray, near_duplicates: int | None) -> list[HealthRow]:
+    """Near-duplicates (None where they were not counted) and norms of the codes [K, D]; of the codebook alone."""
     low, middle, high = np.quantile(np.linalg.norm(codebook, axis=1), [0.05, 0.5, 0.95])
     return [
-        Figure(
+        HealthRow(
             "Near-duplicates",
-            "not counted" if near_duplicates is None else f"{near_duplicates:,}",
+            ("not counted" if near_duplicates is None else f"{near_duplicates:,}",),
             "Pairs of codes that are closer than a tenth of the median distance between neighbours. Good: none.",
         ),
-        Figure(
+        HealthRow(
             "Norm",
-            f"{middle:.2f}",
+            (f"{middle:.2f}",),
             f"Median length of a code; nine in ten lie between {low:.2f} and {high:.2f}. Good: no outliers.",
         ),
     ]
+
+
+def _percent(share: float) -> str:
+    """A share in 0…1 with two digits that count: 43%, 6.2%, 0.73%."""
+    return f"{share:.0%}" if share >= 0.0995 or share == 0 else f"{100 * share:.2g}%"
+
+
+def _few(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"

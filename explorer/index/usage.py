@@ -1,6 +1,7 @@
 """How codes are used: figures from an index, or from counts.
 
-Each function is one figure. What has nothing to count (a dead code) gives zeros or an empty list, never NaN.
+Each function is one figure. What has nothing to count, as of a code that no cell has, gives zeros or an empty list and
+never NaN.
 """
 
 import math
@@ -34,10 +35,11 @@ class UsageSummary:
     active: int  # codes that at least one cell has
     perplexity: float  # 1…K, how many codes used equally would be as varied; 0 without cells
     top_share: float  # 0…1, the share of the cells that have one of the most used 1 % of the codes
+    largest_share: float  # 0…1, the share of the cells that have the most used code
 
     @property
-    def dead(self) -> int:
-        """Codes that no cell has."""
+    def unused(self) -> int:
+        """Codes that no cell of the sample has; they are dead only where the sample is the training set."""
         return self.codes - self.active
 
     @property
@@ -55,6 +57,7 @@ def summarise(counts: np.ndarray, *, images: int) -> UsageSummary:
         active=int(np.count_nonzero(counts)),
         perplexity=perplexity(torch.as_tensor(counts)),
         top_share=top_share(counts),
+        largest_share=float(counts.max() / max(1, counts.sum())),
     )
 
 
@@ -110,7 +113,7 @@ def position_map(index: Index, code: int, bins: int = 8) -> np.ndarray:
     """Where in the image a code sits: float64 [bins, bins], from the top left; 1 is as often as chance, 0 never.
 
     Each cell is spread over the bins that it covers, so grids of any shape fit. Since all cells of an image cover it
-    evenly, a code that sits anywhere alike has 1 everywhere. The mean of the map is 1; a dead code's map is zero.
+    evenly, a code that sits anywhere alike has 1 everywhere. The mean of the map is 1; it is zero where no cell has it.
     """
     found = index.locate(*_sampled(index, code))
     total = np.zeros((bins, bins))

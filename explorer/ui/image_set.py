@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, turn, unheard
@@ -18,6 +19,7 @@ from explorer.index.read import Index, list_indexes, open_index
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.session import NamedSet
 from vqvae.errors import BadInput
+from vqvae.words import counted
 
 WORKING_SIZE = 256  # pixels on the long side, at which sets are indexed
 INDEXING = "indexing"
@@ -49,10 +51,15 @@ class UsedSet:
 SAMPLE_PHOTOS = NamedSet(sets.SAMPLES, "", "Sample photos")
 
 
-def choose(model: OpenModel) -> UsedSet:
-    """The set that the person chose, indexed; the bundled samples where theirs cannot be had."""
+def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
+    """The set that the person chose, indexed; what is told of that, progress and Stop too, goes into `news`.
+
+    While it is not indexed, or cannot be, it is the set that was shown before, else the bundled samples. None where
+    there are not even these yet.
+    """
     known = _known_sets(model)
-    current = next((source for source in known if source.place == store.read().codebook.image_set), SAMPLE_PHOTOS)
+    session = store.read()
+    current = next((source for source in known if source.place == session.codebook.image_set), SAMPLE_PHOTOS)
     with st.popover(widgets.plain(current.label), icon=":material/photo_library:"):
         st.caption("Usage is counted over a set of images. Each set is encoded once and kept.")
         st.selectbox(
@@ -69,25 +76,48 @@ def choose(model: OpenModel) -> UsedSet:
             on_change=_add,
         )
         unreadable = st.container()
-    if refusal := store.read().codebook.set_refusal:
-        widgets.refuse(refusal)
-        store.keep(store.read().on("codebook", set_refusal=""))
-    try:
-        images = cache.open_set(current.source, current.under)
-        used = UsedSet(images, _indexed(model, images))
-    except (BadInput, OSError) as fault:
-        widgets.refuse(str(fault))
-        try:
-            used = UsedSet(cache.sample_set(), sample_index(model))
-        except (BadInput, OSError) as second:
-            widgets.refuse(f"The sample photos could not be indexed either. {second}")
-            st.stop()
+    before = [source for source in known if source.place == session.codebook.shown_set and source != current]
+    with news:
+        if session.codebook.set_refusal:
+            widgets.refuse(session.codebook.set_refusal)
+            store.keep(store.read().on("codebook", set_refusal=""))
+        used = _chosen(model, current)
+        if used is None and (used := _at_hand(model, [*before, SAMPLE_PHOTOS])):
+            st.caption(widgets.plain(f"Until then this page shows the usage over {used.label}."))
+    if used is None:
+        return None
+    store.keep(store.read().on("codebook", shown_set=used.images.source + used.images.under))
     with unreadable:
-        if used.index.unreadable:
-            st.caption(f"{len(used.index.unreadable):,} files could not be read:")
+        if failed := used.index.unreadable:
+            st.caption(f"{counted(len(failed), 'file')} could not be read:")
         for name, reason in used.index.unreadable[:20]:
             st.caption(widgets.plain(f"{name}: {reason}"))
     return used
+
+
+def _chosen(model: OpenModel, source: NamedSet) -> UsedSet | None:
+    """A set with its index; None while that is being made, was stopped, or cannot be had, which is said."""
+    try:
+        images = cache.open_set(source.source, source.under)
+        index = _indexed(model, images)
+        return UsedSet(images, index) if index else None
+    except (BadInput, OSError) as fault:
+        widgets.refuse(str(fault))
+    try:
+        return UsedSet(cache.sample_set(), sample_index(model))
+    except (BadInput, OSError) as second:
+        widgets.refuse(f"The sample photos could not be indexed either. {second}")
+        return None
+
+
+def _at_hand(model: OpenModel, sources: list[NamedSet]) -> UsedSet | None:
+    """The first of some sets whose index is on disk."""
+    for source in sources:
+        with suppress(BadInput, OSError):
+            images = cache.open_set(source.source, source.under)
+            if isinstance(index := _opened(model, images), Index):
+                return UsedSet(images, index)
+    return None
 
 
 def sample_index(model: OpenModel) -> Index:
@@ -129,8 +159,8 @@ def _opened(model: OpenModel, images: ImageSet) -> Index | str:
         return str(fault)
 
 
-def _indexed(model: OpenModel, images: ImageSet) -> Index:
-    """The index of a set, from disk or made now, with progress and a way to stop. Raises BadInput."""
+def _indexed(model: OpenModel, images: ImageSet) -> Index | None:
+    """The index of a set, from disk; None while it is made, with progress and a way to stop. Raises BadInput."""
     key = f"{INDEXING}-{model.fingerprint[:16]}-{images.identity[:16]}"
     jobs.forget_others(key, prefix=INDEXING)
     opened = _opened(model, images)
@@ -150,7 +180,7 @@ def _indexed(model: OpenModel, images: ImageSet) -> Index:
     else:
         st.info("Indexing was stopped. What was done is kept.")
         st.button("Go on", on_click=jobs.forget, args=(key,))
-    st.stop()
+    return None
 
 
 def _made(model: OpenModel, images: ImageSet, lock: threading.Lock, progress: Progress = unheard) -> Index:

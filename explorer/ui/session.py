@@ -105,6 +105,7 @@ class CodebookPage:
     usage_by_powers: bool = True  # of ten, on both axes of the curve
     patch_order: PatchOrder = "nearest"  # of a code's patches
     image_set: str = ""  # the place of the set whose usage is shown; empty is the bundled samples
+    shown_set: str = ""  # the place of the set that was shown last: while another is indexed it stays
     named_sets: tuple[NamedSet, ...] = ()  # that this visitor added
     set_refusal: str = ""  # why a set could not be added, until it was said
     note_refusal: str = ""  # why a note could not be kept, until it was said
