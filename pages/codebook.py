@@ -44,9 +44,9 @@ def open_code(model: OpenModel, used: UsedSet) -> Session:
     if code is not None and code >= model.codes:
         st.warning(f"Code {code} is not in this codebook, which ends at {model.codes - 1}.")
         code = None
-    if code is None:
-        code = int(used.index.counts.argmax())
-    return store.write(session.on("codebook", code=code))
+    if code is not None:
+        return store.write(session)
+    return store.settle(session.on("codebook", code=int(used.index.counts.argmax())))
 
 
 def show_health(model: OpenModel, used: UsedSet) -> None:
