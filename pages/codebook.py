@@ -50,9 +50,9 @@ def open_code(model: OpenModel, used: UsedSet) -> Session:
     if code is not None and code >= model.codes:
         st.warning(f"Code {code} is not in this codebook, which ends at {model.codes - 1}.")
         code = None
-    if code is None:
-        code = int(used.index.counts.argmax())
-    return store.write(session.on("codebook", code=code))
+    if code is not None:
+        return store.write(session)
+    return store.settle(session.on("codebook", code=int(used.index.counts.argmax())))
 
 
 def browse_codes(model: OpenModel, used: UsedSet, session: Session) -> Session:

@@ -34,7 +34,7 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
     rows, columns = encoded.indices.shape
 
     request = canvas.read_request(CANVAS)
-    session = store.read().with_blend_within(0, 1)
+    session = store.keep(store.read().with_linked_cell(rows=rows, columns=columns)).with_blend_within(0, 1)
     if request and request.content == content:
         session = session.with_blend(request.blend, uses_embedding=request.uses_embedding, inputs=model.inputs)
         session = session.on("reconstruct", view=request.view, panel=request.panel)

@@ -65,6 +65,34 @@ def test_previous_next_and_go_to_number(codebook):
     expect(codebook.get_by_text(re.compile(r"^1 of 1,024$"))).to_be_visible()
 
 
+def test_each_code_is_one_step_to_go_back_and_the_link_one_step_to_leave(blank_page, app_url):
+    page, number = blank_page, blank_page.get_by_label("Code", exact=True)
+    page.goto("about:blank")
+    page.goto(f"{app_url}/codebook?code=417")
+    expect(number).to_have_value("417")
+    at_rest(page)
+    for code in ("418", "419", "420"):
+        page.get_by_test_id("stButton").filter(has_text="chevron_right").get_by_role("button").click()
+        expect(number).to_have_value(code)
+        at_rest(page)
+    for code in ("419", "418"):
+        page.go_back()
+        expect(number).to_have_value(code)
+    page.go_forward()
+    expect(number).to_have_value("419")
+    at_rest(page)
+    number.fill("12")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("code=12(&|$)"))
+    for code in ("419", "418", "417"):
+        page.go_back()
+        expect(number).to_have_value(code)
+        at_rest(page)
+    assert page.url == f"{app_url}/codebook?code=417"
+    page.go_back()
+    assert page.url == "about:blank"
+
+
 def test_a_click_on_a_patch_shows_its_image_with_the_cells_marked(codebook):
     codebook.get_by_role("button", name="Most used").click()
     expect(codebook.get_by_text(re.compile(r"^1 of 1,024$"))).to_be_visible()

@@ -349,6 +349,36 @@ def test_a_pasted_picture_comes_back_too(context, app_url):
     np.testing.assert_array_equal(pixels(page, "original"), noise(11))
 
 
+def test_an_upload_that_the_browser_did_not_keep_is_said_to_be_lost(context, app_url):
+    page = context.new_page()
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")  # as a private window may
+    page.goto(app_url)
+    drawn(page)
+    upload(page, ("mine.png", to_png(noise(12))))
+    restored(page, "mine.png")
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("this browser has not kept it")
+    restored(page, "Chelsea, a cat")
+    drawn(page)
+    page.get_by_role("option", name="Cup of coffee").click()
+    restored(page, "Cup of coffee")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_link_to_an_upload_finds_it_in_another_tab_of_the_browser_that_has_it(context, app_url):
+    page = context.new_page()
+    page.goto(app_url)
+    drawn(page)
+    upload(page, ("mine.png", to_png(noise(13))))
+    restored(page, "mine.png")
+    page.wait_for_function(f"async () => (await ({READ_DRAFTS})()).pictures.length === 1")
+    other = context.new_page()
+    other.goto(page.url)
+    restored(other, "mine.png")
+    other.wait_for_timeout(500)
+    np.testing.assert_array_equal(pixels(other, "original"), noise(13))
+
+
 def test_a_picture_can_be_forgotten_and_what_is_no_picture_is_passed_over(context, app_url):
     page = context.new_page()
     page.goto(app_url)

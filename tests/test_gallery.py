@@ -67,6 +67,12 @@ def test_what_the_browser_lacks_is_a_set_of_digests(monkeypatch):
     assert said(monkeypatch).lacking == frozenset()
 
 
+def test_a_picture_that_the_browser_has_not_kept_is_named(monkeypatch):
+    assert said(monkeypatch, lost={"picture": GOOD.digest, "time": 5}).lost == GOOD.digest
+    assert said(monkeypatch, lost=GOOD.digest).lost is None
+    assert said(monkeypatch, lost={"picture": 5}).lost is None
+
+
 # --- what becomes of it
 
 
@@ -74,6 +80,7 @@ def test_what_the_browser_lacks_is_a_set_of_digests(monkeypatch):
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that keeps nothing: what is returned is looked at."""
     monkeypatch.setattr(store, "keep", lambda session: session)
+    monkeypatch.setattr(store, "settle", lambda session: session)
 
 
 @pytest.mark.usefixtures("kept")
@@ -88,6 +95,17 @@ def test_bad_pictures_are_passed_over_and_the_chosen_one_is_shown():
 def test_where_none_of_them_was_chosen_the_picture_stays(chosen: str | None):
     session = picture_choice.take_back(Session(picture="rocket"), Restored(1, (GOOD, BAD), chosen))
     assert (session.uploads, session.picture) == ((GOOD,), "rocket")
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_picture_that_is_lost_is_stood_in_for_and_one_that_is_here_is_not(monkeypatch):
+    monkeypatch.setattr(picture_choice, "picture_titles", dict)
+    asked = Session().with_picture(GOOD.digest)
+    lost = picture_choice.follow(asked, Choice(lost=GOOD.digest))
+    assert (lost.picture, lost.missing) == (Session().picture, GOOD.digest)
+    assert picture_choice.follow(asked, Choice(lost=OTHER.digest)) == asked  # of another step
+    here = Session().with_upload(GOOD)
+    assert picture_choice.follow(here, Choice(lost=GOOD.digest)) == here
 
 
 def test_a_forgotten_upload_is_gone_and_another_picture_shown_in_its_place():

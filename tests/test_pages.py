@@ -94,7 +94,9 @@ def test_a_link_to_what_is_not_here_says_so_and_shows_something_else(toy_checkpo
     assert not app.exception
     assert "no checkpoint named gone" in messages(app.sidebar.warning)
     assert "not here" in messages(app.main.warning)
-    assert app.session_state[SESSION_KEY] == Session(checkpoint="photos")
+    assert app.session_state[SESSION_KEY] == Session(checkpoint="photos", missing="gone")
+    assert app.query_params == {"checkpoint": "gone", "picture": "gone"}  # as it was: that is no step of the visitor's
+    assert "not here" in messages(app.run().main.warning)  # for as long as the sample stands in
 
 
 def test_an_upload_is_shown_and_a_bad_one_is_refused_and_changes_nothing(toy_checkpoints):
@@ -161,10 +163,24 @@ def test_a_second_click_on_a_choice_leaves_it(page, key, left, toy_checkpoints):
     assert app.session_state[SESSION_KEY].inputs == replace(left.inputs, curve_mark=ANY, curve_drawn=ANY)
 
 
-def test_a_new_visitor_has_the_address_of_a_new_session(toy_checkpoints):
-    app = run(ROOT / "pages" / "reconstruct.py")
-    assert app.session_state[SESSION_KEY] == Session()
-    assert app.query_params == Session().to_query()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("link", [{}, {"picture": "coffee"}, Session().on("codebook", code=3).to_query()])
+def test_a_link_is_left_as_it_was_opened(path, link, toy_checkpoints):
+    assert run(path, **link).query_params == link
+
+
+def test_what_is_chosen_is_said_and_nothing_else(toy_checkpoints):
+    app = run(ROOT / "pages" / "codebook.py", utm_source="mail")
+    app.number_input(key="code-number").set_value(5).run()
+    assert app.query_params == {"utm_source": "mail", "code": "5"}
+
+
+def test_a_picture_that_only_the_browser_may_have_is_asked_for_and_nothing_else_shown(toy_checkpoints):
+    app = run(ROOT / "pages" / "reconstruct.py", picture="a" * 64)
+    assert not app.exception and not app.main.warning
+    assert "brought back from this browser" in messages(app.info)
+    assert not app.get("download_button")  # no picture that is another one
+    assert app.session_state[SESSION_KEY].picture == "a" * 64
 
 
 # --- the set of images of the Codebook page is indexed beside the page
@@ -216,7 +232,7 @@ def test_indexing_shows_how_far_it_is_is_stopped_and_goes_on_from_there(toy_chec
     button(app, "Go on").click().run()
     slow_steps.release(8)
     at_rest(app)
-    assert not app.exception and not app.info and "code" in app.query_params
+    assert not app.exception and not app.info and app.session_state[SESSION_KEY].codebook.code is not None
     assert not slow_steps.acquire(blocking=False)  # four were kept
     assert jobs_of(app) == {}
 
@@ -265,7 +281,10 @@ def test_a_second_visitor_waits_for_the_index_that_the_first_has_begun(toy_check
     for app in (first, second):
         at_rest(at_rest(app).run())
     assert not first.exception and not second.exception
-    assert "code" in first.query_params and "code" in second.query_params
+    assert (
+        first.session_state[SESSION_KEY].codebook.code is not None
+        and second.session_state[SESSION_KEY].codebook.code is not None
+    )
 
 
 def test_a_second_visitor_can_stop_waiting_and_goes_on_when_the_first_stops(toy_checkpoints, slow_steps):
@@ -278,7 +297,7 @@ def test_a_second_visitor_can_stop_waiting_and_goes_on_when_the_first_stops(toy_
     for app in (first, third):
         at_rest(at_rest(app).run())
     assert "Indexing was stopped" in messages(first.info)
-    assert not third.info and "code" in third.query_params
+    assert not third.info and third.session_state[SESSION_KEY].codebook.code is not None
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused_and_the_samples_are_shown(toy_checkpoints, tmp_path):
@@ -289,7 +308,7 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_and_the_samples_are_shown
     at_rest(app.run())
     assert not app.exception
     assert "Not one of the 1 files" in messages(app.error)
-    assert "code" in app.query_params
+    assert app.session_state[SESSION_KEY].codebook.code is not None
 
 
 # Files beside a model that are damaged

@@ -268,6 +268,56 @@ def test_a_link_opens_the_same_view_cold(page, app_url):
     assert max(pixels(page, "original").shape) == 128
 
 
+def chosen_picture(page: Page, title: str) -> None:
+    expect(page.get_by_role("option", name=title)).to_have_attribute("aria-selected", "true")
+    at_rest(page)
+
+
+def open_page(page: Page, title: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+    expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
+    at_rest(page)
+
+
+def test_each_picture_and_page_is_one_step_to_go_back_and_what_is_dragged_is_none(blank_page, app_url):
+    page = blank_page
+    page.goto("about:blank")
+    page.goto(f"{app_url}/?picture=rocket")
+    drawn(page)
+    chosen_picture(page, "Rocket launch")
+    page.get_by_role("option", name="Cup of coffee").click()
+    chosen_picture(page, "Cup of coffee")
+    slider = page.locator(".amount input")
+    for _ in range(3):
+        act_and_wait(page, lambda: slider.press("ArrowLeft"))
+    act_and_wait(page, lambda: page.locator('[data-panel="original"] .viewport').click(position={"x": 9, "y": 9}))
+    expect(page).to_have_url(re.compile("picture=coffee&blend=0.97&cell=0%2C0$"))
+    upload(page, ("mine.png", to_png(noise(6))))
+    chosen_picture(page, "mine.png")
+    page.get_by_role("option", name="Dahlia").click()
+    chosen_picture(page, "Dahlia")
+    open_page(page, "Codebook")
+    expect(page).to_have_url(re.compile("/codebook.picture=flower"))  # a link to this page shows the same picture
+    page.go_back()
+    drawn(page)
+    chosen_picture(page, "Dahlia")
+    page.go_back()
+    chosen_picture(page, "mine.png")
+    page.wait_for_timeout(500)
+    np.testing.assert_array_equal(pixels(page, "original"), noise(6))
+    page.go_back()
+    chosen_picture(page, "Cup of coffee")
+    expect(page.locator(".amount output")).to_have_text("97 %")
+    expect(page.locator(".readout")).to_contain_text("row 0, column 0")
+    page.go_forward()
+    chosen_picture(page, "mine.png")
+    for title in ("Cup of coffee", "Rocket launch"):
+        page.go_back()
+        chosen_picture(page, title)
+    page.go_back()
+    assert page.url == "about:blank"
+
+
 def test_a_narrow_window_shows_all_four_pictures_and_nothing_runs_over(page):
     page.set_viewport_size({"width": 800, "height": 1000})
     for panel in ("original", "reconstruction", "error", "codes"):

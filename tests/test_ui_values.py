@@ -211,8 +211,33 @@ def test_a_link_to_a_blend_of_nothing_turns_the_embedding_off_and_leaves_the_sli
     assert Session.from_query({"blend": text}) == Session(uses_embedding=False)
 
 
-def test_an_upload_is_not_put_into_the_link():
-    assert "picture" not in Session().with_picture("a" * 64).to_query()
+def test_an_upload_is_named_in_the_address_which_only_the_browser_that_has_it_can_follow():
+    session = Session().with_upload(Upload("mine.png", b"1"))
+    again = Session.from_query(session.to_query())
+    assert again.picture == session.picture and not again.uploads
+
+
+def test_what_is_not_here_is_said_until_another_picture_is_chosen():
+    session = Session().with_picture("gone").without_picture()
+    assert (session.picture, session.missing) == (Session().picture, "gone")
+    assert session.with_picture("coffee").missing == ""
+
+
+def test_going_back_brings_what_the_address_says_and_leaves_the_rest():
+    kept = Session().with_upload(Upload("mine.png", b"1")).on("edit", rule="keep").on("codebook", view="map")
+    now = kept.with_checkpoint("photos-fine").with_cell((1, 2)).with_tried("sky").on("codebook", code=3, view="map")
+    query = {"picture": "coffee", "code": "5", "blend": "0.25", "cell": "4,6", "step": "code", "size": "128"}
+    there = now.following(query)
+    assert there.to_query() == Session.from_query(query).to_query() | {"tried": "sky"}  # what was done stays done
+    assert (there.uploads, there.edit.rule, there.codebook.view) == (kept.uploads, "keep", "map")
+    assert now.following({}).to_query() == Session().to_query() | {"tried": "sky"}
+
+
+@pytest.mark.parametrize(("linked", "cell"), [((4, 6), (4, 6)), ((5, 0), None), ((0, 7), None), (None, (1, 1))])
+def test_a_linked_cell_is_selected_where_the_grid_has_it(linked, cell):
+    session = Session(cell=(1, 1) if linked is None else None).on("learn", linked_cell=linked)
+    arrived = session.with_linked_cell(rows=5, columns=7)
+    assert (arrived.cell, arrived.learn.linked_cell) == (cell, None)
 
 
 def test_a_sound_request_is_parsed():

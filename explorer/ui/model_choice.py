@@ -33,7 +33,7 @@ def choose_model(session: Session) -> OpenModel | None:
     choices = _plugin() + [_Choice(entry.name, _opener(entry)) for entry in found if isinstance(entry, CheckpointInfo)]
     opened = None
     if choices:
-        session = store.write(_pick(session, [choice.name for choice in choices]))
+        session = store.settle(_pick(session, [choice.name for choice in choices]))
         opened, failed = _open(session, choices)
         broken = failed + broken
         if opened:

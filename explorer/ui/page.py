@@ -12,6 +12,7 @@ import streamlit as st
 from explorer.base.open_model import OpenModel
 from explorer.editing.requests import Mode
 from explorer.ui import cache, navigation, store, widgets
+from explorer.ui.components import steps
 from explorer.ui.model_choice import choose_model
 from explorer.ui.views.edit.editing import take_in
 from vqvae.errors import BadInput
@@ -25,10 +26,12 @@ _settled: set[str] = set()  # pages whose modules the garbage collector has been
 def open_page(title: str, subtitle: str) -> OpenModel:
     """Draw what all pages share and load the chosen checkpoint; where there is none, say so and end the page."""
     navigation.ensure()
+    store.follow_address()
     take_in(MODES.get(title))
     st.html(_STYLE)
     with st.sidebar:
         opened = choose_model(store.read())
+        steps.watch()
     st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
     if opened is None:
         st.info(

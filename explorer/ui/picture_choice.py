@@ -8,7 +8,7 @@ from explorer.images.pictures import WORKING_SIZES, Picture
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import gallery
 from explorer.ui.components.gallery import Choice, Restored, Thumbnail
-from explorer.ui.session import Session, Upload
+from explorer.ui.session import Session, Upload, is_upload
 from vqvae.dataset import SUFFIXES
 from vqvae.errors import BadInput
 from vqvae.images import display_name
@@ -34,14 +34,19 @@ def choose_picture(session: Session) -> Session:
         st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
         choice = gallery.read_choice(GALLERY)
         session = follow(session, choice)
+        wanted = session.picture if is_upload(session.picture) and not session.upload(session.picture) else None
         gallery.show(
             thumbnails(session),
             chosen=session.picture,
+            wanted=wanted,
             visit=store.visit(),
             restored=choice.restored.number if choice.restored else 0,
             files=[upload for upload in session.uploads if upload.digest in choice.lacking],
             key=GALLERY,
         )
+    if wanted:
+        st.info("Your picture is brought back from this browser …")
+        st.stop()  # it answers in a moment, with the picture or that it does not have it
     return session
 
 
@@ -55,6 +60,8 @@ def follow(session: Session, choice: Choice) -> Session:
         session = store.keep(session.without_upload(choice.forgotten))
     if choice.restored:
         session = take_back(session, choice.restored)
+    if choice.lost and choice.lost == session.picture and not session.upload(choice.lost):
+        session = store.settle(session.without_picture())
     return session
 
 
@@ -65,7 +72,7 @@ def take_back(session: Session, restored: Restored) -> Session:
         if not refusal_of(upload):
             session = session.with_upload(upload)
     chosen = restored.chosen if restored.chosen and session.upload(restored.chosen) else shown
-    return store.keep(session.with_picture(chosen))
+    return store.settle(session.with_picture(chosen))
 
 
 def take_uploads(session: Session) -> Session:
@@ -134,11 +141,21 @@ def open_named(name: str, working_size: int, model: OpenModel) -> Picture:
 
 
 def open_chosen(session: Session, model: OpenModel) -> Picture:
-    """The chosen picture at the working size; a sample where a link names one that is not here."""
+    """The chosen picture at the working size; where it is not here, a sample that stands in for it, which is said."""
     try:
-        return open_named(session.picture, session.working_size, model)
+        picture = open_named(session.picture, session.working_size, model)
     except BadInput:
-        st.warning("The picture of this link is not here; a sample is shown in its place.")
-        sample = samples.SAMPLES[0]
-        store.write(store.read().with_picture(sample.name))
-        return open_named(sample.name, session.working_size, model)
+        if is_upload(session.picture):  # on a page that cannot ask the browser for it
+            st.warning(
+                "Your own picture is not open yet: open Reconstruct to bring it back. A sample is shown in its place."
+            )
+            return open_named(samples.SAMPLES[0].name, session.working_size, model)
+        session = store.settle(session.without_picture())
+        picture = open_named(session.picture, session.working_size, model)
+    if session.missing:
+        st.warning(
+            "That picture was uploaded, and this browser has not kept it: upload it again. A sample stands in for it."
+            if is_upload(session.missing)
+            else "The picture of this link is not here; a sample is shown in its place."
+        )
+    return picture

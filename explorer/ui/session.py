@@ -184,6 +184,7 @@ class Session:
 
     checkpoint: str = "photos"
     picture: str = "chelsea"  # a sample's name, or the SHA-256 of an upload
+    missing: str = ""  # the picture that was asked for and is not here, until another one is chosen
     working_size: int = 256  # pixels on the long side
     uses_embedding: bool = True  # of a decoder with two inputs
     feeds_embedding: bool = False  # to a decoder with one input, in place of the codes: not what it was trained on
@@ -225,7 +226,11 @@ class Session:
         return replace(self, checkpoint=name, cell=None).on("codebook", code=None).on("edit", brush=None)
 
     def with_picture(self, picture: str) -> Session:
-        return self if picture == self.picture else replace(self, picture=picture, cell=None)
+        return self if picture == self.picture else replace(self, picture=picture, missing="", cell=None)
+
+    def without_picture(self) -> Session:
+        """The chosen picture is not here: the first one that there is at all stands in for it."""
+        return replace(self.with_picture(type(self).picture), missing=self.picture)
 
     def with_working_size(self, pixels: int) -> Session:
         if pixels not in WORKING_SIZES or pixels == self.working_size:
@@ -244,6 +249,14 @@ class Session:
 
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
+
+    def with_linked_cell(self, *, rows: int, columns: int) -> Session:
+        """Select the cell that the link named, if the open grid has it; a link is followed once."""
+        linked = self.learn.linked_cell
+        if linked is None:
+            return self
+        session = self.on("learn", linked_cell=None)
+        return session.with_cell(linked) if linked[0] < rows and linked[1] < columns else session
 
     def with_upload(self, upload: Upload) -> Session:
         """Add a file and choose it; the oldest of too many is forgotten."""
@@ -288,8 +301,9 @@ class Session:
         return self.on("learn", guesses=(*others, guess)[-MOST_GUESSES:])
 
     def to_query(self) -> dict[str, str]:
-        """What matters of it, for the address: an upload cannot be linked to."""
+        """What matters of it, for the address; an upload is found by it in the browser that has it."""
         query = {"checkpoint": self.checkpoint, "size": str(self.working_size), "blend": f"{self.weight_for(2):g}"}
+        query["picture"] = self.picture
         if self.codebook.code is not None:
             query["code"] = str(self.codebook.code)
         if cell := self.cell or self.learn.linked_cell:
@@ -298,7 +312,7 @@ class Session:
             query["step"] = self.learn.step
         if self.learn.tried:
             query["tried"] = ",".join(sorted(self.learn.tried))
-        return query if is_upload(self.picture) else query | {"picture": self.picture}
+        return query
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Session:
@@ -325,6 +339,15 @@ class Session:
         if blend == 0:
             return session.with_blend(session.blend, uses_embedding=False)
         return session.with_blend(blend, uses_embedding=True) if LOWEST_BLEND <= blend <= HIGHEST_BLEND else session
+
+    def following(self, query: Mapping[str, str]) -> Session:
+        """The session as an address describes it, which the visitor went back to; what no address says stays."""
+        there = type(self).from_query(query)
+        session = self.with_checkpoint(there.checkpoint).with_picture(there.picture)
+        session = session.with_working_size(there.working_size).with_tried(*there.learn.tried)
+        session = session.with_blend(there.blend, uses_embedding=there.uses_embedding).with_cell(None)
+        session = session.on("codebook", code=there.codebook.code)
+        return session.on("learn", step=there.learn.step, linked_cell=there.learn.linked_cell)
 
 
 def is_upload(picture: str) -> bool:

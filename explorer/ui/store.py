@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer.ui import plugin
+from explorer.ui.address import SMALL, STEPS, Address
 from explorer.ui.session import Session
 from explorer.ui.transport.visitors import Visitor
 
@@ -20,16 +22,15 @@ if TYPE_CHECKING:
     from explorer.learn.lab_run import Training
 
 SESSION_KEY = "session"
+ADDRESS_KEY = "address"
 LIVE_KEY = "live"
 VISIT_KEY = "visit"
-QUERY = ("checkpoint", "size", "blend", "code", "picture", "cell", "step", "tried")  # what of the address is ours
 
 
 def read() -> Session:
     """This visitor's session; a new one starts as the link says, with code of one's own where that was named."""
     if SESSION_KEY not in st.session_state:
-        named = {"checkpoint": name} if (name := plugin.name()) else {}
-        st.session_state[SESSION_KEY] = Session.from_query(named | st.query_params.to_dict())
+        _arrive(_linked())
     return st.session_state[SESSION_KEY]
 
 
@@ -39,16 +40,57 @@ def keep(session: Session) -> Session:
     return session
 
 
+def settle(session: Session) -> Session:
+    """Keep a session in which the app filled in what the address leaves open: that is no step of the visitor's."""
+    st.session_state[ADDRESS_KEY] = _address().filled(read().to_query(), session.to_query())
+    return keep(session)
+
+
 def write(session: Session) -> Session:
     """Keep a session and bring the address in line with it."""
+    address, query = _address(), session.to_query()
     keep(session)
-    query = session.to_query()
-    ours = {name: st.query_params.get(name) for name in QUERY if name in st.query_params}
-    if ours != query:
-        for name in ours.keys() - query.keys():
-            del st.query_params[name]
-        st.query_params.update(query)
+    if query != address.means:
+        st.session_state[ADDRESS_KEY] = changed = address.changed(query)
+        if changed.says != address.says:
+            ours = STEPS + SMALL
+            others = {name: st.query_params.get_all(name) for name in st.query_params if name not in ours}
+            st.query_params.from_dict(others | dict(changed.says))  # at once: each message may be a step
     return session
+
+
+def follow_address() -> None:
+    """After Back and Forward the session goes where the address says; else the session is the newer of the two.
+
+    The browser says which it was. The address alone does not tell: after two clicks in quick succession the second
+    still comes with the address of before the first.
+    """
+    context = get_script_run_ctx()
+    if SESSION_KEY in st.session_state and context is not None and context.is_history_navigation:
+        _arrive(read().following(_query()))
+
+
+def _query() -> dict[str, str]:
+    """The address, with code of one's own where it names no checkpoint."""
+    named = {"checkpoint": name} if (name := plugin.name()) else {}
+    return named | st.query_params.to_dict()
+
+
+def _linked() -> Session:
+    """The session of who has just opened this address."""
+    return Session.from_query(_query())
+
+
+def _arrive(session: Session) -> None:
+    """Keep a session that is what the address says."""
+    st.session_state[ADDRESS_KEY] = Address.opened(st.query_params.to_dict(), session.to_query())
+    keep(session)
+
+
+def _address() -> Address:
+    if ADDRESS_KEY not in st.session_state:
+        st.session_state[ADDRESS_KEY] = Address.opened(st.query_params.to_dict(), _linked().to_query())
+    return st.session_state[ADDRESS_KEY]
 
 
 def visit() -> str:

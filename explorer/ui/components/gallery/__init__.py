@@ -44,7 +44,7 @@ class Restored:
 
     number: int  # of this message in its visit, from 1
     uploads: tuple[Upload, ...]  # oldest first
-    chosen: str | None  # the digest of the one that was shown, if one of them was
+    chosen: str | None  # the digest of the one that was shown, if one of them was and the link names no other
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Choice:
     pasted: bytes | None = None
     forgotten: str | None = None  # the name of an own picture
     restored: Restored | None = None
+    lost: str | None = None  # the digest of a picture that was wanted back and that the browser has not kept
     lacking: frozenset[str] = frozenset()  # digests of own pictures that the browser has yet to be given
 
 
@@ -66,6 +67,7 @@ def read_choice(key: str) -> Choice:
         _decoded(state.get("pasted")),
         _text(state.get("forgotten")),
         _restored(state.get("restored")),
+        _lost(state.get("lost")),
         _digests(state.get("lacking")),
     )
 
@@ -74,6 +76,7 @@ def show(
     thumbnails: list[Thumbnail],
     *,
     chosen: str,
+    wanted: str | None,
     visit: str,
     restored: int,
     files: Sequence[Upload],
@@ -81,8 +84,9 @@ def show(
 ) -> None:
     """Draw the gallery with one thumbnail marked as chosen.
 
-    `visit` names the visit, `restored` is the number of the pictures that were just taken back, 0 where there were
-    none, and `files` are for the browser to keep.
+    `wanted` is the digest of the picture to show, where only the browser may have that. `visit` names the visit,
+    `restored` is the number of the pictures that were just taken back, 0 where there were none, and `files` are for
+    the browser to keep.
     """
     entries = [
         {"name": entry.name, "title": entry.title, "source": png_url(entry.png), "own": entry.own}
@@ -91,6 +95,7 @@ def show(
     header = {
         "entries": entries,
         "chosen": chosen,
+        "wanted": wanted,
         "visit": visit,
         "restored": restored,
         "files": [{"digest": upload.digest, "name": upload.name} for upload in files],
@@ -103,6 +108,7 @@ def show(
         on_pasted_change=lambda: None,
         on_forgotten_change=lambda: None,
         on_restored_change=lambda: None,
+        on_lost_change=lambda: None,
         on_lacking_change=lambda: None,
         on_unanswered_change=lambda: None,
     )
@@ -110,6 +116,13 @@ def show(
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _lost(message: object) -> str | None:
+    match message:
+        case {"picture": str(digest)}:
+            return digest
+    return None
 
 
 def _decoded(data: object) -> bytes | None:

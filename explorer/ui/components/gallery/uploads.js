@@ -15,7 +15,6 @@ class Uploads {
     this.say = say;
     this.box = new Box("pictures");
     this.wanted = new Map(); // digest -> when, and how often, Python was asked for its file
-    this.linked = pictureOfLink(); // the link that the page was opened with names it; until the first visit is known
     this.restoring = null; // what is on its way back to Python
     this.done = Promise.resolve();
   }
@@ -25,15 +24,15 @@ class Uploads {
     this.done = this.done.then(() => this.follow(shown));
   }
 
-  /** own: digests, oldest first; restored: number of the newest pictures that were sent back and looked at. */
-  async follow({ visit, own, chosen, restored, files }) {
+  /**
+   * own: digests, oldest first; wanted: one that Python shows nothing without, or null; restored: number of the newest
+   * pictures that were sent back and looked at.
+   */
+  async follow({ visit, own, chosen, wanted, restored, files }) {
     for (const { digest, name, values } of files) await this.keep(digest, name, values);
-    const remembered = readStored("sessionStorage", REMEMBERED);
-    if (remembered?.digests.length && remembered.visit !== visit) {
-      if (this.restoring?.visit !== visit) this.begin(visit, remembered, chosen);
-      if (!(await this.restore(own, restored))) return;
-    }
-    this.linked = null;
+    if (this.restoring?.visit !== visit || this.restoring.wanted !== wanted) this.begin(visit, own, wanted);
+    if (!(await this.restore(own, restored))) return;
+    if (wanted) return void this.say("lost", { picture: wanted, time: Date.now() }); // another value each time
     writeStored("sessionStorage", REMEMBERED, { visit, digests: own, chosen: own.includes(chosen) ? chosen : null });
     await this.ask(own);
   }
@@ -71,13 +70,16 @@ class Uploads {
     return true;
   }
 
-  // --- a new visit
+  // --- what Python does not have
 
-  /** fallback: what Python shows in place of the picture that it does not have; by now the address names that one. */
-  begin(visit, remembered, fallback) {
-    const linked = this.linked && this.linked !== remembered.fallback; // then another picture is meant
-    this.restoring = { visit, left: remembered.digests, chosen: linked ? null : remembered.chosen, sent: [], number: 0, at: 0 };
-    writeStored("sessionStorage", REMEMBERED, { ...remembered, fallback });
+  /** Those of this tab, in a new visit, and the one that is wanted. */
+  begin(visit, own, wanted) {
+    const remembered = readStored("sessionStorage", REMEMBERED);
+    const lacks = (digest) => !own.includes(digest);
+    const tabs = remembered && remembered.visit !== visit ? remembered.digests.filter(lacks) : [];
+    const left = wanted && !tabs.includes(wanted) ? [...tabs, wanted] : tabs;
+    const chosen = tabs.length && !linksToPicture() ? remembered.chosen : null;
+    this.restoring = { visit, wanted, left, chosen, sent: [], number: this.restoring?.number ?? 0, at: 0 };
   }
 
   /** Send the pictures of this tab back, some at a time, in their order; returns whether all are there. */
@@ -115,10 +117,10 @@ class Uploads {
   }
 }
 
-/** The picture that the link names with which the page was opened; null where it names none. */
-function pictureOfLink() {
+/** Whether the link that the page was opened with names a picture. */
+function linksToPicture() {
   const [opened] = performance.getEntriesByType("navigation");
-  return new URL(opened?.name ?? location.href).searchParams.get("picture");
+  return new URL(opened?.name ?? location.href).searchParams.has("picture");
 }
 
 function toBase64(bytes) {

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from explorer.base.cell import Cell
 from explorer.base.open_model import OpenModel
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture
 from explorer.learn.walk import Walk, cell_inside, follow
 from explorer.ui import cache, store
-from explorer.ui.session import Session
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,22 +37,9 @@ def open_lesson(model: OpenModel, picture: Picture) -> Lesson:
     """Follow the cell that was chosen, or that the link names; else the one in the middle."""
     height, width = picture.pixels.shape[:2]
     rows, columns = -(-height // model.stride), -(-width // model.stride)
-    session = _arrived(store.read(), rows=rows, columns=columns)
+    session = store.keep(store.read().with_linked_cell(rows=rows, columns=columns))
     encoded = cache.encode(model, picture)
     cell = cell_inside(session.cell, rows=rows, columns=columns)
     weight = min(1.0, max(0.0, session.weight_for(2))) if model.inputs == 2 else 0.0
     walk = follow(model.tokenizer, model.codebook, encoded, picture, cell, weight=weight)
     return Lesson(model, picture, encoded, walk)
-
-
-def _arrived(session: Session, *, rows: int, columns: int) -> Session:
-    """The session with the cell that its link named, if the grid has that; a link is followed once."""
-    linked = session.learn.linked_cell
-    if linked is None:
-        return session
-    session = session.on("learn", linked_cell=None)
-    return store.keep(session.with_cell(linked) if _has(linked, rows=rows, columns=columns) else session)
-
-
-def _has(cell: Cell, *, rows: int, columns: int) -> bool:
-    return cell[0] < rows and cell[1] < columns
