@@ -39,15 +39,7 @@ def build(
     what was done, and the result is the same file, byte for byte. Raises Cancelled, and BadInput when no image can be
     read, when there are more cells than an index can number, or when another process is building the same index.
     """
-    about = About(
-        checkpoint=checkpoint,
-        identity=images.identity,
-        label=images.label,
-        source=images.source,
-        under=images.under,
-        working_size=working_size,
-        codes=tokenizer.spec.grid.codes,
-    )
+    about = about_of(tokenizer, images, checkpoint=checkpoint, working_size=working_size)
     write_index(
         lambda first: cells_of(tokenizer, images, working_size, first),
         images.names,
@@ -57,6 +49,19 @@ def build(
         shard_cells=shard_cells,
     )
     return open_index(path, checkpoint=checkpoint, identity=images.identity, codes=about.codes)
+
+
+def about_of(tokenizer: Tokenizer, images: ImageSet, *, checkpoint: str, working_size: int) -> About:
+    """What an index of that set is of."""
+    return About(
+        checkpoint=checkpoint,
+        identity=images.identity,
+        label=images.label,
+        source=images.source,
+        under=images.under,
+        working_size=working_size,
+        codes=tokenizer.spec.grid.codes,
+    )
 
 
 def write_index(
