@@ -419,6 +419,38 @@ def test_killed_at_any_write_it_goes_on(whole: bytes, path: Path, monkeypatch: p
     assert rerun[:-1] == sorted(rerun[:-1], reverse=True)
 
 
+@pytest.mark.parametrize("seconds_an_image", [4, 12, 45])
+@pytest.mark.parametrize("last", [1, 4, 8, 11])
+def test_killed_it_has_lost_half_a_minute_at_most(
+    last: int, seconds_an_image: int, whole: bytes, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def kill(done: int, total: int) -> None:
+        nonlocal now
+        now += seconds_an_image
+        if done == last:
+            killed_at(0, monkeypatch)
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("explorer.index.build.time.monotonic", lambda: now)
+        with pytest.raises(KilledError):
+            write(toy_cells(), path, progress=kill)
+    monkeypatch.undo()
+    rest = Heard()
+    assert write(toy_cells(), path, progress=rest)
+    assert path.read_bytes() == whole
+    lost = last - (rest.steps[0][0] - 1)
+    assert 0 <= lost * seconds_an_image <= 30 + seconds_an_image  # an image is lost whole
+
+
+def test_shards_of_unreadable_images_alone_are_no_fault(whole: bytes, path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("explorer.index.build.SHARD_SECONDS", 0)  # a shard an image
+    assert write(toy_cells(), path)
+    assert path.read_bytes() == whole
+
+
 def test_an_interrupt_keeps_what_was_done(path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         if done == 5:

@@ -28,8 +28,17 @@ class Notes:
         return replace(self, texts=others | {code: text[:LONGEST_NOTE]} if text.strip() else others)
 
 
+_in_memory: dict[Path, Notes] = {}  # what the disk did not take, by the file where it would be
+
+
 def load(folder: Path, checkpoint: str) -> Notes:
     """The notes on a checkpoint, by its content hash; none where there are none, or where they cannot be read."""
+    if kept := _in_memory.get(_file(folder, checkpoint)):
+        return kept
+    return _on_disk(folder, checkpoint)
+
+
+def _on_disk(folder: Path, checkpoint: str) -> Notes:
     try:
         kept = json.loads(_file(folder, checkpoint).read_bytes())
         texts = {int(code): str(text)[:LONGEST_NOTE] for code, text in kept["texts"].items()}
@@ -42,13 +51,17 @@ def update(folder: Path, checkpoint: str, change: Callable[[Notes], Notes]) -> N
     """Change the notes on a checkpoint as they are on disk now, so that two open pages do not undo each other.
 
     A file that cannot be read is put aside as `.bad` and not overwritten. Raises OSError where the folder cannot be
-    written.
+    written: the notes are then kept in memory, until a later change can be written or the process ends.
     """
     path = _file(folder, checkpoint)
-    if path.exists() and load(folder, checkpoint) == Notes() and path.read_bytes() != _content(Notes()):
-        path.replace(path.with_suffix(".bad"))
     changed = change(load(folder, checkpoint))
-    save(folder, checkpoint, changed)
+    try:
+        if path.exists() and _on_disk(folder, checkpoint) == Notes() and path.read_bytes() != _content(Notes()):
+            path.replace(path.with_suffix(".bad"))
+        save(folder, checkpoint, changed)
+    except OSError:
+        _in_memory[path] = changed
+        raise
     return changed
 
 
@@ -57,6 +70,7 @@ def save(folder: Path, checkpoint: str, notes: Notes) -> None:
     path = _file(folder, checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, _content(notes))
+    _in_memory.pop(path, None)
 
 
 def _content(notes: Notes) -> bytes:

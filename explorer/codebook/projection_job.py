@@ -23,6 +23,7 @@ from explorer.codebook.projection import (
     save_projection,
 )
 from explorer.codebook.projection_worker import CODEBOOK_FILE, LOG_FILE, PROGRESS_FILE, SETTINGS_FILE
+from vqvae.places import reason_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +77,8 @@ def make_map(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *
     try:
         save_projection(folder, key, projection)
     except OSError as failure:
-        reason = _one_line(failure.strerror or type(failure).__name__)
-        return MadeMap(projection, f"The map is ready but could not be kept on disk: {reason}.")
+        why = f"The map could not be kept in {folder} ({reason_of(failure)})"
+        return MadeMap(projection, f"{why}; it stays in memory until the app ends.")
     return MadeMap(projection)
 
 

@@ -2,10 +2,12 @@
 
 One memory-mapped file per set and checkpoint, sorted by code and then by distance: the nearest patches of a code are
 one slice, whatever the size of the set. It is built in shards, each sorted by itself and kept on disk until all are
-merged, so memory stays bounded and a build that was stopped, or killed, goes on where it was.
+merged, so memory stays bounded, and a build that was stopped, or killed, goes on where it was: one is kept at the
+latest after half a minute.
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from vqvae.errors import BadInput
 from vqvae.tokenizer import Tokenizer
 
 SHARD_CELLS = 1 << 22
+SHARD_SECONDS = 30  # of work that a process that is killed can lose
 
 
 def build(
@@ -39,15 +42,7 @@ def build(
     what was done, and the result is the same file, byte for byte. Raises Cancelled, and BadInput when no image can be
     read, when there are more cells than an index can number, or when another process is building the same index.
     """
-    about = About(
-        checkpoint=checkpoint,
-        identity=images.identity,
-        label=images.label,
-        source=images.source,
-        under=images.under,
-        working_size=working_size,
-        codes=tokenizer.spec.grid.codes,
-    )
+    about = about_of(tokenizer, images, checkpoint=checkpoint, working_size=working_size)
     write_index(
         lambda first: cells_of(tokenizer, images, working_size, first),
         images.names,
@@ -57,6 +52,19 @@ def build(
         shard_cells=shard_cells,
     )
     return open_index(path, checkpoint=checkpoint, identity=images.identity, codes=about.codes)
+
+
+def about_of(tokenizer: Tokenizer, images: ImageSet, *, checkpoint: str, working_size: int) -> About:
+    """What an index of that set is of."""
+    return About(
+        checkpoint=checkpoint,
+        identity=images.identity,
+        label=images.label,
+        source=images.source,
+        under=images.under,
+        working_size=working_size,
+        codes=tokenizer.spec.grid.codes,
+    )
 
 
 def write_index(
@@ -117,9 +125,11 @@ def _encode_rest(
     before = sum(shard.cells for shard in shards)
     pending: list[ImageCells | BadInput] = []
     waiting = 0  # cells in `pending`
+    kept_at = time.monotonic()
 
     def flush() -> None:
-        nonlocal first, before, pending, waiting
+        nonlocal first, before, pending, waiting, kept_at
+        kept_at = time.monotonic()
         if pending:
             shards.append(write_shard(folder, pending, about, first=first, before=before, shard_cells=shard_cells))
             first, before, pending, waiting = first + len(pending), before + waiting, [], 0
@@ -134,6 +144,8 @@ def _encode_rest(
                     flush()
                 pending.append(result if isinstance(result, BadInput) else compact(result, about.codes))
                 waiting += number
+                if time.monotonic() - kept_at >= SHARD_SECONDS:
+                    flush()
                 progress(done, len(names))
         finally:
             flush()

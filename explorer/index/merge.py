@@ -1,7 +1,7 @@
 """All shards of an index merged into its file, a block at a time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +19,7 @@ def merge(
 ) -> None:
     """Write the index out of the shards, some `shard_cells` cells at a time."""
     unreadable = {number: reason for shard in shards for number, reason in shard.unreadable.items()}
-    readable = [name for number, name in enumerate(names) if number not in unreadable]
-    if not readable:
-        why = f" {next(iter(unreadable.values()))}" if len(unreadable) == 1 else ""
-        raise BadInput(
-            f"Not one of the {len(names):,} files could be read as an image; name a set that holds some.{why}"
-        )
+    readable = readable_names(names, unreadable)
     cells = sum(shard.cells for shard in shards)
     metadata = {
         "version": str(VERSION),
@@ -51,6 +46,17 @@ def merge(
             arrays.put(file, slots["positions"], place, positions)
             arrays.put(file, slots["distances"], place, distances)
             place += len(keys)
+
+
+def readable_names(names: tuple[str, ...], unreadable: Mapping[int, str]) -> tuple[str, ...]:
+    """The names whose numbers are not among the unreadable; raises BadInput where none is."""
+    readable = tuple(name for number, name in enumerate(names) if number not in unreadable)
+    if not readable:
+        why = f" {next(iter(unreadable.values()))}" if len(unreadable) == 1 else ""
+        raise BadInput(
+            f"Not one of the {len(names):,} files could be read as an image; name a set that holds some.{why}"
+        )
+    return readable
 
 
 def _sorted_keys(shards: list[Shard], most: int) -> Iterator[np.ndarray]:

@@ -47,6 +47,7 @@ class Index:
     offsets: np.ndarray  # int64 [K + 1]: code k has the places offsets[k]…offsets[k + 1] − 1 of `positions`
     grids: np.ndarray  # int32 [images, 2], rows and columns of cells
     sizes: np.ndarray  # int32 [images, 2], height and width in pixels at the working size
+    remark: str = ""  # a sentence on why it is in memory and not on disk, where that is so
 
     @property
     def cells(self) -> int:
@@ -193,6 +194,7 @@ def open_index(path: Path, *, checkpoint: str, identity: str, codes: int, workin
             working_size=int(metadata["working_size"]),
             names=tuple(json.loads(metadata["names"])),
             unreadable=tuple((name, reason) for name, reason in json.loads(metadata["unreadable"])),
+            remark="",
             **found,
         )
         _check(index, codes)

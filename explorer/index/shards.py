@@ -72,32 +72,41 @@ def _about_text(about: About) -> str:
     return json.dumps({"version": VERSION, **asdict(about)})
 
 
-def write_shard(
-    folder: Path, images: list[ImageCells | BadInput], about: About, *, first: int, before: int, shard_cells: int
-) -> Shard:
+def sorted_cells(images: list[ImageCells | BadInput], about: About, *, before: int = 0) -> dict[str, np.ndarray]:
+    """The arrays of a run of images, the first of whose cells has the position `before`: `keys` are sorted."""
     readable = [image for image in images if not isinstance(image, BadInput)]
     codes = _joined([image.codes for image in readable], code_dtype(about.codes))
     keys = packed(codes, _joined([image.distances for image in readable], np.dtype(np.float16)), before)
     keys.sort()
+    return {
+        "keys": keys,
+        "codes": codes,
+        "margins": _joined([image.margins for image in readable], np.dtype(np.float16)),
+        "grids": np.array([image.codes.shape for image in readable], np.int32).reshape(-1, 2),
+        "sizes": np.array([image.size for image in readable], np.int32).reshape(-1, 2),
+    }
+
+
+def unreadable_among(images: list[ImageCells | BadInput], first: int = 0) -> list[tuple[int, str]]:
+    """Number and reason of each image that could not be read, counted from `first`."""
+    return [(number, str(image)) for number, image in enumerate(images, first) if isinstance(image, BadInput)]
+
+
+def write_shard(
+    folder: Path, images: list[ImageCells | BadInput], about: About, *, first: int, before: int, shard_cells: int
+) -> Shard:
+    found = sorted_cells(images, about, before=before)
     sample_every = max(1, min(_SAMPLE_EVERY, shard_cells // 64))
-    unreadable = [(number, str(image)) for number, image in enumerate(images, first) if isinstance(image, BadInput)]
     path = folder / f"{first:012}{_SHARD_SUFFIX}"
     arrays.write(
         path,
-        {
-            "keys": keys,
-            "samples": keys[::sample_every],
-            "codes": codes,
-            "margins": _joined([image.margins for image in readable], np.dtype(np.float16)),
-            "grids": np.array([image.codes.shape for image in readable], np.int32).reshape(-1, 2),
-            "sizes": np.array([image.size for image in readable], np.int32).reshape(-1, 2),
-        },
+        {**found, "samples": found["keys"][::sample_every]},
         {
             "about": _about_text(about),
             "first": str(first),
             "next": str(first + len(images)),
             "sample_every": str(sample_every),
-            "unreadable": json.dumps(unreadable),
+            "unreadable": json.dumps(unreadable_among(images, first)),
         },
         temporary=folder / "temporary",
     )

@@ -13,9 +13,9 @@ from explorer.base.job import Progress, turn, unheard
 from explorer.base.open_model import OpenModel
 from explorer.images import sets
 from explorer.images.sets import ImageSet
-from explorer.index.build import build
 from explorer.index.format import index_path
-from explorer.index.read import Index, list_indexes, open_index
+from explorer.index.made import find_or_build, in_memory
+from explorer.index.read import Index, list_indexes
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.session import NamedSet
 from vqvae.errors import BadInput
@@ -84,6 +84,8 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
         used = _chosen(model, current)
         if used is None and (used := _at_hand(model, [*before, SAMPLE_PHOTOS])):
             st.caption(widgets.plain(f"Until then this page shows the usage over {used.label}."))
+        if used and used.index.remark:
+            st.caption(widgets.plain(used.index.remark))
     if used is None:
         return None
     store.keep(store.read().on("codebook", shown_set=used.images.source + used.images.under))
@@ -150,6 +152,8 @@ def _add() -> None:
 def _opened(model: OpenModel, images: ImageSet) -> Index | str:
     """The index on disk, or why there is none that can be used; empty when none was made yet."""
     path = index_path(cache_folder(), model.fingerprint, images.identity)
+    if kept := in_memory(path):
+        return kept
     try:
         changed = path.stat().st_mtime_ns
         return cache.open_index(str(path), changed, model.fingerprint, images.identity, model.codes)
@@ -187,9 +191,7 @@ def _made(model: OpenModel, images: ImageSet, lock: threading.Lock, progress: Pr
     """The index of a set, made unless another visitor has just done so. Raises Cancelled, BadInput."""
     path = index_path(cache_folder(), model.fingerprint, images.identity)
     with turn(lock, progress):
-        with suppress(BadInput):  # there is none that can be used
-            return open_index(path, checkpoint=model.fingerprint, identity=images.identity, codes=model.codes)
-        return build(
+        return find_or_build(
             model.tokenizer,
             images,
             checkpoint=model.fingerprint,

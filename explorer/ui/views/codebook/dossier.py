@@ -19,6 +19,7 @@ from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import PatchOrder, Session
 from vqvae.errors import BadInput
+from vqvae.places import reason_of
 
 MOST_PATCHES = 24
 PATCH_SIDE = 64  # CSS pixels
@@ -314,7 +315,10 @@ def _keep(model: OpenModel, change: Callable[[Notes], Notes]) -> None:
     try:
         notes.update(user_data_folder(), model.fingerprint, change)
     except OSError as fault:
-        refusal = f"The note could not be kept in {user_data_folder()} ({fault.strerror}); free the folder."
+        refusal = (
+            f"Notes and stars could not be kept in {user_data_folder()} ({reason_of(fault)}); they stay in memory "
+            "until the app ends, or a later change can be written."
+        )
         store.keep(store.read().on("codebook", note_refusal=refusal))
 
 
