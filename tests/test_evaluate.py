@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
-from vqvae import checkpoint, evaluate
+from vqvae import checkpoint, evaluate, places
 from vqvae.errors import BadInput
 from vqvae.images import jpeg_of_size, load_image
 
@@ -124,7 +124,7 @@ def test_a_name_is_looked_up_in_checkpoints(
 ) -> None:
     checkpoint.save(tmp_path / "checkpoints" / "toy", toy_model(), {})
     data = write_toy_photos(tmp_path / "set", count=1)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "checkpoints_folder", lambda: tmp_path / "checkpoints")
     assert evaluate.main(["toy", str(data)]) == 0
     assert capsys.readouterr().out.startswith("toy: 1 images")
 
@@ -148,10 +148,60 @@ def test_main_refuses_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_text("hello")
     for name, source, said in [
-        (tmp_path / "nowhere", data, "config.json"),
+        (tmp_path / "nowhere", data, "no checkpoint"),
         (tmp_path / "toy", tmp_path / "nowhere", "not there"),
-        (tmp_path / "toy", tmp_path / "broken", "“a.png”"),
+        (tmp_path / "toy", tmp_path / "broken", "Not one of the images"),
     ]:
         assert evaluate.main([str(name), str(source)]) == 2
         output = capsys.readouterr()
-        assert output.out == "" and said in assert_one_sentence(output.err.strip())
+        assert output.out == "" and said in assert_one_sentence(output.err.strip().splitlines()[-1])
+
+
+def test_what_cannot_be_measured_is_skipped_named_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path / "toy", toy_model(), {})
+    data = write_toy_photos(tmp_path / "set", count=3)
+    assert evaluate.main([str(tmp_path / "toy"), str(data)]) == 0
+    sound = json.loads(capsys.readouterr().out.splitlines()[-1])
+    (data / "0a.png").write_text("hello")
+    (data / "0b.png").write_bytes(encoded(Image.new("RGB", (10, 40)), "PNG"))
+    (data / "zz.png").write_bytes((data / "0.png").read_bytes())
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "zz.png":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert evaluate.main([str(tmp_path / "toy"), str(data)]) == 0
+    output = capsys.readouterr()
+    *lines, last = output.out.splitlines()
+    assert lines[0] == "toy: 3 images (3 more were skipped), short side 256 px"
+    for name, line in zip(("0a", "0b", "zz"), output.err.strip().splitlines(), strict=True):
+        assert line.startswith("skipped: ") and f"{name}.png" in line
+    timeless = {"encode_ms": 0, "decode_ms": 0, "skipped": 3}
+    assert json.loads(last) | timeless == sound | timeless
+    assert sound["skipped"] == 0
+
+
+def test_the_folder_of_checkpoints_is_the_one_that_the_variable_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path / "mine" / "toy", toy_model(), {})
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(tmp_path / "mine"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").mkdir()  # does not stand in its place
+    assert evaluate.main(["toy", str(write_toy_photos(tmp_path / "set", count=1))]) == 0
+    assert capsys.readouterr().out.startswith("toy: 1 images")
+
+
+@pytest.mark.parametrize("side", [0, -4, 10])
+def test_a_short_side_that_cannot_be_measured_is_refused(
+    side: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint.save(tmp_path / "toy", toy_model(), {})
+    data = write_toy_photos(tmp_path / "set", count=1)
+    assert evaluate.main([str(tmp_path / "toy"), str(data), f"--short-side={side}"]) == 2
+    assert "--short-side" in assert_one_sentence(capsys.readouterr().err.strip())

@@ -8,6 +8,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,10 +18,11 @@ import torch
 from torch import Tensor
 
 from vqvae import checkpoint
-from vqvae.dataset import read_files
+from vqvae.dataset import ImageFiles, open_files
 from vqvae.errors import BadInput
 from vqvae.images import display_name, jpeg_of_size, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
+from vqvae.places import find_checkpoint
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 
 
@@ -41,6 +43,7 @@ class Evaluation:
 
     checkpoint: str
     images: int
+    skipped: int  # of the set's images, which could not be read or measured
     short_side: int  # pixels
     off: Quality  # the codes alone
     half: Quality  # blend 0.5
@@ -58,17 +61,34 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *, short_side: int) -> Evaluation:
-    """Measure a tokenizer on image files, each shrunk to a short side of `short_side` pixels when it is larger."""
+def evaluate(
+    name: str,
+    tokenizer: Tokenizer,
+    images: Iterable[tuple[str, bytes]],
+    *,
+    short_side: int,
+    skipped: list[str] | None = None,
+) -> Evaluation:
+    """Measure a tokenizer on image files, each shrunk to a short side of `short_side` pixels when it is larger.
+
+    images: name and bytes of each, taken one after the other. One that cannot be read or measured is left out and its
+    reason added to `skipped`, where there is such a list. Raises BadInput where there is none, or no image is left.
+    """
     codes = tokenizer.spec.grid.codes
     counts = torch.zeros(codes, dtype=torch.int64)
     quality: dict[str, list[Quality]] = {}
     encode_s, decode_s, bits_per_pixel, fits = [], [], [], []
     generator = torch.Generator().manual_seed(0)
     for file_name, data in images:
-        photo = shrink_short_side(load_image(data, file_name), short_side)
-        if min(photo.size) < WINDOW:
-            raise BadInput(f"{display_name(file_name)} is under {WINDOW} pixels high or wide; leave it out.")
+        try:
+            photo = shrink_short_side(load_image(data, file_name), short_side)
+            if min(photo.size) < WINDOW:
+                raise BadInput(f"{display_name(file_name)} is under {WINDOW} pixels high or wide; leave it out.")
+        except BadInput as refusal:
+            if skipped is None:
+                raise
+            skipped.append(str(refusal))
+            continue
         pixels = to_tensor(photo)
         started = time.perf_counter()
         encoding = tokenizer.encode(pixels)
@@ -95,13 +115,16 @@ def evaluate(name: str, tokenizer: Tokenizer, images: list[tuple[str, bytes]], *
         for variant, picture in pictures.items():
             one = Quality(psnr(picture, pixels).item(), ssim(picture, pixels).item())
             quality.setdefault(variant, []).append(one)
+    if not quality:
+        raise BadInput("Not one of the images could be measured; name a set that holds some.")
     means = {
         variant: Quality(fmean(one.psnr for one in all_of_it), fmean(one.ssim for one in all_of_it))
         for variant, all_of_it in quality.items()
     }
     return Evaluation(
         checkpoint=name,
-        images=len(images),
+        images=len(fits),
+        skipped=len(skipped or ()),
         short_side=short_side,
         **means,
         jpeg_fits=fmean(fits),
@@ -140,8 +163,23 @@ def table(result: Evaluation) -> str:
         ("perplexity", f"{result.perplexity:.0f}"),
         ("encode, decode", f"{result.encode_ms:.1f} ms, {result.decode_ms:.1f} ms per image"),
     ]
-    heading = f"{result.checkpoint}: {result.images} images, short side {result.short_side} px"
+    skipped = f" ({result.skipped} more were skipped)" if result.skipped else ""
+    heading = f"{result.checkpoint}: {result.images} images{skipped}, short side {result.short_side} px"
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
+
+
+def _readable(files: ImageFiles, skipped: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each file that can be read; of the others the reasons."""
+    for name in files.names:
+        try:
+            yield name, files.read(name)
+        except BadInput as refusal:
+            skipped.append(str(refusal))
+
+
+def _list(skipped: list[str]) -> None:
+    for reason in skipped:
+        print(f"skipped: {reason}", file=sys.stderr)
 
 
 def _plain(value: Any) -> Any:
@@ -158,15 +196,20 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.eva
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--short-side", type=int, default=256, help="pixels that larger images are shrunk to")
     options = parser.parse_args(arguments)
-    folder = Path(options.checkpoint)
-    if not folder.is_dir():
-        folder = Path("checkpoints") / options.checkpoint
+    skipped: list[str] = []
     try:
-        images = list(read_files(options.data, under=options.under))
-        result = evaluate(folder.name, checkpoint.load(folder), images, short_side=options.short_side)
+        if options.short_side < WINDOW:
+            raise BadInput(f"--short-side is {options.short_side} and has to be {WINDOW} pixels or more.")
+        folder = find_checkpoint(options.checkpoint)
+        tokenizer = checkpoint.load(folder)
+        files = open_files(options.data, under=options.under)
+        images = _readable(files, skipped)
+        result = evaluate(folder.name, tokenizer, images, short_side=options.short_side, skipped=skipped)
     except (BadInput, OSError) as refusal:
+        _list(skipped)
         print(f"error: {refusal}", file=sys.stderr)
         return 2
+    _list(skipped)
     print(table(result))
     print(json.dumps(_plain(asdict(result)), allow_nan=False))
     return 0

@@ -20,6 +20,8 @@ LONGEST_SIDE = 16_384
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _warning_filter_lock = threading.Lock()  # warnings.catch_warnings swaps a global list
+_readers: list[None] = []  # one for each thread that is reading
+_quiet = warnings.catch_warnings()
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,21 @@ def _read(data: bytes, shown: str, shortest: int | None) -> Photo:
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
     """Pillow warns of metadata that it skips; nobody can act on that. Its bomb warning becomes an error."""
-    with _warning_filter_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+    global _quiet
+    with _warning_filter_lock:
+        if not _readers:
+            _quiet = warnings.catch_warnings()
+            _quiet.__enter__()
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        _readers.append(None)
+    try:
+        yield  # several threads decode at once; the first one in puts the filter up, the last one out takes it down
+    finally:
+        with _warning_filter_lock:
+            _readers.pop()
+            if not _readers:
+                _quiet.__exit__(None, None, None)
 
 
 def display_name(name: str, *, longest: int = 60) -> str:

@@ -18,7 +18,7 @@ from vqvae import checkpoint
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
 from vqvae.model import VQVAE
-from vqvae.places import check_folder
+from vqvae.places import check_folder, find_checkpoint
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
 from vqvae.training.run import Exploded, Plan, check_size, train
 from vqvae.training.settings import (
@@ -84,7 +84,7 @@ def _train(options: argparse.Namespace) -> None:
             "name its own, or add --other-data."
         )
     photos = Photos.of(files, config, kept_bytes=options.photo_memory << 20)
-    trained = checkpoint.load(options.start_from) if options.start_from else None
+    trained = checkpoint.load(find_checkpoint(options.start_from)) if options.start_from else None
     if trained is not None and not isinstance(trained, VQVAE):
         raise BadInput(f"{options.start_from} is no model of this family; start from another.")
     held_out = _held_out(options)
@@ -200,7 +200,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, help="a JSON file of settings, or the config.json that is written with each checkpoint"
     )
-    parser.add_argument("--start-from", type=Path, help="a checkpoint's folder, to tune its model further")
+    parser.add_argument("--start-from", metavar="NAME", help="a checkpoint's name or folder, to tune its model further")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out; --steps may be more")
     parser.add_argument("--overwrite", action="store_true", help="begin anew where --out holds a checkpoint already")
     parser.add_argument("--other-data", action="store_true", help="with --resume: the images may be others than before")
