@@ -422,8 +422,8 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _arguments(arguments: list[str] | None, prog: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m vqvae.train", description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
@@ -437,8 +437,8 @@ def _arguments(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.train") -> int:
-    options = _arguments(arguments, prog)
+def main(arguments: list[str] | None = None) -> int:
+    options = _arguments(arguments)
     try:
         settings = read_settings(options.config) if options.config else {}
         if options.steps is not None:

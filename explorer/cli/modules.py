@@ -1,5 +1,6 @@
 """The commands that are modules with a main of their own, and can be started as such, too: python -m vqvae.train."""
 
+import inspect
 import signal
 from importlib import import_module
 from typing import Any
@@ -19,7 +20,8 @@ def run(name: str, arguments: list[str], *, prog: str) -> int:
     for number in before:
         signal.signal(number, signal.default_int_handler)
     try:
-        return int(module.main(arguments, prog=prog))
+        named = {"prog": prog} if "prog" in inspect.signature(module.main).parameters else {}
+        return int(module.main(arguments, **named))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
