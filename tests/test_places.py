@@ -8,7 +8,14 @@ from explorer.base import folders
 from tests.toys import assert_one_sentence
 from vqvae import places
 from vqvae.errors import BadInput
-from vqvae.places import check_file, check_folder, checkpoints_folder, find_checkpoint
+from vqvae.places import (
+    check_file,
+    check_folder,
+    checkpoints_folder,
+    checkpoints_folders,
+    find_checkpoint,
+    project_folder,
+)
 
 
 @pytest.fixture
@@ -51,6 +58,33 @@ def test_a_bare_name_is_a_checkpoint_first_and_anything_else_a_path(
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
     assert find_checkpoint(name).resolve() == (here / meant).resolve()
+
+
+def test_an_installed_app_also_finds_what_was_trained_where_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(places.CHECKPOINTS_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert checkpoints_folders() == (checkpoints_folder(),)
+    for name in ("mine", "photos"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert checkpoints_folders() == (checkpoints_folder(), tmp_path / "checkpoints")
+    assert find_checkpoint("mine") == tmp_path / "checkpoints" / "mine"
+    assert find_checkpoint("photos") == checkpoints_folder() / "photos"
+    monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, str(tmp_path))
+    assert checkpoints_folders() == (tmp_path,)
+    monkeypatch.delenv(places.CHECKPOINTS_VARIABLE)
+    monkeypatch.chdir(checkpoints_folder().parent)
+    assert checkpoints_folders() == (checkpoints_folder(),)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_project_is_where_its_app_is(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "__file__", str(tmp_path / "vqvae" / "places.py"))
+    if installed:
+        (tmp_path / "vqvae_explorer").mkdir()
+        (tmp_path / "vqvae_explorer" / "app.py").touch()
+    assert project_folder() == (tmp_path / "vqvae_explorer" if installed else tmp_path)
 
 
 @pytest.mark.parametrize("name", ["none", "no/ne", "x" * 5000, "a\x00b"])

@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -254,11 +253,6 @@ def test_odd_names_are_safe() -> None:
 
 
 # --- what a citation rests on -----------------------------------------------------------------------------------------
-
-
-def test_the_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert explorer.__version__ == project["project"]["version"]
 
 
 def test_what_the_intervals_come_from_is_pinned() -> None:

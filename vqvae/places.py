@@ -27,14 +27,24 @@ def checkpoints_folder() -> Path:
     return project_folder() / "checkpoints"
 
 
+def checkpoints_folders() -> tuple[Path, ...]:
+    """Where checkpoints are looked for, the first goes before the others: beside the project's own, where no other is
+    named, the folder `checkpoints` of the working directory. That is how an installed app finds what was trained.
+    """
+    first, here = checkpoints_folder(), Path.cwd() / "checkpoints"
+    if os.environ.get(CHECKPOINTS_VARIABLE) or not here.is_dir() or (first.is_dir() and here.samefile(first)):
+        return (first,)
+    return (first, here)
+
+
 def find_checkpoint(name: str) -> Path:
     """The folder that a person means: of a bare name, the one among the checkpoints; else the path as it stands.
 
     A folder of that name in the working directory is taken only where there is no such checkpoint, so that it does not
     shadow one; `./NAME` says that it is meant. Raises BadInput where there is no folder.
     """
-    as_path, among = Path(name).expanduser(), checkpoints_folder() / name
-    order = (among, as_path) if _is_bare(name) else (as_path, among)
+    as_path, among = Path(name).expanduser(), [folder / name for folder in checkpoints_folders()]
+    order = (*among, as_path) if _is_bare(name) else (as_path, *among)
     for folder in order:
         with suppress(OSError, ValueError):  # a name that no file system takes
             if folder.is_dir():

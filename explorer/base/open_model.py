@@ -12,7 +12,7 @@ from explorer.base.folders import cache_folder
 from vqvae import checkpoint
 from vqvae.plugin import Request, fingerprint
 from vqvae.search import Codebook
-from vqvae.served import tensors
+from vqvae.served import Served, tensors
 from vqvae.tokenizer import Spec, Tokenizer
 
 
@@ -75,17 +75,31 @@ def open_folder(folder: Path) -> OpenModel:
 
 def open_plugin(request: Request) -> OpenModel:
     """Open code of one's own, which runs; what is measured of it is kept in the cache. Raises BadInput."""
-    tokenizer = request.load()
+    return of_tokenizer(
+        request.load(),
+        name=Path(request.named).name,
+        argument=f"--tokenizer {request.named}",
+        summary=f"Code of one's own, {request.named}",
+    )
+
+
+def of_tokenizer(
+    tokenizer: Served, *, name: str, argument: str = "--tokenizer FILE.py:FUNCTION", summary: str = ""
+) -> OpenModel:
+    """A tokenizer that is no checkpoint, as an open model; what is measured of it is kept in the cache.
+
+    Raises BadInput for one that has no grid of cells.
+    """
     _ = tokenizer.spec.grid
     known_by = fingerprint(tokenizer)
     return OpenModel(
-        name=Path(request.named).name,
+        name=name,
         tokenizer=tokenizer,
         fingerprint=known_by,
         device=str(tokenizer.device),
-        summary=f"Code of one's own, {request.named}",
+        summary=summary,
         parameters=sum(tensor.numel() for _, tensor in tensors(tokenizer)),
-        argument=f"--tokenizer {request.named}",
+        argument=argument,
         folder=cache_folder() / f"tokenizer-{known_by[:16]}",
         settings={},
     )

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from explorer.base import beside
-from explorer.base.open_model import open_folder
 from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
 from explorer.inputs.reliance import report
-from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings, measure_set
+from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings
 from explorer.inputs.reliance.report import Report
-from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
+from explorer.inputs.reliance.subject import run_test
 from vqvae.errors import BadInput
-from vqvae.places import check_file, checkpoints_folder
+from vqvae.places import check_file
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,21 +35,25 @@ def run(options: argparse.Namespace) -> int:
     )
     if said := beside.damage(model.folder, beside.FED, model.argument):
         print(said, file=sys.stderr)
-    folder = find_twin(model, checkpoints_folder())
-    twin = None if folder is None else open_folder(folder)
+    named = ["--tokenizer", options.tokenizer] if options.tokenizer else [options.checkpoint]
+    named += ["--device", options.device] if options.device else []
     pace = Pace(unit="pass", stopped="Stopped before an image was measured; there is nothing to say.")
     with stoppable(pace), pace.bar:
-        evidence = measure_set(tested(model, twin), images, settings, progress=pace)
+        found = run_test(
+            model,
+            images,
+            settings,
+            named=shlex.join(named),
+            data=options.data,
+            under=options.under,
+            progress=pace,
+        )
+    evidence = found.evidence
     for name, reason in evidence.unreadable:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     for name, same in evidence.repeated:
         print(f"skipped: {name}: it has the pixels of {same}.", file=sys.stderr)
-    named = ["--tokenizer", options.tokenizer] if options.tokenizer else [options.checkpoint]
-    named += ["--device", options.device] if options.device else []
-    source = provenance_of(
-        model, images, settings, named=shlex.join(named), data=options.data, under=options.under, twin=twin
-    )
-    _write(Report.of(evidence, source), options)
+    _write(found, options)
     if not evidence.finished:
         done = f"{len(evidence.images):,} of {evidence.asked:,} images"
         raise Stopped(pace.stopped_by, f"Stopped after {done}; the figures are of those.")

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, open_folder, open_plugin
-from explorer.images.sets import SAMPLES, ImageSet, open_set, sample_set
+from explorer.images.sets import SAMPLES
+from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.places import find_checkpoint
@@ -32,12 +33,6 @@ class Stopped(Cancelled):
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
         self.number = number
-
-
-def find_set(data: str, under: str) -> ImageSet:
-    if data == SAMPLES and not Path(data).exists():
-        return sample_set()
-    return open_set(Path(data).expanduser(), under=under)
 
 
 def find_model(options: argparse.Namespace) -> OpenModel:

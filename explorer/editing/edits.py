@@ -38,6 +38,12 @@ class Edit:
         """Set one blend for all cells."""
         return replace(self, weight=np.full_like(self.weight, weight))
 
+    def with_code(self, code: int, rows: slice | int, columns: slice | int) -> Edit:
+        """Give a rectangle of cells, or one cell, a code in 0…K−1."""
+        indices = self.indices.copy()
+        indices[rows, columns] = code
+        return replace(self, indices=indices)
+
 
 @dataclass(frozen=True, eq=False)
 class Painting:

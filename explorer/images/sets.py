@@ -52,6 +52,13 @@ def open_set(source: Path, *, under: str = "") -> ImageSet:
     return ImageSet(label or str(where), str(where), under, files.names, files.identity, files.read)
 
 
+def find_set(data: str, under: str = "") -> ImageSet:
+    """The set that a person means: the path of a folder, tar or zip, or SAMPLES for the bundled photos."""
+    if data == SAMPLES and not Path(data).exists():
+        return sample_set()
+    return open_set(Path(data).expanduser(), under=under)
+
+
 def label_of(name: str) -> str:
     """The folder of an image is its label: "cats/1.png" -> "cats", "" at the top of the set."""
     return name.rpartition("/")[0]

@@ -16,7 +16,7 @@ import streamlit as st
 from explorer.base import beside
 from explorer.base.cell import Cell
 from explorer.base.figure import Figure
-from explorer.base.folders import cache_folder, checkpoints_folder
+from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel, open_folder
 from explorer.base.open_model import open_plugin as open_model_of_plugin
 from explorer.codebook import dossier, geometry, projection, tiles
@@ -44,9 +44,10 @@ from explorer.ui import plugin
 from vqvae import checkpoint, doctor
 from vqvae.doctor import Report
 from vqvae.images import fit_within, load_image, to_png
+from vqvae.places import checkpoints_folders
 from vqvae.plugin import Request
 
-ROOT = checkpoints_folder()
+ROOT, *MORE_ROOTS = checkpoints_folders()
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Sockets and the server's start use the caches, too, where no script runs that could show a spinner: Streamlit warns.
@@ -75,7 +76,11 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 def find_checkpoints() -> list[checkpoint.CheckpointInfo | checkpoint.BrokenCheckpoint]:
     """Every checkpoint folder, sound or broken; looked up again when a file in one of them changes."""
-    return _find(str(ROOT), _stamps(ROOT))
+    found: dict[str, checkpoint.CheckpointInfo | checkpoint.BrokenCheckpoint] = {}
+    for root in (ROOT, *MORE_ROOTS):
+        for entry in _find(str(root), _stamps(root)):
+            found.setdefault(entry.name, entry)
+    return list(found.values())
 
 
 def fingerprint(folder: Path) -> str:

@@ -61,6 +61,9 @@ class Report:
         summary = summarize(evidence)
         return cls(provenance, evidence, summary, judge(evidence, summary))
 
+    def __str__(self) -> str:
+        return table(self)
+
 
 # --- to read ----------------------------------------------------------------------------------------------------------
 

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from explorer.base.open_model import OpenModel
+from explorer.base.job import Progress, unheard
+from explorer.base.open_model import OpenModel, open_folder
 from explorer.images.sets import ImageSet
 from explorer.inputs import manifold
 from explorer.inputs.reliance.ablations import Met
-from explorer.inputs.reliance.measure import Settings, Tested, Twin
-from explorer.inputs.reliance.report import Provenance
+from explorer.inputs.reliance.measure import Settings, Tested, Twin, measure_set
+from explorer.inputs.reliance.report import Provenance, Report
 from vqvae import checkpoint
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
+from vqvae.places import checkpoints_folder
 
 OF_THE_INPUTS = ("decoder_inputs", "embedding_channels")  # settings in which a twin differs
 
@@ -58,6 +60,28 @@ def tested(model: OpenModel, twin: OpenModel | None) -> Tested:
 def named(model: OpenModel) -> str:
     """What names a model to the command: a checkpoint by itself, code of one's own by its option."""
     return model.argument.removeprefix("--checkpoint ")
+
+
+def run_test(
+    model: OpenModel,
+    images: ImageSet,
+    settings: Settings,
+    *,
+    named: str,
+    data: str,
+    under: str,
+    progress: Progress = unheard,
+) -> Report:
+    """Test a model over a set, against its twin where there is one, and draw the conclusions.
+
+    named, data, under: as for `provenance_of`. When `progress` raises Cancelled, the report is of the images measured
+    by then; raises it too where there are none, and BadInput where no image can be read.
+    """
+    folder = find_twin(model, checkpoints_folder())
+    twin = None if folder is None else open_folder(folder)
+    evidence = measure_set(tested(model, twin), images, settings, progress=progress)
+    source = provenance_of(model, images, settings, named=named, data=data, under=under, twin=twin)
+    return Report.of(evidence, source)
 
 
 def provenance_of(
