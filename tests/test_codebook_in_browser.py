@@ -56,6 +56,29 @@ def test_a_click_on_the_wall_opens_that_code_and_its_link(codebook):
     expect(codebook).to_have_url(re.compile("code=3(&|$)"))
 
 
+def test_where_the_wall_stands_above_the_dossier_a_click_shows_its_answer_and_nothing_scrolls(codebook):
+    codebook.set_viewport_size({"width": 800, "height": 900})
+    wall_canvas(codebook).scroll_into_view_if_needed()
+    codebook.wait_for_timeout(500)
+    scrolled = "() => document.querySelector('[data-testid=stMain]').scrollTop"
+    before = codebook.evaluate(scrolled)
+    rows = codebook.locator(".st-key-wall .rows").bounding_box()
+    codebook.mouse.click(rows["x"] + 14, rows["y"] + 45)
+    number = codebook.get_by_label("Code", exact=True)
+    expect(number).not_to_have_value("417")
+    expect(number).to_be_in_viewport()
+    expect(codebook.locator(".st-key-answer .figure-row")).to_be_in_viewport()
+    assert codebook.evaluate(scrolled) == before
+    tops = [one.bounding_box()["y"] for one in codebook.locator(".st-key-answer, .st-key-patches").all()]
+    assert tops == sorted(tops)
+    codebook.locator(".st-key-wall .rows").focus()
+    shown = number.input_value()
+    codebook.keyboard.press("ArrowRight")
+    expect(number).not_to_have_value(shown)
+    assert codebook.evaluate(scrolled) == before
+    expect(codebook.locator(".st-key-wall .rows")).to_be_focused()
+
+
 def test_the_wall_shows_what_the_codes_decode_to(codebook):
     wall = pixels_of(wall_canvas(codebook))
     assert wall.std() > 30

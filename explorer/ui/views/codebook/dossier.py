@@ -32,10 +32,11 @@ ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 def show(model: OpenModel, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
     code = session.codebook.code or 0
-    _navigate(model, used, code)
     picture = picture_choice.open_chosen(session, model)
-    _appearance(model, picture, code)
-    widgets.figure_row(_figures(model, used, code))
+    with st.container(key="answer"):  # where wall and dossier lie below one another it stays in sight
+        _navigate(model, used, code)
+        _appearance(model, picture, code)
+        widgets.figure_row(_figures(model, used, code))
     if used.index.counts[code] == 0:
         _explain_unused(model, used, code)
     else:
@@ -198,7 +199,7 @@ def _places(used: UsedSet, code: int) -> None:
     where = usage.places(index, code)
     if len(distances) < FEWEST_SPREAD:
         few = counted(len(distances), "cell has", "cells have")
-        st.caption(f"{few} it here: too few to say how far they lie from it, or where in the image.")
+        st.caption(f"{few} this code here: too few for a chart of distances and places.")
     else:
         left, right = st.columns([1.4, 1])
         with left:
@@ -238,8 +239,8 @@ def _relatives(model: OpenModel, used: UsedSet, code: int) -> None:
     _strip(
         model,
         [neighbour.code for _, neighbour in around],
-        [f"{arrow} {neighbour.lift:.0f}×" for arrow, neighbour in around],
-        "Stands beside it more often than chance",
+        [f"{arrow} ≥{neighbour.low:.{0 if neighbour.low >= 10 else 1}f}×" for arrow, neighbour in around],
+        "Stands beside it more often than chance, at least so many times",
         key="neighbours",
         details=[
             f"{arrow} in {neighbour.count:,} of {counted(neighbour.of, 'cell')}: {neighbour.lift:.1f} × chance, "
