@@ -10,6 +10,7 @@ import pytest
 
 from explorer.codebook import charts
 from explorer.images.reconstruction import Quality
+from explorer.index.usage import Places
 from explorer.inputs import charts as input_charts
 from explorer.inputs.blending import Band, Curve
 
@@ -184,9 +185,11 @@ def test_a_histogram_of_very_little(values: list[float]) -> None:
 def test_where_a_code_sits_is_drawn_from_the_top_and_chance_is_not_the_top_of_the_scale(
     share: np.ndarray, top: float
 ) -> None:
-    figure = drawn(charts.position_heat(share))
+    figure = drawn(charts.position_heat(Places(share, share / 2, share * 3, cells=1)))
     (heat,) = figure.data
     np.testing.assert_array_equal(np.array(heat.z), share)
+    np.testing.assert_array_equal(np.array(heat.customdata), np.stack([share / 2, share * 3], -1))
+    assert "interval" in heat.hovertemplate and "from 1 cell<" in heat.hovertemplate
     assert (heat.zmin, heat.zmax) == (0, top)
     assert figure.layout.yaxis.autorange == "reversed"
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.base.job import Cancelled, Job, Progress, turn
+from explorer.base.job import Cancelled, Job, Line, Progress, turn
 from explorer.ui import jobs, store
 from explorer.ui.jobs import MOST_JOBS
 from explorer.ui.store import LIVE_KEY, Live
-from tests.toys import Heard
+from tests.toys import Heard, until
 from vqvae.errors import BadInput
 
 PATIENCE = 30.0  # seconds, for a thread to do next to nothing
@@ -150,6 +151,83 @@ def test_whoever_waits_for_their_turn_says_so_and_can_be_stopped() -> None:
     assert len(heard.steps) == 1
 
 
+# --- one at a time ----------------------------------------------------------------------------------------------------
+
+
+class InLine:
+    """Work that takes its turn in a line, and goes on until it is let go."""
+
+    def __init__(self, line: Line, size: int, order: list[int]) -> None:
+        self.go_on = threading.Event()
+
+        def work(progress: Progress) -> None:
+            with line.turn(size, f"the work of {size}", progress):
+                order.append(size)
+                while not self.go_on.wait(0.01):
+                    progress(1, 2, "Working")
+
+        self.job = Job(work)
+
+
+def test_the_smallest_is_next_and_of_equals_what_came_first() -> None:
+    line, order = Line(), []
+    first = InLine(line, 50, order)
+    until(lambda: first.job.stage == "Working")
+    others = []
+    for size in (70, 20, 90, 20, 40):
+        others.append(InLine(line, size, order))
+        until(lambda: others[-1].job.stage)  # they come one after another
+    for work in (first, *others):
+        work.go_on.set()
+    for work in (first, *others):
+        assert ended(work.job).state == "done"
+    assert order == [50, 20, 20, 40, 70, 90]
+
+
+def test_whoever_waits_is_told_what_for_and_how_many_are_before() -> None:
+    line, order = Line(), []
+    first = InLine(line, 50, order)
+    until(lambda: first.job.stage == "Working")
+    large = InLine(line, 70, order)
+    until(lambda: large.job.stage == "Waiting for the work of 50, next in line")
+    small = InLine(line, 60, order)
+    until(lambda: small.job.stage == "Waiting for the work of 50, next in line")
+    until(lambda: large.job.stage == "Waiting for the work of 50, number 2 in line")
+    small.job.stop()  # while it waits
+    assert ended(small.job).state == "cancelled"
+    until(lambda: large.job.stage == "Waiting for the work of 50, next in line")
+    first.job.stop()  # while it works
+    until(lambda: large.job.stage == "Working")
+    large.go_on.set()
+    assert ended(large.job).state == "done" and order == [50, 70]
+
+
+# --- shared jobs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_ends_once_nobody_wants_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explorer.base.job.PATIENCE", 0.3)
+    wants = {"one": True, "two": True}
+    job = Job(lambda progress: [progress(0, 0) or threading.Event().wait(0.01) for _ in range(100_000)])
+    alone = Job(lambda progress: [progress(0, 0) or threading.Event().wait(0.01) for _ in range(100)])
+    for who in wants:
+        job.want(who, lambda who=who: wants[who])
+    assert not job.wait(0.8) and job.wanted() and job.wanted(but_for="one")
+    wants["one"] = False
+    assert job.wanted() and not job.wanted(but_for="two")
+    assert not job.wait(0.8)  # one of them is enough
+    wants["two"] = False
+    assert ended(job).state == "cancelled" and job.abandoned
+    assert ended(alone).state == "done" and not alone.abandoned  # whose maker said nothing waits for it
+
+
+def test_a_job_outlives_a_short_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explorer.base.job.PATIENCE", 30)
+    job = Job(lambda progress: [progress(0, 0) or threading.Event().wait(0.01) for _ in range(50)])
+    job.want("one", lambda: False)
+    assert ended(job).state == "done" and not job.abandoned
+
+
 # --- jobs by name -----------------------------------------------------------------------------------------------------
 
 
@@ -256,4 +334,84 @@ def test_a_page_shows_the_stage_of_a_job_that_has_stages() -> None:
     app.run()
     assert (app.get("progress")[0].proto.text, app.get("progress")[0].proto.value) == ("Counting: Loading", 25)
     go_on.set()
+    ended(job)
+
+
+def shared_page() -> None:
+    import streamlit as st
+
+    from explorer.ui import jobs
+    from explorer.ui.store import live
+
+    live().page = (st.session_state["page"], "model")
+    if st.session_state["page"] == "Codebook":
+        jobs.follow(st.session_state["job"], "Map", key="umap")
+
+
+def visit(job: Job, page: str = "Codebook") -> AppTest:
+    app = AppTest.from_function(shared_page)
+    app.session_state["job"], app.session_state["page"] = job, page
+    return app.run()
+
+
+def labels(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def test_who_stops_a_shared_job_stops_it_for_themselves_alone() -> None:
+    work = Counting(100)
+    first, second = visit(job := Job(work)), visit(job)
+    first.button[0].click().run()
+    assert not job.stopping and labels(first) == ["Follow it"] and labels(second) == ["Stop"]
+    assert "goes on for another visitor" in first.caption[0].value
+    first.button[0].click().run()
+    assert labels(first) == ["Stop"]
+    first.button[0].click().run()
+    second.button[0].click().run()  # the last one who wanted it
+    assert job.stopping
+    work.let()
+    assert ended(job).state == "cancelled"
+
+
+def test_a_shared_job_is_wanted_until_the_last_visitor_leaves_the_page() -> None:
+    work = Counting(100)
+    first, second = visit(job := Job(work)), visit(job)
+    assert job.wanted()
+    first.session_state["page"] = "Edit"
+    first.run()
+    assert job.wanted()
+    second.session_state["page"] = "Learn"
+    second.run()
+    assert not job.wanted()
+    first.session_state["page"] = "Codebook"
+    first.run()
+    assert job.wanted()
+    other = Counting(100)
+    first.session_state["job"] = Job(other)  # another layout of the map
+    first.run()
+    assert not job.wanted() and first.session_state["job"].wanted()
+    for one, counting in ((job, work), (first.session_state["job"], other)):
+        one.stop()
+        counting.let()
+        ended(one)
+
+
+def test_a_shared_job_is_not_wanted_by_a_visitor_whose_connection_or_session_has_ended(
+    session_state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = {"": True}
+    monkeypatch.setattr(jobs, "_connected", connected.__getitem__)
+    monkeypatch.setattr("streamlit.fragment", lambda look, run_every: lambda *arguments: None)
+    work = Counting(100)
+    jobs.follow(job := Job(work), "Map", key="umap")
+    assert job.wanted()
+    connected[""] = False
+    assert not job.wanted()
+    connected[""] = True
+    assert job.wanted()
+    session_state.clear()  # Streamlit forgets the session
+    gc.collect()
+    assert not job.wanted()
+    job.stop()
+    work.let()
     ended(job)

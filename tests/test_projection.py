@@ -489,7 +489,7 @@ def test_one_job_a_key_one_worker_at_a_time_and_all_can_be_cancelled(
 ) -> None:
     started, workers = stand_in(monkeypatch, SLEEP), watched(monkeypatch)
     codebook, settings = noise(7, 4), ProjectionSettings()
-    first = start_job(codebook, settings, tmp_path)
+    first = start_job(codebook, settings, tmp_path, name="toy")
     until(lambda: workers)
     worker = workers[0].pid
     assert start_job(codebook.copy(), ProjectionSettings(), tmp_path) is first
@@ -497,7 +497,8 @@ def test_one_job_a_key_one_worker_at_a_time_and_all_can_be_cancelled(
     third = start_job(codebook, settings, tmp_path / "elsewhere")
     assert len({first, second, third}) == 3
     assert [job.state for job in (first, second, third)] == ["running"] * 3
-    until(lambda: second.stage == third.stage == "Waiting for another map")
+    until(lambda: second.stage == "Waiting for the map of toy with 7 codes, next in line")
+    until(lambda: third.stage == "Waiting for the map of toy with 7 codes, number 2 in line")
     assert second.fraction == third.fraction == 0
     assert not second.wait(0.2) and len(started) == 1 and not ended(worker)
 
@@ -514,6 +515,40 @@ def test_one_job_a_key_one_worker_at_a_time_and_all_can_be_cancelled(
     for job in (second, third, fourth):
         assert job.wait(60) and job.state == "cancelled" and job.result is None
     assert list(tmp_path.glob(f"**/*{SUFFIX}")) == []
+
+
+@pytest.mark.usefixtures("temporary_folders")
+def test_the_map_of_the_smaller_codebook_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = stand_in(monkeypatch, SLEEP)
+    first = start_job(noise(7, 4), ProjectionSettings(), tmp_path)
+    until(lambda: started)
+    large = start_job(noise(90, 4), ProjectionSettings(), tmp_path, name="large")
+    until(lambda: "next in line" in large.stage)
+    small = start_job(noise(8, 4), ProjectionSettings(), tmp_path, name="small")
+    until(lambda: "number 2 in line" in large.stage)
+    first.stop()
+    until(lambda: large.stage == "Waiting for the map of small with 8 codes, next in line")
+    assert len(started) == 2
+    for job in (small, large):
+        job.stop()
+        assert job.wait(60) and job.state == "cancelled"
+
+
+@pytest.mark.usefixtures("temporary_folders")
+def test_a_map_that_nobody_wants_any_more_is_left_and_begun_anew_when_somebody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.base.job.PATIENCE", 0)
+    stand_in(monkeypatch, SLEEP)
+    workers = watched(monkeypatch)
+    job = start_job(noise(7, 4), ProjectionSettings(), tmp_path)
+    until(lambda: workers)
+    job.want("somebody", lambda: False)
+    assert job.wait(60) and job.state == "cancelled" and ended(workers[0].pid)
+    anew = start_job(noise(7, 4), ProjectionSettings(), tmp_path)
+    assert anew is not job and anew.state == "running"
+    anew.stop()
+    assert anew.wait(60) and start_job(noise(7, 4), ProjectionSettings(), tmp_path) is anew  # a person stopped it
 
 
 @pytest.mark.usefixtures("temporary_folders")

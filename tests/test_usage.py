@@ -39,6 +39,11 @@ def toy_grids(images: int = 9, codes: int = 12) -> list[np.ndarray]:
     return [(slope + random.integers(0, 3, slope.shape)) % (codes - 1) for slope in slopes]
 
 
+def at_least(hits: int, of: int, share: float) -> float:
+    """The probability of so many hits or more, term by term."""
+    return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(hits, of + 1))
+
+
 @pytest.fixture
 def grids() -> list[np.ndarray]:
     return toy_grids()
@@ -162,10 +167,44 @@ def test_neighbours_against_a_plain_count(index: Index, grids: list[np.ndarray])
             for entry in entries:
                 expected = len(beside) * index.counts[entry.code] / index.cells
                 assert entry.lift == pytest.approx(entry.count / expected)
-            assert [entry.lift for entry in entries] == sorted((entry.lift for entry in entries), reverse=True)
+                assert entry.of == len(beside)
+                chance = index.counts[entry.code] / index.cells
+                tail = at_least(entry.count, entry.of, entry.low * chance)
+                assert tail == pytest.approx(0.025 / 12, rel=1e-6)  # of 12 codes
+                assert entry.low <= entry.lift <= entry.high
+            assert [entry.low for entry in entries] == sorted((entry.low for entry in entries), reverse=True)
             pairs_seen += len(entries)
             assert usage.neighbours(index, code, most=1)[direction] == entries[:1]  # type: ignore[index]
     assert pairs_seen > 20
+
+
+def test_of_codes_in_no_order_none_stands_beside_another_more_often_than_chance(tmp_path: Path) -> None:
+    """With 200 codes at random, some rare pair is always seen three times where chance would give a fraction of one."""
+    codes = 200
+    random = np.random.default_rng(5)
+    shares = 1 / np.arange(1, codes + 1)
+    grid = random.choice(codes, size=(60, 60), p=shares / shares.sum())
+    index = make_index(tmp_path, [grid], codes=codes)
+    entries = [entry for code in range(40) for found in usage.neighbours(index, code).values() for entry in found]
+    assert max(entry.lift for entry in entries) > 10
+    assert sum(entry.low > 1 for entry in entries) <= 3  # 160 families at 2.5 %: four are expected at most
+
+
+def test_places_take_as_many_bins_as_their_cells_fill(tmp_path: Path) -> None:
+    grid = np.zeros((40, 40), int)
+    grid.flat[: 31 + 32 + 200] = np.repeat([1, 2, 3], [31, 32, 200])
+    index = make_index(tmp_path, [grid], codes=5)
+    assert [usage.bins_for(cells) for cells in (0, 1, 31, 32, 71, 72, 511, 512, 10**6)] == [0, 0, 0, 2, 2, 3, 7, 8, 8]
+    assert usage.places(index, 1) is None and usage.places(index, 4) is None  # 31 cells, and none
+    for code, bins in ((2, 2), (3, 5), (0, 8)):
+        found = usage.places(index, code)
+        assert found is not None and found.cells == index.counts[code]
+        assert found.times == pytest.approx(usage.position_map(index, code, bins=bins))
+        assert ((found.low <= found.times) & (found.times <= found.high)).all()
+    top = usage.places(index, 2)
+    assert top is not None and top.times[0].sum() == pytest.approx(4)  # all 32 lie in the first row of cells
+    by_chance = 32 / 4
+    assert top.low[1] == pytest.approx(0) and top.high[1] == pytest.approx(-math.log(0.025) / by_chance)
 
 
 def test_neighbours_of_many_cells_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 from explorer.base.turns import edits
@@ -13,6 +16,7 @@ from vqvae.errors import BadInput
 T = TypeVar("T")
 State = Literal["running", "done", "failed", "cancelled"]
 POLL = 0.1  # seconds after which work that waits for something asks whether it is still wanted
+PATIENCE = 20.0  # seconds that work goes on while nobody wants it: a page that is loaded again is back by then
 
 
 class Cancelled(Exception):
@@ -38,6 +42,9 @@ class Job(Generic[T]):
 
     `state` is "running", then "done", "failed" or "cancelled"; `message` is the sentence on why it failed, else empty.
     `result` is what the work returned: also where it was cancelled, if the work keeps what it has by then.
+
+    Several can share a job: each says so by `want`, and once none of them has wanted it for a while it is `abandoned`
+    and ends as cancelled.
     """
 
     def __init__(self, work: Callable[[Progress], T]) -> None:
@@ -46,6 +53,9 @@ class Job(Generic[T]):
         self.result: T | None = None
         self.message = ""
         self.stopping = False
+        self.abandoned = False
+        self._wishes: dict[Hashable, Callable[[], bool]] = {}  # of each who wants it: whether they still do
+        self._wanted_at = time.monotonic()  # when somebody last did
         self._heard = False  # the work was told to stop
         # A daemon, so that a server that ends does not wait for it.
         self._thread = threading.Thread(target=self._run, args=(work,), name="job", daemon=True)
@@ -59,6 +69,14 @@ class Job(Generic[T]):
     def stop(self) -> None:
         """Let the work end after the step at hand; work that has ended stays as it is."""
         self.stopping = True
+
+    def want(self, who: Hashable, still: Callable[[], bool]) -> None:
+        """Want the job for as long as `still` says so; it is asked from the job's thread, again and again."""
+        self._wishes[who] = still
+
+    def wanted(self, *, but_for: Hashable = None) -> bool:
+        """Whether anybody still wants it, but for one."""
+        return any(who != but_for and still() for who, still in list(self._wishes.items()))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it has ended, within so many seconds."""
@@ -83,6 +101,10 @@ class Job(Generic[T]):
     def _progress(self, done: int, total: int, stage: str = "") -> None:
         self.done, self.total, self.stage = done, total, stage
         edits.stand_back()
+        if not self._wishes or self.wanted():
+            self._wanted_at = time.monotonic()
+        elif time.monotonic() - self._wanted_at > PATIENCE:
+            self.stopping = self.abandoned = True
         if self.stopping:
             self._heard = True
             raise Cancelled
@@ -97,3 +119,57 @@ def turn(lock: threading.Lock | threading.Semaphore, progress: Progress, stage: 
         yield
     finally:
         lock.release()
+
+
+@dataclass(eq=False)
+class _Place:
+    """One of those who wait."""
+
+    size: int
+    came: int
+    what: str
+
+
+@dataclass(eq=False)
+class Line:
+    """Where one works at a time and the others wait: the smallest piece of work is next, of equals what came first."""
+
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _waiting: list[_Place] = field(default_factory=list)
+    _working: _Place | None = None
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def turn(self, size: int, what: str, progress: Progress) -> Iterator[None]:
+        """Work once it is one's turn; whoever waits is told what for, and how many are before them, and can be stopped.
+
+        what: the work, as those who wait for it are told.
+        """
+        place = _Place(size, next(self._numbers), what)
+        with self._changed:
+            self._waiting.append(place)
+        try:
+            while said := self._step(place):
+                progress(0, 0, said)
+            yield
+        finally:
+            with self._changed:
+                if self._working is place:
+                    self._working = None
+                else:
+                    self._waiting.remove(place)
+                self._changed.notify_all()
+
+    def _step(self, place: _Place) -> str:
+        """Begin, or wait for a moment; what is waited for, empty once begun."""
+        with self._changed:
+            for may_wait in (True, False):
+                ahead = sum((other.size, other.came) < (place.size, place.came) for other in self._waiting)
+                if self._working is None and not ahead:
+                    self._waiting.remove(place)
+                    self._working = place
+                    return ""
+                if may_wait:
+                    self._changed.wait(POLL)
+            said = f"Waiting for {self._working.what}" if self._working else "Waiting"
+            return f"{said}, {f'number {ahead + 1}' if ahead else 'next'} in line"

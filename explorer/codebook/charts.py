@@ -6,6 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.base.charts import ACCENT, QUIET, SCALE, plain, plain_text
+from explorer.index.usage import Places
+from vqvae.words import counted
 
 CIRCLE, OPEN_CIRCLE = 0, 100  # plotly's numbers for its symbols: arrays of numbers travel packed, texts do not
 
@@ -145,18 +147,20 @@ def histogram(values: np.ndarray, *, title: str) -> go.Figure:
     return plain(figure, height=150)
 
 
-def position_heat(share: np.ndarray) -> go.Figure:
-    """Where in the image a code sits: [bins, bins], 1 is as often as chance."""
+def position_heat(places: Places) -> go.Figure:
+    """Where in the image a code sits; 1 is as often as chance."""
     figure = go.Figure(
         go.Heatmap(
-            z=share,
+            z=places.times,
+            customdata=np.stack([places.low, places.high], -1),
             colorscale="Tealgrn",
             zmin=0,
-            zmax=max(2.0, float(share.max())),
+            zmax=max(2.0, float(places.times.max())),
             xgap=1,
             ygap=1,
             colorbar={"thickness": 6, "len": 0.9},
-            hovertemplate="%{z:.1f} × as often as chance<extra></extra>",
+            hovertemplate="%{z:.1f} × as often as chance<br>95 % interval %{customdata[0]:.1f} to %{customdata[1]:.1f}"
+            f"<br>from {counted(places.cells, 'cell')}<extra></extra>",
         )
     )
     figure.update_xaxes(visible=False)

@@ -1,4 +1,7 @@
-"""A map in the making: one low-priority worker process at a time, shared by whoever asks for the same map."""
+"""A map in the making: one low-priority worker process at a time, shared by whoever asks for the same map.
+
+Small maps come first: that of 1,024 codes takes seconds, that of 262,144 many minutes. What nobody wants any more ends.
+"""
 
 import json
 import os
@@ -13,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.base.job import POLL, Job, Progress, turn
+from explorer.base.job import POLL, Job, Line, Progress
 from explorer.codebook.projection import (
     Projection,
     ProjectionSettings,
@@ -24,6 +27,7 @@ from explorer.codebook.projection import (
 )
 from explorer.codebook.projection_worker import CODEBOOK_FILE, LOG_FILE, PROGRESS_FILE, SETTINGS_FILE
 from vqvae.places import reason_of
+from vqvae.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,32 +38,47 @@ class MadeMap:
     remark: str = ""  # why it could not be kept on disk, where it could not
 
 
-def start_job(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, again: bool = False) -> Job[MadeMap]:
+def start_job(
+    codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, name: str = "", again: bool = False
+) -> Job[MadeMap]:
     """Make a map in a worker process and keep it in `folder`, or join the job that is already making it.
 
     Ask `load_projection` first. May be called at every rerun: a job that has ended is given back as it is, so that one
-    that failed or was cancelled does not begin anew by itself; `again` is for the person who asks for that. A job is
-    stopped for every session that shares it. Raises BadInput for a codebook with values that are not finite.
+    that failed or was cancelled does not begin anew by itself; `again` is for the person who asks for that. One that
+    ended because nobody wanted it (see `Job.want`) does. `name` is the model's, for those who wait for this map to be
+    made before theirs. Raises BadInput for a codebook with values that are not finite.
     """
     codebook = checked_codebook(codebook)
     place = (folder.resolve(), projection_key(codebook, settings))
+
+    def work(progress: Progress) -> MadeMap:
+        try:
+            return make_map(own, settings, folder, name=name, progress=progress)
+        finally:
+            with _jobs_lock:
+                if job.abandoned and _jobs.get(place) is job:
+                    del _jobs[place]  # whoever comes back to it begins anew
+
     with _jobs_lock:
-        if place not in _jobs or (again and _jobs[place].state != "running"):
+        if place not in _jobs or (again and _jobs[place].state != "running") or _jobs[place].abandoned:
             ended = [known for known, job in _jobs.items() if job.state != "running"]
             for known in ended[: max(0, len(ended) - _ENDED_JOBS_KEPT)]:
                 del _jobs[known]
             own = codebook.copy()
-            _jobs[place] = Job(lambda progress: make_map(own, settings, folder, progress=progress))
+            job = _jobs[place] = Job(work)
         return _jobs[place]
 
 
-def make_map(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, progress: Progress) -> MadeMap:
+def make_map(
+    codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, name: str = "", progress: Progress
+) -> MadeMap:
     """Make a map in a worker process of its own, when no other is at work, and keep it in `folder`.
 
     Raises Cancelled, and ChildProcessError with a sentence for a person.
     """
     key, codes = projection_key(codebook, settings), len(codebook)
-    with turn(_one_worker, progress, "Waiting for another map"):
+    what = f"the map of {name or 'a model'} with {counted(codes, 'code')}"
+    with _one_worker.turn(codes, what, progress):
         if kept := load_projection([folder], key, codes=codes):  # made while this one waited
             return MadeMap(kept)
         try:
@@ -112,7 +131,7 @@ def _told(exchange: Path) -> dict[str, Any]:
     return told
 
 
-_one_worker = threading.Lock()
+_one_worker = Line()
 _jobs: dict[tuple[Path, str], Job[MadeMap]] = {}  # those that run, and the last that ended
 _jobs_lock = threading.Lock()
 _ENDED_JOBS_KEPT = 32

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from explorer.base import intervals
 from explorer.images.sets import label_of
 from explorer.index.read import Index
 from vqvae.metrics import perplexity
@@ -109,7 +110,41 @@ def counts_by_label(index: Index) -> dict[str, np.ndarray]:
 # --- where ------------------------------------------------------------------------------------------------------------
 
 
-def position_map(index: Index, code: int, bins: int = 8) -> np.ndarray:
+MOST_BINS = 8  # along a side of a map of places
+CELLS_A_BIN = 8  # that chance alone would put into each: with fewer, a map shows where those few happen to lie
+
+
+def bins_for(cells: int) -> int:
+    """How many bins along a side so many cells fill with 8 each by chance, 2…8; 0 where they do not fill 2 × 2."""
+    bins = min(MOST_BINS, int(math.sqrt(cells / CELLS_A_BIN)))
+    return bins if bins > 1 else 0
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where in the image a code sits, [bins, bins] from the top left; 1 is as often as chance, 0 never."""
+
+    times: np.ndarray
+    low: (
+        np.ndarray
+    )  # ends of the 95 % interval of each, for cells that are independent: neighbours go together, so that
+    high: np.ndarray  # the doubt is larger rather than smaller
+    cells: int  # that it is of
+
+
+def places(index: Index, code: int) -> Places | None:
+    """Where in the image a code sits, in as many bins as its cells fill; None where they are too few to say."""
+    cells = len(index.places(code, MOST_SAMPLED))
+    bins = bins_for(cells)
+    if not bins:
+        return None
+    times = position_map(index, code, bins)
+    by_chance = cells / bins**2
+    doubt = intervals.of_rate(times * by_chance)
+    return Places(times, doubt.low / by_chance, doubt.high / by_chance, cells)
+
+
+def position_map(index: Index, code: int, bins: int = MOST_BINS) -> np.ndarray:
     """Where in the image a code sits: float64 [bins, bins], from the top left; 1 is as often as chance, 0 never.
 
     Each cell is spread over the bins that it covers, so grids of any shape fit. Since all cells of an image cover it
@@ -143,14 +178,19 @@ class Neighbour:
 
     code: int
     count: int  # times seen there
+    of: int  # cells that were looked at there
     lift: float  # count / what chance would give, if neighbours were drawn from all cells
+    low: float  # ends of the interval that the lift lies in; at 95 % the intervals of all codes hold at once
+    high: float
 
 
 def neighbours(index: Index, code: int, most: int = 8) -> dict[Direction, list[Neighbour]]:
-    """The codes that stand left, right, above and below a code most often against chance, by falling lift.
+    """The codes that stand left, right, above and below a code most surely against chance.
 
     Chance is the code's share of all cells. Only codes seen there three times or more; at the edge of an image there is
-    no neighbour. From at most 100,000 of the code's cells, evenly over their distances.
+    no neighbour. The order is by the low end of the lift, so that what was seen a few times does not come before what
+    was seen often: among many codes some rare one always stands beside it by chance. For that reason, too, the doubt of
+    5 % is divided among all codes (Bonferroni). From at most 100,000 of the code's cells, evenly over their distances.
     """
     positions, distances = _sampled(index, code)
     found = index.locate(positions, distances)
@@ -162,7 +202,12 @@ def neighbours(index: Index, code: int, most: int = 8) -> dict[Direction, list[N
         beside = index.codes[index.starts[found.image[inside]] + row[inside] * columns[inside] + column[inside]]
         codes, counts = np.unique(beside, return_counts=True)
         codes, counts = codes[counts >= SEEN_ENOUGH], counts[counts >= SEEN_ENOUGH]
-        lifts = counts / (len(beside) * (index.counts[codes] / index.cells))
-        order = np.lexsort((codes, -counts, -lifts))[:most]
-        result[direction] = [Neighbour(int(codes[i]), int(counts[i]), float(lifts[i])) for i in order]
+        chance = index.counts[codes] / index.cells
+        share = intervals.of_share(counts, len(beside), doubt=0.05 / len(index.counts))
+        lifts, low, high = counts / (max(1, len(beside)) * chance), share.low / chance, share.high / chance
+        order = np.lexsort((codes, -counts, -low))[:most]
+        result[direction] = [
+            Neighbour(int(codes[i]), int(counts[i]), len(beside), float(lifts[i]), float(low[i]), float(high[i]))
+            for i in order
+        ]
     return result

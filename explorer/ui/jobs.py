@@ -1,12 +1,18 @@
-"""A visitor's jobs: long work beside the page, which goes on while the page is used, found again by its name."""
+"""A visitor's jobs: long work beside the page, which goes on while the page is used, found again by its name.
+
+Some work is shared by all who ask for it: each of them wants it, and it ends once none of them does any more.
+"""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer.base.job import Job, Progress
 from explorer.ui import store
@@ -70,16 +76,62 @@ def shelf(kind: str) -> Shelf:
 def follow(job: Job[Any], what: str, *, key: str, unit: str = "") -> None:
     """Draw how far a running job is, with a button to stop it; when it has ended the page runs again.
 
-    Where the work has no stages it is said how many of its steps are done, in a unit such as "images".
+    Where the work has no stages it is said how many of its steps are done, in a unit such as "images". A job that is
+    not this visitor's own is shared: it is wanted as long as the page is open and no other job is followed by that key.
     """
-    if job.state == "running":
-        st.fragment(_look, run_every=LOOK_EVERY)(job, what, key, unit)
+    if job.state != "running":
+        return
+    live = store.live()
+    if job not in live.jobs.values() and job is not live.declined:
+        _want(job, key)
+    st.fragment(_look, run_every=LOOK_EVERY)(job, what, key, unit)
 
 
 def _look(job: Job[Any], what: str, key: str, unit: str) -> None:
     if job.state != "running":
         st.rerun()
+    if job is store.live().declined:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Stopped here; it goes on for another visitor.", width="content")
+            st.button("Follow it", key=f"follow-{key}", on_click=_want, args=(job, key))
+        return
     steps = f"{job.done:,} of {job.total:,} {unit}".rstrip() if job.total else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.fraction, ": ".join(filter(None, (what, job.stage or steps))))
-        st.button("Stop", key=f"stop-{key}", on_click=job.stop, disabled=job.stopping)
+        st.button("Stop", key=f"stop-{key}", on_click=_stop, args=(job, key), disabled=job.stopping)
+
+
+def _want(job: Job[Any], key: str) -> None:
+    """Want a job that several share, while this visitor is connected, and has neither left the page nor its model.
+
+    A connection that breaks for a moment, or a page that is loaded again, is what a job's PATIENCE is for.
+    """
+    live = store.live()
+    live.declined = None
+    live.wants[key] = job
+    visitor, page, session = weakref.ref(live), live.page, _session_id()
+
+    def still() -> bool:
+        here = visitor()
+        return here is not None and here.page == page and here.wants.get(key) is job and _connected(session)
+
+    job.want(live.visitor.token, still)
+
+
+def _stop(job: Job[Any], key: str) -> None:
+    """End a job, but one that others want goes on for them."""
+    live = store.live()
+    if live.wants.pop(key, None) is job and job.wanted(but_for=live.visitor.token):
+        live.declined = job
+    else:
+        job.stop()
+
+
+def _session_id() -> str:
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
+
+
+def _connected(session: str) -> bool:
+    """Whether a browser holds the session; where there is no server, as in a test of a page, one always does."""
+    return not runtime.exists() or runtime.get_instance().is_active_session(session)

@@ -41,6 +41,7 @@ def open_page(title: str, subtitle: str) -> OpenModel:
             "(`streamlit run app.py -- --tokenizer my_model.py:load`)."
         )
         st.stop()
+    store.live().page = (title, opened.fingerprint)
     _settle(title)
     return opened
 

@@ -133,7 +133,7 @@ def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
     stored = projection.load_projection([model.folder, cache_folder()], key, codes=len(codebook))
     if stored is not None:
         return stored
-    job = start_job(codebook, settings, cache_folder())
+    job = start_job(codebook, settings, cache_folder(), name=model.name)
     if job.result is not None:  # made just now, or it could not be kept on disk, and says so
         if job.result.remark:
             st.caption(widgets.plain(job.result.remark))
@@ -143,12 +143,12 @@ def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
         reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(widgets.plain(f"{reason} This is PCA."))
-            st.button("Try again", on_click=partial(_start_again, codebook, settings))
+            st.button("Try again", on_click=partial(_start_again, model, settings))
     return cache.pca(model)
 
 
-def _start_again(codebook: np.ndarray, settings: ProjectionSettings) -> None:
-    start_job(codebook, settings, cache_folder(), again=True)
+def _start_again(model: OpenModel, settings: ProjectionSettings) -> None:
+    start_job(model.codebook.array, settings, cache_folder(), name=model.name, again=True)
 
 
 def _open_clicked() -> None:

@@ -10,6 +10,7 @@ from explorer.base.figure import Figure
 from explorer.base.folders import user_data_folder
 from explorer.base.open_model import OpenModel
 from explorer.codebook import charts, dossier, geometry, notes
+from explorer.codebook.health import DEAD_MEANS, NONE
 from explorer.codebook.notes import Notes
 from explorer.images.pictures import Picture
 from explorer.index import usage
@@ -20,9 +21,11 @@ from explorer.ui.image_set import UsedSet
 from explorer.ui.session import PatchOrder, Session
 from vqvae.errors import BadInput
 from vqvae.places import reason_of
+from vqvae.words import counted
 
 MOST_PATCHES = 24
 PATCH_SIDE = 64  # CSS pixels
+FEWEST_SPREAD = 12  # cells whose distances are drawn as a distribution; of fewer, each is among the patches
 PATCH_ORDERS: dict[PatchOrder, str] = {"nearest": "Nearest first", "spread": "Across all distances"}
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
@@ -30,12 +33,13 @@ ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 def show(model: OpenModel, used: UsedSet, session: Session) -> None:
     """Everything about the session's code."""
     code = session.codebook.code or 0
-    _navigate(model, used, code)
     picture = picture_choice.open_chosen(session, model)
-    _appearance(model, picture, code)
-    widgets.figure_row(_figures(model, used, code))
+    with st.container(key="answer"):  # where wall and dossier lie below one another it stays in sight
+        _navigate(model, used, code)
+        _appearance(model, picture, code)
+        widgets.figure_row(_figures(model, used, code))
     if used.index.counts[code] == 0:
-        _explain_dead(model, used, code)
+        _explain_unused(model, used, code)
     else:
         _patches(model, used, code, session.codebook.patch_order)
         _places(used, code)
@@ -91,30 +95,41 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
 
 def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
     counts = used.index.counts
-    cells = int(counts.sum())
-    rank = int((counts > counts[code]).sum()) + 1
-    over = f"Over {used.label}: {used.index.images:,} images, {cells:,} cells."
+    cells, own = int(counts.sum()), int(counts[code])
+    over = f"Over {used.label}: {counted(used.index.images, 'image')}, {counted(cells, 'cell')}."
+    active = int(np.count_nonzero(counts))
+    rank, ranked = NONE, "A code that no cell has is unused here, and has no rank."
+    if own:
+        rank = f"{int((counts > own).sum()) + 1:,} of {active:,}"
+        ranked = f"1 is the most used code; {counted(active, 'code is', 'codes are')} used."
     shown = [
-        Figure("Cells", f"{counts[code]:,}", f"How many cells have this code. {over}"),
-        Figure("Rank", f"{rank:,} of {len(counts):,}", f"1 is the most used code. {over}"),
-        Figure("Share", f"{counts[code] / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
+        Figure("Cells", f"{own:,}", f"How many cells have this code. {over}"),
+        Figure("Rank", rank, f"{ranked} {over}"),
+        Figure("Share", f"{own / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
     ]
     training = cache.training_usage(model)
     if training is not None:
-        share = training.counts[code] / max(1, training.counts.sum())
-        meaning = f"Share of the cells of the {training.images:,} photos that the model was trained on."
-        shown.append(Figure("In training", f"{share:.2%}", meaning))
+        taken = int(training.counts[code])
+        photos = f"the {counted(training.images, 'photo')} that the model was trained on"
+        value = f"{taken / max(1, training.counts.sum()):.2%}" if taken else "dead"
+        meaning = f"Share of the cells of {photos}: {counted(taken, 'cell')}."
+        shown.append(Figure("In training", value, meaning if taken else f"{DEAD_MEANS} It is one of them."))
     return shown
 
 
-def _explain_dead(model: OpenModel, used: UsedSet, code: int) -> None:
+def _explain_unused(model: OpenModel, used: UsedSet, code: int) -> None:
     counts = used.index.counts
-    alive = np.flatnonzero(counts)
-    if not len(alive):
+    active = np.flatnonzero(counts)
+    if not len(active):
         st.info(f"No cell of {widgets.plain(used.label)} was counted.")
         return
-    nearest = int(alive[model.codebook.distances_between(code)[alive].argmin()])
-    st.info(f"No cell of {widgets.plain(used.label)} uses code {code}. The nearest code in use is {nearest}.")
+    nearest = int(active[model.codebook.distances_between(code)[active].argmin()])
+    training = cache.training_usage(model)
+    said = f"Code {code} is unused here: no cell of {used.label} has it"
+    if training is not None:
+        taken = int(training.counts[code])
+        said += f"; in training {counted(taken, 'cell')} had it" if taken else ", and dead: none had it in training"
+    st.info(widgets.plain(f"{said}. The nearest code that is used here is {nearest}."))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.image(cache.tiles_of(model, [nearest])[0], width=56, output_format="PNG")
         st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
@@ -171,24 +186,36 @@ def _show_image(model: OpenModel, used: UsedSet, code: int, image: int) -> None:
     marked = dossier.mark_cells(pixels, cells, stride=model.stride)
     st.image(marked, output_format="PNG")
     name = widgets.plain(used.index.names[image])
-    st.caption(f"{name}: {cells.sum():,} of its {cells.size:,} cells have code {code}.")
+    have = "has" if cells.sum() == 1 else "have"
+    st.caption(f"{name}: {cells.sum():,} of its {counted(cells.size, 'cell')} {have} code {code}.")
 
 
 def _places(used: UsedSet, code: int) -> None:
-    """How far its cells are from it, where in the image they sit, and in which images."""
+    """How far its cells are from it, where in the image they sit, and in which images.
+
+    Of a few cells no distribution is drawn: each of them is among the patches, with its place and distance.
+    """
     index = used.index
-    left, right = st.columns([1.4, 1])
     distances = np.asarray(index.distances[index.span(code)], np.float32)
-    with left:
-        st.html("<p class='label'>Distance of its cells to it</p>")
-        st.plotly_chart(charts.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
-    with right:
-        st.html("<p class='label'>Where in the image</p>")
-        st.plotly_chart(charts.position_heat(usage.position_map(index, code)), key="places", config=widgets.PLOT)
+    where = usage.places(index, code)
+    if len(distances) < FEWEST_SPREAD:
+        few = counted(len(distances), "cell has", "cells have")
+        st.caption(f"{few} this code here: too few for a chart of distances and places.")
+    else:
+        left, right = st.columns([1.4, 1])
+        with left:
+            st.html(f"<p class='label'>Distance of its {counted(len(distances), 'cell')} to it</p>")
+            st.plotly_chart(charts.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
+        with right:
+            st.html("<p class='label'>Where in the image</p>")
+            if where:
+                st.plotly_chart(charts.position_heat(where), key="places", config=widgets.PLOT)
+            else:
+                st.caption(f"{counted(len(distances), 'cell')} are too few to say.")
     images, cells = index.images_with(code)
     listed = ", ".join(f"{index.names[image]} ({count:,})" for image, count in zip(images[:6], cells, strict=False))
     more = " …" if len(images) > 6 else ""
-    st.caption(f"In {len(images):,} of {index.images:,} images: {widgets.plain(listed)}{more}")
+    st.caption(f"In {len(images):,} of {counted(index.images, 'image')}: {widgets.plain(listed)}{more}")
     labels = cache.counts_by_label(used.key, index)
     if len(labels) > 1:
         by_label = sorted(((int(counts[code]), name) for name, counts in labels.items()), reverse=True)[:6]
@@ -208,22 +235,36 @@ def _relatives(model: OpenModel, used: UsedSet, code: int) -> None:
         (ARROWS[direction], neighbour)
         for direction, found in usage.neighbours(used.index, code, most=4).items()
         for neighbour in found
-        if neighbour.lift > 1
+        if neighbour.low > 1
     ]
     _strip(
         model,
         [neighbour.code for _, neighbour in around],
-        [f"{arrow} {neighbour.lift:.0f}×" for arrow, neighbour in around],
-        "Stands beside it more often than chance",
+        [f"{arrow} ≥{neighbour.low:.{0 if neighbour.low >= 10 else 1}f}×" for arrow, neighbour in around],
+        "Stands beside it more often than chance, at least so many times",
         key="neighbours",
+        details=[
+            f"{arrow} in {neighbour.count:,} of {counted(neighbour.of, 'cell')}: {neighbour.lift:.1f} × chance, "
+            f"95 % interval {neighbour.low:.1f} to {neighbour.high:.1f}"
+            for arrow, neighbour in around
+        ],
     )
 
 
-def _strip(model: OpenModel, codes: list[int], captions: list[str], title: str, *, key: str) -> None:
+def _strip(
+    model: OpenModel,
+    codes: list[int],
+    captions: list[str],
+    title: str,
+    *,
+    key: str,
+    details: list[str] | None = None,
+) -> None:
+    """Codes in a row, each with a caption; where it is pointed at, the details are said in its place."""
     if not codes:
         return
     st.html(f"<p class='label'>{title}</p>")
-    titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
+    titles = [f"Code {code} · {said}" for code, said in zip(codes, details or captions, strict=True)]
     picked = tiles.show(
         cache.tiles_of(model, codes),
         ids=codes,
@@ -242,8 +283,8 @@ def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
     """The cells of the current picture that come closest to the code."""
     encoded = cache.encode(model, picture)
     close = dossier.closeness(model.codebook, encoded, code, most=12)
-    number = int((encoded.indices == code).sum())
-    st.html(f"<p class='label'>My picture on this code <span>· {number:,} of its cells use it; the closest:</span></p>")
+    use = counted(int((encoded.indices == code).sum()), "cell of it uses", "of its cells use")
+    st.html(f"<p class='label'>My picture on this code <span>· {use} it; the closest:</span></p>")
     cells = list(zip(close.row.tolist(), close.column.tolist(), strict=True))
     tiles.show(
         dossier.patch_pictures([picture.pixels] * len(cells), cells, stride=model.stride),
