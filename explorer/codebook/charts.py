@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from explorer.base.charts import ACCENT, QUIET, SCALE, plain, plain_text
-
-CIRCLE, OPEN_CIRCLE = 0, 100  # plotly's numbers for its symbols: arrays of numbers travel packed, texts do not
+from explorer.base.charts import ACCENT, QUIET, plain, plain_text
 
 
 def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
@@ -61,56 +59,6 @@ def distinct_curve(distinct: np.ndarray, *, codes: int) -> go.Figure:
     figure.update_xaxes(title="images seen")
     figure.update_yaxes(title="distinct codes", rangemode="tozero")
     return plain(figure, height=220)
-
-
-def codebook_map(
-    points: np.ndarray,
-    counts: np.ndarray,
-    *,
-    colours: np.ndarray | list[str],
-    colour_title: str | None,
-    hover: list[str] | None,
-    background: tuple[np.ndarray, list[str]] | None = None,
-) -> go.Figure:
-    """The codes in a plane: points [K, 2], counts [K]; dead codes are hollow, the area of a dot grows with its usage.
-
-    colours: a number for each code (with `colour_title` a scale is shown) or a CSS colour each. background: points and
-    colours of patches, drawn small behind the codes. Trace 0 is always the codes, in their order. Which code is open is
-    not drawn: Streamlit would take it for another figure, and the person's zoom would be lost.
-    """
-    used = counts > 0
-    relative = np.sqrt(counts / max(1, counts.max()))
-    figure = go.Figure()
-    figure.add_scattergl(
-        x=points[:, 0].astype(np.float32),
-        y=points[:, 1].astype(np.float32),
-        mode="markers",
-        text=hover,
-        hovertemplate="%{text}<extra></extra>" if hover else "code %{pointNumber}<extra></extra>",
-        unselected={"marker": {"opacity": 0.35}},
-        marker={
-            "size": (5 + 11 * relative).astype(np.float32),
-            "color": colours,
-            "colorscale": SCALE,
-            "symbol": np.where(used, CIRCLE, OPEN_CIRCLE).astype(np.uint8),
-            "line": {"width": np.where(used, 0.5, 1.5).astype(np.float32), "color": "rgba(90,90,90,.6)"},
-            "showscale": colour_title is not None,
-            "colorbar": {"title": {"text": colour_title or "", "side": "right"}, "thickness": 8, "len": 0.7},
-        },
-    )
-    if background is not None:
-        places, tints = background
-        figure.add_scattergl(
-            x=places[:, 0].astype(np.float32),
-            y=places[:, 1].astype(np.float32),
-            mode="markers",
-            hoverinfo="skip",
-            marker={"size": 3, "color": tints, "opacity": 0.45},
-        )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
-    figure.update_layout(uirevision="map", dragmode="pan")  # zoom and pan stay as they are across reruns
-    return plain(figure, height=560)
 
 
 def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:

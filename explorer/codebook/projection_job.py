@@ -52,6 +52,12 @@ def start_job(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, 
         return _jobs[place]
 
 
+def find_job(key: str, folder: Path) -> Job[MadeMap] | None:
+    """The job that makes, or has just made, the map with that key in `folder`; None where none was started."""
+    with _jobs_lock:
+        return _jobs.get((folder.resolve(), key))
+
+
 def make_map(codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, progress: Progress) -> MadeMap:
     """Make a map in a worker process of its own, when no other is at work, and keep it in `folder`.
 

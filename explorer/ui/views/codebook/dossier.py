@@ -15,9 +15,10 @@ from explorer.images.pictures import Picture
 from explorer.index import usage
 from explorer.index.read import Occurrences
 from explorer.ui import cache, picture_choice, store, widgets
-from explorer.ui.components import tiles
+from explorer.ui.components import open_code, tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.session import PatchOrder, Session
+from explorer.ui.page import guarded
+from explorer.ui.session import PatchOrder
 from vqvae.errors import BadInput
 
 MOST_PATCHES = 24
@@ -26,9 +27,13 @@ PATCH_ORDERS: dict[PatchOrder, str] = {"nearest": "Nearest first", "spread": "Ac
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
-def show(model: OpenModel, used: UsedSet, session: Session) -> None:
-    """Everything about the session's code."""
+@st.fragment
+@guarded
+def show(model: OpenModel, used: UsedSet) -> None:
+    """Everything about the session's code; it runs alone when another code is opened."""
+    session = store.read()
     code = session.codebook.code or 0
+    open_code.show(code, codes=model.codes, key="open-code", then=_open)
     _navigate(model, used, code)
     picture = picture_choice.open_chosen(session, model)
     _appearance(model, picture, code)
@@ -223,7 +228,7 @@ def _strip(model: OpenModel, codes: list[int], captions: list[str], title: str, 
         return
     st.html(f"<p class='label'>{title}</p>")
     titles = [f"Code {code} · {caption}" for code, caption in zip(codes, captions, strict=True)]
-    picked = tiles.show(
+    tiles.show(
         cache.tiles_of(model, codes),
         ids=codes,
         key=key,
@@ -231,10 +236,8 @@ def _strip(model: OpenModel, codes: list[int], captions: list[str], title: str, 
         titles=titles,
         captions=captions,
         side=40,
+        opens=True,
     )
-    if picked is not None:
-        _open(picked)
-        st.rerun()
 
 
 def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
