@@ -64,7 +64,8 @@ def test_shades_go_from_dark_to_light_and_what_is_not_finite_is_grey() -> None:
 
 
 def test_what_is_said_of_a_code() -> None:
-    usage = dots.Usage(np.array([30, 1, 0, 969]), np.array([2, 3, 0, 1]), np.array([0.5, 0.25, np.nan, 1], np.float32))
+    distances = np.repeat([0.5, 0.25, 1], [30, 1, 969]).astype(np.float16)
+    usage = dots.usage_of(np.array([30, 1, 0, 969]), np.array([0, 30, 31, 31, 1000]), distances)
     said = [dots.said_of(code, usage, nearest) for code, nearest in enumerate([1.25, np.nan, 2, np.inf])]
     assert said == [
         "Code 0 · 30 cells · 3.00% · rank 2 · they lie 0.50 from it · nearest code 1.25 away",

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
-from explorer.base.charts import ACCENT, QUIET, plain, plain_text
+from explorer.base.charts import ACCENT, QUIET, plain, plain_text, unchecked
+
+_GREENS = get_colorscale("Tealgrn")
 
 
 def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
@@ -81,35 +84,32 @@ def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
 def histogram(values: np.ndarray, *, title: str) -> go.Figure:
     """How a few hundred or a million numbers are spread."""
     heights, edges = np.histogram(values, bins=24)
-    figure = go.Figure()
-    figure.add_bar(
-        x=(edges[1:] + edges[:-1]) / 2,
-        y=heights,
-        width=np.diff(edges) * 0.92,
-        marker={"color": ACCENT},
-        hovertemplate="%{y} cells around %{x:.3f}<extra></extra>",
-    )
-    figure.update_xaxes(title=title)
-    return plain(figure, height=150)
+    bars = {
+        "type": "bar",
+        "x": (edges[1:] + edges[:-1]) / 2,
+        "y": heights,
+        "width": np.diff(edges) * 0.92,
+        "marker": {"color": ACCENT},
+        "hovertemplate": "%{y} cells around %{x:.3f}<extra></extra>",
+    }
+    return unchecked([bars], height=150, xaxis={"title": {"text": title}})
 
 
 def position_heat(share: np.ndarray) -> go.Figure:
     """Where in the image a code sits: [bins, bins], 1 is as often as chance."""
-    figure = go.Figure(
-        go.Heatmap(
-            z=share,
-            colorscale="Tealgrn",
-            zmin=0,
-            zmax=max(2.0, float(share.max())),
-            xgap=1,
-            ygap=1,
-            colorbar={"thickness": 6, "len": 0.9},
-            hovertemplate="%{z:.1f} × as often as chance<extra></extra>",
-        )
-    )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    return plain(figure, height=150)
+    heat = {
+        "type": "heatmap",
+        "z": share,
+        "colorscale": _GREENS,
+        "zmin": 0,
+        "zmax": max(2.0, float(share.max())),
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {"thickness": 6, "len": 0.9},
+        "hovertemplate": "%{z:.1f} × as often as chance<extra></extra>",
+    }
+    rows = {"visible": False, "autorange": "reversed", "scaleanchor": "x"}
+    return unchecked([heat], height=150, xaxis={"visible": False}, yaxis=rows)
 
 
 def _positive(shares: np.ndarray, log: bool) -> np.ndarray:

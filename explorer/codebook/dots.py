@@ -24,9 +24,10 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Usage:
-    """How much each code of a codebook is used; all arrays are [K]."""
+    """How much each code of a codebook is used; arrays are [K]."""
 
     counts: np.ndarray  # int64, cells
+    cells: int  # of all codes
     ranks: np.ndarray  # int64, 1 is the most used; equal counts share a rank, and a code without cells has none: 0
     own_distance: np.ndarray  # float32, the mean distance of a code's cells to it; NaN without cells
 
@@ -38,7 +39,7 @@ def usage_of(counts: np.ndarray, offsets: np.ndarray, distances: np.ndarray) -> 
     if used.any():
         sums = np.add.reduceat(distances, offsets[:-1][used], dtype=np.float64)  # unused codes take no places
         own[used] = sums / counts[used]
-    return Usage(counts, ranks(counts), own)
+    return Usage(counts, int(counts.sum()), ranks(counts), own)
 
 
 def ranks(counts: np.ndarray) -> np.ndarray:
@@ -75,8 +76,9 @@ def shades(values: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 def said_of(code: int, usage: Usage, nearest: float) -> str:
     """What is said of a code when it is pointed at; `nearest`: how far the nearest other one is, NaN if not known."""
-    count, total = int(usage.counts[code]), max(1, int(usage.counts.sum()))
-    cells = f"{count:,} {'cell' if count == 1 else 'cells'} · {count / total:.2%} · rank {usage.ranks[code]:,}"
+    count = int(usage.counts[code])
+    share = count / max(1, usage.cells)
+    cells = f"{count:,} {'cell' if count == 1 else 'cells'} · {share:.2%} · rank {usage.ranks[code]:,}"
     parts = [f"Code {code}", cells if count else "no cell here has it"]
     if count:
         parts.append(f"they lie {usage.own_distance[code]:.2f} from it")

@@ -86,5 +86,11 @@ def nearest_codes(
 ) -> list[NearCode]:
     """The other codes nearest to one by the metric or by cosine (0 with a code of length 0), nearest first."""
     values = codebook.distances_between(code) if measure == "distance" else codebook.cosines(code)
-    order = np.argsort(values if measure == "distance" else -values, kind="stable")
+    far = values if measure == "distance" else -values
+    if len(far) > most + 1:  # of a large codebook only what is no farther than the last one wanted is sorted
+        last = np.partition(far, most)[most]
+        candidates = np.flatnonzero(far <= last)
+    else:
+        candidates = np.arange(len(far))
+    order = candidates[np.argsort(far[candidates], kind="stable")]
     return [NearCode(int(other), float(values[other])) for other in order[order != code][:most]]

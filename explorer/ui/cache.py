@@ -336,7 +336,15 @@ def nearest_store(model: OpenModel) -> PerCode:
 @_kept(64)
 def in_context(model: OpenModel, picture: Picture, code: int) -> dossier.InContext:
     """A picture around its middle, before and after a code is put there."""
-    return dossier.in_context(model.tokenizer, encode(model, picture), code)
+    encoded = encode(model, picture)
+    after = dossier.middle(model.tokenizer, encoded, code)
+    return dossier.InContext(_middle(model, picture), after, dossier.code_of_middle(encoded))
+
+
+@_kept(8)
+def _middle(model: OpenModel, picture: Picture) -> np.ndarray:
+    """A picture around its middle, from its own codes."""
+    return _read_only(dossier.middle(model.tokenizer, encode(model, picture)))
 
 
 @_kept(8)

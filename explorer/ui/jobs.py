@@ -14,7 +14,6 @@ from explorer.ui import store
 T = TypeVar("T")
 MOST_JOBS = 8  # of one visitor that are remembered
 LOOK_EVERY = 0.4  # seconds
-WAIT_EVERY = 1.0  # seconds, where nobody sees how far it is
 MOST_MADE = 32  # of a kind that are kept
 
 
@@ -84,14 +83,3 @@ def _look(job: Job[Any], what: str, key: str, unit: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(job.fraction, ": ".join(filter(None, (what, job.stage or steps))))
         st.button("Stop", key=f"stop-{key}", on_click=job.stop, disabled=job.stopping)
-
-
-def run_again_after(job: Job[Any]) -> None:
-    """Run the page again when a job that runs has ended; nothing of it is drawn."""
-    if job.state == "running":
-        st.fragment(_wait, run_every=WAIT_EVERY)(job)
-
-
-def _wait(job: Job[Any]) -> None:
-    if job.state != "running":
-        st.rerun()

@@ -1,5 +1,8 @@
 """What has to be measured of many codes: for a moment at once, and what is left then beside the page."""
 
+from collections.abc import Iterator
+from itertools import count
+
 import numpy as np
 import streamlit as st
 
@@ -9,6 +12,7 @@ from explorer.ui import cache, jobs, widgets
 from explorer.ui.image_set import UsedSet
 
 AT_ONCE = 0.4  # seconds
+WAIT_EVERY = 1.0  # seconds, where nobody sees how far the work is
 
 
 def fill(store: PerCode, codes: np.ndarray, *, what: str, name: str) -> bool:
@@ -37,13 +41,19 @@ def fill(store: PerCode, codes: np.ndarray, *, what: str, name: str) -> bool:
 def compare_beside(model: OpenModel, used: UsedSet) -> None:
     """Have the nearest other code of each code found without anybody waiting: of all, or of those in use if too many.
 
-    The page runs again once it is known.
+    It begins once the browser has the page, which runs again when it is known.
     """
     store = cache.nearest_store(model)
     every = model.codes <= cache.MOST_COMPARED
     codes = np.arange(model.codes) if every else np.flatnonzero(used.index.counts)[: cache.MOST_COMPARED]
-    name = f"comparing-{model.fingerprint[:16]}-{'' if every else used.key}"
-    if not len(store.missing(codes)):
+    if len(store.missing(codes)):
+        name = f"comparing-{model.fingerprint[:16]}-{'' if every else used.key}"
+        st.fragment(_compare, run_every=WAIT_EVERY)(count(), store, codes, name)
+
+
+def _compare(looks: Iterator[int], store: PerCode, codes: np.ndarray, name: str) -> None:
+    if next(looks) == 0:
         return
     job = jobs.find(name) or jobs.start(name, lambda progress: store.fill(codes, progress=progress))
-    jobs.run_again_after(job)
+    if job.state == "done":
+        st.rerun()
