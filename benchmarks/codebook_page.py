@@ -1,6 +1,9 @@
-"""How fast the Codebook page answers in a real browser, beside what it cannot do without.
+"""How fast the Codebook page answers in a real browser, at several sizes of the codebook.
 
-python -m benchmarks.codebook_page [--codes 262144]
+python -m benchmarks.codebook_page [--codes 1024 16384 262144]
+
+1,024 is the shipped `photos`; larger ones are made for this, with random weights. Times are of this machine and of
+whatever else it does; beside each stands the CPU time that the server took for it, which is not.
 """
 
 import argparse
@@ -9,41 +12,54 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from playwright.sync_api import Page, expect, sync_playwright
 
+from benchmarks.server import cpu_seconds
 from explorer.codebook.tiles import CODES_PER_BATCH, FIELD, code_tiles
+from explorer.images.samples import sample_photos
 from tests.browser import launch, serve_app
 from vqvae import checkpoint
 from vqvae.model import VQVAE, VQVAEConfig
 from vqvae.tokenizer import prepare
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+SHIPPED = 1024
 CLICKS = 20
+RESTING = '[data-test-script-state="notRunning"]'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.codebook_page", description=__doc__.splitlines()[0])
-    parser.add_argument("--codes", type=int, default=262_144, help="size of the large codebook that is made for this")
-    codes = parser.parse_args().codes
+    parser.add_argument("--codes", type=int, nargs="+", default=[SHIPPED, 16_384, 262_144], help="sizes of codebooks")
+    sizes = parser.parse_args().codes
     _wall_cold()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         os.environ["VQVAE_EXPLORER_CACHE"] = str(folder / "cache")
-        (folder / "photos").symlink_to(CHECKPOINTS / "photos")
-        torch.manual_seed(0)
-        config = VQVAEConfig(codes=codes, embedding_dim=8, channels=(8, 16, 32), blocks=(1, 1, 1))
-        checkpoint.save(folder / "many", prepare(VQVAE(config)), {"summary": "Random weights, for measuring."})
-        with serve_app(folder, folder / "log") as url, sync_playwright() as playwright:
+        os.environ["VQVAE_EXPLORER_DATA"] = str(folder / "data")
+        checkpoints = folder / "checkpoints"
+        checkpoints.mkdir()
+        for name in ("photos", "photos-classic"):
+            (checkpoints / name).symlink_to(CHECKPOINTS / name)
+        for codes in sizes:
+            if codes != SHIPPED:
+                about = {"summary": "Random weights, for measuring."}
+                checkpoint.save(checkpoints / f"random-{codes}", _made(codes), about)
+        with serve_app(checkpoints, folder / "log") as url, sync_playwright() as playwright:
             browser = launch(playwright)
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(300_000)
             expect.set_options(timeout=300_000)
-            for name in ("photos", "many"):
-                _in_browser(page, url, name)
+            page.goto(f"{url}/codebook?checkpoint=photos-classic")  # loads and compiles the scripts of the page
+            _wall_is_drawn(page)
+            _rest(page)
+            for codes in sizes:
+                _in_browser(page, url, "photos" if codes == SHIPPED else f"random-{codes}", codes)
             browser.close()
 
 
@@ -63,32 +79,96 @@ def _wall_cold() -> None:
     print(f"wall of {codes:,} tiles: {tiles:.0f} ms, {tiles / decoding:.2f}× its bare decodes", flush=True)
 
 
-def _in_browser(page: Page, url: str, name: str) -> None:
+@dataclass(frozen=True)
+class Taken:
+    """What one thing took."""
+
+    seconds: float
+    cpu: float  # seconds of CPU of the server
+
+
+class _Stopwatch:
+    def __init__(self) -> None:
+        self._started, self._cpu = time.perf_counter(), cpu_seconds()
+
+    def read(self) -> Taken:
+        return Taken(time.perf_counter() - self._started, cpu_seconds() - self._cpu)
+
+
+def _in_browser(page: Page, url: str, name: str, codes: int) -> None:
+    title = f"{codes:,} codes"
+    watch = _Stopwatch()
     page.goto(f"{url}/codebook?checkpoint={name}&code=0")
-    expect(page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
+    _wall_is_drawn(page)
+    wall = watch.read()
+    print(f"{title}: link to wall {wall.seconds:.2f} s (server {wall.cpu:.2f} CPU-s)", flush=True)
+    _rest(page)
     page.wait_for_timeout(3000)
     page.locator(".st-key-wall .rows").evaluate("rows => (rows.scrollTop = 0)")
     box = page.locator(".st-key-wall canvas").bounding_box()
     assert box is not None
-    clicks = [_answered(page, box["x"] + 14 + 30 * n % 480, box["y"] + 14 + 30 * (n // 16)) for n in range(CLICKS)]
-    print(f"{name}: click on the wall to dossier, p50 {statistics.median(clicks):.0f} ms, p95 {_p95(clicks):.0f} ms")
-    started = time.perf_counter()
+    before = cpu_seconds()
+    places = [(box["x"] + 14 + 30 * n % 480, box["y"] + 14 + 30 * (n // 16)) for n in range(CLICKS)]
+    clicks = [_answered(page, *place) for place in places]
+    cpu = (cpu_seconds() - before) / CLICKS
+    for what, times in (("dossier", [one for one, _ in clicks]), ("all of it", [whole for _, whole in clicks])):
+        print(f"{title}: click on the wall to {what}, p50 {statistics.median(times):.0f} ms, p95 {_p95(times):.0f} ms")
+    print(f"{title}: a click takes {1000 * cpu:.0f} CPU-ms of the server", flush=True)
+    watch = _Stopwatch()
     page.get_by_text("Map", exact=True).click()
-    expect(page.locator(".st-key-codebook-map .js-plotly-plot .gl-canvas").first).to_be_visible()
+    _map_is_drawn(page)
+    drawn = watch.read()
+    print(f"{title}: map on the screen after {drawn.seconds:.2f} s (server {drawn.cpu:.2f} CPU-s)", flush=True)
+    every = page.get_by_role("button", name="Show all", exact=True)
+    if every.count():
+        watch = _Stopwatch()
+        every.click()
+        _map_is_drawn(page, codes)
+        drawn = watch.read()
+        print(f"{title}: all of them after {drawn.seconds:.2f} s (server {drawn.cpu:.2f} CPU-s)", flush=True)
+
+
+def _made(codes: int) -> VQVAE:
+    """A model of random weights whose codes lie where the sample photos are: as in a trained one, many are used."""
+    torch.manual_seed(0)
+    model = prepare(VQVAE(VQVAEConfig(codes=codes, embedding_dim=8, channels=(8, 16, 32), blocks=(1, 1, 1))))
+    with torch.inference_mode():
+        rows = torch.cat([model.encode(photo).embedding[0].flatten(1).T for photo in sample_photos()])
+        drawn = rows[torch.randint(len(rows), (codes,))]
+        model.codebook.copy_(drawn + 0.1 * rows.std(0) * torch.randn(codes, rows.shape[1]))
+    return model
+
+
+def _map_is_drawn(page: Page, least: int = 1) -> None:
     page.wait_for_function(
-        "() => document.querySelector('.st-key-codebook-map .js-plotly-plot')?._fullData?.[0]?.x?.length > 0"
+        """(least) => {
+            const host = document.querySelector('.st-key-codebook-map [data-testid="stBidiComponentIsolated"]');
+            const own = host?.shadowRoot?.querySelector('.map')?.dataset.drawn;
+            const plot = document.querySelector('.st-key-codebook-map .js-plotly-plot')?._fullData?.[0]?.x?.length;
+            return Number(own ?? plot ?? 0) >= least;
+        }""",
+        arg=least,
     )
-    print(f"{name}: map of its codes on the screen after {time.perf_counter() - started:.1f} s", flush=True)
 
 
-def _answered(page: Page, x: float, y: float) -> float:
-    """Milliseconds from a click to the number of another code in the dossier."""
+def _wall_is_drawn(page: Page) -> None:
+    expect(page.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
+
+
+def _rest(page: Page) -> None:
+    page.wait_for_selector(f'[data-testid="stApp"]{RESTING}')
+
+
+def _answered(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Milliseconds from a click to the number of another code in the dossier, and to the end of the server's run."""
     number = page.get_by_label("Code", exact=True)
     before = number.input_value()
     started = time.perf_counter()
     page.mouse.click(x, y)
-    expect(number).not_to_have_value(before)
-    return 1000 * (time.perf_counter() - started)
+    page.wait_for_function("([box, before]) => box.value !== before", arg=[number.element_handle(), before])
+    answered = time.perf_counter()
+    _rest(page)
+    return 1000 * (answered - started), 1000 * (time.perf_counter() - started)
 
 
 def _fastest(call: Callable[[], object]) -> float:

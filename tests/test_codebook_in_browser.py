@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser import at_rest, pixels_of
 from tests.conftest import CHECKPOINTS
@@ -132,26 +132,33 @@ def test_a_click_on_a_patch_shows_its_image_with_the_cells_marked(codebook):
     expect(dialog.locator("img")).to_be_visible()
 
 
-def test_a_click_on_the_map_opens_that_code(codebook):
-    codebook.get_by_text("Map", exact=True).click()
-    plot = codebook.locator(".st-key-codebook-map .js-plotly-plot")
-    expect(plot).to_be_visible()
-    codebook.wait_for_timeout(3000)
-    place = plot.evaluate(
-        """(plot) => {
-            const box = plot.getBoundingClientRect();
-            const { xaxis, yaxis } = plot._fullLayout;
-            const { x, y } = plot._fullData[0];
-            let code = 0;  // the leftmost one: nothing lies on top of it
-            for (let i = 0; i < x.length; i += 1) if (x[i] < x[code]) code = i;
-            return [code, box.x + xaxis._offset + xaxis.l2p(x[code]), box.y + yaxis._offset + yaxis.l2p(y[code])];
-        }"""
-    )
-    code, x, y = place
-    codebook.mouse.move(x, y)
-    codebook.wait_for_timeout(300)
-    codebook.mouse.click(x, y)
+def the_map(page: Page) -> Locator:
+    """The map, drawn."""
+    page.get_by_text("Map", exact=True).click()
+    drawn = page.locator(".st-key-codebook-map .map")
+    expect(drawn).to_have_attribute("data-drawn", re.compile("[1-9]"))
+    return drawn
+
+
+def place_on_map(page: Page, drawn: Locator, code: int) -> tuple[float, float]:
+    """Where a code's dot is on the screen."""
+    box = page.locator(".st-key-codebook-map .plane").bounding_box()
+    across, down = drawn.evaluate("(drawn, code) => drawn.map.placeOf(code)", code)
+    return box["x"] + across, box["y"] + down
+
+
+def test_a_code_that_is_pointed_at_on_the_map_is_described_and_a_click_opens_it(codebook):
+    drawn = the_map(codebook)
+    places = np.array([drawn.evaluate("(drawn, code) => drawn.map.placeOf(code)", code) for code in range(60)])
+    code = int(places[:, 0].argmin())  # of these the leftmost: hardly anything lies on top of it
+    codebook.mouse.move(*place_on_map(codebook, drawn, code))
+    chip = drawn.locator(".chip")
+    expect(chip).to_contain_text(re.compile(f"Code {code}.*nearest code [0-9.]+ away"))
+    expect(chip.locator("canvas")).to_be_visible()
+    codebook.mouse.click(*place_on_map(codebook, drawn, code))
+    expect(drawn).to_have_attribute("data-open", str(code))
     expect(codebook.get_by_label("Code", exact=True)).to_have_value(str(code))
+    expect(codebook).to_have_url(re.compile(f"code={code}(&|$)"))
 
 
 def test_the_vector_that_is_downloaded_is_the_codes_own(codebook):
@@ -188,24 +195,67 @@ def test_each_of_several_choices_in_a_row_is_taken(codebook):
         expect(codebook.get_by_role("combobox", name="Sorted by")).to_have_value(f"Sorted by {order}")
 
 
-def test_the_map_stays_where_it_was_when_another_code_is_opened(codebook):
-    codebook.get_by_text("Map", exact=True).click()
-    plot = codebook.locator(".st-key-codebook-map .js-plotly-plot")
-    expect(plot).to_be_visible()
-    codebook.wait_for_timeout(3000)
-    extent = "plot => plot._fullLayout.xaxis.range[1] - plot._fullLayout.xaxis.range[0]"
-    whole = plot.evaluate(extent)
-    box = plot.bounding_box()
-    codebook.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    for _ in range(4):
-        codebook.mouse.wheel(0, -200)
-        codebook.wait_for_timeout(200)
-    zoomed = plot.evaluate(extent)
-    assert zoomed < 0.9 * whole
+def test_the_open_code_is_marked_and_the_zoom_lives_through_clicks_colours_and_layouts(codebook):
+    drawn = the_map(codebook)
+    expect(drawn).to_have_attribute("data-open", "417")  # opened on the wall
+    whole = drawn.get_attribute("data-view")
+    codebook.mouse.move(*place_on_map(codebook, drawn, 417))
+    codebook.mouse.wheel(0, -600)
+    expect(drawn).not_to_have_attribute("data-view", whole)
+    zoomed = drawn.get_attribute("data-view")
     codebook.get_by_test_id("stButton").filter(has_text="chevron_right").get_by_role("button").click()
-    expect(codebook.get_by_label("Code", exact=True)).to_have_value("418")
-    codebook.wait_for_timeout(2000)
-    assert plot.evaluate(extent) == pytest.approx(zoomed)
+    expect(drawn).to_have_attribute("data-open", "418")
+    codebook.get_by_role("combobox", name="Coloured by").click()
+    codebook.get_by_role("option", name="By isolation").click()
+    expect(drawn.locator(".scale")).to_contain_text("distance to the nearest code")
+    codebook.get_by_role("button", name="tune").click()
+    codebook.get_by_text("PCA", exact=True).click()
+    before = drawn.evaluate("drawn => drawn.map.placeOf(418)")
+    codebook.wait_for_function(
+        "([drawn, before]) => drawn.map.placeOf(418)[0] !== before[0]", arg=[drawn.element_handle(), before]
+    )
+    codebook.keyboard.press("Escape")
+    codebook.get_by_text("Wall", exact=True).click()
+    expect(codebook.locator(".st-key-wall .wall[data-drawn]")).to_be_visible()
+    drawn = the_map(codebook)
+    expect(drawn).to_have_attribute("data-view", zoomed)
+    expect(drawn).to_have_attribute("data-open", "418")
+
+
+def test_a_box_on_the_map_gathers_the_codes_in_it(codebook):
+    drawn = the_map(codebook)
+    drawn.get_by_role("button", name="Box").click()
+    box = codebook.locator(".st-key-codebook-map .plane").bounding_box()
+    codebook.mouse.move(box["x"] + 100, box["y"] + 60)
+    codebook.mouse.down()
+    codebook.mouse.move(box["x"] + 320, box["y"] + 400, steps=4)
+    codebook.mouse.up()
+    inside = drawn.evaluate(
+        """drawn => [...drawn.map.message.codes.values].filter((code) => {
+            const [x, y] = drawn.map.placeOf(code);
+            return x > 100 && x < 320 && y > 60 && y < 400;
+        }).length"""
+    )
+    assert 20 < inside < 1000
+    expect(codebook.get_by_text(re.compile(rf"^{inside:,} codes, "))).to_be_visible()
+    expect(codebook.locator(f".st-key-gathered .wall[data-drawn='{inside}']")).to_be_visible()
+
+
+def test_filters_hold_on_the_wall_and_on_the_map(codebook):
+    codebook.get_by_role("button", name="All 1,024 codes").click()
+    codebook.get_by_test_id("stCheckbox").filter(has_text="Used only").click()
+    label = codebook.get_by_role("button", name=re.compile(r"\d+ of 1,024 codes"))
+    expect(label).to_be_visible()
+    used = int(re.search(r"(\d+) of 1,024", label.inner_text())[1])
+    assert 500 < used < 1024
+    expect(codebook.locator(f".st-key-wall .wall[data-drawn='{used}']")).to_be_visible()
+    codebook.get_by_test_id("stCheckbox").filter(has_text="In this picture only").click()
+    expect(label).not_to_contain_text(str(used))
+    codebook.keyboard.press("Escape")
+    pictured = int(re.search(r"(\d+) of 1,024", label.inner_text())[1])
+    assert 20 < pictured < used
+    expect(codebook.locator(f".st-key-wall .wall[data-drawn='{pictured}']")).to_be_visible()
+    expect(the_map(codebook)).to_have_attribute("data-drawn", str(pictured))
 
 
 def test_a_folder_that_is_named_is_counted_and_a_bad_path_is_refused(codebook, tmp_path):

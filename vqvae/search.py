@@ -135,10 +135,10 @@ class Codebook:
         return torch.cat([functional.normalize(part.float()) @ point for part in parts]).numpy()
 
     @torch.no_grad()
-    def nearest_others(self) -> Near:
-        """Of each code the nearest other one: [K] each; K² · D steps."""
+    def nearest_others(self, codes: Tensor) -> Near:
+        """Of some codes, [N] int64, the nearest other one each: [N] twice; N · K · D steps."""
         points = self.code_points - self.code_points.mean(0)  # what all codes have in common only costs digits
-        return Codebook(points).runners_up(points, torch.arange(len(points)))
+        return Codebook(points).runners_up(points[codes], codes)
 
     @torch.no_grad()
     def neighbours(self, codes: Tensor, count: int, *, progress: Callable[[int, int], None] | None = None) -> Near:

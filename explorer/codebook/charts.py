@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
-from explorer.base.charts import ACCENT, QUIET, SCALE, plain, plain_text
+from explorer.base.charts import ACCENT, QUIET, plain, plain_text, unchecked
 from explorer.index.usage import Places
 from vqvae.words import counted
 
-CIRCLE, OPEN_CIRCLE = 0, 100  # plotly's numbers for its symbols: arrays of numbers travel packed, texts do not
+_GREENS = get_colorscale("Tealgrn")
 
 
 def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
@@ -65,56 +66,6 @@ def distinct_curve(distinct: np.ndarray, *, codes: int) -> go.Figure:
     return plain(figure, height=220)
 
 
-def codebook_map(
-    points: np.ndarray,
-    counts: np.ndarray,
-    *,
-    colours: np.ndarray | list[str],
-    colour_title: str | None,
-    hover: list[str] | None,
-    background: tuple[np.ndarray, list[str]] | None = None,
-) -> go.Figure:
-    """The codes in a plane: points [K, 2], counts [K]; dead codes are hollow, the area of a dot grows with its usage.
-
-    colours: a number for each code (with `colour_title` a scale is shown) or a CSS colour each. background: points and
-    colours of patches, drawn small behind the codes. Trace 0 is always the codes, in their order. Which code is open is
-    not drawn: Streamlit would take it for another figure, and the person's zoom would be lost.
-    """
-    used = counts > 0
-    relative = np.sqrt(counts / max(1, counts.max()))
-    figure = go.Figure()
-    figure.add_scattergl(
-        x=points[:, 0].astype(np.float32),
-        y=points[:, 1].astype(np.float32),
-        mode="markers",
-        text=hover,
-        hovertemplate="%{text}<extra></extra>" if hover else "code %{pointNumber}<extra></extra>",
-        unselected={"marker": {"opacity": 0.35}},
-        marker={
-            "size": (5 + 11 * relative).astype(np.float32),
-            "color": colours,
-            "colorscale": SCALE,
-            "symbol": np.where(used, CIRCLE, OPEN_CIRCLE).astype(np.uint8),
-            "line": {"width": np.where(used, 0.5, 1.5).astype(np.float32), "color": "rgba(90,90,90,.6)"},
-            "showscale": colour_title is not None,
-            "colorbar": {"title": {"text": colour_title or "", "side": "right"}, "thickness": 8, "len": 0.7},
-        },
-    )
-    if background is not None:
-        places, tints = background
-        figure.add_scattergl(
-            x=places[:, 0].astype(np.float32),
-            y=places[:, 1].astype(np.float32),
-            mode="markers",
-            hoverinfo="skip",
-            marker={"size": 3, "color": tints, "opacity": 0.45},
-        )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
-    figure.update_layout(uirevision="map", dragmode="pan")  # zoom and pan stay as they are across reruns
-    return plain(figure, height=560)
-
-
 def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
     """How many distinct codes each image uses, [n_images], most first."""
     order = np.argsort(-distinct, kind="stable")
@@ -135,37 +86,34 @@ def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
 def histogram(values: np.ndarray, *, title: str) -> go.Figure:
     """How a few hundred or a million numbers are spread."""
     heights, edges = np.histogram(values, bins=24)
-    figure = go.Figure()
-    figure.add_bar(
-        x=(edges[1:] + edges[:-1]) / 2,
-        y=heights,
-        width=np.diff(edges) * 0.92,
-        marker={"color": ACCENT},
-        hovertemplate="%{y} cells around %{x:.3f}<extra></extra>",
-    )
-    figure.update_xaxes(title=title)
-    return plain(figure, height=150)
+    bars = {
+        "type": "bar",
+        "x": (edges[1:] + edges[:-1]) / 2,
+        "y": heights,
+        "width": np.diff(edges) * 0.92,
+        "marker": {"color": ACCENT},
+        "hovertemplate": "%{y} cells around %{x:.3f}<extra></extra>",
+    }
+    return unchecked([bars], height=150, xaxis={"title": {"text": title}})
 
 
 def position_heat(places: Places) -> go.Figure:
     """Where in the image a code sits; 1 is as often as chance."""
-    figure = go.Figure(
-        go.Heatmap(
-            z=places.times,
-            customdata=np.stack([places.low, places.high], -1),
-            colorscale="Tealgrn",
-            zmin=0,
-            zmax=max(2.0, float(places.times.max())),
-            xgap=1,
-            ygap=1,
-            colorbar={"thickness": 6, "len": 0.9},
-            hovertemplate="%{z:.1f} × as often as chance<br>95 % interval %{customdata[0]:.1f} to %{customdata[1]:.1f}"
-            f"<br>from {counted(places.cells, 'cell')}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    return plain(figure, height=150)
+    heat = {
+        "type": "heatmap",
+        "z": places.times,
+        "customdata": np.stack([places.low, places.high], -1),
+        "colorscale": _GREENS,
+        "zmin": 0,
+        "zmax": max(2.0, float(places.times.max())),
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {"thickness": 6, "len": 0.9},
+        "hovertemplate": "%{z:.1f} × as often as chance<br>95 % interval %{customdata[0]:.1f} to %{customdata[1]:.1f}"
+        f"<br>from {counted(places.cells, 'cell')}<extra></extra>",
+    }
+    rows = {"visible": False, "autorange": "reversed", "scaleanchor": "x"}
+    return unchecked([heat], height=150, xaxis={"visible": False}, yaxis=rows)
 
 
 def _positive(shares: np.ndarray, log: bool) -> np.ndarray:

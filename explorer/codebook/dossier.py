@@ -59,19 +59,31 @@ def patch_pictures(pictures: Sequence[np.ndarray], places: Sequence[tuple[int, i
     return patches
 
 
-@torch.inference_mode()
 def in_context(tokenizer: Tokenizer, encoded: EncodedPicture, code: int) -> InContext:
     """Put a code into the middle of a picture's grid and decode the codes alone, before and after."""
+    return InContext(middle(tokenizer, encoded), middle(tokenizer, encoded, code), code_of_middle(encoded))
+
+
+@torch.inference_mode()
+def middle(tokenizer: Tokenizer, encoded: EncodedPicture, code: int | None = None) -> np.ndarray:
+    """A picture around its middle cell, decoded from its codes alone, with another code there or with its own."""
     indices = encoded.encoding.grid
     rows, columns = indices.shape[1:]
     row, column = rows // 2, columns // 2
     edited = indices.clone()
-    edited[0, row, column] = code
-    both = to_pixels(tokenizer.decode(tokenizer.lookup((torch.cat([indices, edited]),))))
+    if code is not None:
+        edited[0, row, column] = code
     stride = tokenizer.spec.stride
     down = slice(max(0, row - REACH) * stride, min(rows, row + REACH + 1) * stride)
     across = slice(max(0, column - REACH) * stride, min(columns, column + REACH + 1) * stride)
-    return InContext(both[0, down, across], both[1, down, across], int(indices[0, row, column]))
+    pixels: np.ndarray = to_pixels(tokenizer.decode(tokenizer.lookup((edited,))))[0, down, across]
+    return pixels
+
+
+def code_of_middle(encoded: EncodedPicture) -> int:
+    """The code of a picture's middle cell."""
+    rows, columns = encoded.indices.shape
+    return int(encoded.indices[rows // 2, columns // 2])
 
 
 @torch.inference_mode()

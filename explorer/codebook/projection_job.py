@@ -69,6 +69,16 @@ def start_job(
         return _jobs[place]
 
 
+def find_job(key: str, folder: Path) -> Job[MadeMap] | None:
+    """The job that makes, or has just made, the map with that key in `folder`; None where none was started.
+
+    One that ended because nobody wanted it is none.
+    """
+    with _jobs_lock:
+        job = _jobs.get((folder.resolve(), key))
+        return None if job is not None and job.abandoned else job
+
+
 def make_map(
     codebook: np.ndarray, settings: ProjectionSettings, folder: Path, *, name: str = "", progress: Progress
 ) -> MadeMap:

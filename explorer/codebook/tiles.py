@@ -56,27 +56,3 @@ def _hue(red: float, green: float, blue: float) -> float:
     hue, lightness, _ = colorsys.rgb_to_hls(red, green, blue)
     grey = max(red, green, blue) - min(red, green, blue) < 0.08
     return lightness - 2 if grey else hue  # −2…−1: white, too, comes before red, which is 0
-
-
-MOST_PAINTED = 4096  # codes whose tile is painted into the hover text: beyond, the texts outweigh the map
-
-
-def hover_texts(tiles: np.ndarray, counts: np.ndarray) -> list[str] | None:
-    """A text of each code for plotly: number, cells, share, and its tile as 4 × 4 coloured blocks.
-
-    tiles: uint8 [K, f, f, 3]; counts [K]. None for more than 4,096 codes.
-    """
-    if len(tiles) > MOST_PAINTED:
-        return None
-    total = max(1, int(counts.sum()))
-    return [
-        f"{_painted(tile)}<br><b>Code {code}</b><br>{count:,} cells · {count / total:.2%}"
-        for code, (tile, count) in enumerate(zip(tiles, counts.tolist(), strict=True))
-    ]
-
-
-def _painted(tile: np.ndarray) -> str:
-    """A tile as four lines of four blocks, each in the colour at the middle of its part."""
-    at = (np.arange(4) * 2 + 1) * len(tile) // 8
-    lines = tile[at[:, None], at].tolist()
-    return "<br>".join("".join(f"<span style='color:rgb({r},{g},{b})'>██</span>" for r, g, b in line) for line in lines)

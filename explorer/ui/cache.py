@@ -19,7 +19,8 @@ from explorer.base.figure import Figure
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel, open_folder
 from explorer.base.open_model import open_plugin as open_model_of_plugin
-from explorer.codebook import dossier, geometry, projection, tiles
+from explorer.codebook import dossier, dots, geometry, projection, tiles
+from explorer.codebook.per_code import PerCode
 from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.images import pictures, reconstruction, sets
 from explorer.images.pictures import Picture
@@ -301,38 +302,65 @@ def _changed(file: Path) -> int:
 # --- the codebook
 
 
-MOST_DECODED = 16_384  # codes of a codebook that are all decoded at once; of a larger one, only those that are shown
-MOST_COMPARED = 16_384  # codes of a codebook that are all compared with all
+MOST_DECODED = 16_384  # codes of a codebook whose tiles are all kept; of a larger one, only those that are shown
+MOST_COMPARED = 16_384  # codes of a codebook that are all compared with all without being asked for
+_SCORES_AT_ONCE = 1 << 24
 
 
 def tiles_of(model: OpenModel, which: np.ndarray | list[int]) -> np.ndarray:
     """What some codes decode to, alone: [N] -> uint8 [N, f, f, 3]."""
-    if model.codes <= MOST_DECODED:
-        return all_tiles(model)[which]
-    return _some_tiles(model, np.asarray(which, np.int64).tobytes())
+    return tile_store(model).of(np.asarray(which, np.int64))
 
 
 def colours_of(model: OpenModel, indices: np.ndarray) -> np.ndarray:
     """The mean colour of what the code of each cell decodes to: [h, w] -> uint8 [h, w, 3]."""
     distinct, place = np.unique(indices, return_inverse=True)
-    return tiles.mean_colours(tiles_of(model, distinct))[place].reshape(*indices.shape, 3)
+    return colour_store(model).of(distinct.astype(np.int64))[place].reshape(*indices.shape, 3)
 
 
-@_kept(8, spinner="Decoding the codes")
-def all_tiles(model: OpenModel) -> np.ndarray:
-    """What every code decodes to, alone: uint8 [K, f, f, 3]; for codebooks of up to MOST_DECODED codes."""
-    return _read_only(tiles.code_tiles(model.tokenizer))
+@_kept(4)
+def tile_store(model: OpenModel) -> PerCode:
+    """What codes decode to, alone: uint8 [f, f, 3] each."""
+    return PerCode(
+        model.codes,
+        np.dtype(np.uint8),
+        lambda codes: tiles.code_tiles(model.tokenizer, codes),
+        (model.stride, model.stride, 3),
+        tiles.CODES_PER_BATCH,
+    )
 
 
-@_kept(32, spinner="Decoding the codes")
-def _some_tiles(model: OpenModel, which: bytes) -> np.ndarray:
-    return _read_only(tiles.code_tiles(model.tokenizer, np.frombuffer(which, np.int64)))
+@_kept(4)
+def colour_store(model: OpenModel) -> PerCode:
+    """The mean colours of what codes decode to: uint8 [3] each."""
+
+    def measure(codes: np.ndarray) -> np.ndarray:
+        decoded = tiles_of(model, codes) if model.codes <= MOST_DECODED else tiles.code_tiles(model.tokenizer, codes)
+        return tiles.mean_colours(decoded)
+
+    return PerCode(model.codes, np.dtype(np.uint8), measure, (3,), tiles.CODES_PER_BATCH)
+
+
+@_kept(4)
+def nearest_store(model: OpenModel) -> PerCode:
+    """The nearest other code of codes, and how far it is: geometry.NEAREST each."""
+    codebook = model.codebook
+    chunk = max(1, _SCORES_AT_ONCE // model.codes)
+    return PerCode(model.codes, geometry.NEAREST, lambda codes: geometry.nearest_table(codebook, codes), (), chunk)
 
 
 @_kept(64)
 def in_context(model: OpenModel, picture: Picture, code: int) -> dossier.InContext:
     """A picture around its middle, before and after a code is put there."""
-    return dossier.in_context(model.tokenizer, encode(model, picture), code)
+    encoded = encode(model, picture)
+    after = dossier.middle(model.tokenizer, encoded, code)
+    return dossier.InContext(_middle(model, picture), after, dossier.code_of_middle(encoded))
+
+
+@_kept(8)
+def _middle(model: OpenModel, picture: Picture) -> np.ndarray:
+    """A picture around its middle, from its own codes."""
+    return _read_only(dossier.middle(model.tokenizer, encode(model, picture)))
 
 
 @_kept(8)
@@ -340,23 +368,20 @@ def counts_by_label(set_key: str, _index: Index) -> dict[str, np.ndarray]:
     return usage.counts_by_label(_index)
 
 
-@_kept(8)
-def css_colours(model: OpenModel) -> list[str]:
-    """The mean colour that each code decodes to, as CSS; for codebooks of up to MOST_DECODED codes."""
-    colours = tiles.mean_colours(all_tiles(model))
-    return [f"rgb({red},{green},{blue})" for red, green, blue in colours.tolist()]
-
-
 @_kept(32)
 def code_order(model: OpenModel, by: str, set_key: str, _counts: np.ndarray) -> np.ndarray:
-    """The codes in an order for the wall: int64 [K]."""
+    """The codes in an order for the wall that needs no decoding: int64 [K]."""
     if by == "usage":
         return _read_only(np.argsort(-_counts, kind="stable"))
     if by == "similarity":
         return _read_only(np.argsort(pca(model).points[:, 0], kind="stable"))
-    coloured = by in ("hue", "brightness")
-    colours = tiles.mean_colours(all_tiles(model)) if coloured else np.empty((0, 3), np.uint8)
-    return _read_only(tiles.order_by(by, model.codebook.array, colours))
+    return _read_only(tiles.order_by(by, model.codebook.array, np.empty((0, 3), np.uint8)))
+
+
+@_kept(8)
+def code_usage(set_key: str, _index: Index) -> dots.Usage:
+    """How much each code is used in a set of images."""
+    return dots.usage_of(_index.counts, _index.offsets, _index.distances)
 
 
 @_kept(8)
@@ -376,22 +401,18 @@ def projection_key(model: OpenModel, settings: ProjectionSettings) -> str:
     return projection.projection_key(model.codebook.array, settings)
 
 
-@_kept(8)
 def near_duplicates(model: OpenModel) -> int | None:
-    """How many pairs of codes are almost the same; None where there are too many codes to compare all with all."""
-    return None if model.codes > MOST_COMPARED else len(geometry.near_duplicates(model.codebook))
+    """How many pairs of codes are almost the same; None where all codes were not compared with all, yet or at all."""
+    store = nearest_store(model)
+    if model.codes > store.chunk and len(store.missing(np.arange(model.codes))):
+        return None
+    return _close_pairs(model)
 
 
 @_kept(8)
-def nearest_distances(model: OpenModel) -> np.ndarray:
-    """How far each code's nearest other code is: float32 [K]."""
-    return _read_only(geometry.nearest_others(model.codebook).distances)
-
-
-@_kept(8)
-def hover_texts(model: OpenModel, set_key: str, _counts: np.ndarray) -> list[str] | None:
-    """What the map says of each code, its tile painted in characters; None where there are too many."""
-    return None if model.codes > tiles.MOST_PAINTED else tiles.hover_texts(all_tiles(model), _counts)
+def _close_pairs(model: OpenModel) -> int:
+    table = nearest_store(model).of(np.arange(model.codes))
+    return len(geometry.close_pairs(geometry.NearestOthers.of_table(table)))
 
 
 def training_usage(model: OpenModel) -> TrainingUsage | None:

@@ -97,6 +97,9 @@ class CodebookPage:
 
     code: int | None = None  # whose dossier is open; None is the most used one
     view: CodebookView = "wall"
+    least_cells: int | None = None  # that a code has, to be shown; None: 1 where nearly all codes are unused, else 0
+    only_starred: bool = False  # codes are shown
+    only_in_picture: bool = False  # codes of the chosen picture are shown
     wall_order: str = "usage"
     wall_page: int = 1  # of a very large codebook
     map_colour: str = "decoded colour"

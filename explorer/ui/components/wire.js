@@ -1,6 +1,6 @@
 // Joined to the module of each component that gets packed messages; the mirror of wire.py.
 
-const ARRAY_TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, int16: Int16Array };
+const ARRAY_TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, int16: Int16Array, float32: Float32Array };
 
 /** Bytes of a packed message -> its header, with each array under its name. */
 function unpack(bytes) {

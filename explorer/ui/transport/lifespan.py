@@ -41,7 +41,7 @@ def warm_up() -> None:
     picture = cache.open_picture(sample.name, session.working_size, model.spec.sizes.only, sample.read(), sample.file)
     cache.encode(model, picture)
     if model.codes <= cache.MOST_DECODED:
-        cache.all_tiles(model)
+        cache.tiles_of(model, list(range(model.codes)))
     cache.find_checkpoints()
     for shown in SAMPLES:
         cache.thumbnail(shown.name, shown.read(), shown.file)

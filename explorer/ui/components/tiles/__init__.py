@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
+from explorer.ui.components import open_code
 from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
@@ -15,7 +16,7 @@ _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_tiles",
     css=(_FOLDER / "tiles.css").read_text(),
-    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", _FOLDER / "tiles.js"),
+    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", open_code.SHARED, _FOLDER / "tiles.js"),
 )
 
 MOST_TILES = 4096  # on one page; more are paged by the caller
@@ -35,6 +36,7 @@ def show(
     side: int = 28,
     height: int | None = None,
     scaling: Literal["pixelated", "smooth"] = "pixelated",
+    opens: bool = False,
 ) -> int | None:
     """Draw tiles, uint8 [N, h, w, 3], in rows; returns the id of the tile that was just clicked, if one was.
 
@@ -42,6 +44,8 @@ def show(
     titles: a line for each, shown while the person points at it. captions: a short text under each. selected: the id of
     the tile that is outlined. faint: bool [N], tiles that are struck through. frame: (top, left, height, width) in 0…1
     of a box to draw into every tile. side: CSS pixels along a tile. height: CSS pixels from which the rows scroll.
+    opens: the ids are codes; the one that is open is outlined, and a click opens another through `open_code`, without
+    a word to whoever drew the tiles.
     """
     header = {
         "label": label,
@@ -53,6 +57,7 @@ def show(
         "side": side,
         "height": height,
         "scaling": scaling,
+        "opens": opens,
     }
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)

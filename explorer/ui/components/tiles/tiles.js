@@ -12,7 +12,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   wall.setTriggerValue = setTriggerValue;
   wall.receive(unpack(data));
-  return () => wall.resizes.disconnect();
+  const deaf = wall.message.opens ? onOpened((code) => wall.mark(code)) : () => {};
+  return () => {
+    deaf();
+    wall.resizes.disconnect();
+  };
 }
 
 class Wall {
@@ -35,13 +39,26 @@ class Wall {
   receive(message) {
     this.message = message;
     this.count = message.tiles.shape[0];
-    const place = message.ids.indexOf(message.selected);
-    this.selected = place < 0 ? null : place;
+    this.selected = this.placeOfId(message.opens ? openedCode() : message.selected);
     this.atlas = new Atlas();
     this.atlas.add(Array.from({ length: this.count }, (_, number) => number), message.tiles);
     this.rows.setAttribute("aria-label", message.label);
     this.rows.style.maxHeight = message.height ? `${message.height}px` : "";
     this.resizes.observe(this.rows);
+    this.draw();
+    this.reveal();
+  }
+
+  placeOfId(id) {
+    const place = this.message.ids.indexOf(id);
+    return place < 0 ? null : place;
+  }
+
+  /** Outline the code that was opened, wherever that was done. */
+  mark(code) {
+    const place = this.placeOfId(code);
+    if (place === this.selected) return;
+    this.selected = place;
     this.draw();
     this.reveal();
   }
@@ -91,7 +108,8 @@ class Wall {
     if (number === null) return;
     this.selected = number;
     this.draw();
-    this.setTriggerValue("picked", this.message.ids[number]);
+    if (this.message.opens) pickCode(this.message.ids[number]);
+    else this.setTriggerValue("picked", this.message.ids[number]);
   }
 
   move(event) {

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,62 +14,80 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
-from explorer.codebook import charts, projection
+from explorer.codebook import dots, projection
+from explorer.codebook.dots import Scale
 from explorer.codebook.projection import Projection, ProjectionSettings
-from explorer.codebook.projection_job import start_job
+from explorer.codebook.projection_job import find_job, start_job
 from explorer.ui import cache, jobs, store, widgets
+from explorer.ui.components import dots as dot_map
 from explorer.ui.components import tiles
+from explorer.ui.components.dots import Dots
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import DEFAULT_LAYOUT, Session
+from explorer.ui.views.codebook import filling, filters, wall
+from vqvae.words import counted
 
-CHART = "codebook-map"
+MAP = "codebook-map"
 COLOURS = ("decoded colour", "log usage", "isolation")
-COLOURS_OF_MANY = ("log usage",)  # what a very large codebook can be coloured by at once
 MOST_PATCHES = 50_000
+MOST_TILED = 4096  # codes on the map whose tiles go with it, to be shown where they are pointed at
 OTHER = "#9aa0a3"  # labels beyond the palette, and codes that no image uses
 LABEL_COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#ff9da6", "#9d755d", "#eeca3b")
 
 
-def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
-    """Draw the map and what is selected on it; its controls go into the bar."""
+def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator, shown: np.ndarray) -> None:
+    """Draw the codes that are shown, bool [K], and what is gathered on the map; its controls go into the bar."""
     with bar:
-        session = _controls(model, used, session)
-    placed = _projection(model, session.codebook.map_layout)
+        session = _controls(used, session)
     counts = used.index.counts
-    colours, title = _colours(model, used, session.codebook.map_colour)
-    background = None
+    filters.explain(session, counts, shown)
+    settings = session.codebook.map_layout
+    made = cache.pca(model) if settings.method == "pca" else _made(model, settings)
+    placed = made or cache.pca(model)
+    work = st.container()
+    codes = dots.drawing_order(counts, np.flatnonzero(shown))
+    with work:
+        colours, scale = _colours(model, used, session.codebook.map_colour, codes)
+    behind = None
     if session.codebook.map_patches:
         sample = cache.patch_sample(model, used.key, MOST_PATCHES, used.images, used.index)
         places = projection.embed_patches(model.codebook, placed, sample.vectors)
-        tints = cache.colours_of(model, sample.codes[None])[0]
-        background = (places, [f"rgb({red},{green},{blue})" for red, green, blue in tints.tolist()])
-    st.plotly_chart(
-        charts.codebook_map(
-            placed.points,
-            counts,
+        behind = places, cache.colours_of(model, sample.codes[None])[0]
+    usage = cache.code_usage(used.key, used.index)
+    outline = dot_map.show(
+        Dots(
+            codes=codes,
+            points=placed.points[codes],
             colours=colours,
-            colour_title=title,
-            hover=cache.hover_texts(model, used.key, counts),
-            background=background,
+            radii=dots.radii(counts, codes),
+            counts=counts[codes],
+            ranks=usage.ranks[codes],
+            own_distance=usage.own_distance[codes],
+            nearest=wall.nearest_known(model, codes),
+            tiles=_tiles(model, codes),
         ),
-        key=CHART,
-        on_select=_open_clicked,
-        selection_mode=("points", "box", "lasso"),
-        config=widgets.PLOT,
+        key=MAP,
+        label="Map of the codes",
+        cells=max(1, int(counts.sum())),
+        ranked=int(np.count_nonzero(counts)),
+        scale=scale,
+        behind=behind,
+        remembered_as=model.fingerprint,
     )
     st.caption(
-        "Click a code to open it; box or lasso (top right) gathers many. Dots grow with usage; dead codes are hollow."
+        "Click a code to open it; box and lasso gather many. Dots grow with usage; codes unused in these images are "
+        "hollow and lie below the others."
     )
-    gathered = np.array(widgets.selected_points(widgets.said(CHART)), dtype=np.int64)
-    gathered = gathered[gathered < len(counts)]
-    if len(gathered) > 1:
-        _show_gathered(model, counts, gathered)
+    if made is None:
+        _make_layout(model, settings)
+    if outline:
+        gathered = np.sort(codes[dots.inside(placed.points[codes], outline)])
+        _show_gathered(model, used, gathered)
 
 
-def _controls(model: OpenModel, used: UsedSet, session: Session) -> Session:
+def _controls(used: UsedSet, session: Session) -> Session:
     """Colour, patches and layout; returns the session with what the person chose."""
-    small = model.codes <= min(cache.MOST_DECODED, cache.MOST_COMPARED)
-    colours = list(COLOURS if small else COLOURS_OF_MANY)
+    colours = list(COLOURS)
     if len(cache.counts_by_label(used.key, used.index)) > 1:
         colours.append("label")
     colour = session.codebook.map_colour if session.codebook.map_colour in colours else colours[0]
@@ -122,55 +140,78 @@ def _layout(now: ProjectionSettings, apply: Callable[[ProjectionSettings], Sessi
     )
 
 
-def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
-    """The wanted layout where it is stored or just made; else PCA, while a worker computes it."""
-    codebook = model.codebook.array
-    if settings.method == "pca":
-        return cache.pca(model)
+def _made(model: OpenModel, settings: ProjectionSettings) -> Projection | None:
+    """The wanted layout where it is stored, or was made just now and could not be, which is said."""
+    key = cache.projection_key(model, settings)
     if said := cache.damage(model, projection.SHIPPED_FILE):
         st.caption(widgets.plain(said))
-    key = cache.projection_key(model, settings)
-    stored = projection.load_projection([model.folder, cache_folder()], key, codes=len(codebook))
+    stored = projection.load_projection([model.folder, cache_folder()], key, codes=model.codes)
     if stored is not None:
         return stored
-    job = start_job(codebook, settings, cache_folder(), name=model.name)
-    if job.result is not None:  # made just now, or it could not be kept on disk, and says so
-        if job.result.remark:
-            st.caption(widgets.plain(job.result.remark))
-        return job.result.projection
-    jobs.follow(job, "PCA for now. UMAP", key="umap")
-    if job.state in ("failed", "cancelled"):
+    job = find_job(key, cache_folder())
+    if job is None or job.result is None:
+        return None
+    if job.result.remark:
+        st.caption(widgets.plain(job.result.remark))
+    return job.result.projection
+
+
+def _make_layout(model: OpenModel, settings: ProjectionSettings) -> None:
+    """Have a layout made, once the browser has the map: its worker would take the cores from it."""
+    job = find_job(cache.projection_key(model, settings), cache_folder())
+    if job is None:
+        st.fragment(_start_later, run_every=jobs.LOOK_EVERY)(count(), model, settings)
+    elif job.state == "running":
+        jobs.follow(job, "PCA for now. UMAP", key="umap")
+    elif job.state == "done":  # this very moment
+        st.rerun()
+    else:
         reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(widgets.plain(f"{reason} This is PCA."))
-            st.button("Try again", on_click=partial(_start_again, model, settings))
-    return cache.pca(model)
+            st.button("Try again", on_click=_start_again, args=(model, settings))
 
 
 def _start_again(model: OpenModel, settings: ProjectionSettings) -> None:
     start_job(model.codebook.array, settings, cache_folder(), name=model.name, again=True)
 
 
-def _open_clicked() -> None:
-    """A click on one code opens its dossier; a box or lasso of many does not."""
-    chosen = widgets.selected_points(widgets.said(CHART))
-    if len(chosen) == 1:
-        store.keep(store.read().on("codebook", code=chosen[0]))
+def _start_later(looks: "count[int]", model: OpenModel, settings: ProjectionSettings) -> None:
+    """Start the worker at the second look: the browser asks for that one, so it has what was sent before."""
+    st.progress(0.0, "PCA for now. UMAP: Starting")
+    if next(looks):
+        start_job(model.codebook.array, settings, cache_folder(), name=model.name)
+        st.rerun()
 
 
-def _colours(model: OpenModel, used: UsedSet, by: str) -> tuple[np.ndarray | list[str], str | None]:
-    counts = used.index.counts
+def _tiles(model: OpenModel, codes: np.ndarray) -> np.ndarray | None:
+    """The tiles to show where dots are pointed at, where there are not too many and all of them were decoded."""
+    tile_store = cache.tile_store(model)
+    if len(codes) > MOST_TILED or not tile_store.fill(codes, seconds=filling.AT_ONCE):
+        return None
+    return tile_store.of(codes)
+
+
+def _colours(model: OpenModel, used: UsedSet, by: str, codes: np.ndarray) -> tuple[np.ndarray, Scale | None]:
+    """The colour of each of the codes, uint8 [N, 3], and what it stands for; grey until it is known."""
+    first = codes[::-1]  # those that lie on top, which are used
     if by == "log usage":
-        return np.log10(counts + 1.0), "log10 (cells + 1)"
+        colours, low, high = dots.shades(np.log10(used.index.counts[codes] + 1.0))
+        return colours, Scale("log10 (cells + 1)", low, high)
     if by == "isolation":
-        return cache.nearest_distances(model), "distance to the nearest code"
+        what, name = "Measuring how far the codes are from one another", f"distances-{model.fingerprint[:16]}"
+        filling.fill(cache.nearest_store(model), first, what=what, name=name)
+        colours, low, high = dots.shades(wall.nearest_known(model, codes))
+        return colours, Scale("distance to the nearest code", low, high)
     if by == "label":
-        return _label_colours(used), None
-    return cache.css_colours(model), None
+        return _label_colours(used)[codes], None
+    colour_store = cache.colour_store(model)
+    filling.fill(colour_store, first, what="Decoding the colours", name=f"colours-{model.fingerprint[:16]}")
+    return colour_store.known(codes, unknown=dots.UNKNOWN), None
 
 
-def _label_colours(used: UsedSet) -> list[str]:
-    """The colour of the label in whose images each code is used most, by share; a legend is drawn above the map."""
+def _label_colours(used: UsedSet) -> np.ndarray:
+    """The colour of the label in whose images each code is used most, by share: uint8 [K, 3], with a legend above."""
     labelled = cache.counts_by_label(used.key, used.index)
     names = sorted(labelled, key=lambda name: -int(labelled[name].sum()))
     table = np.stack([labelled[name] for name in names])
@@ -180,28 +221,31 @@ def _label_colours(used: UsedSet) -> list[str]:
     widgets.legend(
         list(zip([*(name or "no label" for name in names[: len(LABEL_COLOURS)]), *others], palette, strict=False))
     )
-    return [
-        palette[number] if used_at_all else OTHER
-        for number, used_at_all in zip(share.argmax(0), share.any(0), strict=True)
-    ]
+    colours = np.array([list(bytes.fromhex(colour[1:])) for colour in [*palette, OTHER]], np.uint8)
+    return colours[np.where(share.any(0), share.argmax(0), len(palette))]
 
 
-def _show_gathered(model: OpenModel, counts: np.ndarray, codes: np.ndarray) -> None:
+def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
     """The codes in a box or lasso: their tiles, their usage together, and downloads."""
+    counts = used.index.counts
     share = counts[codes].sum() / max(1, counts.sum())
-    st.markdown(f"**{len(codes):,} codes**, {counts[codes].sum():,} cells, {share:.1%} of all")
+    cells = counted(int(counts[codes].sum()), "cell")
+    st.markdown(f"**{counted(len(codes), 'code')}**, {cells}, {share:.1%} of all")
+    if not len(codes):
+        return
     part = codes[: tiles.MOST_TILES]
-    picked = tiles.show(
-        cache.tiles_of(model, part),
+    tile_store = cache.tile_store(model)
+    filling.fill(tile_store, part, what="Decoding the codes", name=f"tiles-{model.fingerprint[:16]}")
+    tiles.show(
+        tile_store.known(part, unknown=wall.GREY),
         ids=part.tolist(),
         key="gathered",
         label="Gathered codes",
-        titles=[f"Code {code} · {counts[code]:,} cells" for code in part],
+        titles=wall.titles(model, used, part),
+        faint=counts[part] == 0,
         height=130,
+        opens=True,
     )
-    if picked is not None:
-        store.write(store.read().on("codebook", code=picked))
-        st.rerun()
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):
         st.download_button("CSV", lambda: _to_csv(rows), file_name="codes.csv", mime="text/csv", on_click="ignore")

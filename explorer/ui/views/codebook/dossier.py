@@ -16,9 +16,10 @@ from explorer.images.pictures import Picture
 from explorer.index import usage
 from explorer.index.read import Occurrences
 from explorer.ui import cache, picture_choice, store, widgets
-from explorer.ui.components import tiles
+from explorer.ui.components import open_code, tiles
 from explorer.ui.image_set import UsedSet
-from explorer.ui.session import PatchOrder, Session
+from explorer.ui.page import guarded
+from explorer.ui.session import PatchOrder
 from vqvae.errors import BadInput
 from vqvae.places import reason_of
 from vqvae.words import counted
@@ -30,9 +31,13 @@ PATCH_ORDERS: dict[PatchOrder, str] = {"nearest": "Nearest first", "spread": "Ac
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
-def show(model: OpenModel, used: UsedSet, session: Session) -> None:
-    """Everything about the session's code."""
+@st.fragment
+@guarded
+def show(model: OpenModel, used: UsedSet) -> None:
+    """Everything about the session's code; it runs alone when another code is opened."""
+    session = store.read()
     code = session.codebook.code or 0
+    open_code.show(code, codes=model.codes, key="open-code", then=_open)
     picture = picture_choice.open_chosen(session, model)
     with st.container(key="answer"):  # where wall and dossier lie below one another it stays in sight
         _navigate(model, used, code)
@@ -265,7 +270,7 @@ def _strip(
         return
     st.html(f"<p class='label'>{title}</p>")
     titles = [f"Code {code} · {said}" for code, said in zip(codes, details or captions, strict=True)]
-    picked = tiles.show(
+    tiles.show(
         cache.tiles_of(model, codes),
         ids=codes,
         key=key,
@@ -273,10 +278,8 @@ def _strip(
         titles=titles,
         captions=captions,
         side=40,
+        opens=True,
     )
-    if picked is not None:
-        _open(picked)
-        st.rerun()
 
 
 def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
