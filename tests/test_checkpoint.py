@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import shlex
 import shutil
 import struct
 import time
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tests.toys import assert_one_sentence, toy_config, toy_images, toy_model
-from vqvae import checkpoint
+from vqvae import checkpoint, convert
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo, content_hash, find, load, load_model, save
 from vqvae.errors import BadInput
 from vqvae.families import two_input
@@ -419,7 +420,8 @@ def test_find_lists_sound_and_broken_folders_by_name(folder: Path) -> None:
     first, broken, toy, only = find(root)
     assert isinstance(first, CheckpointInfo) and isinstance(toy, CheckpointInfo)
     assert first.name == "a b" and first.summary.startswith("First of all. x") and len(first.summary) == 200
-    assert toy == CheckpointInfo("toy", folder, toy_model().spec, "A toy.", toy.parameters)
+    weights_file = folder / "model.safetensors"
+    assert toy == CheckpointInfo("toy", folder, weights_file, toy_model().spec, "A toy.", toy.parameters)
     assert toy.parameters == sum(tensor.numel() for tensor in toy_model().state_dict().values())
     assert isinstance(broken, BrokenCheckpoint) and broken.name == "broken"
     assert isinstance(only, BrokenCheckpoint) and "config.json" in only.reason
@@ -463,6 +465,81 @@ def test_find_reads_the_header_of_the_weights(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(weights(**{BIAS: torch.zeros(7)}))
     [found] = find(folder.parent)
     assert isinstance(found, BrokenCheckpoint) and BIAS in assert_one_sentence(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("files", "entry", "source", "out"),
+    [
+        (["a.ckpt"], "a.ckpt", "a.ckpt", "a"),
+        (["my model.PT"], "my model.PT", "my model.PT", "my model"),
+        (["b.pth", "b/config.json"], "b.pth", "b.pth", "b-converted"),
+        (["c.safetensors"], "c.safetensors", "c.safetensors", "c"),
+        (["d/d.ckpt"], "d", "d", "d-converted"),
+        (["e/e.bin", "e/config.json"], "e", "e", "e-converted"),
+        (["f/one.ckpt", "f/two.ckpt"], "f", "f/one.ckpt", "f-converted"),
+    ],
+)
+def test_weights_that_are_not_converted_name_the_command_that_does_it(
+    files: list[str], entry: str, source: str, out: str, tmp_path: Path
+) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"{}")
+    found = next(found for found in find(tmp_path) if found.name == entry)
+    assert isinstance(found, BrokenCheckpoint)
+    assert_one_sentence(found.reason)
+    command = ["python", "-m", "vqvae.convert", str(tmp_path / source), str(tmp_path / out)]
+    assert shlex.split(found.command) == command
+
+
+def test_the_command_that_is_named_makes_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": toy_model().state_dict()}, tmp_path / "a toy.ckpt")
+    [found] = find(tmp_path)
+    assert isinstance(found, BrokenCheckpoint)
+    assert convert.main(shlex.split(found.command)[3:]) == 0
+    _, converted = sorted(find(tmp_path), key=lambda entry: entry.name == "a toy")
+    assert isinstance(converted, CheckpointInfo) and converted.name == "a toy"
+
+
+def test_hidden_files_and_those_of_other_kinds_are_no_checkpoints(tmp_path: Path) -> None:
+    for name in (".hidden.ckpt", "README.md", "photo.png", "notes"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "training.safetensors").write_bytes(b"x")
+    assert find(tmp_path) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("place", [0, 500, -1])
+def test_a_value_that_is_not_finite_is_found_wherever_it_is(
+    place: int, dtype: torch.dtype, value: float, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_BYTES_AT_ONCE", 256)
+    tensors = {name: tensor.to(dtype).contiguous() for name, tensor in toy_model().state_dict().items()}
+    file = folder / "model.safetensors"
+    file.write_bytes(safetensors.torch.save(tensors))
+    assert checkpoint.value_fault(folder) == ""
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    assert tensors[name].numel() > 500
+    tensors[name].view(-1)[place] = value
+    file.write_bytes(safetensors.torch.save(tensors))
+    assert repr(name) in assert_one_sentence(checkpoint.value_fault(folder))
+
+
+def test_values_whose_sum_is_not_finite_are(folder: Path) -> None:
+    tensors = {name: torch.full(tensor.shape, 3e38) for name, tensor in toy_model().state_dict().items()}
+    (folder / "model.safetensors").write_bytes(safetensors.torch.save(tensors))
+    assert checkpoint.value_fault(folder) == ""
+
+
+def test_weights_that_are_cut_off_while_they_are_read_are_damaged(folder: Path) -> None:
+    file = folder / "model.safetensors"
+
+    def cut() -> None:
+        os.truncate(file, 1000)
+
+    assert "cut off" in assert_one_sentence(checkpoint.value_fault(folder, cut))
 
 
 def test_where_there_is_no_folder_there_are_no_checkpoints(tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 import io
 import random
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFile
 
+from tests.browser import ROOT
 from tests.toys import assert_one_sentence, encoded, toy_images, toy_pixels
 from vqvae.errors import BadInput, shown
 from vqvae.images import (
@@ -87,6 +92,17 @@ def test_grey_with_transparency_is_laid_over_white() -> None:
     image = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
     expected = over_white(np.repeat(grey[..., None], 3, axis=2), alpha)
     np.testing.assert_allclose(read(encoded(image, "PNG")), expected, atol=1)
+
+
+@pytest.mark.parametrize("height", [1, 63, 64, 65, 200])
+def test_transparency_is_laid_over_white_as_pillow_does_it_at_once(height: int) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (height, 9, 4)).astype(np.uint8)
+    for alpha in (colours[..., 3], np.full((height, 9), 255, np.uint8)):
+        colours[..., 3] = alpha
+        image = Image.fromarray(colours)
+        at_once = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        np.testing.assert_array_equal(read(encoded(image, "PNG")), np.asarray(at_once))
+    np.testing.assert_array_equal(read(encoded(image, "PNG")), colours[..., :3])  # nothing is transparent
 
 
 def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_note() -> None:
@@ -238,10 +254,91 @@ def test_a_file_that_is_cut_off_is_refused(form: str, share: float) -> None:
     refused(data[: int(share * len(data))])
 
 
-def png_header(width: int, height: int) -> bytes:
-    def chunk(tag: bytes, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload)) + tag + payload + struct.pack(">I", zlib.crc32(tag + payload))
+SMALL = Image.fromarray(toy_pixels(24, 20))
+KINDS: list[tuple[str, dict[str, Any], Callable[[Image.Image], Image.Image]]] = [
+    ("PNG", {}, lambda image: image),
+    ("PNG", {}, lambda image: image.quantize(9)),
+    ("PNG", {"save_all": True, "append_images": [SMALL.rotate(180)]}, lambda image: image),
+    ("JPEG", {"quality": 90}, lambda image: image),
+    ("JPEG", {"quality": 90, "progressive": True}, lambda image: image),
+    ("WEBP", {"quality": 80}, lambda image: image),
+    ("WEBP", {"lossless": True}, lambda image: image),
+    ("WEBP", {"save_all": True, "append_images": [SMALL.rotate(180)]}, lambda image: image),
+    ("GIF", {}, lambda image: image.quantize(9)),
+    ("GIF", {"save_all": True, "append_images": [SMALL.rotate(180)]}, lambda image: image),
+    ("BMP", {}, lambda image: image),
+    ("BMP", {}, lambda image: image.quantize(9)),
+    ("TIFF", {}, lambda image: image),
+    ("TIFF", {"compression": "tiff_lzw"}, lambda image: image),
+    ("TIFF", {"compression": "jpeg"}, lambda image: image),
+    ("TIFF", {"compression": "packbits"}, lambda image: image),
+]
 
+
+@pytest.mark.parametrize("number", range(len(KINDS)), ids=[f"{form}-{n}" for n, (form, _, _) in enumerate(KINDS)])
+def test_cut_off_anywhere_a_file_is_refused_or_whole(number: int) -> None:
+    form, options, made = KINDS[number]
+    data = encoded(made(SMALL), form, **options)
+    whole = read(data)
+    refusals = 0
+    for length in sorted({*range(0, len(data), 1 + len(data) // 150), *range(max(0, len(data) - 30), len(data))}):
+        try:
+            found = read(data[:length])
+        except BadInput:
+            refusals += 1
+        else:
+            np.testing.assert_array_equal(found, whole)
+    assert refusals > 50
+
+
+def chunk(tag: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + tag + payload + struct.pack(">I", zlib.crc32(tag + payload))
+
+
+def png(size: tuple[int, int], raw: bytes, *, depth: int = 8, colour: int = 2, interlace: int = 0) -> bytes:
+    """A PNG of those filtered bytes, be they many or few; every checksum and the end are right."""
+    header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlace)
+    palette = chunk(b"PLTE", bytes(range(48))) if colour == 3 else b""
+    half = len(packed := zlib.compress(raw)) // 2
+    parts = chunk(b"IDAT", packed[:half]) + chunk(b"IDAT", packed[half:])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + parts + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "bits"),
+    [(8, 2, 24), (16, 2, 48), (8, 0, 8), (1, 0, 1), (16, 0, 16), (4, 3, 4), (8, 4, 16), (8, 6, 32)],
+)
+def test_a_png_whose_data_end_early_is_refused(depth: int, colour: int, bits: int) -> None:
+    rows = [b"\0" + random.Random(row).randbytes(-(-13 * bits // 8)) for row in range(64)]
+    whole = read(png((13, 64), b"".join(rows), depth=depth, colour=colour))
+    assert whole.shape == (64, 13, 3)
+    for kept in (1, 3, 40, 63):
+        assert "cut off" in refused(png((13, 64), b"".join(rows[:kept]), depth=depth, colour=colour))
+        assert "cut off" in refused(png((13, 64), b"".join(rows[:kept]) + rows[kept][:-1], depth=depth, colour=colour))
+
+
+def test_a_png_that_is_black_below_is_whole() -> None:
+    pixels = toy_pixels(64, 13)
+    pixels[3:] = 0
+    np.testing.assert_array_equal(read(to_png(pixels)), pixels)
+    assert not read(to_png(np.zeros((9, 7, 3), np.uint8))).any()
+
+
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 5), (13, 64), (8, 8), (3, 9)])
+def test_an_interlaced_png_whose_data_end_early_is_refused(size: tuple[int, int]) -> None:
+    width, height = size
+    pixels = toy_pixels(height, width)
+    passes = [pixels[top::down, left::across] for top, left, down, across in ADAM7]
+    raw = b"".join(b"\0" + row.tobytes() for part in passes if part.size for row in part)
+    np.testing.assert_array_equal(read(png(size, raw, interlace=1)), pixels)
+    for kept in {0, len(raw) // 3, len(raw) - 1}:
+        assert "cut off" in refused(png(size, raw[:kept], interlace=1))
+
+
+def png_header(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
@@ -306,6 +403,36 @@ def test_too_many_pixels_are_refused_by_the_header_alone(
 ) -> None:
     assert "40 megapixels" in refused(header(width, height))
     assert decoded == []
+
+
+PEAK = """
+import io, sys
+from PIL import Image
+from vqvae.images import load_image
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+data, buffer = sys.stdin.buffer.read(), io.BytesIO()
+Image.new("RGB", (64, 64)).save(buffer, "JPEG")
+load_image(buffer.getvalue(), "small")
+before = peak()
+assert load_image(data, "large").width in (6000, 4000)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is told by Linux alone")
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_jpeg_of_24_megapixels_takes_256_mebibytes_at_most(turned: bool) -> None:
+    image = Image.fromarray(toy_pixels(40, 60)).resize((6000, 4000), Image.Resampling.BILINEAR)
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    # Progressive and with colour at full resolution: what libjpeg itself needs the most for.
+    data = encoded(image, "JPEG", quality=80, exif=exif, progressive=not turned, subsampling=0)
+    run = subprocess.run([sys.executable, "-c", PEAK], input=data, capture_output=True, check=True, cwd=ROOT)
+    assert 60 < float(run.stdout) <= 256
 
 
 @pytest.mark.parametrize("header", HEADERS[:6])

@@ -79,14 +79,39 @@ def test_a_broken_folder_is_listed_with_its_reason_and_the_rest_works(path, toy_
     assert app.session_state[SESSION_KEY].checkpoint == "photos"
 
 
-def test_weights_that_are_not_finite_are_refused_when_chosen_and_another_checkpoint_opens(toy_checkpoints):
+def test_weights_that_are_not_finite_are_not_offered_and_another_checkpoint_opens(toy_checkpoints):
     model = toy_model()
     model.codebook[0, 0] = float("nan")
     checkpoint.save(toy_checkpoints / "nan", model, {})
     app = run(ROOT / "pages" / "reconstruct.py", checkpoint="nan")
     assert not app.exception
+    assert app.sidebar.selectbox[0].options == ["classic", "photos"]
+    assert "The checkpoint nan cannot be opened; another is shown." in messages(app.sidebar.warning)
     assert "not finite" in messages(app.sidebar.caption)
     assert len(app.get("download_button")) == 3  # the page is all there
+
+
+def test_six_that_cannot_be_opened_are_one_line_that_unfolds_with_what_each_needs(toy_checkpoints):
+    for number in range(3):
+        (toy_checkpoints / f"broken {number}").mkdir()
+        (toy_checkpoints / f"broken {number}" / "config.json").write_text("[")
+    (toy_checkpoints / "their model.ckpt").write_bytes(b"x")
+    (toy_checkpoints / "pickled").mkdir()
+    (toy_checkpoints / "pickled" / "a.pth").write_bytes(b"x")
+    checkpoint.save(toy_checkpoints / "cut", toy_model(), {})
+    (toy_checkpoints / "cut" / "model.safetensors").write_bytes(b"x" * 99)
+    app = run(ROOT / "pages" / "reconstruct.py")
+    assert not app.exception and not app.sidebar.warning and not app.sidebar.error
+    [line] = app.sidebar.expander
+    assert line.label == "6 models cannot be opened"
+    for name in ("broken 0", "broken 1", "broken 2", "cut", "pickled", "their model\\.ckpt"):
+        assert f"**{name}**" in messages(line.caption)
+    assert [code.value for code in line.code] == [
+        f"python -m vqvae.convert {toy_checkpoints}/pickled {toy_checkpoints}/pickled-converted",
+        f"python -m vqvae.convert '{toy_checkpoints}/their model.ckpt' '{toy_checkpoints}/their model'",
+    ]
+    (toy_checkpoints / "their model.ckpt").unlink()
+    assert app.run().sidebar.expander[0].label == "5 models cannot be opened"
 
 
 def test_a_link_to_what_is_not_here_says_so_and_shows_something_else(toy_checkpoints):

@@ -7,9 +7,10 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -32,7 +33,9 @@ WEIGHTS_FILES = (WEIGHTS_FILE, "diffusion_pytorch_model.safetensors")
 MOST_PARAMETERS = 500_000_000
 _MOST_CONFIG_BYTES = 1 << 20
 _FLOATS = ("F32", "F16", "BF16")
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+_FLOAT_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_BYTES_AT_ONCE = 1 << 24
+PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class CheckpointInfo:
 
     name: str
     folder: Path
+    weights: Path
     spec: Spec
     summary: str  # one line, from config.json
     parameters: int
@@ -48,19 +52,47 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class BrokenCheckpoint:
-    """A folder that looks like a checkpoint and cannot be used, and why, in one sentence."""
+    """A folder that looks like a checkpoint, or a file of weights, and cannot be used: why, in one sentence."""
 
     name: str
-    folder: Path
+    folder: Path  # or the file
     reason: str
+    command: str = ""  # what makes a checkpoint of it, where that is known
 
 
 def find(root: Path) -> list[CheckpointInfo | BrokenCheckpoint]:
-    """Every folder directly below `root` that holds a config.json or weights, sorted by name."""
+    """Every folder directly below `root` that holds a config.json or weights, and every file of weights, by name."""
     if not root.is_dir():
         return []
-    ours = (CONFIG_FILE, *WEIGHTS_FILES)
-    return [_describe(folder) for folder in sorted(root.iterdir()) if any((folder / name).exists() for name in ours)]
+    found = (_look_at(place) for place in sorted(root.iterdir()) if not place.name.startswith("."))
+    return [entry for entry in found if entry is not None]
+
+
+def _look_at(place: Path) -> CheckpointInfo | BrokenCheckpoint | None:
+    if place.suffix.lower() in (*PICKLES, ".safetensors") and place.is_file():
+        return _unconverted(place)
+    if any((place / name).exists() for name in WEIGHTS_FILES):
+        return _describe(place)
+    if pickles := _pickles_in(place):
+        return _unconverted(place / pickles[0], place)
+    return _describe(place) if (place / CONFIG_FILE).exists() else None
+
+
+def _unconverted(weights: Path, folder: Path | None = None) -> BrokenCheckpoint:
+    """A file of weights, by itself or in a folder, with the command that makes a checkpoint of it."""
+    out = weights.with_suffix("") if folder is None else folder.with_name(f"{folder.name}-converted")
+    if out.exists():
+        out = out.with_name(f"{out.name}-converted")
+    of_folder = folder is not None and len(_pickles_in(folder)) == 1  # its config is then found, too
+    parts = ["python", "-m", "vqvae.convert", str(folder if of_folder else weights), str(out)]
+    entry = folder or weights
+    return BrokenCheckpoint(entry.name, entry, str(_not_ours(weights)), shlex.join(parts))
+
+
+def _pickles_in(folder: Path) -> list[str]:
+    with suppress(OSError):
+        return sorted(file.name for file in folder.iterdir() if file.suffix.lower() in PICKLES)
+    return []
 
 
 def _describe(folder: Path) -> CheckpointInfo | BrokenCheckpoint:
@@ -73,7 +105,8 @@ def _describe(folder: Path) -> CheckpointInfo | BrokenCheckpoint:
     except BadInput as refusal:
         return BrokenCheckpoint(folder.name, folder, str(refusal))
     parameters = sum(shape.numel() for shape in expected.values())
-    return CheckpointInfo(folder.name, folder, skeleton.spec, summary_of(settings), parameters)
+    weights = folder / family.WEIGHTS_FILE
+    return CheckpointInfo(folder.name, folder, weights, skeleton.spec, summary_of(settings), parameters)
 
 
 def summary_of(settings: Mapping[str, Any]) -> str:
@@ -122,16 +155,55 @@ def faults(folder: Path) -> list[str]:
     return found
 
 
-def _value_faults(path: Path) -> Iterator[str]:
-    """Tensors that are not finite, read one at a time."""
+def value_fault(folder: Path, listen: Callable[[], None] = lambda: None) -> str:
+    """The first tensor of a checkpoint that is not finite, in a sentence; nothing where all are.
+
+    Reads all weights, in little memory; `listen` is called after each tensor, and may raise to end it.
+    """
     try:
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118
-                tensor = file.get_tensor(name)
-                if tensor.is_floating_point() and not tensor.float().isfinite().all():
+        return next(_value_faults(weights_file(folder), listen), "")
+    except BadInput as refusal:
+        return str(refusal)
+
+
+def _value_faults(path: Path, listen: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """Tensors that are not finite, read a piece at a time.
+
+    Not mapped: whoever writes over a file that is mapped ends the process.
+    """
+    _read_table(path)  # refuses what is no such file
+    try:
+        with _open_file(path) as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(header_bytes))
+            for name, entry in header.items():
+                if name == "__metadata__" or entry["dtype"] not in _FLOAT_TYPES:
+                    continue
+                begin, end = entry["data_offsets"]
+                file.seek(8 + header_bytes + begin)
+                if not all(_is_finite(piece) for piece in _pieces(file, end - begin, _FLOAT_TYPES[entry["dtype"]])):
                     yield f"The tensor {shown(name)} has values that are not finite; train or save the model again."
-    except (SafetensorError, OSError, ValueError):
+                listen()
+    except (OSError, ValueError, KeyError):
         raise _damaged(path.name) from None
+
+
+def _pieces(file: BufferedReader, length: int, dtype: torch.dtype) -> Iterator[Tensor]:
+    """The numbers in the next so many bytes of a file, some at a time; raises ValueError where it ends before."""
+    while length > 0:
+        piece = bytearray(file.read(min(length, _BYTES_AT_ONCE)))
+        if not piece or len(piece) % dtype.itemsize:
+            raise ValueError("The file was cut off while it was read.")
+        yield torch.frombuffer(piece, dtype=dtype)
+        length -= len(piece)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether every value is, in one pass without a copy: a NaN anywhere is both the least and the largest."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    least, largest = tensor.aminmax()
+    return bool(least.isfinite() and largest.isfinite())
 
 
 def save(folder: Path, model: VQVAE, about: dict[str, Any]) -> None:
@@ -216,13 +288,18 @@ _Table = dict[str, tuple[list[int], str]]  # name -> shape and dtype of each ten
 
 
 def _missing(path: Path) -> BadInput:
-    with suppress(OSError):
-        if pickles := sorted(file.name for file in path.parent.iterdir() if file.suffix in _PICKLES):
-            return BadInput(
-                f"The weights are a pickle, {display_name(pickles[0])}, which may hold code to run; convert it "
-                "with python -m vqvae.convert."
-            )
+    if pickles := _pickles_in(path.parent):
+        return _not_ours(path.parent / pickles[0])
     return BadInput(f"The file {path.name} is missing or unreadable; put it beside {CONFIG_FILE}.")
+
+
+def _not_ours(weights: Path) -> BadInput:
+    name = display_name(weights.name)
+    if weights.suffix.lower() not in PICKLES:
+        return BadInput(f"The weights {name} lie there without a config; convert them with python -m vqvae.convert.")
+    return BadInput(
+        f"The weights are a pickle, {name}, which may hold code to run; convert it with python -m vqvae.convert."
+    )
 
 
 def _damaged(name: str) -> BadInput:
@@ -297,6 +374,6 @@ def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size
         raise _damaged(family.WEIGHTS_FILE) from None
     tensors = {name: tensor.view(expected[name]) for name, tensor in found.items()}
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+        if not _is_finite(tensor):
             raise BadInput(f"The tensor {name!r} has values that are not finite; train or save the model again.")
     return tensors

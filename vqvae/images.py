@@ -1,10 +1,12 @@
 """Files and bytes to tensors in [0, 1] and back; the only place that knows Pillow."""
 
 import io
+import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # a phone's MPO comes t
 MOST_PIXELS = 40_000_000
 LONGEST_SIDE = 16_384
 
+_STRIP_ROWS = 64
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _warning_filter_lock = threading.Lock()  # warnings.catch_warnings swaps a global list
 _readers: list[None] = []  # one for each thread that is reading
@@ -71,12 +74,15 @@ def _read(data: bytes, shown: str, shortest: int | None) -> Photo:
         if shortest is not None:
             opened.draft(None, (shortest, shortest))
         opened.load()
+        ends_early = opened.format == "PNG" and _ends_early(opened, data)
     except Exception:
-        raise BadInput(f"{shown} is cut off or damaged; save or download it again.") from None
+        ends_early = True
+    if ends_early:
+        raise BadInput(f"{shown} is cut off or damaged; save or download it again.")
     notes = [f"The first of its {frames} frames is shown."] if frames > 1 else []
-    upright = _upright(opened)
+    _turn_upright(opened)
     try:
-        rgb, conversion = _to_rgb(upright, shown)
+        rgb, conversion = _to_rgb(opened, shown)
     except BadInput:
         raise
     except Exception:
@@ -219,11 +225,66 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        return image  # an unreadable EXIF block says nothing of the orientation; the pixels are sound
+def _ends_early(image: Image.Image, data: bytes) -> bool:
+    """Whether a PNG holds fewer pixels than its size calls for: Pillow leaves the rest black, without a word.
+
+    The last row is then black; only where it is, or where rows come interlaced, is everything inflated to be counted.
+    """
+    width, height = image.size
+    last_row = np.asarray(image.crop((0, height - 1, width, height)))
+    header = _png_header(data)
+    return (header.interlaced or not last_row.any()) and _inflated_bytes(data, header.bytes) < header.bytes
+
+
+@dataclass(frozen=True)
+class _PngHeader:
+    """What the IHDR chunk of a PNG says, as far as it tells how many bytes its pixels take."""
+
+    width: int
+    height: int
+    bits: int  # a pixel
+    interlaced: bool
+
+    @property
+    def bytes(self) -> int:
+        """Of all rows, each with the byte that names its filter (PNG specification, 7.3 and 8.2)."""
+        passes = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        total = 0
+        for left, top, across, down in passes:
+            columns, rows = -(-(self.width - left) // across), -(-(self.height - top) // down)
+            total += rows * (1 + -(-columns * self.bits // 8)) if columns > 0 and rows > 0 else 0
+        return total
+
+
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # a pixel, by colour type
+
+
+def _png_header(data: bytes) -> _PngHeader:
+    width, height, depth, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
+    return _PngHeader(width, height, depth * _PNG_SAMPLES[colour], interlace != 0)
+
+
+def _inflated_bytes(data: bytes, most: int) -> int:
+    """How many bytes the compressed data of a PNG hold; counted up to `most`, in little memory."""
+    inflate, total, place = zlib.decompressobj(), 0, 8
+    while place + 8 <= len(data) and total < most and not inflate.eof:
+        length, kind = struct.unpack_from(">I4s", data, place)
+        rest = data[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        while rest and total < most:
+            total += len(inflate.decompress(rest, _INFLATED_AT_ONCE))
+            rest = inflate.unconsumed_tail
+        place += 12 + length
+    return total
+
+
+_INFLATED_AT_ONCE = 1 << 16
+
+
+def _turn_upright(image: Image.Image) -> None:
+    """Turn the image as its EXIF block says, in place: a copy of a large one would take as much memory again."""
+    with suppress(Exception):  # an unreadable block says nothing of the orientation; the pixels are sound
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _to_rgb(image: Image.Image, shown: str) -> tuple[Image.Image, tuple[str, ...]]:
@@ -231,12 +292,24 @@ def _to_rgb(image: Image.Image, shown: str) -> tuple[Image.Image, tuple[str, ...
     if image.mode in ("F", "I", *_SIXTEEN_BIT):
         return _deep_grey_to_rgb(image, shown)
     if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        if with_alpha.getchannel("A").getextrema()[0] == 255:
-            return with_alpha.convert("RGB"), ()
+        rgb, opaque = _over_white(image)
+        return rgb, () if opaque else ("Transparent parts are laid over white.",)
+    return image if image.mode == "RGB" else image.convert("RGB"), ()
+
+
+def _over_white(image: Image.Image) -> tuple[Image.Image, bool]:
+    """An image with transparency -> RGB over white, and whether nothing was transparent.
+
+    In strips: in between there are three more images, of four bytes a pixel each.
+    """
+    rgb, opaque = Image.new("RGB", image.size), True
+    for top in range(0, image.height, _STRIP_ROWS):
+        box = (0, top, image.width, min(image.height, top + _STRIP_ROWS))
+        with_alpha = image.crop(box).convert("RGBA")
+        opaque = opaque and with_alpha.getchannel("A").getextrema()[0] == 255
         white = Image.new("RGBA", with_alpha.size, "white")
-        return Image.alpha_composite(white, with_alpha).convert("RGB"), ("Transparent parts are laid over white.",)
-    return image.convert("RGB"), ()
+        rgb.paste(Image.alpha_composite(white, with_alpha).convert("RGB"), box)
+    return rgb, opaque
 
 
 def _deep_grey_to_rgb(image: Image.Image, shown: str) -> tuple[Image.Image, tuple[str, ...]]:

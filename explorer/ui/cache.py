@@ -19,6 +19,7 @@ from explorer.base.figure import Figure
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel, open_folder
 from explorer.base.open_model import open_plugin as open_model_of_plugin
+from explorer.base.soundness import Soundness
 from explorer.codebook import dossier, dots, geometry, projection, tiles
 from explorer.codebook.per_code import PerCode
 from explorer.codebook.projection import Projection, ProjectionSettings
@@ -79,7 +80,7 @@ def find_checkpoints() -> list[checkpoint.CheckpointInfo | checkpoint.BrokenChec
     """Every checkpoint folder, sound or broken; looked up again when a file in one of them changes."""
     found: dict[str, checkpoint.CheckpointInfo | checkpoint.BrokenCheckpoint] = {}
     for root in (ROOT, *MORE_ROOTS):
-        for entry in _find(str(root), _stamps(root)):
+        for entry in _soundness().sort(_find(str(root), _stamps(root))):
             found.setdefault(entry.name, entry)
     return list(found.values())
 
@@ -130,14 +131,16 @@ def _find(root: str, stamps: tuple) -> list[checkpoint.CheckpointInfo | checkpoi
     return checkpoint.find(Path(root))
 
 
+@st.cache_resource
+def _soundness() -> Soundness:
+    return Soundness()
+
+
 def _stamps(folder: Path) -> tuple:
     """Name, size and time of change of each checkpoint file in a folder and the folders below it."""
-    files = (
-        file
-        for name in (checkpoint.CONFIG_FILE, *checkpoint.WEIGHTS_FILES)
-        for pattern in (name, f"*/{name}")
-        for file in sorted(folder.glob(pattern))
-    )
+    names = (checkpoint.CONFIG_FILE, *checkpoint.WEIGHTS_FILES, *(f"*{suffix}" for suffix in checkpoint.PICKLES))
+    patterns = [pattern for name in names for pattern in (name, f"*/{name}")]
+    files = (file for pattern in (*patterns, "*.safetensors") for file in sorted(folder.glob(pattern)))
     return tuple((str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
 
 

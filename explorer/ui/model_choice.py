@@ -33,7 +33,7 @@ def choose_model(session: Session) -> OpenModel | None:
     choices = _plugin() + [_Choice(entry.name, _opener(entry)) for entry in found if isinstance(entry, CheckpointInfo)]
     opened = None
     if choices:
-        session = store.settle(_pick(session, [choice.name for choice in choices]))
+        session = store.settle(_pick(session, [choice.name for choice in choices], [entry.name for entry in broken]))
         opened, failed = _open(session, choices)
         broken = failed + broken
         if opened:
@@ -54,9 +54,13 @@ def _opener(entry: CheckpointInfo) -> Callable[[], OpenModel]:
     return lambda: cache.open_model(entry.folder)
 
 
-def _pick(session: Session, names: list[str]) -> Session:
+def _pick(session: Session, names: list[str], broken: list[str]) -> Session:
     if session.checkpoint not in names:
-        st.warning(f"There is no checkpoint named {widgets.plain(session.checkpoint[:60])} here.")
+        name = widgets.plain(session.checkpoint[:60])
+        if session.checkpoint in broken:
+            st.warning(f"The checkpoint {name} cannot be opened; another is shown.")
+        else:
+            st.warning(f"There is no checkpoint named {name} here.")
         session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0])
     st.selectbox(
         "Model" if plugin.name() else "Checkpoint",
@@ -120,6 +124,8 @@ def _list_broken(broken: list[BrokenCheckpoint]) -> None:
     with st.expander(f"{what} cannot be opened", icon=":material/warning:"):
         for number, entry in enumerate(broken):
             st.caption(f"**{widgets.plain(entry.name)}**  \n{widgets.plain(entry.reason)}")
+            if entry.command:
+                st.code(widgets.shown(entry.command), language="sh", wrap_lines=True)
             if entry.folder.is_dir() and st.button(
                 "Examine",
                 icon=":material/stethoscope:",
