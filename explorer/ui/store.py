@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 SESSION_KEY = "session"
 LIVE_KEY = "live"
 VISIT_KEY = "visit"
-QUERY = ("checkpoint", "size", "blend", "code", "picture", "cell", "step", "tried")  # what of the address is ours
+QUERY = (
+    "checkpoint",
+    "size",
+    "blend",
+    "code",
+    "picture",
+    "cell",
+    "step",
+    "tried",
+    "run",
+)  # what of the address is ours
 
 
 def read() -> Session:
