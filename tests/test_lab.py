@@ -40,6 +40,7 @@ from explorer.learn.lab import (
 from explorer.learn.lab_run import Course, Run
 from explorer.learn.lab_worker import END, GO_ON, moment, packed, receive, send, serve, unpacked
 from explorer.learn.training_steps import PARTS, Snippet, lines_of
+from explorer.training.curves import MOST_POINTS, thinned
 from explorer.ui import cache
 from tests.browser import ROOT
 from tests.harness import at_rest
@@ -462,8 +463,8 @@ def test_figures_are_those_of_the_last_step(trained: Course):
 @pytest.mark.parametrize("length", [0, 1, 159, 160, 161, 4000])
 def test_a_thinned_line_keeps_its_mean_and_its_last_step(length: int):
     values = np.random.default_rng(0).normal(size=length).astype(np.float32)
-    steps, means = lab_charts.thinned(values)
-    assert len(steps) == len(means) == min(length, lab_charts.MOST_POINTS)
+    steps, means = thinned(values)
+    assert len(steps) == len(means) == min(length, MOST_POINTS)
     if length:
         assert steps[-1] == length
         assert np.average(means, weights=np.diff([0, *steps])) == pytest.approx(values.mean(), abs=1e-5)

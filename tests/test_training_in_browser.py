@@ -1,14 +1,19 @@
-"""A small training in a real browser: started, watched, stopped, compared, kept; its server is its own: it writes."""
+"""A small training in a real browser, started, watched, stopped, compared, kept; and a run followed by its log.
+
+The server is its own: it writes.
+"""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 from explorer.learn.training_steps import PARTS, lines_of
-from tests.browser import serve_app
+from tests.browser import pixels_of, serve_app
+from tests.toy_runs import toy_sheet, validated, write_run
 from tests.toys import toy_model
 from vqvae import checkpoint
 
@@ -129,3 +134,50 @@ def test_the_switches_can_be_reached_by_the_keyboard(lab):
     switch = lab.get_by_role("switch", name="Embedding dropout")
     switch.or_(lab.get_by_role("checkbox", name="Embedding dropout")).first.press("Space")
     expect(lab.locator(".lab-promise")).to_contain_text("Switches of your own")
+
+
+def test_a_run_is_followed_while_it_grows_and_its_samples_are_scrubbed_through(blank_page, served):
+    url, folder = served
+    blank_page.goto(f"{url}/training")
+    expect(blank_page.get_by_text("No run with a log is in")).to_be_visible()
+    writer = write_run(folder / "growing", steps=60)
+    blank_page.reload()
+    verdict = blank_page.locator(".st-key-training_board .verdict")
+    expect(verdict).to_contain_text("It runs: step 60 of 100")
+    chart = blank_page.locator(".curves figure").nth(1)
+    expect(chart).to_have_attribute(
+        "aria-label", "PSNR, step 60: training on 17.60, off 15.60, validation on 16.60, off 14.60"
+    )
+    film = blank_page.locator(".film")
+    expect(film).to_have_attribute("data-step", "60")
+    expect(film.locator(".map")).to_be_hidden()
+    strip = film.locator(".off")
+    np.testing.assert_array_equal(pixels_of(strip), toy_sheet(60)[8:16])
+
+    # The newest is shown as it comes, in the same elements; whoever looks at an earlier one stays with it.
+    chart.evaluate("chart => { chart.dataset.same = 'yes'; }")
+    writer.row(validated(80))
+    writer.sheet(80, toy_sheet(80))
+    writer.row(validated(81))
+    expect(verdict).to_contain_text("step 81 of 100")
+    expect(film).to_have_attribute("data-step", "80")
+    expect(blank_page.locator("[data-same]")).to_have_count(1)
+    slider = blank_page.get_by_role("slider", name="Step of the training")
+    slider.press("Home")
+    expect(film).to_have_attribute("data-step", "20")
+    np.testing.assert_array_equal(pixels_of(strip), toy_sheet(20)[8:16])
+    writer.sheet(100, toy_sheet(100))
+    writer.row(validated(100))
+    writer.end("finished", 100)
+    expect(verdict).to_contain_text("It is finished: 100 steps")
+    expect(film).to_have_attribute("data-step", "20")
+    slider.press("End")
+    expect(film).to_have_attribute("data-step", "100")
+
+    blank_page.get_by_text("Settings", exact=True).click()
+    expect(blank_page.locator(".training-settings")).to_contain_text("codebook decay")
+    field = blank_page.get_by_role("textbox", name="Follow a run in another folder")
+    field.fill("/nowhere/at/all")
+    field.press("Enter")
+    expect(blank_page.get_by_text("There is no log of a training in")).to_be_visible()
+    expect(film).to_have_attribute("data-step", "100")  # nothing else is lost

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from vqvae import checkpoint, evaluate
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
-from vqvae.training.log import COLUMNS, CSV, JSONL, OF_VALIDATION, SAMPLES, LogWriter, read_log
+from vqvae.training.log import COLUMNS, CSV, JSONL, MOST_BYTES, OF_VALIDATION, SAMPLES, LogWriter, read_log
 from vqvae.training.settings import training_settings
 from vqvae.training.trainer import learning_rate
 from vqvae.training.validation import open_pictures, sheet, sheet_pictures, spread, validate
@@ -276,7 +277,12 @@ def test_a_folder_without_a_log_is_refused_in_a_sentence(tmp_path: Path) -> None
     for folder in (tmp_path, tmp_path / "nowhere", Path("a\0b")):
         with pytest.raises(BadInput, match="no log") as refusal:
             read_log(folder)
-        assert_one_sentence(str(refusal.value).replace("\0", ""))
+        assert_one_sentence(refusal)
+    (tmp_path / JSONL).write_bytes(b"")
+    os.truncate(tmp_path / JSONL, MOST_BYTES + 1)
+    with pytest.raises(BadInput, match="over 64 MiB") as refusal:
+        read_log(tmp_path)
+    assert_one_sentence(refusal)
 
 
 def test_lines_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from explorer.ui.session import (
     ReconstructPage,
     SavedEdit,
     Session,
+    TrainingPage,
     Upload,
 )
 from explorer.ui.widgets import plain
@@ -70,6 +71,7 @@ PAGES = {
     "codebook": CodebookPage,
     "edit": EditPage,
     "inputs": InputsPage,
+    "training": TrainingPage,
     "learn": LearnPage,
 }
 

@@ -1,40 +1,12 @@
 """How a small training goes, or two of them, as lines over the steps: what the curves draw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from explorer.base.charts import ACCENT
 from explorer.learn.lab import MODEL, Snapshot
 from explorer.learn.lab_run import Course
+from explorer.training.curves import COLOURS, Chart, Line, thinned
 
-COLOURS = (ACCENT, "#d08a2e")  # of run A and run B
 NAMES = ("A", "B")
-MOST_POINTS = 160  # of a line
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line."""
-
-    name: str
-    colour: str  # CSS
-    dotted: bool
-    steps: list[int]
-    values: list[float]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Lines over the steps, from 0 to the last one that is planned: the axis does not move."""
-
-    title: str
-    unit: str
-    lines: tuple[Line, ...]
-    last: int  # step
-    top: float | None = None  # where the other axis ends, beginning at 0; None: as the values need it
-    digits: int = 1  # behind the point, of values in words
 
 
 def charts(courses: Sequence[Course]) -> tuple[Chart, ...]:
@@ -73,14 +45,6 @@ def _of_quality(courses: Sequence[Course]) -> tuple[Line, ...]:
 
 def _named(courses: Sequence[Course], number: int) -> str:
     return NAMES[number] if len(courses) > 1 else ""
-
-
-def thinned(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[n] -> the last step of each of at most MOST_POINTS equal stretches, and the mean over it."""
-    if not len(values):
-        return np.empty(0, int), values
-    edges = np.unique(np.linspace(0, len(values), min(len(values), MOST_POINTS) + 1).round().astype(int))
-    return edges[1:], np.add.reduceat(values.astype(np.float64), edges[:-1]) / np.diff(edges)
 
 
 def newest(snapshots: Sequence[Snapshot], step: int) -> Snapshot:

@@ -42,12 +42,17 @@ from explorer.learn import claims, tasks
 from explorer.learn.answers import Facts, Listening, facts_of, listen
 from explorer.learn.claims import Finding
 from explorer.learn.walk import all_gaps as gaps_of_cells
+from explorer.training import logged
+from explorer.training.logged import MOST_FRAMES, Samples
 from explorer.ui import plugin
 from vqvae import checkpoint, doctor
 from vqvae.doctor import Report
 from vqvae.images import fit_within, load_image, to_png
 from vqvae.places import checkpoints_folders
 from vqvae.plugin import Request
+from vqvae.training.log import JSONL as LOG_FILE
+from vqvae.training.log import Log
+from vqvae.training.log import read_log as read_run
 
 ROOT, *MORE_ROOTS = checkpoints_folders()
 F = TypeVar("F", bound=Callable[..., Any])
@@ -142,6 +147,33 @@ def _stamps(folder: Path) -> tuple:
     patterns = [pattern for name in names for pattern in (name, f"*/{name}")]
     files = (file for pattern in (*patterns, "*.safetensors") for file in sorted(folder.glob(pattern)))
     return tuple((str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
+
+
+# --- trainings
+
+
+def read_log(folder: Path) -> Log:
+    """The log of a run, read again when it has grown; raises BadInput where there is none."""
+    try:
+        stat = (folder / LOG_FILE).stat()
+    except (OSError, ValueError):  # a ValueError: a path that no file system takes
+        return read_run(folder)  # which says that there is none
+    return _read_log(str(folder), stat.st_mtime_ns, stat.st_size)
+
+
+@_kept(4)
+def _read_log(folder: str, changed: int, size: int) -> Log:
+    return read_run(Path(folder))
+
+
+def read_samples(step: int, path: Path) -> Samples | None:
+    """A sheet of samples of a run, read again when it has changed; None where it cannot be."""
+    return _read_samples(step, str(path), _changed(path))
+
+
+@_kept(2 * MOST_FRAMES)
+def _read_samples(step: int, path: str, changed: int) -> Samples | None:
+    return logged.read_samples(step, Path(path))
 
 
 # --- pictures

@@ -23,8 +23,8 @@ _STYLE = Path(__file__).parent / "page.css"
 _settled: set[str] = set()  # pages whose modules the garbage collector has been told of
 
 
-def open_page(title: str, subtitle: str) -> OpenModel:
-    """Draw what all pages share and load the chosen checkpoint; where there is none, say so and end the page."""
+def begin_page(title: str, subtitle: str) -> OpenModel | None:
+    """Draw what all pages share and load the chosen checkpoint; None where there is none to open."""
     navigation.ensure()
     store.follow_address()
     take_in(MODES.get(title))
@@ -33,6 +33,12 @@ def open_page(title: str, subtitle: str) -> OpenModel:
         opened = choose_model(store.read())
         steps.watch()
     st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
+    return opened
+
+
+def open_page(title: str, subtitle: str) -> OpenModel:
+    """As `begin_page`; where there is no model, say so and end the page."""
+    opened = begin_page(title, subtitle)
     if opened is None:
         st.info(
             f"There is no model to open. Put a folder with config.json and its weights into "

@@ -22,7 +22,7 @@ from explorer.learn.lab import HEALTHY, LabSettings
 from explorer.learn.steps import NAMES as STEP_NAMES
 from explorer.learn.tasks import NAMES as TASK_NAMES
 
-PageName = Literal["reconstruct", "codebook", "edit", "inputs", "learn"]
+PageName = Literal["reconstruct", "codebook", "edit", "inputs", "training", "learn"]
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
 CodebookView = Literal["wall", "map", "usage"]
@@ -37,6 +37,7 @@ FROM_PICTURE = Start()
 MOST_UPLOADS = 24
 MOST_SAVED_EDITS = 24
 MOST_GUESSES = 200
+LONGEST_RUN = 1000  # characters of a run's path
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
 
 
@@ -178,6 +179,14 @@ class LearnPage:
         return next((guess for guess in self.guesses if (guess.name, guess.of) == (name, of)), None)
 
 
+@dataclass(frozen=True)
+class TrainingPage:
+    """Which run is followed."""
+
+    run: str = ""  # a checkpoint's name, or the path of a folder; empty is the one that was written to last
+    refusal: str = ""  # why a folder could not be opened, until it was said
+
+
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +208,7 @@ class Session:
     codebook: CodebookPage = CodebookPage()
     edit: EditPage = EditPage()
     inputs: InputsPage = InputsPage()
+    training: TrainingPage = TrainingPage()
     learn: LearnPage = LearnPage()
 
     def embedding_on(self, inputs: int) -> bool:
@@ -311,6 +321,8 @@ class Session:
             query["code"] = str(self.codebook.code)
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
+        if self.training.run:
+            query["run"] = self.training.run
         if self.learn.step != type(self.learn).step:
             query["step"] = self.learn.step
         if self.learn.tried:
@@ -332,6 +344,8 @@ class Session:
         if re.fullmatch(r"\d{1,4},\d{1,4}", cell := query.get("cell", ""), re.ASCII):
             row, column = map(int, cell.split(","))
             session = session.on("learn", linked_cell=(row, column))
+        if (run := query.get("run", "")) and len(run) <= LONGEST_RUN and run.isprintable():
+            session = session.on("training", run=run)
         if (step := query.get("step")) in STEP_NAMES:
             session = session.on("learn", step=step)
         session = session.with_tried(*TASK_NAMES.intersection(query.get("tried", "").split(",")))
@@ -349,7 +363,7 @@ class Session:
         session = self.with_checkpoint(there.checkpoint).with_picture(there.picture)
         session = session.with_working_size(there.working_size).with_tried(*there.learn.tried)
         session = session.with_blend(there.blend, uses_embedding=there.uses_embedding).with_cell(None)
-        session = session.on("codebook", code=there.codebook.code)
+        session = session.on("codebook", code=there.codebook.code).on("training", run=there.training.run)
         return session.on("learn", step=there.learn.step, linked_cell=there.learn.linked_cell)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from vqvae import checkpoint
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, shown
 from vqvae.images import to_png
 from vqvae.training.validation import Validation
 
@@ -157,13 +157,13 @@ def read_log(folder: Path) -> Log:
     path = folder / JSONL
     try:
         stat = path.stat()
-        if stat.st_size > MOST_BYTES:
-            raise BadInput(f"{path} is over {MOST_BYTES >> 20} MiB, which is no log of ours.")
-        lines = _lines(path)
+        lines = _lines(path) if stat.st_size <= MOST_BYTES else None
     except (OSError, ValueError):  # a ValueError: a path that no file system takes
         raise BadInput(
-            f"There is no {JSONL} in {folder}; a run that `python -m vqvae.train` does writes one."
+            f"There is no log of a training in {shown(str(folder), longest=120)}; name the folder given to --out."
         ) from None
+    if lines is None:
+        raise BadInput(f"The log in {shown(str(folder), longest=120)} is over {MOST_BYTES >> 20} MiB; shorten it.")
     rows: list[Mapping[str, float]] = []
     start: Mapping[str, Any] = {}
     ending: Mapping[str, Any] | None = None

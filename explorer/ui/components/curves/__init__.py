@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer.learn.lab_charts import Chart
+from explorer.training.curves import Chart
 
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
@@ -19,6 +19,6 @@ _mount = st.components.v2.component(
 )
 
 
-def show(charts: Sequence[Chart], *, key: str) -> None:
-    """Draw charts, two in a row where there is room; values are one hover, or one arrow key, away."""
-    _mount(key=key, data={"charts": [asdict(chart) for chart in charts]})
+def show(charts: Sequence[Chart], *, columns: int = 2, key: str) -> None:
+    """Draw charts, so many in a row where there is room; values are one hover, or one arrow key, away."""
+    _mount(key=key, data={"charts": [asdict(chart) for chart in charts], "columns": columns})

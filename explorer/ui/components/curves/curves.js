@@ -11,7 +11,7 @@ export default function ({ parentElement, data }) {
     curves = new Curves(parentElement);
     holders.set(parentElement, curves);
   }
-  curves.receive(data.charts);
+  curves.receive(data.charts, data.columns);
 }
 
 class Curves {
@@ -26,7 +26,8 @@ class Curves {
     new ResizeObserver(() => this.charts.forEach((chart) => chart.draw())).observe(this.element);
   }
 
-  receive(charts) {
+  receive(charts, columns) {
+    this.element.style.setProperty("--columns", columns);
     while (this.charts.length < charts.length) this.charts.push(new Chart(this.element));
     while (this.charts.length > charts.length) this.charts.pop().figure.remove();
     charts.forEach((chart, number) => this.charts[number].receive(chart));

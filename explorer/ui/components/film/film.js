@@ -1,4 +1,5 @@
-// A training as a film: the codes on a map that stays, the cells of a picture behind them, and the picture as it is drawn.
+// A training as a film: pictures as they are drawn, step by step, and, where they are known, the codes on a map that
+// stays, with the cells of a picture behind them.
 
 const films = new WeakMap();
 
@@ -17,7 +18,7 @@ const UNIT = 30000; // as in __init__.py
 const MAP_PIXELS = 600;
 const LANE = `
   <figure><canvas class="map" role="img"></canvas><figcaption><span><i></i><span class="name"></span></span><b></b></figcaption></figure>
-  <figure><canvas class="original" role="img" aria-label="The held-out picture"></canvas><figcaption><span>Held-out picture</span></figcaption></figure>
+  <figure><canvas class="original" role="img"></canvas><figcaption><span></span></figcaption></figure>
   <figure><canvas class="off" role="img"></canvas><figcaption><span>Codes only</span><b></b></figcaption></figure>
   <figure><canvas class="on" role="img"></canvas><figcaption><span>Embedding on</span><b></b></figcaption></figure>`;
 
@@ -47,14 +48,18 @@ class Film {
   }
 
   receive(message) {
+    const shown = this.moments?.[Number(this.slider.value)];
     const before = this.moments?.length;
+    const followed = Number(this.slider.value) === (before ?? 0) - 1; // whoever looks at the newest goes on to
     this.message = message;
     this.moments = [...new Set(message.lanes.flatMap((lane) => lane.steps))].sort((one, other) => one - other);
     const scrubs = message.lanes.some((lane) => lane.steps.length > 1);
     this.scrub.hidden = !scrubs;
     const last = this.moments.length - 1;
     this.slider.max = last;
-    if (!scrubs || this.moments.length !== before) this.slider.value = last;
+    const place = followed || !before ? last : this.moments.findLastIndex((step) => step <= shown);
+    this.slider.value = Math.max(0, place);
+    this.lanes.classList.toggle("stacked", message.lanes.every((lane) => !lane.mapped));
     while (this.lanes.children.length < message.lanes.length) {
       const lane = document.createElement("div");
       lane.className = "lane";
@@ -85,9 +90,12 @@ class Film {
     element.querySelector(".name").textContent = `Codebook${lane.name ? ` of ${lane.name}` : ""}`;
     const [mapped, off, on] = element.querySelectorAll("b");
     mapped.textContent = `step ${step}`;
-    off.textContent = `${lane.off[frame].toFixed(1)} dB`;
-    on.textContent = `${lane.on[frame].toFixed(1)} dB`;
-    paint(element.querySelector(".original"), this.message.original);
+    off.textContent = decibels(lane.off[frame]);
+    on.textContent = decibels(lane.on[frame]);
+    const original = element.querySelector(".original");
+    original.setAttribute("aria-label", this.message.title);
+    original.parentElement.querySelector("span").textContent = this.message.title;
+    paint(original, this.message.original);
     for (const name of ["off", "on"]) {
       const canvas = element.querySelector(`.${name}`);
       const { shape, values } = part(name);
@@ -95,7 +103,9 @@ class Film {
       paint(canvas, { shape: shape.slice(1), values: values.subarray(frame * size, (frame + 1) * size) });
       canvas.setAttribute("aria-label", name === "off" ? "Drawn from the codes only" : "Drawn with the embedding");
     }
-    this.drawMap(element.querySelector(".map"), lane, frame, part);
+    const map = element.querySelector(".map");
+    map.parentElement.hidden = !lane.mapped;
+    if (lane.mapped) this.drawMap(map, lane, frame, part);
   }
 
   drawMap(canvas, lane, frame, part) {
@@ -168,6 +178,11 @@ class Film {
     this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
     this.button.setAttribute("aria-pressed", Boolean(this.playing));
   }
+}
+
+/** A quality in words; nothing where it is infinite. */
+function decibels(value) {
+  return value === null ? "" : `${value.toFixed(1)} dB`;
 }
 
 const DEAD = 37; // of a size: 255 · √(0.35 / 16), less than 35% of an equal share

@@ -29,10 +29,12 @@ from explorer.learn.lab import (
 from explorer.learn.lab_run import USUAL_PACE, Course, Run, Training
 from explorer.learn.steps import Source
 from explorer.learn.training_steps import PARTS, lines_of
+from explorer.training.curves import COLOURS
 from explorer.ui import cache, jobs, store, widgets
-from explorer.ui.components import curves, film
+from explorer.ui.components.film import Lane
 from explorer.ui.page import guarded
 from explorer.ui.session import Session
+from explorer.ui.views.training import board
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
@@ -48,14 +50,15 @@ _NAMES = lab_charts.NAMES
 def show() -> None:
     """The whole chapter; it is the same whatever model is open."""
     st.html(_STYLE)
+    board.style()
     st.html("<h2 class='walk'>Training, seen <span>what it is made of, and a small one to watch</span></h2>")
     _show_parts()
     st.html("<h3 class='lab'>Train one yourself</h3>")
     trainings = store.live().trainings
-    form, board = st.container(key="stack_lab").columns([1, 2.9], gap="large")
+    form, stage = st.container(key="stack_lab").columns([1, 2.9], gap="large")
     with form:
         _show_form(trainings)
-    with board:
+    with stage:
         if not trainings:
             _show_promise(store.read().learn.lab)
             return
@@ -242,11 +245,10 @@ def _show_board(trainings: list[Training], running: bool) -> None:
         if len(courses) == 2:
             st.html(_table(courses))
             st.html(f"<p class='lab-compared'>{html.escape(compared(*courses))}</p>")
-            widgets.legend(list(zip([f"Run {name}" for name in _NAMES], lab_charts.COLOURS, strict=True)))
+            widgets.legend(list(zip([f"Run {name}" for name in _NAMES], COLOURS, strict=True)))
         else:
             widgets.figure_row(figures(courses[0]))
-    curves.show(lab_charts.charts(courses), key="lab-curves")
-    _show_film([course for course in courses if course.snapshots], running)
+    _show_course([course for course in courses if course.snapshots], running)
 
 
 def _show_status(training: Training, name: str) -> None:
@@ -268,12 +270,9 @@ def _show_status(training: Training, name: str) -> None:
     st.html(f"<p class='lab-done'>{html.escape(said)}</p>")
 
 
-def _label(text: str, aside: str = "") -> None:
-    st.html(f"<p class='lab-label'>{html.escape(text)} <span>{html.escape(aside)}</span></p>")
-
-
-def _show_film(courses: list[Course], running: bool) -> None:
-    """The codes on their map and the held-out picture: the newest while it runs, then all there was to scrub through.
+def _show_course(courses: list[Course], running: bool) -> None:
+    """The curves, and the codes on their map and the held-out picture: the newest while it runs, then all there was to
+    scrub through.
 
     See `FixedMap.of_run` for the map.
     """
@@ -283,17 +282,24 @@ def _show_film(courses: list[Course], running: bool) -> None:
         live = running and number == len(store.live().trainings) - 1
         shots = [lab_charts.newest(course.snapshots, now)] if running else course.snapshots
         plane = FixedMap.of_run(course.snapshots, ended=not live)
-        lanes.append(film.Lane(_NAMES[number] if len(courses) == 2 else "", lab_charts.COLOURS[number], plane, shots))
-    _label("Codebook and held-out picture", "the map stays, the codes move")
-    film.show(lanes, original=_original(), key="lab-film")
+        lanes.append(Lane(_NAMES[number] if len(courses) == 2 else "", COLOURS[number], shots, plane))
     when = f"step {SETTLED} (before that, of now)" if running else "the end"
-    shares = " and ".join(f"{lane.plane.share:.0%}" for lane in lanes)
-    st.caption(
+    shares = " and ".join(f"{lane.plane.share:.0%}" for lane in lanes if lane.plane)
+    caption = (
         f"Each dot is a code; its size grows with the share of cells that take it, and one that hardly any takes is "
         f"hollow. In grey, the cells of the held-out picture. The map is the plane in which codes and cells of "
         f"{when} vary most; it holds {shares} of their spread."
         + (" Each run has a map of its own: their spaces cannot be compared place by place." if len(lanes) == 2 else "")
     )
+    shown = board.Film(
+        lanes,
+        _original(),
+        title="Held-out picture",
+        heading="Codebook and held-out picture",
+        aside="the map stays, the codes move",
+        caption=caption,
+    )
+    board.show(lab_charts.charts(courses), shown, key="lab")
 
 
 def _table(courses: list[Course]) -> str:
@@ -304,7 +310,7 @@ def _table(courses: list[Course]) -> str:
         for a, _ in columns
     )
     rows = "".join(
-        f"<tr><th scope='row'><i style='background:{lab_charts.COLOURS[number]}'></i>{_NAMES[number]}</th>"
+        f"<tr><th scope='row'><i style='background:{COLOURS[number]}'></i>{_NAMES[number]}</th>"
         + "".join(f"<td>{html.escape(pair[number].value)}</td>" for pair in columns)
         + "</tr>"
         for number in range(2)
@@ -321,7 +327,7 @@ def _show_keeping(trainings: list[Training]) -> None:
     courses = {name: course for name, course in courses.items() if course.weights is not None}
     if not courses:
         return
-    _label("Keep it as a checkpoint")
+    board.label("Keep it as a checkpoint")
     with st.container(horizontal=True, vertical_alignment="bottom", key="lab_keep"):
         which = next(iter(courses))
         if len(courses) > 1:

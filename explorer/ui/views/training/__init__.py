@@ -1,0 +1,1 @@
+"""What a training shows, for every page that follows one."""
