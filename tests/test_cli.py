@@ -222,7 +222,7 @@ def test_ctrl_c_stops_a_module_as_it_stops_a_command(
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM):
-        monkeypatch.setattr("vqvae.evaluate.evaluate", lambda *_, number=number, **__: os.kill(os.getpid(), number))
+        monkeypatch.setattr("vqvae.evaluate.evaluate", lambda *_, number=number, **__: signal.raise_signal(number))
         assert cli.main(["evaluate", str(where / "checkpoints" / "toy"), str(where / "photos" / "cats")]) == 130
         assert "Stopped" in capsys.readouterr().err
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
@@ -322,7 +322,7 @@ def test_a_signal_stops_it_and_it_goes_on(
         nonlocal calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         return measured(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("explorer.index.cells.measure", measure)
@@ -345,7 +345,7 @@ def test_a_second_signal_stops_it_at_once(where: Path, monkeypatch: pytest.Monke
         nonlocal interrupted
         try:
             for _ in range(2):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             interrupted = True
             raise
@@ -460,7 +460,7 @@ def test_usage_that_was_stopped_leaves_the_former_and_goes_on(where: Path, monke
         nonlocal calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return measured(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("explorer.index.cells.measure", measure)
@@ -550,7 +550,7 @@ def test_fed_stopped_while_it_learns_leaves_the_former(where: Path, monkeypatch:
         nonlocal calls
         calls += 1
         if calls == 1:  # the second would stop it at once
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return usual(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(neighbours, "neighbours_of", neighbours_of)
@@ -570,7 +570,7 @@ def test_fed_that_was_stopped_leaves_the_former(where: Path, monkeypatch: pytest
         nonlocal calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return measured(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(manifold, "figures_of", figures_of)
@@ -861,7 +861,7 @@ def test_reliance_that_was_stopped_says_what_it_has(
         nonlocal calls
         calls += 1
         if calls == images + 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return measured(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(measure, "measure_image", measure_image)
