@@ -19,6 +19,7 @@ from pyarrow import parquet
 from explorer.base.open_model import open_folder
 from explorer.cli import app, modules
 from explorer.cli import main as cli
+from explorer.codebook.projection import SHIPPED_FILE
 from explorer.editing.bundle import pack
 from explorer.editing.edits import Edit, inputs_of, unedited
 from explorer.editing.recipe import Recipe, parse
@@ -226,6 +227,24 @@ def test_ctrl_c_stops_a_module_as_it_stops_a_command(
         assert cli.main(["evaluate", str(where / "checkpoints" / "toy"), str(where / "photos" / "cats")]) == 130
         assert "Stopped" in capsys.readouterr().err
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+@pytest.mark.parametrize("words", [["toy"], ["--checkpoint", "toy"]])
+def test_the_map_of_a_models_codes_is_kept_with_it(
+    words: list[str], where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = where / "checkpoints" / "toy" / SHIPPED_FILE
+    monkeypatch.setattr(
+        "explorer.cli.projection.umap", lambda *_, progress: (signal.raise_signal(signal.SIGINT), progress(1, 100))
+    )
+    assert cli.main(["projection", *words]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not path.exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(where / "checkpoints"))
+    assert cli.main(["projection", *words]) == 0
+    assert f"{path}: " in capsys.readouterr().out
+    assert path.exists()
 
 
 def test_output_that_does_not_know_a_letter_gets_an_escape(where: Path) -> None:
