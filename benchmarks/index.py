@@ -2,7 +2,6 @@
 
 import argparse
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
@@ -108,7 +107,17 @@ def build_synthetic(cells: int, path: Path) -> tuple[float, float]:
 
     started = time.process_time()
     write_index(cells_from, tuple(map(str, range(images))), about, path=path)
-    return time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.process_time() - started, peak_memory()
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had, in MiB; NaN on Windows, where Python does not know."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1 << 10  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / (1 << 20)
 
 
 def in_a_fresh_process(cells: int, path: Path) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from pyarrow import parquet
 from explorer.base.open_model import open_folder
 from explorer.cli import app, modules, projection
 from explorer.cli import main as cli
+from explorer.codebook.projection import SHIPPED_FILE
 from explorer.editing.bundle import pack
 from explorer.editing.edits import Edit, inputs_of, unedited
 from explorer.editing.recipe import Recipe, parse
@@ -223,10 +224,28 @@ def test_ctrl_c_stops_a_module_as_it_stops_a_command(
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM):
-        monkeypatch.setattr("vqvae.evaluate.evaluate", lambda *_, number=number, **__: os.kill(os.getpid(), number))
+        monkeypatch.setattr("vqvae.evaluate.evaluate", lambda *_, number=number, **__: signal.raise_signal(number))
         assert cli.main(["evaluate", str(where / "checkpoints" / "toy"), str(where / "photos" / "cats")]) == 130
         assert "Stopped" in capsys.readouterr().err
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+@pytest.mark.parametrize("words", [["toy"], ["--checkpoint", "toy"]])
+def test_the_map_of_a_models_codes_is_kept_with_it(
+    words: list[str], where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = where / "checkpoints" / "toy" / SHIPPED_FILE
+    monkeypatch.setattr(
+        "explorer.cli.projection.umap", lambda *_, progress: (signal.raise_signal(signal.SIGINT), progress(1, 100))
+    )
+    assert cli.main(["projection", *words]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not path.exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(where / "checkpoints"))
+    assert cli.main(["projection", *words]) == 0
+    assert f"{path}: " in capsys.readouterr().out
+    assert path.exists()
 
 
 def test_output_that_does_not_know_a_letter_gets_an_escape(where: Path) -> None:
@@ -323,7 +342,7 @@ def test_a_signal_stops_it_and_it_goes_on(
         nonlocal calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         return measured(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("explorer.index.cells.measure", measure)
@@ -346,7 +365,7 @@ def test_a_second_signal_stops_it_at_once(where: Path, monkeypatch: pytest.Monke
         nonlocal interrupted
         try:
             for _ in range(2):
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             interrupted = True
             raise
@@ -461,7 +480,7 @@ def test_usage_that_was_stopped_leaves_the_former_and_goes_on(where: Path, monke
         nonlocal calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return measured(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr("explorer.index.cells.measure", measure)
@@ -551,7 +570,7 @@ def test_fed_stopped_while_it_learns_leaves_the_former(where: Path, monkeypatch:
         nonlocal calls
         calls += 1
         if calls == 1:  # the second would stop it at once
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return usual(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(neighbours, "neighbours_of", neighbours_of)
@@ -571,7 +590,7 @@ def test_fed_that_was_stopped_leaves_the_former(where: Path, monkeypatch: pytest
         nonlocal calls
         calls += 1
         if calls == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return measured(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(manifold, "figures_of", figures_of)
@@ -862,7 +881,7 @@ def test_reliance_that_was_stopped_says_what_it_has(
         nonlocal calls
         calls += 1
         if calls == images + 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return measured(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(measure, "measure_image", measure_image)

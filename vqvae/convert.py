@@ -300,10 +300,11 @@ def report(result: Converted, quality: float | None, out: Path) -> str:
     if quality is not None:
         hint = "; that is poor: is the metric or the pixel range another?" if not quality >= _POOR_PSNR else ""
         lines.append(f"a photo      {quality:.1f} dB from its codes alone{hint}")
-    return "\n".join([*lines, f"written to   {out}", f"next         streamlit run app.py, and pick {out.name}"])
+    pick = f"next         open the app (vqvae-explorer, or streamlit run app.py), and pick {out.name}"
+    return "\n".join([*lines, f"written to   {out}", pick])
 
 
-def _arguments(arguments: list[str] | None, prog: str) -> argparse.Namespace:
+def _arguments(arguments: list[str] | None, prog: str | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="a .ckpt, .pt, .pth, .bin or .safetensors file, or a folder with one")
     parser.add_argument("out", type=Path, help="the checkpoint's folder, for example checkpoints/NAME")

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 
+from explorer.cli.shared import Pace, Stopped, stoppable
 from explorer.codebook.projection import SHIPPED_FILE, ProjectionSettings, projection_key, to_bytes, umap
 from vqvae import checkpoint
 from vqvae.errors import BadInput
@@ -26,11 +27,16 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m explorer.
         started = time.process_time()
         codebook = Codebook.of(checkpoint.load(folder)).array
         settings = ProjectionSettings()
-        projection = umap(codebook, settings)
+        pace = Pace(100, unit="%", stopped="Stopped; nothing was written. The same command starts anew.")
+        with stoppable(pace), pace.bar:
+            projection = umap(codebook, settings, progress=pace)
         checkpoint.write_atomically(path, to_bytes(projection_key(codebook, settings), projection))
     except (BadInput, OSError) as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return 128 + stop.number
     seconds = time.process_time() - started
     print(f"{path}: {projection.settings.method} of {len(codebook):,} codes in {seconds:.0f} CPU-seconds")
     return 0

@@ -95,7 +95,7 @@ def make_map(
             with tempfile.TemporaryDirectory(prefix="vqvae-projection-", ignore_cleanup_errors=True) as name:
                 exchange = Path(name)
                 np.save(exchange / CODEBOOK_FILE, codebook, allow_pickle=False)
-                (exchange / SETTINGS_FILE).write_text(json.dumps(settings.to_dict()))
+                (exchange / SETTINGS_FILE).write_text(json.dumps(settings.to_dict()), encoding="utf-8")
                 code = _run_worker(exchange, progress)
                 projection = load_projection([exchange], key, codes=codes)
                 reason = _last_words(exchange / LOG_FILE, code) if code else "the worker left no result"
@@ -168,5 +168,5 @@ def _one_line(text: str) -> str:
 def _last_words(log: Path, code: int) -> str:
     if code < 0:
         return f"its worker was ended by signal {-code}"
-    lines = log.read_text(errors="replace").split("\n")
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line for line in reversed(lines) if line.strip()), f"its worker ended with status {code}")

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,9 @@ def serve(exchange: Path) -> None:
 
     def progress(done: int, total: int, stage: str = "") -> None:
         draft = exchange / f"{PROGRESS_FILE}.draft"
-        draft.write_text(json.dumps({"done": done, "total": total, "stage": stage}))
-        draft.replace(exchange / PROGRESS_FILE)
+        draft.write_text(json.dumps({"done": done, "total": total, "stage": stage}), encoding="utf-8")
+        with suppress(PermissionError):  # on Windows a file that the parent is reading is not replaced; the next is
+            draft.replace(exchange / PROGRESS_FILE)
 
     projection = pca(codebook) if settings.method == "pca" else umap(codebook, settings, progress=progress)
     save_projection(exchange, projection_key(codebook, settings), projection)

@@ -96,14 +96,17 @@ def write_index(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Make the folder of unfinished work, and keep other processes out of it; a killed one's lock is gone with it."""
+    """Make the folder of unfinished work, and keep other processes out of it; a killed one's lock is gone with it.
+
+    Not on Windows: there two builds at once are not kept apart, and a folder with an open file could not be removed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
     with (folder / "lock").open("wb") as file:
-        try:
-            import fcntl  # not on Windows, where two builds at once are not kept apart
-        except ImportError:
-            yield
-            return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -17,7 +17,7 @@ from explorer.learn.claims import JUDGEMENTS, Claim, Finding
 from explorer.learn.tasks import Task
 from vqvae.images import to_png
 
-_STYLE = (Path(__file__).parent / "worksheet.css").read_text()
+_STYLE = (Path(__file__).parent / "worksheet.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)

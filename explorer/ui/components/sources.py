@@ -8,7 +8,7 @@ _UNPACK = Path(__file__).parent / "wire.js"
 
 def script(*paths: Path) -> str:
     """A component's JavaScript with `unpack` beside it; Streamlit takes one module, so the files are joined here."""
-    return "\n".join(path.read_text() for path in (*paths, _UNPACK))
+    return "\n".join(path.read_text(encoding="utf-8") for path in (*paths, _UNPACK))
 
 
 def png_url(png: bytes) -> str:

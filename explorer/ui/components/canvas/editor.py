@@ -31,7 +31,7 @@ _SCRIPTS = (  # each may use those before it
 )
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
-    css="\n".join((_FOLDER / name).read_text() for name in ("canvas.css", "editor.css", "drafts.css")),
+    css="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("canvas.css", "editor.css", "drafts.css")),
     js=script(_BOXES, *(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
 )
 

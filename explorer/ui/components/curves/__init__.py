@@ -14,8 +14,8 @@ from explorer.training.curves import Chart
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_curves",
-    css=(_FOLDER / "curves.css").read_text(),
-    js=(_FOLDER / "curves.js").read_text(),
+    css=(_FOLDER / "curves.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "curves.js").read_text(encoding="utf-8"),
 )
 
 

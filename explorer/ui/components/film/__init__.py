@@ -19,7 +19,7 @@ _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_film",
-    css=(_FOLDER / "film.css").read_text(),
+    css=(_FOLDER / "film.css").read_text(encoding="utf-8"),
     js=script(_CANVAS / "parts.js", _FOLDER / "film.js"),
 )
 _UNIT = 30_000  # of int16, for 1 on the map

@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_flipbook",
-    css=(_FOLDER / "flipbook.css").read_text(),
+    css=(_FOLDER / "flipbook.css").read_text(encoding="utf-8"),
     js=script(_CANVAS / "parts.js", _FOLDER / "flipbook.js"),
 )
 

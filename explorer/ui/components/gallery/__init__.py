@@ -23,7 +23,7 @@ LONGEST_NAME = 300
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_gallery",
-    css=(_FOLDER / "gallery.css").read_text(),
+    css=(_FOLDER / "gallery.css").read_text(encoding="utf-8"),
     js=script(_FOLDER.parent / "boxes.js", _FOLDER / "uploads.js", _FOLDER / "gallery.js"),
 )
 

@@ -15,8 +15,8 @@ from vqvae.images import to_png
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_cell_picker",
-    css=(_FOLDER / "picker.css").read_text(),
-    js=(_FOLDER / "picker.js").read_text(),
+    css=(_FOLDER / "picker.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "picker.js").read_text(encoding="utf-8"),
 )
 
 

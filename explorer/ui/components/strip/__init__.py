@@ -12,8 +12,8 @@ from explorer.ui.session import Session
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_strip",
-    css=(_FOLDER / "strip.css").read_text(),
-    js=(_FOLDER / "strip.js").read_text(),
+    css=(_FOLDER / "strip.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "strip.js").read_text(encoding="utf-8"),
 )
 
 

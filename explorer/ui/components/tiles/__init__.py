@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_tiles",
-    css=(_FOLDER / "tiles.css").read_text(),
+    css=(_FOLDER / "tiles.css").read_text(encoding="utf-8"),
     js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", open_code.SHARED, _FOLDER / "tiles.js"),
 )
 
