@@ -57,8 +57,8 @@ from explorer.learn.tasks import (
 )
 from explorer.learn.walk import Walk, all_gaps, cell_inside, follow, light_up
 from explorer.learn.worksheet import Sheet, worksheet
-from explorer.ui.components import picker
 from explorer.ui.address import SMALL, STEPS
+from explorer.ui.components import picker
 from explorer.ui.session import Guessed, Session
 from explorer.ui.views.learn import lesson
 from tests import toy_tokenizers

@@ -35,5 +35,5 @@ class Address:
 
 def _changed(query: Mapping[str, str], before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
     """A query with the changes from one to another made in it."""
-    changes = {name: after.get(name) for name in before | after if before.get(name) != after.get(name)}
+    changes = {name: after.get(name) for name in {**before, **after} if before.get(name) != after.get(name)}
     return {name: value for name, value in {**query, **changes}.items() if value is not None}
