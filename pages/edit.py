@@ -69,7 +69,7 @@ def choose_recipe(model: OpenModel) -> None:
 
 def offer_saving(engine: EditEngine) -> None:
     """Picture, pair of pictures and recipe; each file is made only when asked for, of what is seen then."""
-    name = f"{engine.model.name}-{engine.picture.key[:8]}-edit"
+    name = f"{engine.saved_as}-edit"
     files = files_of(engine)  # now: what is called at the click runs outside of the session
     with st.popover("Save", icon=":material/download:"):
         st.download_button(

@@ -11,10 +11,11 @@ from explorer.images.reconstruction import explain, quality_figures, render, tim
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import canvas
 from explorer.ui.page import guarded, open_page
-from explorer.ui.picture_choice import choose_picture, open_chosen
+from explorer.ui.picture_choice import choose_picture, open_chosen, saved_as
 from vqvae.images import to_png
 
 CANVAS = "canvas"
+LESS = 0.85  # of the embedding, which some pictures are closer with than with all of it
 
 
 @guarded
@@ -43,8 +44,9 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
         session = store.write(session) if request.settled else store.keep(session)
 
     weight = session.weight_for(model.inputs)
-    codes_only = cache.codes_only(model, picture)
+    codes_only = cache.quality_at(model, picture, 0)
     now = render(model.tokenizer, encoded, picture, weight=weight)
+    other = LESS if weight == 1 else 1
     canvas.show(
         session,
         request,
@@ -62,7 +64,13 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
             cache.size_figures(model, picture),
             time_figures(encoded.milliseconds, now.milliseconds, device=model.device.upper()),
         ],
-        sentence=explain(codes_only, now.quality, weight=weight, inputs=model.inputs),
+        sentence=explain(
+            codes_only,
+            now.quality,
+            weight=weight,
+            inputs=model.inputs,
+            other=(other, cache.quality_at(model, picture, other)) if weight and model.inputs == 2 else None,
+        ),
     )
     offer_downloads(model, encoded.indices, now.pixels, picture)
 
@@ -70,7 +78,7 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
 def offer_downloads(model: OpenModel, indices: np.ndarray, reconstruction: np.ndarray, picture: Picture) -> None:
     """Reconstruction as PNG, indices as .npy and JSON; made only when asked for. Notes on the picture stand beside."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        name = f"{model.name}-{picture.key[:8]}"
+        name = saved_as(store.read().picture, model)
         st.download_button(
             "Reconstruction (PNG)",
             lambda: to_png(reconstruction),

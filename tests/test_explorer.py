@@ -10,20 +10,23 @@ from PIL import Image
 
 from explorer.codebook.tiles import code_tiles, mean_colours
 from explorer.images import samples
-from explorer.images.pictures import open_picture
+from explorer.images.pictures import file_stem, open_picture
 from explorer.images.reconstruction import (
+    Quality,
     amount,
     compare,
     encode_picture,
     explain,
+    jpeg_figures,
     jpeg_quality,
     quality_figures,
     render,
     size_figures,
+    times,
 )
 from tests.toys import toy_model
 from vqvae.errors import BadInput
-from vqvae.images import to_pixels, to_png
+from vqvae.images import jpeg_data_bytes, to_pixels, to_png
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -53,6 +56,26 @@ def test_a_small_picture_keeps_its_pixels_and_a_large_one_says_that_it_was_shrun
     large = open_picture(to_png(photo(300, 200)), "a.png", working_size=128)
     assert large.pixels.shape == (128, 85, 3)
     assert large.notes == ("Shrunk from 200 × 300 to 85 × 128 px.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("My holiday, day 2.JPEG", "My-holiday-day-2"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\photos\\café.png", "café"),
+        ("archive.tar.gz", "archive-tar"),
+        ("chelsea", "chelsea"),
+        (".png", "png"),
+        ("<b>bad</b>.png", "b"),
+        ("x" * 300 + ".png", "x" * 60),
+        ("a\nb\x00.png", "a-b"),
+        ("…", "picture"),
+        ("", "picture"),
+    ],
+)
+def test_a_file_is_called_after_its_picture_and_can_be_called_that_anywhere(name, stem):
+    assert file_stem(name) == stem
 
 
 def test_a_pictures_key_is_of_its_pixels_not_of_its_file():
@@ -156,5 +179,45 @@ def test_the_explanation_is_one_sentence_that_states_the_blend(inputs, weight):
     assert ("37%" in sentence) == (weight == 0.37)
 
 
+LESS, ALL = 34.33, 34.03  # dB, of a photo that is closer to its original with a part of the embedding
+
+
+def quality(psnr: float) -> Quality:
+    return Quality(psnr, 0.9)
+
+
+def test_where_less_of_the_embedding_is_closer_the_sentence_says_so():
+    def sentence(psnr: float, weight: float, other: tuple[float, Quality]) -> str:
+        return explain(quality(26.7), quality(psnr), weight=weight, inputs=2, other=other)
+
+    assert "0.3 dB closer than with all of it." in sentence(LESS, 0.84, (1, quality(ALL)))
+    assert "with 84% of it, it would be 0.3 dB closer." in sentence(ALL, 1, (0.84, quality(LESS)))
+    for usual in (sentence(33.0, 0.84, (1, quality(ALL))), sentence(ALL, 1, (0.84, quality(33.0)))):
+        assert usual == sentence(33.0 if "84%" in usual else ALL, 0.84 if "84%" in usual else 1, (0.5, quality(0)))
+
+
 def test_amounts_read_well():
     assert [amount(value) for value in (0, 880, 1280, 3 << 20)] == ["0 bytes", "880 bytes", "1.25 KiB", "3.0 MiB"]
+    assert [amount(value) for value in (0.75, 1, 1.25, 2, 112.5)] == [
+        *("0.75 bytes", "1 byte", "1.25 bytes", "2 bytes", "112.5 bytes")
+    ]
+    assert [times(ratio) for ratio in (0.83, 1, 1.25, 9.6, 94.3, 2345)] == [
+        "0.83 ×",
+        "1 ×",
+        "1.2 ×",
+        "9.6 ×",
+        "94 ×",
+        "2,345 ×",
+    ]
+
+
+def test_a_jpeg_of_equal_bytes_says_where_there_is_none_and_what_it_is_without_its_headers():
+    shown = picture(64, 64)
+    (file, data), (small, bare) = jpeg_figures(shown, 900), jpeg_figures(shown, 20)
+    assert (file.label, data.label) == ("JPEG, equal bytes", "JPEG, headers not counted")
+    assert float(data.value.split()[0]) > float(file.value.split()[0])  # more is left for the picture
+    least = io.BytesIO()
+    Image.fromarray(shown.pixels).save(least, "JPEG", quality=1, optimize=True)
+    assert small.label == f"Smallest JPEG, {amount(len(least.getvalue()))}"
+    assert "No JPEG is as small as 20 bytes" in small.meaning
+    assert bare.label == f"Smallest, {amount(jpeg_data_bytes(least.getvalue()))} without headers"

@@ -97,6 +97,24 @@ def test_where_none_of_them_was_chosen_the_picture_stays(chosen: str | None):
     assert (session.uploads, session.picture) == ((GOOD,), "rocket")
 
 
+def test_of_many_files_the_last_good_one_is_shown_and_each_bad_one_is_named():
+    session = picture_choice.with_files(Session(), [GOOD, BAD, OTHER, Upload("worse.png", b"")])
+    assert (session.uploads, session.picture) == ((GOOD, OTHER), OTHER.digest)
+    assert [name in reason for name, reason in zip(("bad", "worse"), session.refused, strict=True)] == [True, True]
+    assert session.made_room == 0
+    assert picture_choice.with_files(session, [GOOD]).refused == ()  # those of before were read
+
+
+def test_it_is_said_how_many_made_room():
+    def many(count: int) -> list[Upload]:
+        return [Upload(f"{shade}.png", to_png(np.full((8, 8, 3), shade, np.uint8))) for shade in range(count)]
+
+    assert picture_choice.with_files(Session(), many(MOST_UPLOADS)).made_room == 0
+    full = picture_choice.with_files(Session(), many(MOST_UPLOADS + 3))
+    assert (len(full.uploads), full.made_room) == (MOST_UPLOADS, 3)
+    assert picture_choice.with_files(full, [GOOD]).made_room == 1
+
+
 @pytest.mark.usefixtures("kept")
 def test_a_picture_that_is_lost_is_stood_in_for_and_one_that_is_here_is_not(monkeypatch):
     monkeypatch.setattr(picture_choice, "picture_titles", dict)

@@ -24,6 +24,7 @@ from vqvae.images import (
     MOST_PIXELS,
     display_name,
     fit_within,
+    jpeg_data_bytes,
     jpeg_of_size,
     load_image,
     pad_to_multiple,
@@ -658,6 +659,22 @@ def test_png_holds_exactly_these_pixels(channels: int | None) -> None:
 
 def test_to_image_holds_exactly_these_pixels() -> None:
     np.testing.assert_array_equal(np.asarray(to_image(PIXELS)), PIXELS)
+
+
+def test_the_data_of_a_jpeg_is_what_stands_between_the_header_of_its_scan_and_its_end() -> None:
+    data = encoded(PHOTO, "JPEG", quality=30, optimize=True)
+    place = data.index(b"\xff\xda")  # no table of this file holds these two bytes
+    header = int.from_bytes(data[place + 2 : place + 4], "big")
+    assert data[-2:] == b"\xff\xd9"
+    assert jpeg_data_bytes(data) == len(data) - place - 2 - header - 2
+    twice = encoded(PHOTO, "JPEG", quality=30, optimize=True, comment=b"x" * 5000)  # a header is no data
+    assert (len(twice) - len(data) > 5000) and jpeg_data_bytes(twice) == jpeg_data_bytes(data)
+
+
+def test_a_jpeg_can_be_as_good_as_its_data_alone_allows() -> None:
+    limit = jpeg_data_bytes(encoded(PHOTO, "JPEG", quality=50, optimize=True))
+    data = jpeg_of_size(PHOTO, limit, counted=jpeg_data_bytes)
+    assert jpeg_data_bytes(data) == limit < len(data)
 
 
 def test_jpeg_of_size_has_the_highest_quality_that_fits() -> None:

@@ -136,6 +136,18 @@ def test_an_upload_is_shown_and_a_bad_one_is_refused_and_changes_nothing(toy_che
     assert len(app.error) == 1
     assert "is not an image" in app.error[0].value
     assert app.session_state[SESSION_KEY].picture == shown
+    assert app.file_uploader[0].value == []  # empty: what it was given is in the gallery
+
+
+def test_files_that_are_refused_are_one_line_that_unfolds_until_another_picture_is_chosen(toy_checkpoints):
+    refused = [f"“{number}.png” is not an image." for number in range(3)]
+    app = on_page("reconstruct", Session().with_refused(refused))
+    assert not app.exception and not app.error
+    (unfolds,) = app.main.expander
+    assert unfolds.label == "3 files could not be opened"
+    assert messages(unfolds.markdown).count("is not an image") == 3
+    app = on_page("reconstruct", Session().with_refused(refused).with_picture("coffee"))
+    assert not app.main.expander
 
 
 def test_the_working_size_can_be_chosen_and_the_picture_says_what_became_of_it(toy_checkpoints):

@@ -147,6 +147,70 @@ def test_a_picture_can_be_pasted(page):
     np.testing.assert_array_equal(pixels(page, "original"), mine)
 
 
+def test_files_are_dropped_anywhere_and_refused_ones_are_one_line(page):
+    mine = [("mine.png", to_png(noise(21))), *((f"bad{number}.png", b"nonsense") for number in range(3))]
+    page.evaluate(
+        """(files) => {
+            const dragged = new DataTransfer();
+            for (const [name, text] of files) {
+                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                dragged.items.add(new File([bytes], name, { type: 'image/png' }));
+            }
+            const picture = document.querySelector('h1');
+            for (const type of ['dragover', 'drop']) {
+                const event = new DragEvent(type, { dataTransfer: dragged, bubbles: true, cancelable: true });
+                if (picture.dispatchEvent(event)) throw new Error(`the browser would leave the page: ${type}`);
+            }
+        }""",
+        [(name, base64.b64encode(data).decode()) for name, data in mine],
+    )
+    chosen_picture(page, "mine.png")
+    expect(page.get_by_text("3 files could not be opened")).to_be_visible()
+    assert page.locator('[data-panel="original"] .viewport').bounding_box()["y"] < 320
+    expect(page.get_by_test_id("stFileChip")).to_have_count(0)  # the gallery has them
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Reconstruction (PNG)").click()
+    assert waiting.value.suggested_filename == "mine-photos.png"
+
+
+def test_plus_goes_to_the_selected_cell_and_with_the_pointer_to_what_it_is_at(page):
+    viewport = page.locator('[data-panel="original"] .viewport')
+    box = viewport.bounding_box()
+    corner = {"x": box["width"] - 4, "y": 4}
+    act_and_wait(page, lambda: viewport.click(position=corner))
+    readout = page.locator(".readout")
+    cell = readout.inner_text().split("·")[0]
+    plus = page.get_by_role("button", name="Zoom in")
+    for _ in range(4):
+        plus.click()
+    viewport.hover(position=corner)
+    assert readout.inner_text().split("·")[0] == cell  # the last cell, in its corner still
+    page.get_by_role("button", name="Fit").click()
+    viewport.hover(position={"x": 30, "y": 40})
+    pointed = readout.inner_text()
+    assert pointed.split("·")[0] != cell
+    for _ in range(3):
+        page.keyboard.press("+")
+    assert readout.inner_text() == pointed
+    viewport.hover(position={"x": 31, "y": 41})
+    assert readout.inner_text() == pointed  # what was pointed at lies under the pointer still
+    viewport.hover(position={"x": 120, "y": 130})
+    assert readout.inner_text() != pointed
+
+
+def test_a_selected_cell_leads_to_its_codes_dossier_and_back_again(page):
+    act_and_wait(page, lambda: page.locator('[data-panel="original"] .viewport').click(position={"x": 90, "y": 80}))
+    described = page.locator(".readout").inner_text().split("\n")[-1].strip()
+    code = re.match(r"Code (\d+)", page.locator(".readout").inner_text())[1]
+    page.get_by_role("link", name=f"Open code {code}").click()
+    expect(page.get_by_label("Code", exact=True)).to_have_value(code)
+    expect(page).to_have_url(re.compile(f"/codebook.*code={code}(&|$)"))
+    at_rest(page)
+    page.go_back()
+    drawn(page)
+    expect(page.locator(".readout")).to_contain_text(described)
+
+
 def test_pointing_at_a_cell_names_its_code_in_every_panel_and_a_click_keeps_it(page):
     model = checkpoint.load(CHECKPOINTS / "photos")
     sample = SAMPLES[0]

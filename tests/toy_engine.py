@@ -70,6 +70,7 @@ def toy_engine(
         model=model,
         picture=picture,
         picture_name="toy",
+        saved_as="toy-toy",
         content=content,
         working_size=256,
         start=Start(),

@@ -113,6 +113,7 @@ class EditEngine:
     model: OpenModel
     picture: pictures.Picture
     picture_name: str  # in the gallery
+    saved_as: str  # what files that are made of it are called, without an ending
     content: str  # names checkpoint, picture and start
     working_size: int
     start: Start
@@ -532,7 +533,7 @@ class EditEngine:
         edits = [grid.edit(level=level, rule=rule) for grid in grids]
         frames = animation.edit_frames(self.model.tokenizer, self.base, edits, size=(height, width))
         data = animation.animate(frames, form=request.form, milliseconds=FRAME_MS)
-        name = f"{self.model.name}-{self.picture.key[:8]}-edit.{request.form}"
+        name = f"{self.saved_as}-edit.{request.form}"
         return Animation(data, name, f"image/{request.form}")
 
 

@@ -1,6 +1,7 @@
 """A picture that the person chose, at the size the app works with."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,16 @@ class Picture:
     def image(self) -> Tensor:
         """[1, 3, H, W] in [0, 1]."""
         return to_tensor(self.pixels)
+
+
+def file_stem(name: str) -> str:
+    """What a file that is made of a picture can be called after it: letters, digits, - and _, at most 60 of them.
+
+    name: any text, such as the name of a file that was uploaded, with or without folders and an ending.
+    """
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    stem = last.rsplit(".", 1)[0] if "." in last.lstrip(".") else last
+    return re.sub(r"[^\w-]+", "-", stem).strip("-_")[:60].rstrip("-_") or "picture"
 
 
 def open_picture(data: bytes, name: str, *, working_size: int, only: tuple[int, int] | None = None) -> Picture:

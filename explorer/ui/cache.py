@@ -196,10 +196,10 @@ def encode(model: OpenModel, picture: Picture) -> EncodedPicture:
     return reconstruction.encode_picture(model.tokenizer, picture)
 
 
-@_kept(32)
-def codes_only(model: OpenModel, picture: Picture) -> Quality:
-    """How good the picture is with the embedding off."""
-    return reconstruction.render(model.tokenizer, encode(model, picture), picture, weight=0).quality
+@_kept(96)
+def quality_at(model: OpenModel, picture: Picture, weight: float) -> Quality:
+    """How good the picture is at a blend; at 0 from the codes alone."""
+    return reconstruction.render(model.tokenizer, encode(model, picture), picture, weight=weight).quality
 
 
 @_kept(32)

@@ -93,7 +93,7 @@ def _describe(model: OpenModel) -> None:
         ("Metric", grid.metric.capitalize(), f"Which code a cell takes: {METRICS[grid.metric]}."),
     ]
     if model.parameters:
-        count = f"{model.parameters / 1e6:.1f} M" if model.parameters >= 50_000 else f"{model.parameters:,}"
+        count = f"{model.parameters / 1e6:.1f} M" if model.parameters >= 1_000_000 else f"{model.parameters:,}"
         facts.append(("Parameters", count, "Weights of encoder, codebook and decoder together."))
     two = "Two: the quantized vectors and the continuous embedding. One: the classic VQ-VAE."
     reach = (

@@ -28,6 +28,12 @@ def ensure() -> None:
         st.rerun()
 
 
+def url_path(page: str) -> str:
+    """Where a page lies on this server, by its file's name; the first page lies at the root."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}/{page}" if base else f"/{page}"
+
+
 def _announce() -> StreamlitPage:
     global _announced
     _announced = True

@@ -1,15 +1,16 @@
 """Choosing a picture: gallery, upload, paste and working size; the same on every page that shows one."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.images import samples
-from explorer.images.pictures import WORKING_SIZES, Picture
+from explorer.images.pictures import WORKING_SIZES, Picture, file_stem
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import gallery
 from explorer.ui.components.gallery import Choice, Restored, Thumbnail
-from explorer.ui.session import Session, Upload, is_upload
-from vqvae.dataset import SUFFIXES
+from explorer.ui.session import MOST_UPLOADS, Session, Upload, is_upload
 from vqvae.errors import BadInput
 from vqvae.images import display_name
 
@@ -21,7 +22,7 @@ def choose_picture(session: Session) -> Session:
     row = st.container(horizontal=True, vertical_alignment="center", gap="medium", key="picture_row")
     thumbnails_place = row.container(width="stretch")
     with row.container(width=240):
-        session = take_uploads(session)
+        offer_upload(session)
     with row.container(width=215):
         st.selectbox(
             "Working size",
@@ -44,6 +45,7 @@ def choose_picture(session: Session) -> Session:
             files=[upload for upload in session.uploads if upload.digest in choice.lacking],
             key=GALLERY,
         )
+    show_refused(session)
     if wanted:
         st.info("Your picture is brought back from this browser …")
         st.stop()  # it answers in a moment, with the picture or that it does not have it
@@ -55,7 +57,7 @@ def follow(session: Session, choice: Choice) -> Session:
     if choice.picked in picture_titles():
         session = session.with_picture(choice.picked)
     if choice.pasted:
-        session = take_file(session, Upload("pasted picture", choice.pasted))
+        session = store.keep(with_files(session, [Upload("pasted picture", choice.pasted)]))
     if choice.forgotten and session.upload(choice.forgotten):
         session = store.keep(session.without_upload(choice.forgotten))
     if choice.restored:
@@ -75,26 +77,41 @@ def take_back(session: Session, restored: Restored) -> Session:
     return store.settle(session.with_picture(chosen))
 
 
-def take_uploads(session: Session) -> Session:
-    """The upload field: each new file joins the gallery, the last one is shown, and a bad one is refused in place."""
-    files = st.file_uploader(
-        "Upload", type=sorted(suffix.removeprefix(".") for suffix in SUFFIXES), accept_multiple_files=True, key="upload"
-    )
-    for file in files:
-        upload = Upload(file.name, file.getvalue())
-        if file.file_id not in session.taken_files:
-            session = take_file(session.with_taken_file(file.file_id), upload)
-        elif refusal := refusal_of(upload):
-            widgets.refuse(refusal)  # for as long as the file is in the field
-    return session
+def offer_upload(session: Session) -> None:
+    """The upload field; what it is given joins the gallery at once, and an empty field takes its place."""
+    key = f"upload-{session.fields_filled}"
+
+    def take() -> None:
+        files = [Upload(file.name, file.getvalue()) for file in st.session_state[key]]
+        store.write(with_files(store.read().with_field_emptied(), files))
+
+    # Of any type: what is no picture is refused with the others, in a sentence, where Streamlit would only mark it.
+    st.file_uploader("Upload", accept_multiple_files=True, key=key, on_change=take)
 
 
-def take_file(session: Session, upload: Upload) -> Session:
-    """Add a file to the gallery and show it; a file that cannot be shown is refused in one sentence."""
-    if refusal := refusal_of(upload):
-        widgets.refuse(refusal)
-        return store.keep(session)
-    return store.keep(session.with_upload(upload))  # at once: the browser does not send a pasted picture again
+def with_files(session: Session, files: Sequence[Upload]) -> Session:
+    """Add files to the gallery and show the last one that can be shown; of each other one it is said why not."""
+    given = {upload.digest for upload in session.uploads}
+    refused = []
+    for upload in files:
+        if reason := refusal_of(upload):
+            refused.append(reason)
+        else:
+            given.add(upload.digest)
+            session = session.with_upload(upload)
+    return session.with_refused(refused, made_room=len(given) - len(session.uploads))
+
+
+def show_refused(session: Session) -> None:
+    """Why files were refused: a sentence, or one line that unfolds to as many as there are."""
+    reasons = session.refused
+    if session.made_room:
+        st.caption(f"Your newest {MOST_UPLOADS} pictures are kept; the oldest {session.made_room} made room.")
+    if len(reasons) == 1:
+        widgets.refuse(reasons[0])
+    elif reasons:
+        with st.expander(f"{len(reasons)} files could not be opened", icon=":material/error:"):
+            st.markdown("\n".join(f"- {widgets.plain(reason)}" for reason in reasons))
 
 
 def refusal_of(upload: Upload) -> str | None:
@@ -132,6 +149,12 @@ def file_of(name: str) -> tuple[str, bytes]:
     if sample := samples.find(name):
         return sample.file, sample.read()
     raise BadInput("This picture is not here; choose another.")
+
+
+def saved_as(name: str, model: OpenModel) -> str:
+    """What files that the model makes of a picture are called, without an ending: the picture's name comes first."""
+    upload = store.read().upload(name)
+    return f"{file_stem(upload.name if upload else name)}-{model.name}"
 
 
 def open_named(name: str, working_size: int, model: OpenModel) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -203,7 +203,9 @@ class Session:
     blend: float = 1.0  # how much of the residual the decoder gets while the embedding is on, in [−0.5, 1.5]
     cell: Cell | None = None
     uploads: tuple[Upload, ...] = ()  # newest last
-    taken_files: frozenset[str] = frozenset()  # what the upload field calls files that were looked at already
+    refused: tuple[str, ...] = ()  # why files that were just given are not among them, until a picture is chosen
+    made_room: int = 0  # of the oldest of them, for those that were just given
+    fields_filled: int = 0  # upload fields that gave what they held, each followed by an empty one
     reconstruct: ReconstructPage = ReconstructPage()
     codebook: CodebookPage = CodebookPage()
     edit: EditPage = EditPage()
@@ -239,7 +241,9 @@ class Session:
         return replace(self, checkpoint=name, cell=None).on("codebook", code=None).on("edit", brush=None)
 
     def with_picture(self, picture: str) -> Session:
-        return self if picture == self.picture else replace(self, picture=picture, missing="", cell=None)
+        if picture == self.picture:
+            return self
+        return replace(self, picture=picture, missing="", refused=(), made_room=0, cell=None)
 
     def without_picture(self) -> Session:
         """The chosen picture is not here: the first one that there is at all stands in for it."""
@@ -281,8 +285,11 @@ class Session:
         session = replace(self, uploads=tuple(upload for upload in self.uploads if upload.digest != digest))
         return session.with_picture(type(self).picture) if digest == self.picture else session
 
-    def with_taken_file(self, file: str) -> Session:
-        return replace(self, taken_files=self.taken_files | {file})
+    def with_refused(self, reasons: Sequence[str], *, made_room: int = 0) -> Session:
+        return replace(self, refused=tuple(reasons), made_room=made_room)
+
+    def with_field_emptied(self) -> Session:
+        return replace(self, fields_filled=self.fields_filled + 1)
 
     def with_named_set(self, images: NamedSet) -> Session:
         """Add a set of images and choose it."""

@@ -11,7 +11,7 @@ import streamlit as st
 
 from explorer.base.figure import Figure
 from explorer.base.wire import pack
-from explorer.ui import widgets
+from explorer.ui import navigation, widgets
 from explorer.ui.components.canvas.message import Request
 from explorer.ui.components.sources import script
 from explorer.ui.session import Session
@@ -56,6 +56,7 @@ def show(
     header = {
         "sequence": request.sequence if request else 0,
         "content": content,
+        "codebook": navigation.url_path("codebook"),
         "stride": stride,
         "inputs": inputs,
         "blend": session.blend,

@@ -30,10 +30,11 @@ const MARKUP = `
         <button data-panel-choice="codes" data-tip="One square per cell, in the colour that its code decodes to">Codes</button>
       </div>
       <p class="readout" aria-live="polite"></p>
+      <a class="dossier" data-tip="All about the code of the selected cell" hidden></a>
       <div class="segments zoom" role="group" aria-label="Zoom">
-        <button data-zoom="out" aria-label="Zoom out">−</button>
-        <button data-zoom="reset" data-tip="Show the whole picture">Fit</button>
-        <button data-zoom="in" aria-label="Zoom in">+</button>
+        <button data-zoom="out" aria-label="Zoom out" data-tip="Zoom out (−)">−</button>
+        <button data-zoom="reset" data-tip="Show the whole picture (0)">Fit</button>
+        <button data-zoom="in" aria-label="Zoom in" data-tip="Zoom in (+) to the selected cell; with the key at the pointer">+</button>
       </div>
     </div>
     <div class="panels">
@@ -58,6 +59,7 @@ function panelMarkup(name, title) {
 
 const PANELS = ["original", "reconstruction", "error", "codes"];
 const NARROW = 640; // CSS pixels, as in canvas.css
+const ZOOM_STEP = 1.6;
 const TALLEST = "24rem"; // of a picture
 const READABLE_CELL = 26; // CSS pixels along a cell from which its index is written into it
 
@@ -91,6 +93,7 @@ class Canvas {
   }
 
   unmount() {
+    document.removeEventListener("keydown", this.keyAtPointer);
     this.transport.stop();
     this.resizes.disconnect();
   }
@@ -152,7 +155,9 @@ class Canvas {
       this.root.querySelectorAll(selector).forEach((element) => element.addEventListener(event, action));
     on("[data-view]", "click", (event) => this.change({ view: event.currentTarget.dataset.view }));
     on("[data-panel-choice]", "click", (event) => this.change({ panel: event.currentTarget.dataset.panelChoice }));
-    on("[data-zoom]", "click", (event) => this.zoomButton(event.currentTarget.dataset.zoom));
+    on("[data-zoom]", "click", (event) => this.zoomBy(event.currentTarget.dataset.zoom));
+    on(".dossier", "pointerdown", () => this.drawDossier()); // the address may say more by now
+    on(".dossier", "click", openInPlace);
     for (const name of PANELS) this.listenTo(this.panels[name]);
   }
 
@@ -166,8 +171,12 @@ class Canvas {
         else if (drag.moved) this.setZoom(drag.from.moved(box, event.clientX - drag.x, event.clientY - drag.y));
       }
       this.setHover(this.cellAt(viewport, event));
+      document.addEventListener("keydown", this.keyAtPointer);
     });
-    viewport.addEventListener("pointerleave", () => this.setHover(null));
+    viewport.addEventListener("pointerleave", () => {
+      document.removeEventListener("keydown", this.keyAtPointer);
+      this.setHover(null);
+    });
     viewport.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       drag = { x: event.clientX, y: event.clientY, from: this.zoom, divider: event.target === divider };
@@ -189,6 +198,7 @@ class Canvas {
     viewport.addEventListener("keydown", (event) => {
       if (event.target === divider) this.moveDivider(event);
       else this.moveCell(event);
+      if (!this.hover) this.zoomKey(event);
     });
   }
 
@@ -209,15 +219,27 @@ class Canvas {
     this.setDivide(this.divide + step);
   }
 
-  zoomButton(which) {
-    if (which === "reset") this.setZoom(new Zoom());
-    else this.setZoom(this.zoomedTo(this.local.cell).times(which === "in" ? 1.6 : 1 / 1.6));
+  /** A key anywhere on the page, while the pointer is over a picture. */
+  keyAtPointer = (event) => {
+    const [typedInto] = event.composedPath();
+    if (this.hover && !typedInto.closest?.("textarea, input:not([type=range], [type=checkbox])")) this.zoomKey(event);
+  };
+
+  zoomKey(event) {
+    const which = { "+": "in", "=": "in", "-": "out", 0: "reset" }[event.key];
+    if (!which || event.ctrlKey || event.metaKey || event.altKey || !this.layers) return;
+    event.preventDefault();
+    this.zoomBy(which, this.hover && this.placement({ width: 1, height: 1 }).middleOf(this.hover));
   }
 
-  /** Zooming in by button goes to the selected cell. */
-  zoomedTo(cell) {
-    if (!cell || !this.layers || this.zoom.scale > 1) return this.zoom;
-    return Object.assign(new Zoom(), this.placement({ width: 1, height: 1 }).middleOf(cell));
+  /** Larger or smaller at a point of the picture, else in to the selected cell while that can be seen; or all of it. */
+  zoomBy(which, at = null) {
+    if (which === "reset") return this.setZoom(new Zoom());
+    const factor = which === "in" ? ZOOM_STEP : 1 / ZOOM_STEP;
+    const { cell } = this.local;
+    if (at || which === "out" || !cell || !this.inSight(cell)) return this.setZoom(this.zoom.times(factor, at ?? undefined));
+    const { x, y } = this.placement({ width: 1, height: 1 }).middleOf(cell);
+    this.setZoom(new Zoom(this.zoom.scale * factor, x, y));
   }
 
   setZoom(zoom) {
@@ -243,6 +265,11 @@ class Canvas {
     const [height, width] = this.layers.original.shape;
     const [rows, columns] = this.layers.indices.shape;
     return new Placement({ rows, columns, stride: this.message.stride, height, width }, this.zoom, box);
+  }
+
+  inSight(cell) {
+    const [height, width] = this.layers.original.shape;
+    return this.placement({ width: 1, height: height / width }).inSight(cell);
   }
 
   cellAt(viewport, event) {
@@ -353,7 +380,22 @@ class Canvas {
     }
   }
 
+  /** The link to all about the code of the selected cell. */
+  drawDossier() {
+    const link = this.find(".dossier");
+    const { cell } = this.local;
+    link.hidden = !cell;
+    if (!cell) return;
+    const { values, shape: [, columns] } = this.layers.indices;
+    const code = values[cell[0] * columns + cell[1]];
+    const query = new URLSearchParams(location.search);
+    query.set("code", code);
+    link.href = `${this.message.codebook}?${query}`;
+    link.textContent = `Open code ${code}`;
+  }
+
   describeCell() {
+    this.drawDossier();
     const readout = this.find(".readout");
     const cell = this.hover ?? this.local.cell;
     if (!cell) {
@@ -371,4 +413,12 @@ class Canvas {
     const text = `in row ${cell[0]}, column ${cell[1]} · ${number === 1 ? "only here" : `${number} cells of this picture`}`;
     readout.replaceChildren(swatch, textElement("b", `Code ${code}`), textElement("span", text));
   }
+}
+
+/** Follow a link to another page of the app without leaving it, as Back and Forward do. */
+function openInPlace(event) {
+  if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // in a tab of its own
+  event.preventDefault();
+  history.pushState({}, "", event.currentTarget.href);
+  dispatchEvent(new PopStateEvent("popstate"));
 }

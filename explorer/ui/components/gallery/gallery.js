@@ -1,4 +1,4 @@
-// Thumbnails to choose from, and Ctrl+V anywhere on the page for a picture from the clipboard.
+// Thumbnails to choose from; Ctrl+V anywhere on the page for a picture from the clipboard, and a drop for files.
 
 const galleries = new WeakMap();
 const EDGE = 40; // CSS pixels that are kept free beside a thumbnail: the next one shows that there is more
@@ -11,17 +11,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
   say = setTriggerValue;
   let gallery = galleries.get(parentElement);
   if (!gallery) {
-    gallery = { list: document.createElement("div") };
+    gallery = { list: document.createElement("div"), target: dropTarget() };
     gallery.list.className = "gallery";
     gallery.list.setAttribute("role", "listbox");
     gallery.list.setAttribute("aria-label", "Pictures");
     gallery.list.addEventListener("keydown", keyDown);
-    parentElement.appendChild(gallery.list);
+    parentElement.append(gallery.list, gallery.target);
     galleries.set(parentElement, gallery);
   }
   unlisten();
-  document.addEventListener("paste", paste);
-  document.addEventListener(UNANSWERED, runPage);
+  target = gallery.target;
+  for (const [event, listener] of Object.entries(LISTENERS)) document.addEventListener(event, listener);
   const shown = unpack(data);
   draw(gallery, shown);
   uploads.take({
@@ -33,8 +33,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
 }
 
 function unlisten() {
-  document.removeEventListener("paste", paste);
-  document.removeEventListener(UNANSWERED, runPage);
+  for (const [event, listener] of Object.entries(LISTENERS)) document.removeEventListener(event, listener);
 }
 
 /** A server that was restarted knows no part of the page: only a run of the whole page brings its parts back. */
@@ -121,4 +120,48 @@ async function paste(event) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   say("pasted", toBase64(bytes));
   await uploads.paste("pasted picture", bytes);
+}
+
+// --- files that are dropped anywhere on the page
+
+let target = null; // what says that they can be dropped
+const LISTENERS = { paste, [UNANSWERED]: runPage, dragover: dragOver, dragleave: dragLeave, drop, focusin: uploadField };
+
+function dropTarget() {
+  const element = document.createElement("div");
+  element.className = "drop";
+  element.textContent = "Drop pictures to add them";
+  element.hidden = true;
+  return element;
+}
+
+/** Whether files are dragged over the page, and not over a field that takes them itself. */
+function bringsFiles(event) {
+  return event.dataTransfer?.types.includes("Files") && !event.target.closest?.("[data-testid=stFileUploaderDropzone]");
+}
+
+function dragOver(event) {
+  target.hidden = !bringsFiles(event);
+  if (!target.hidden) event.preventDefault();
+}
+
+function dragLeave(event) {
+  if (!event.relatedTarget) target.hidden = true; // out of the window
+}
+
+/** The field beside the gallery. It takes any file, for Python to say what is wrong with it; to choose from, it offers pictures. */
+function uploadField() {
+  const field = document.querySelector(".st-key-picture_row input[type=file]");
+  if (field) field.accept = "image/*";
+  return field;
+}
+
+/** They go the way of the upload field, which sends large ones in pieces and refuses what is too large. */
+function drop(event) {
+  target.hidden = true;
+  const field = uploadField();
+  if (!field || !bringsFiles(event)) return;
+  event.preventDefault(); // else the browser leaves the app and opens the file
+  field.files = event.dataTransfer.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
 }

@@ -21,7 +21,7 @@ from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start
 from explorer.images.pictures import Picture
 from explorer.ui import cache, store, widgets
 from explorer.ui.components.canvas import editor
-from explorer.ui.picture_choice import open_named, picture_titles
+from explorer.ui.picture_choice import open_named, picture_titles, saved_as
 from explorer.ui.session import FROM_PICTURE, SavedEdit, Session
 from explorer.ui.transport import route
 from explorer.ui.views.edit import opening
@@ -83,6 +83,7 @@ def begin(model: OpenModel, picture: Picture) -> EditEngine:
             model=model,
             picture=picture,
             picture_name=session.picture,
+            saved_as=saved_as(session.picture, model),
             content=content,
             working_size=session.working_size,
             start=start,

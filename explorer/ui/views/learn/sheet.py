@@ -8,7 +8,7 @@ from explorer.learn.claims import offered
 from explorer.learn.tasks import TASKS, way, why_not
 from explorer.learn.worksheet import Sheet, worksheet
 from explorer.ui import cache, store
-from explorer.ui.picture_choice import picture_titles
+from explorer.ui.picture_choice import picture_titles, saved_as
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson, meaning
 from explorer.ui.views.learn.opened import Lesson
@@ -23,7 +23,7 @@ def show(opened: Lesson) -> None:
         st.download_button(
             "Worksheet (HTML)",
             lambda: sheet_of(opened, session),
-            file_name=f"worksheet-{opened.model.name}-{opened.picture.key[:8]}.html",
+            file_name=f"worksheet-{saved_as(session.picture, opened.model)}.html",
             mime="text/html",
             on_click="ignore",
             icon=":material/print:",
