@@ -4,11 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale
 
 from explorer.base.charts import ACCENT, QUIET, plain, plain_text, unchecked
-
-_GREENS = get_colorscale("Tealgrn")
 
 
 def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
@@ -97,19 +94,21 @@ def histogram(values: np.ndarray, *, title: str) -> go.Figure:
 
 def position_heat(share: np.ndarray) -> go.Figure:
     """Where in the image a code sits: [bins, bins], 1 is as often as chance."""
-    heat = {
-        "type": "heatmap",
-        "z": share,
-        "colorscale": _GREENS,
-        "zmin": 0,
-        "zmax": max(2.0, float(share.max())),
-        "xgap": 1,
-        "ygap": 1,
-        "colorbar": {"thickness": 6, "len": 0.9},
-        "hovertemplate": "%{z:.1f} × as often as chance<extra></extra>",
-    }
-    rows = {"visible": False, "autorange": "reversed", "scaleanchor": "x"}
-    return unchecked([heat], height=150, xaxis={"visible": False}, yaxis=rows)
+    figure = go.Figure(
+        go.Heatmap(
+            z=share,
+            colorscale="Tealgrn",
+            zmin=0,
+            zmax=max(2.0, float(share.max())),
+            xgap=1,
+            ygap=1,
+            colorbar={"thickness": 6, "len": 0.9},
+            hovertemplate="%{z:.1f} × as often as chance<extra></extra>",
+        )
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    return plain(figure, height=150)
 
 
 def _positive(shares: np.ndarray, log: bool) -> np.ndarray:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -78,7 +78,8 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         "hollow and lie below the others."
     )
     if made is None:
-        _make_layout(model, settings)
+        with work:
+            _make_layout(model, settings)
     if outline:
         gathered = np.sort(codes[dots.inside(placed.points[codes], outline)])
         _show_gathered(model, used, gathered)
@@ -97,7 +98,7 @@ def _controls(used: UsedSet, session: Session) -> Session:
     st.selectbox(
         "Coloured by",
         colours,
-        width=165,
+        width=150,
         format_func="By {}".format,
         label_visibility="collapsed",
         **widgets.bound("map-colour", colour, lambda chosen: store.read().on("codebook", map_colour=chosen)),
@@ -155,10 +156,9 @@ def _made(model: OpenModel, settings: ProjectionSettings) -> Projection | None:
 
 def _make_layout(model: OpenModel, settings: ProjectionSettings) -> None:
     """Have a layout made, once the browser has the map: its worker would take the cores from it."""
-    codebook = model.codebook.array
     job = find_job(cache.projection_key(model, settings), cache_folder())
     if job is None:
-        st.fragment(_start_later, run_every=jobs.LOOK_EVERY)(count(), codebook, settings)
+        st.fragment(_start_later, run_every=jobs.LOOK_EVERY)(count(), model, settings)
     elif job.state == "running":
         jobs.follow(job, "PCA for now. UMAP", key="umap")
     elif job.state == "done":  # this very moment
@@ -167,18 +167,18 @@ def _make_layout(model: OpenModel, settings: ProjectionSettings) -> None:
         reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(widgets.plain(f"{reason} This is PCA."))
-            st.button("Try again", on_click=_start_again, args=(codebook, settings))
+            st.button("Try again", on_click=_start_again, args=(model, settings))
 
 
-def _start_again(codebook: np.ndarray, settings: ProjectionSettings) -> None:
-    start_job(codebook, settings, cache_folder(), again=True)
+def _start_again(model: OpenModel, settings: ProjectionSettings) -> None:
+    start_job(model.codebook.array, settings, cache_folder(), again=True)
 
 
-def _start_later(looks: "count[int]", codebook: np.ndarray, settings: ProjectionSettings) -> None:
+def _start_later(looks: Iterator[int], model: OpenModel, settings: ProjectionSettings) -> None:
     """Start the worker at the second look: the browser asks for that one, so it has what was sent before."""
     st.progress(0.0, "PCA for now. UMAP: Starting")
     if next(looks):
-        start_job(codebook, settings, cache_folder())
+        start_job(model.codebook.array, settings, cache_folder())
         st.rerun()
 
 
