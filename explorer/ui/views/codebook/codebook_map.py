@@ -43,10 +43,9 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
     settings = session.codebook.map_layout
     made = cache.pca(model) if settings.method == "pca" else _made(model, settings)
     placed = made or cache.pca(model)
-    work = st.container()
+    colours_slot, layout_slot = st.empty(), st.empty()
     codes = dots.drawing_order(counts, np.flatnonzero(shown))
-    with work:
-        colours, scale = _colours(model, used, session.codebook.map_colour, codes)
+    colours, scale = _colours(model, used, session.codebook.map_colour, codes, colours_slot)
     behind = None
     if session.codebook.map_patches:
         sample = cache.patch_sample(model, used.key, MOST_PATCHES, used.images, used.index)
@@ -78,7 +77,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         "hollow and lie below the others."
     )
     if made is None:
-        with work:
+        with layout_slot.container():
             _make_layout(model, settings)
     if outline:
         gathered = np.sort(codes[dots.inside(placed.points[codes], outline)])
@@ -98,7 +97,7 @@ def _controls(used: UsedSet, session: Session) -> Session:
     st.selectbox(
         "Coloured by",
         colours,
-        width=150,
+        width=178,
         format_func="By {}".format,
         label_visibility="collapsed",
         **widgets.bound("map-colour", colour, lambda chosen: store.read().on("codebook", map_colour=chosen)),
@@ -190,7 +189,9 @@ def _tiles(model: OpenModel, codes: np.ndarray) -> np.ndarray | None:
     return tile_store.of(codes)
 
 
-def _colours(model: OpenModel, used: UsedSet, by: str, codes: np.ndarray) -> tuple[np.ndarray, Scale | None]:
+def _colours(
+    model: OpenModel, used: UsedSet, by: str, codes: np.ndarray, slot: DeltaGenerator
+) -> tuple[np.ndarray, Scale | None]:
     """The colour of each of the codes, uint8 [N, 3], and what it stands for; grey until it is known."""
     first = codes[::-1]  # those that lie on top, which are used
     if by == "log usage":
@@ -198,13 +199,15 @@ def _colours(model: OpenModel, used: UsedSet, by: str, codes: np.ndarray) -> tup
         return colours, Scale("log10 (cells + 1)", low, high)
     if by == "isolation":
         what, name = "Measuring how far the codes are from one another", f"distances-{model.fingerprint[:16]}"
-        filling.fill(cache.nearest_store(model), first, what=what, name=name)
+        filling.fill(cache.nearest_store(model), first, what=what, name=name, slot=slot)
         colours, low, high = dots.shades(wall.nearest_known(model, codes))
         return colours, Scale("distance to the nearest code", low, high)
     if by == "label":
-        return _label_colours(used)[codes], None
+        with slot.container():
+            return _label_colours(used)[codes], None
     colour_store = cache.colour_store(model)
-    filling.fill(colour_store, first, what="Decoding the colours", name=f"colours-{model.fingerprint[:16]}")
+    name = f"colours-{model.fingerprint[:16]}"
+    filling.fill(colour_store, first, what="Decoding the colours", name=name, slot=slot)
     return colour_store.known(codes, unknown=dots.UNKNOWN), None
 
 
@@ -233,7 +236,8 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
         return
     part = codes[: tiles.MOST_TILES]
     tile_store = cache.tile_store(model)
-    filling.fill(tile_store, part, what="Decoding the codes", name=f"tiles-{model.fingerprint[:16]}")
+    name = f"tiles-{model.fingerprint[:16]}"
+    filling.fill(tile_store, part, what="Decoding the codes", name=name, slot=st.empty())
     tiles.show(
         tile_store.known(part, unknown=wall.GREY),
         ids=part.tolist(),
