@@ -241,6 +241,18 @@ def test_a_box_on_the_map_gathers_the_codes_in_it(codebook):
     expect(codebook.locator(f".st-key-gathered .wall[data-drawn='{inside}']")).to_be_visible()
 
 
+def test_another_layout_is_begun_once_the_map_is_there_and_can_be_stopped(codebook):
+    drawn = the_map(codebook)
+    codebook.get_by_role("button", name="tune").click()
+    codebook.get_by_role("spinbutton", name="Seed").fill("4711")
+    codebook.keyboard.press("Enter")
+    expect(codebook.get_by_text("PCA for now. UMAP").first).to_be_visible()
+    codebook.keyboard.press("Escape")
+    codebook.get_by_role("button", name="Stop").click()
+    expect(codebook.get_by_text("UMAP was cancelled. This is PCA.")).to_be_visible()
+    expect(drawn).to_have_attribute("data-drawn", "1024")
+
+
 def test_filters_hold_on_the_wall_and_on_the_map(codebook):
     codebook.get_by_role("button", name="All 1,024 codes").click()
     codebook.get_by_test_id("stCheckbox").filter(has_text="Used only").click()

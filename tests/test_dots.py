@@ -50,6 +50,12 @@ def test_the_area_of_a_dot_grows_with_its_usage() -> None:
     assert (dots.radii(np.zeros(3, int), np.arange(3)) == dots.UNUSED).all()
 
 
+def test_many_dots_are_smaller_and_never_vanish() -> None:
+    sizes = [dots.crowding(number) for number in (0, 1, dots.FEW, 2 * dots.FEW, 16_384, 262_144)]
+    assert sizes[:3] == [1, 1, 1] and sizes == sorted(sizes, reverse=True) and sizes[-1] == 0.25
+    assert (sizes[3] ** 2) * 2 == pytest.approx(1)  # as much of the screen is covered
+
+
 def test_shades_go_from_dark_to_light_and_what_is_not_finite_is_grey() -> None:
     values = np.array([3.0, np.inf, -1.0, 1.0, np.nan])
     colours, low, high = dots.shades(values)
@@ -68,10 +74,10 @@ def test_what_is_said_of_a_code() -> None:
     usage = dots.usage_of(np.array([30, 1, 0, 969]), np.array([0, 30, 31, 31, 1000]), distances)
     said = [dots.said_of(code, usage, nearest) for code, nearest in enumerate([1.25, np.nan, 2, np.inf])]
     assert said == [
-        "Code 0 · 30 cells · 3.00% · rank 2 · they lie 0.50 from it · nearest code 1.25 away",
-        "Code 1 · 1 cell · 0.10% · rank 3 · they lie 0.25 from it",
-        "Code 2 · no cell here has it · nearest code 2.00 away",
-        "Code 3 · 969 cells · 96.90% · rank 1 · they lie 1.00 from it",
+        "Code 0 · 30 cells · 3.00%\nrank 2 · its cells lie 0.50 from it · nearest code 1.25 away",
+        "Code 1 · 1 cell · 0.10%\nrank 3 · its cells lie 0.25 from it",
+        "Code 2 · no cell here has it\nnearest code 2.00 away",
+        "Code 3 · 969 cells · 96.90%\nrank 1 · its cells lie 1.00 from it",
     ]
 
 

@@ -418,3 +418,39 @@ def test_a_test_of_reliance_says_that_what_the_decoder_met_is_damaged(known, cap
     flip(known / FED)
     assert cli.main(["reliance", str(known), str(known.parent.parent / "training photos"), "--size", "32"]) == 0
     assert f"The file {FED} beside the model is damaged" in capsys.readouterr().err
+
+
+# --- which codes of a codebook are shown
+
+
+def test_where_nearly_all_codes_are_unused_only_the_others_are_shown_until_all_are_asked_for(tmp_path, monkeypatch):
+    model = toy_model(codes=1024)
+    model.codebook[8:] += 1000  # beyond what any picture is encoded to
+    checkpoint.save(tmp_path / "photos", model, {})
+    monkeypatch.setattr(cache, "ROOT", tmp_path)
+    app = run(ROOT / "pages" / "codebook.py")
+    assert not app.exception
+    (said,) = [caption.value for caption in app.caption if "are shown" in caption.value]
+    used = int(said.split()[2])
+    assert said == f"Only the {used} codes that these images use are shown; {1024 - used:,} are unused here."
+    assert 1 <= used <= 8 and app.toggle(key="filter-used").value
+    button(app, "Show all").click().run()
+    assert not app.exception
+    assert not [caption for caption in app.caption if "are shown" in caption.value]
+    assert app.session_state[SESSION_KEY].codebook.least_cells == 0 and not app.toggle(key="filter-used").value
+    app.number_input(key="filter-least").set_value(app.number_input(key="filter-least").max).run()
+    assert not app.exception  # the most used code alone
+    app.toggle(key="filter-starred").set_value(True).run()
+    assert "No code passes these filters." in messages(app.info)
+    button(app, "Reset the filters").click().run()
+    assert not app.exception and not app.info
+    assert app.session_state[SESSION_KEY].codebook.least_cells is None
+
+
+@pytest.mark.parametrize("view", ["wall", "map", "usage"])
+@pytest.mark.parametrize("by", ["decoded colour", "log usage", "isolation", "of yesterday"])
+def test_every_view_opens_in_every_colour_and_order(view, by, toy_checkpoints):
+    order = "hue" if by == "decoded colour" else by
+    app = on_page("codebook", Session().on("codebook", view=view, map_colour=by, wall_order=order, map_patches=True))
+    at_rest(app)
+    assert not app.exception and not app.error

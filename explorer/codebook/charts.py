@@ -4,13 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale
 
 from explorer.base.charts import ACCENT, QUIET, plain, plain_text, unchecked
 from explorer.index.usage import Places
 from vqvae.words import counted
-
-_GREENS = get_colorscale("Tealgrn")
 
 
 def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
@@ -99,21 +96,23 @@ def histogram(values: np.ndarray, *, title: str) -> go.Figure:
 
 def position_heat(places: Places) -> go.Figure:
     """Where in the image a code sits; 1 is as often as chance."""
-    heat = {
-        "type": "heatmap",
-        "z": places.times,
-        "customdata": np.stack([places.low, places.high], -1),
-        "colorscale": _GREENS,
-        "zmin": 0,
-        "zmax": max(2.0, float(places.times.max())),
-        "xgap": 1,
-        "ygap": 1,
-        "colorbar": {"thickness": 6, "len": 0.9},
-        "hovertemplate": "%{z:.1f} × as often as chance<br>95 % interval %{customdata[0]:.1f} to %{customdata[1]:.1f}"
-        f"<br>from {counted(places.cells, 'cell')}<extra></extra>",
-    }
-    rows = {"visible": False, "autorange": "reversed", "scaleanchor": "x"}
-    return unchecked([heat], height=150, xaxis={"visible": False}, yaxis=rows)
+    figure = go.Figure(
+        go.Heatmap(
+            z=places.times,
+            customdata=np.stack([places.low, places.high], -1),
+            colorscale="Tealgrn",
+            zmin=0,
+            zmax=max(2.0, float(places.times.max())),
+            xgap=1,
+            ygap=1,
+            colorbar={"thickness": 6, "len": 0.9},
+            hovertemplate="%{z:.1f} × as often as chance<br>95 % interval %{customdata[0]:.1f} to %{customdata[1]:.1f}"
+            f"<br>from {counted(places.cells, 'cell')}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    return plain(figure, height=150)
 
 
 def _positive(shares: np.ndarray, log: bool) -> np.ndarray:

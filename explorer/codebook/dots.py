@@ -11,6 +11,7 @@ UNKNOWN = (154, 160, 163)  # a grey: of a code whose colour is not known yet, or
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 SMALLEST, LARGEST = 2.5, 8.0  # radius of a dot in CSS pixels
 UNUSED = 2.0  # that of a code that no cell has
+FEW = 3000  # dots that have room on the screen
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,13 @@ def drawing_order(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return codes[np.lexsort((codes, -counts[codes], ~unused))]
 
 
+def crowding(number: int) -> float:
+    """How much smaller so many dots are drawn, in ¼…1, so that they do not hide one another."""
+    return float(np.clip(np.sqrt(FEW / max(1, number)), 0.25, 1))
+
+
 def radii(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """In CSS pixels: float32 [N]. What the area of a dot has beyond the smallest one grows with its usage."""
+    """In CSS pixels: float32 [N]. What a dot's radius has beyond the smallest grows with the root of its usage."""
     relative = np.sqrt(counts[codes] / max(1, counts.max()))
     sizes = SMALLEST + (LARGEST - SMALLEST) * relative
     return np.where(counts[codes] > 0, sizes, UNUSED).astype(np.float32)
@@ -75,16 +81,16 @@ def shades(values: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def said_of(code: int, usage: Usage, nearest: float) -> str:
-    """What is said of a code when it is pointed at; `nearest`: how far the nearest other one is, NaN if not known."""
+    """What is said of a code that is pointed at, in two lines; `nearest`: how far the nearest other one is, or NaN."""
     count = int(usage.counts[code])
-    share = count / max(1, usage.cells)
-    cells = f"{count:,} {'cell' if count == 1 else 'cells'} · {share:.2%} · rank {usage.ranks[code]:,}"
-    parts = [f"Code {code}", cells if count else "no cell here has it"]
     if count:
-        parts.append(f"they lie {usage.own_distance[code]:.2f} from it")
+        cells = f"{count:,} {'cell' if count == 1 else 'cells'} · {count / max(1, usage.cells):.2%}"
+        details = [f"rank {usage.ranks[code]:,}", f"its cells lie {usage.own_distance[code]:.2f} from it"]
+    else:
+        cells, details = "no cell here has it", []
     if np.isfinite(nearest):
-        parts.append(f"nearest code {nearest:.2f} away")
-    return " · ".join(parts)
+        details.append(f"nearest code {nearest:.2f} away")
+    return "\n".join(filter(None, (f"Code {code} · {cells}", " · ".join(details))))
 
 
 def inside(points: np.ndarray, outline: Sequence[tuple[float, float]]) -> np.ndarray:

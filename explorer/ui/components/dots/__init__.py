@@ -14,7 +14,7 @@ import streamlit as st
 
 from explorer.base import untrusted
 from explorer.base.wire import pack
-from explorer.codebook.dots import VIRIDIS, Scale
+from explorer.codebook.dots import VIRIDIS, Scale, crowding
 from explorer.ui import widgets
 from explorer.ui.components import open_code
 from explorer.ui.components.sources import script
@@ -26,7 +26,7 @@ _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_dots",
-    css=(_FOLDER / "dots.css").read_text(),
+    css=(_FOLDER / "dots.css").read_text(encoding="utf-8"),
     js=script(_CANVAS / "parts.js", open_code.SHARED, _FOLDER / "raster.js", _FOLDER / "dots.js"),
 )
 
@@ -72,6 +72,7 @@ def show(
         "remembered": remembered_as,
         "height": height,
         "tiled": dots.tiles is not None,
+        "crowding": crowding(len(dots.codes)),
     }
     places, tints = behind or (np.empty((0, 2)), np.empty((0, 3)))
     arrays: dict[str, np.ndarray] = {

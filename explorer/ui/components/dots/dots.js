@@ -130,6 +130,12 @@ class DotMap {
     return { x: (left + right) / 2, y: (low + high) / 2, scale: scale > 1e5 ? 200 : scale }; // one dot alone has no size
   }
 
+  /** By how much dots are larger or smaller than they say: small where there are many, until one comes near. */
+  get growth() {
+    const { crowding } = this.message;
+    return this.view ? clamp(crowding * Math.sqrt(this.view.scale / this.around().scale), crowding, 1) : crowding;
+  }
+
   /** Where a point of the plane is, in CSS pixels from the top left. */
   place(x, y) {
     const { x: middle, y: centre, scale } = this.shown;
@@ -159,11 +165,12 @@ class DotMap {
     const { points, radii, counts } = this.message;
     const { x: middle, y: centre, scale } = this.shown;
     const [left, top] = [this.width / 2 - middle * scale, this.height / 2 + centre * scale];
+    const { growth } = this;
     let [best, least] = [null, Infinity];
     for (let i = 0; i < this.count; i += 1) {
       const dx = points.values[2 * i] * scale + left - across;
       const dy = top - points.values[2 * i + 1] * scale - down;
-      const reach = radii.values[i] + NEAR;
+      const reach = radii.values[i] * growth + NEAR;
       if (dx > reach || dx < -reach || dy > reach || dy < -reach) continue;
       const distance = Math.hypot(dx, dy) + (counts.values[i] ? 0 : reach);
       if (distance <= (counts.values[i] ? reach : 2 * reach) && distance <= least) [best, least] = [i, distance];
@@ -329,6 +336,7 @@ class DotMap {
     const [left, top] = [(this.width / 2 - x * scale) * ratio, (this.height / 2 + y * scale) * ratio];
     const raster = new Raster(width, height);
     const pitch = scale * ratio;
+    const size = this.growth * ratio;
     for (let i = 0; i < places.shape[0]; i += 1) {
       raster.dot(places.values[2 * i] * pitch + left, top - places.values[2 * i + 1] * pitch, 1.5 * ratio, tints.values, i, 0.45, 0);
     }
@@ -337,11 +345,11 @@ class DotMap {
       raster.dot(
         points.values[2 * i] * pitch + left,
         top - points.values[2 * i + 1] * pitch,
-        radii.values[i] * ratio,
+        radii.values[i] * size,
         colours.values,
         i,
         used ? 1 : FAINT,
-        used ? 0 : ratio,
+        used ? 0 : Math.min(ratio, size),
       );
     }
     Object.assign(this.dots, { width, height });
@@ -381,7 +389,7 @@ class DotMap {
   ring(brush, number, colour, ticks) {
     const { points, radii } = this.message;
     const [x, y] = this.place(points.values[2 * number], points.values[2 * number + 1]);
-    const radius = radii.values[number] + (ticks ? 4 : 2);
+    const radius = radii.values[number] * this.growth + (ticks ? 4 : 2);
     for (const [style, line] of [["rgba(0, 0, 0, 0.75)", ticks ? 5 : 4], ["#fff", ticks ? 3.5 : 2], [colour, 2]]) {
       brush.strokeStyle = style;
       brush.lineWidth = line;

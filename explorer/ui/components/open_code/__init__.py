@@ -14,7 +14,8 @@ from explorer.ui import widgets
 _FOLDER = Path(__file__).parent
 SHARED = _FOLDER / "shared.js"  # for walls and maps: `openedCode`, `onOpened`, `pickCode`
 _mount = st.components.v2.component(
-    "vqvae_explorer_open_code", js="\n".join((_FOLDER / name).read_text() for name in ("shared.js", "open_code.js"))
+    "vqvae_explorer_open_code",
+    js="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("shared.js", "open_code.js")),
 )
 
 

@@ -8,7 +8,7 @@ from explorer.ui.address import STEPS
 
 _mount = st.components.v2.component(
     "vqvae_explorer_steps",
-    js=(Path(__file__).parent / "steps.js").read_text(),
+    js=(Path(__file__).parent / "steps.js").read_text(encoding="utf-8"),
 )
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -44,10 +44,9 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
     settings = session.codebook.map_layout
     made = cache.pca(model) if settings.method == "pca" else _made(model, settings)
     placed = made or cache.pca(model)
-    work = st.container()
+    colours_slot, layout_slot = st.empty(), st.empty()
     codes = dots.drawing_order(counts, np.flatnonzero(shown))
-    with work:
-        colours, scale = _colours(model, used, session.codebook.map_colour, codes)
+    colours, scale = _colours(model, used, session.codebook.map_colour, codes, colours_slot)
     behind = None
     if session.codebook.map_patches:
         sample = cache.patch_sample(model, used.key, MOST_PATCHES, used.images, used.index)
@@ -79,7 +78,8 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         "hollow and lie below the others."
     )
     if made is None:
-        _make_layout(model, settings)
+        with layout_slot.container():
+            _make_layout(model, settings)
     if outline:
         gathered = np.sort(codes[dots.inside(placed.points[codes], outline)])
         _show_gathered(model, used, gathered)
@@ -98,7 +98,7 @@ def _controls(used: UsedSet, session: Session) -> Session:
     st.selectbox(
         "Coloured by",
         colours,
-        width=165,
+        width=178,
         format_func="By {}".format,
         label_visibility="collapsed",
         **widgets.bound("map-colour", colour, lambda chosen: store.read().on("codebook", map_colour=chosen)),
@@ -176,7 +176,7 @@ def _start_again(model: OpenModel, settings: ProjectionSettings) -> None:
     start_job(model.codebook.array, settings, cache_folder(), name=model.name, again=True)
 
 
-def _start_later(looks: "count[int]", model: OpenModel, settings: ProjectionSettings) -> None:
+def _start_later(looks: Iterator[int], model: OpenModel, settings: ProjectionSettings) -> None:
     """Start the worker at the second look: the browser asks for that one, so it has what was sent before."""
     st.progress(0.0, "PCA for now. UMAP: Starting")
     if next(looks):
@@ -192,7 +192,9 @@ def _tiles(model: OpenModel, codes: np.ndarray) -> np.ndarray | None:
     return tile_store.of(codes)
 
 
-def _colours(model: OpenModel, used: UsedSet, by: str, codes: np.ndarray) -> tuple[np.ndarray, Scale | None]:
+def _colours(
+    model: OpenModel, used: UsedSet, by: str, codes: np.ndarray, slot: DeltaGenerator
+) -> tuple[np.ndarray, Scale | None]:
     """The colour of each of the codes, uint8 [N, 3], and what it stands for; grey until it is known."""
     first = codes[::-1]  # those that lie on top, which are used
     if by == "log usage":
@@ -200,13 +202,15 @@ def _colours(model: OpenModel, used: UsedSet, by: str, codes: np.ndarray) -> tup
         return colours, Scale("log10 (cells + 1)", low, high)
     if by == "isolation":
         what, name = "Measuring how far the codes are from one another", f"distances-{model.fingerprint[:16]}"
-        filling.fill(cache.nearest_store(model), first, what=what, name=name)
+        filling.fill(cache.nearest_store(model), first, what=what, name=name, slot=slot)
         colours, low, high = dots.shades(wall.nearest_known(model, codes))
         return colours, Scale("distance to the nearest code", low, high)
     if by == "label":
-        return _label_colours(used)[codes], None
+        with slot.container():
+            return _label_colours(used)[codes], None
     colour_store = cache.colour_store(model)
-    filling.fill(colour_store, first, what="Decoding the colours", name=f"colours-{model.fingerprint[:16]}")
+    name = f"colours-{model.fingerprint[:16]}"
+    filling.fill(colour_store, first, what="Decoding the colours", name=name, slot=slot)
     return colour_store.known(codes, unknown=dots.UNKNOWN), None
 
 
@@ -235,7 +239,8 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
         return
     part = codes[: tiles.MOST_TILES]
     tile_store = cache.tile_store(model)
-    filling.fill(tile_store, part, what="Decoding the codes", name=f"tiles-{model.fingerprint[:16]}")
+    name = f"tiles-{model.fingerprint[:16]}"
+    filling.fill(tile_store, part, what="Decoding the codes", name=name, slot=st.empty())
     tiles.show(
         tile_store.known(part, unknown=wall.GREY),
         ids=part.tolist(),

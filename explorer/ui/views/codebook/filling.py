@@ -5,6 +5,7 @@ from itertools import count
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.open_model import OpenModel
 from explorer.codebook.per_code import PerCode
@@ -15,11 +16,12 @@ AT_ONCE = 0.4  # seconds
 WAIT_EVERY = 1.0  # seconds, where nobody sees how far the work is
 
 
-def fill(store: PerCode, codes: np.ndarray, *, what: str, name: str) -> bool:
+def fill(store: PerCode, codes: np.ndarray, *, what: str, name: str, slot: DeltaGenerator) -> bool:
     """Measure codes, the first ones first; whether all of them are known.
 
     What takes longer goes on beside the page, with how far it is and a way to stop; the page runs again at its end.
-    `what` says in words what is done, `name` names the work for this visitor.
+    `what` says in words what is done, `name` names the work for this visitor. `slot` is an `st.empty()` to say it in:
+    a fragment that runs by itself would otherwise stay on the screen when the one around it runs without it.
     """
     if store.fill(codes, seconds=AT_ONCE):
         jobs.forget(name)
@@ -29,10 +31,11 @@ def fill(store: PerCode, codes: np.ndarray, *, what: str, name: str) -> bool:
         left = store.missing(codes)
         job = jobs.start(name, lambda progress: store.fill(left, progress=progress))
     if job.state == "running":
-        jobs.follow(job, what, key=name, unit="codes")
+        with slot.container():
+            jobs.follow(job, what, key=name, unit="codes")
         return False
     reason = f"{what} failed: {job.message}" if job.state == "failed" else f"{what} was stopped."
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with slot.container(horizontal=True, vertical_alignment="center"):
         st.caption(widgets.plain(f"{reason} {len(store.missing(codes)):,} codes are left."))
         st.button("Go on", key=f"go-on-{name}", on_click=jobs.forget, args=(name,))
     return False

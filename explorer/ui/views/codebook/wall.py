@@ -48,13 +48,11 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
     filters.explain(session, counts, shown)
     if not shown.any():
         return
-    work = st.container()
-    with work:
-        order = _order(model, used, by, shown)
+    order = _order(model, used, by, shown, st.empty())
     part = order[(number - 1) * tiles.MOST_TILES : number * tiles.MOST_TILES]
     store_of_tiles = cache.tile_store(model)
-    with work:
-        filling.fill(store_of_tiles, part, what="Decoding the codes", name=f"tiles-{model.fingerprint[:16]}")
+    name = f"tiles-{model.fingerprint[:16]}"
+    filling.fill(store_of_tiles, part, what="Decoding the codes", name=name, slot=st.empty())
     tiles.show(
         store_of_tiles.known(part, unknown=GREY),
         ids=part.tolist(),
@@ -81,7 +79,7 @@ def nearest_known(model: OpenModel, codes: np.ndarray) -> np.ndarray:
     return cache.nearest_store(model).known(codes, unknown=unknown)["distance"]
 
 
-def _order(model: OpenModel, used: UsedSet, by: str, shown: np.ndarray) -> np.ndarray:
+def _order(model: OpenModel, used: UsedSet, by: str, shown: np.ndarray, slot: DeltaGenerator) -> np.ndarray:
     """The codes that are shown, in the order that was chosen; by usage until their colours are known."""
     counts = used.index.counts
     if by not in BY_COLOUR:
@@ -90,7 +88,7 @@ def _order(model: OpenModel, used: UsedSet, by: str, shown: np.ndarray) -> np.nd
     by_usage = cache.code_order(model, "usage", used.key, counts)
     codes = by_usage[shown[by_usage]]
     what, name = f"Decoding the codes to sort them by {by}", f"colours-{model.fingerprint[:16]}"
-    if not filling.fill(cache.colour_store(model), codes, what=what, name=name):
+    if not filling.fill(cache.colour_store(model), codes, what=what, name=name, slot=slot):
         return codes
     codes = np.sort(codes)
     return codes[order_by(by, model.codebook.array[codes], cache.colour_store(model).of(codes))]
