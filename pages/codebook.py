@@ -75,9 +75,11 @@ def show_health(model: OpenModel, used: UsedSet) -> None:
         widgets.verdict(chosen.grade, chosen.sentence)
     widgets.figure_row(shown)
     if training is None:
+        if said := cache.damage(model, beside.USAGE):
+            widgets.warn(said)
+            return
         st.caption(
-            widgets.plain(cache.damage(model, beside.USAGE))
-            or "How often training used each code is not known here; "
+            "How often training used each code is not known here; "
             f"`python -m explorer usage PHOTOS {model.argument}` adds it."
         )
 

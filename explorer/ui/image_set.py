@@ -82,7 +82,7 @@ def choose(model: OpenModel) -> UsedSet:
             widgets.refuse(f"The sample photos could not be indexed either. {second}")
             st.stop()
     if used.index.remark:
-        st.caption(widgets.plain(used.index.remark))
+        widgets.warn(used.index.remark)
     with unreadable:
         if used.index.unreadable:
             st.caption(f"{len(used.index.unreadable):,} files could not be read:")

@@ -128,7 +128,7 @@ def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
     if settings.method == "pca":
         return cache.pca(model)
     if said := cache.damage(model, projection.SHIPPED_FILE):
-        st.caption(widgets.plain(said))
+        widgets.warn(said)
     key = cache.projection_key(model, settings)
     stored = projection.load_projection([model.folder, cache_folder()], key, codes=len(codebook))
     if stored is not None:
@@ -136,7 +136,7 @@ def _projection(model: OpenModel, settings: ProjectionSettings) -> Projection:
     job = start_job(codebook, settings, cache_folder())
     if job.result is not None:  # made just now, or it could not be kept on disk, and says so
         if job.result.remark:
-            st.caption(widgets.plain(job.result.remark))
+            widgets.warn(job.result.remark)
         return job.result.projection
     jobs.follow(job, "PCA for now. UMAP", key="umap")
     if job.state in ("failed", "cancelled"):
