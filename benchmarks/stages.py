@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
 from vqvae.model import VQVAE, VQVAEConfig
+from vqvae.places import find_checkpoint
 from vqvae.tokenizer import prepare
 
 SIZES = (128, 256, 512)  # pixels along a side
@@ -27,7 +27,7 @@ def open_model(name: str | None) -> VQVAE:
     if name is None:
         torch.manual_seed(0)
         return prepare(VQVAE(VQVAEConfig()))
-    folder = Path(name) if Path(name).is_dir() else Path("checkpoints") / name
+    folder = find_checkpoint(name)
     model = checkpoint.load(folder)
     if not isinstance(model, VQVAE):
         raise BadInput(f"{folder} is not a VQVAE of this project; name one that is.")

@@ -1,8 +1,10 @@
 """The small training of the Learn page: what its switches do, what is seen of it, and what is kept of it."""
 
+import errno
 import io
 import json
 import math
+import os
 import threading
 import zipfile
 from dataclasses import replace
@@ -413,6 +415,20 @@ def test_without_weights_nothing_is_kept(trained: Course, tmp_path: Path):
         keep(replace(trained, weights=None), tmp_path, "mine")
     assert_one_sentence(refusal)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_disk_does_not_take_leaves_nothing_behind(
+    trained: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            keep(trained, tmp_path, "mine")
+    assert list(tmp_path.iterdir()) == []
+    assert keep(trained, tmp_path, "mine").is_dir()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.stem)

@@ -414,6 +414,16 @@ def test_the_doctor_names_every_damaged_file(known, capsys):
         assert f"warning: The file {file} beside the model is damaged" in printed
 
 
+def test_the_view_of_reliance_says_that_what_the_decoder_met_is_damaged(known):
+    def captions() -> str:
+        app = run_as(ROOT / "pages" / "inputs.py", Session().on("inputs", view="reliance"))
+        return messages(app.main.caption).replace("\\", "")
+
+    assert "damaged" not in captions()
+    flip(known / FED)
+    assert captions().count(f"The file {FED} beside the model is damaged") == 1
+
+
 def test_a_test_of_reliance_says_that_what_the_decoder_met_is_damaged(known, capsys):
     flip(known / FED)
     assert cli.main(["reliance", str(known), str(known.parent.parent / "training photos"), "--size", "32"]) == 0

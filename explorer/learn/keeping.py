@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -48,8 +49,12 @@ def keep(course: Course, root: Path, name: str) -> Path:
         folder.mkdir()  # whoever makes it has the name
     except FileExistsError:
         raise taken from None
-    checkpoint.write_atomically(folder / "README.md", card(course, name).encode())
-    checkpoint.save(folder, model, about(course))
+    try:
+        checkpoint.write_atomically(folder / "README.md", card(course, name).encode())
+        checkpoint.save(folder, model, about(course))
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # a half would hold the name, and be listed as broken
+        raise
     return folder
 
 

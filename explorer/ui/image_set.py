@@ -85,7 +85,7 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
         if used is None and (used := _at_hand(model, [*before, SAMPLE_PHOTOS])):
             st.caption(widgets.plain(f"Until then this page shows the usage over {used.label}."))
         if used and used.index.remark:
-            st.caption(widgets.plain(used.index.remark))
+            widgets.warn(used.index.remark)
     if used is None:
         return None
     store.keep(store.read().on("codebook", shown_set=used.images.source + used.images.under))

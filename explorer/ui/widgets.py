@@ -28,6 +28,11 @@ def refuse(message: str) -> None:
     st.error(plain(message), icon=":material/error:")
 
 
+def warn(sentence: str) -> None:
+    """Say quietly, in place, what is wrong with something that is there and was left out or is at risk."""
+    st.caption(f":material/warning: {plain(sentence)}")
+
+
 def facts(pairs: list[tuple[str, str, str]]) -> None:
     """Short facts as (label, value, meaning); the meaning shows on hover. All three are shown as they are."""
     rows = "".join(

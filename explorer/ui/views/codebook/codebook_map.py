@@ -144,7 +144,7 @@ def _made(model: OpenModel, settings: ProjectionSettings) -> Projection | None:
     """The wanted layout where it is stored, or was made just now and could not be, which is said."""
     key = cache.projection_key(model, settings)
     if said := cache.damage(model, projection.SHIPPED_FILE):
-        st.caption(widgets.plain(said))
+        widgets.warn(said)
     stored = projection.load_projection([model.folder, cache_folder()], key, codes=model.codes)
     if stored is not None:
         return stored
@@ -152,7 +152,7 @@ def _made(model: OpenModel, settings: ProjectionSettings) -> Projection | None:
     if job is None or job.result is None:
         return None
     if job.result.remark:
-        st.caption(widgets.plain(job.result.remark))
+        widgets.warn(job.result.remark)
     return job.result.projection
 
 

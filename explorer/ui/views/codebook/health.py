@@ -38,9 +38,11 @@ def show(model: OpenModel, used: UsedSet | None, *, said: DeltaGenerator) -> Non
             widgets.verdicts(others)
     _table(heads, usage_rows(samples), geometry_rows(model.codebook.array, cache.near_duplicates(model)))
     if training is None:
+        if damaged := cache.damage(model, beside.USAGE):
+            widgets.warn(damaged)
+            return
         st.caption(
-            widgets.plain(cache.damage(model, beside.USAGE))
-            or "How often training used each code is not known here; "
+            "How often training used each code is not known here; "
             f"`python -m explorer usage PHOTOS {model.argument}` adds it."
         )
 

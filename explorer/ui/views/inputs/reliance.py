@@ -5,6 +5,7 @@ import os.path
 import numpy as np
 import streamlit as st
 
+from explorer.base import beside
 from explorer.base.job import Progress
 from explorer.base.open_model import OpenModel
 from explorer.images import pictures
@@ -50,6 +51,8 @@ def show(model: OpenModel, picture: Picture) -> None:
         images = choose_set(on)
         choose_settings()
         place = st.container(width="content")
+    if said := cache.damage(model, beside.FED):
+        widgets.warn(said)
     if on == "picture":
         with place:
             offer_samples()
