@@ -295,6 +295,16 @@ def test_a_run_is_followed_before_there_is_any_checkpoint(tmp_path: Path, monkey
     assert not app.exception and "It runs: step 20" in text_of(app)
 
 
+def test_the_model_of_a_run_can_be_opened_once_it_is_there(root: Path) -> None:
+    write_run(root / "mine", steps=20)
+    assert not opened().main.button
+    checkpoint.save(root / "mine", toy_model(), {})
+    app = opened()
+    [offer] = app.main.button
+    offer.click().run()
+    assert app.session_state[SESSION_KEY].checkpoint == "mine" and not app.main.button
+
+
 def test_a_log_of_nonsense_takes_nothing_down(root: Path) -> None:
     (root / "odd").mkdir()
     (root / "odd" / JSONL).write_bytes(b'nonsense\n{"event": "start", "settings": 3, "samples": []}\n{"step": 5}\n')
