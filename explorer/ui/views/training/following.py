@@ -151,7 +151,8 @@ def _show_run(folder: Path, went_on: bool) -> None:
         elif not log.rows:
             st.caption("The first figures are there after a few steps.")
         else:
-            st.caption("PSNR is of crops in training; with `--val PATH` photos that it never learns from are measured.")
+            said = "PSNR is of crops in training; with --val PATH photos that it never learns from are measured."
+            st.caption(widgets.plain(said))
     board.show(logged.charts(log), _film(log), columns=3, key="training")
 
 
