@@ -1,5 +1,6 @@
 """The command that trains: what it refuses before it begins, how it goes on, and how it ends."""
 
+import errno
 import json
 import math
 import os
@@ -25,7 +26,7 @@ from vqvae.errors import BadInput
 from vqvae.model import VQVAEConfig
 from vqvae.training import run as training_run
 from vqvae.training.crops import Crops
-from vqvae.training.log import read_log
+from vqvae.training.log import LogWriter, read_log
 from vqvae.training.run import LossWatch
 from vqvae.training.settings import TrainingConfig, training_settings
 from vqvae.training.state import STATE_FILE, read_about
@@ -252,6 +253,58 @@ def test_a_signal_stops_between_two_steps_and_what_was_done_is_saved(
     assert process.returncode == 0 and "go on with --resume" in told
     log = read_log(out)
     assert log.ending is not None and log.ending["how"] == "stopped" and read_about(out).step == log.ending["step"]
+
+
+def test_a_disk_that_fills_up_costs_the_log_and_not_the_run(
+    photos: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    real = Trainer.save
+
+    def save(self: Trainer, folder: Path) -> None:
+        if self.step == 2:
+            raise full
+        real(self, folder)
+
+    def row(self: LogWriter, figures: dict[str, float]) -> None:
+        raise full
+
+    monkeypatch.setattr(Trainer, "save", save)
+    monkeypatch.setattr(LogWriter, "row", row)
+    assert run(photos, "--out", out, "--config", settings, "--save-minutes", 0, "--log-every", 1) == 0
+    told = capsys.readouterr().err
+    assert told.count("The log cannot be written any more (no space left on device)") == 1
+    assert "Step 2 could not be saved (no space left on device)" in told
+    assert read_about(out).step == 6
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error(
+    photos: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Trainer, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Trainer, "save", save)
+    assert run(photos, "--out", tmp_path / "out", "--config", settings) == 2
+    assert "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *[("--save-minutes", "nan"), ("--save-minutes=-1",), ("--val-every", "0"), ("--workers", "x")],
+        *[("--steps", "x"), ("--channels", "4,x"), ("--precision", "int8"), ("--resume", "--overwrite")],
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    options: tuple[str, ...], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(photos, "--out", tmp_path / "out", *options)
+    assert end.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert options[0].split("=")[0] in told and not (tmp_path / "out").exists()
 
 
 # Settings

@@ -121,9 +121,9 @@ def test_figures_are_those_of_the_last_rows_and_of_the_validation_where_there_is
 
 
 def test_curves_are_the_columns_of_the_log(tmp_path: Path) -> None:
-    write_run(tmp_path, planned=300)
+    write_run(tmp_path, planned=180)
     charts = {chart.title: chart for chart in logged.charts(at(tmp_path))}
-    assert {chart.last for chart in charts.values()} == {300}
+    assert {chart.last for chart in charts.values()} == {180}
     [loss] = charts["Loss"].lines
     assert loss.steps == list(range(10, 101, 10))
     np.testing.assert_allclose(loss.values, [1 / (1 + step) for step in loss.steps])
@@ -134,6 +134,13 @@ def test_curves_are_the_columns_of_the_log(tmp_path: Path) -> None:
     assert [line.values[0] for line in charts["Perplexity"].lines] == [6.5, 5.5]
     assert charts["Used codes"].top == charts["Perplexity"].top == 8
     assert [line.values[0] for line in charts["SSIM"].lines] == [0.75, 0.5]
+
+
+@pytest.mark.parametrize(("step", "end"), [(10, 50), (50, 50), (60, 100), (190, 200), (500, 500), (510, 1000)])
+def test_the_axis_of_a_young_run_is_a_part_of_the_way(tmp_path: Path, step: int, end: int) -> None:
+    LogWriter.anew(tmp_path).start({"settings": {"steps": 1000}})
+    LogWriter(tmp_path, step=0).row(figures(step))
+    assert {chart.last for chart in logged.charts(at(tmp_path))} == {end}
 
 
 def test_a_long_run_is_drawn_with_few_points_and_its_last_step(tmp_path: Path) -> None:
@@ -293,6 +300,16 @@ def test_a_run_is_followed_before_there_is_any_checkpoint(tmp_path: Path, monkey
     write_run(tmp_path / "first", steps=20)
     app = opened()
     assert not app.exception and "It runs: step 20" in text_of(app)
+
+
+def test_the_model_of_a_run_can_be_opened_once_it_is_there(root: Path) -> None:
+    write_run(root / "mine", steps=20)
+    assert not opened().main.button
+    checkpoint.save(root / "mine", toy_model(), {})
+    app = opened()
+    [offer] = app.main.button
+    offer.click().run()
+    assert app.session_state[SESSION_KEY].checkpoint == "mine" and not app.main.button
 
 
 def test_a_log_of_nonsense_takes_nothing_down(root: Path) -> None:

@@ -4,6 +4,7 @@ Every batch is a function of the seed and the step alone, so a run that was stop
 """
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -201,11 +202,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--config", type=Path, help="a JSON file of settings, or the config.json that is written with each checkpoint"
     )
     parser.add_argument("--start-from", metavar="NAME", help="a checkpoint's name or folder, to tune its model further")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out; --steps may be more")
-    parser.add_argument("--overwrite", action="store_true", help="begin anew where --out holds a checkpoint already")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--resume", action="store_true", help="go on with the run in --out; --steps may be more")
+    either.add_argument("--overwrite", action="store_true", help="begin anew where --out holds a checkpoint already")
     parser.add_argument("--other-data", action="store_true", help="with --resume: the images may be others than before")
     parser.add_argument("--device", help="where to compute, for example cuda:1 (default: cuda where there is one)")
-    parser.add_argument("--save-minutes", type=float, default=3, help="time between two saves (default: 3)")
+    parser.add_argument(
+        "--save-minutes", type=_minutes, default=3, metavar="X", help="time between two saves (default: 3)"
+    )
     parser.add_argument(
         "--workers", type=_count, default=1, metavar="N", help="threads that decode and crop photos (default: 1)"
     )
@@ -233,6 +237,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) < 10**9:
         raise argparse.ArgumentTypeError(f"{shown(text)} is no whole number from 1")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 <= minutes < 1e9:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no number of minutes")
+    return minutes
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over the steps, from 0 to the last one that is planned: the axis does not move."""
+    """Lines over the steps, from 0 to a last one that is set beforehand: the axis does not move with each step."""
 
     title: str
     unit: str

@@ -189,12 +189,18 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def horizon(log: Log) -> int:
+    """The step at which the axis ends: the last one; while the run is young a part of the way, which grows in leaps."""
+    parts = (math.ceil(log.steps * share) for share in (0.05, 0.1, 0.2, 0.5))
+    return next((step for step in parts if step >= log.step), log.steps)
+
+
 def charts(log: Log) -> tuple[Chart, ...]:
     """Loss, quality, perplexity, used codes, and, where there are validation photos, SSIM; training and validation."""
-    codes = codes_of(log)
+    codes, last = codes_of(log), horizon(log)
     of_all = f"of {codes:,}" if codes else ""
     drawn = [
-        Chart("Loss", "", _lines(log, [("", TRAINING, False, "loss")]), log.steps, digits=4),
+        Chart("Loss", "", _lines(log, [("", TRAINING, False, "loss")]), last, digits=4),
         Chart(
             "PSNR",
             "dB; embedding on: line, off: dots",
@@ -207,20 +213,20 @@ def charts(log: Log) -> tuple[Chart, ...]:
                     ("off", VALIDATION, True, "val_psnr_off"),
                 ],
             ),
-            log.steps,
+            last,
             digits=2,
         ),
-        Chart("Perplexity", f"{of_all} at most".strip(), _both(log, "perplexity"), log.steps, top=codes),
-        Chart("Used codes", of_all, _both(log, "used"), log.steps, top=codes, digits=0),
+        Chart("Perplexity", f"{of_all} at most".strip(), _both(log, "perplexity"), last, top=codes),
+        Chart("Used codes", of_all, _both(log, "used"), last, top=codes, digits=0),
     ]
     if log.last("val_ssim_on") is not None:
         ssim = [
             ("validation on", VALIDATION, False, "val_ssim_on"),
             ("off", VALIDATION, True, "val_ssim_off"),
         ]
-        drawn.append(Chart("SSIM", "embedding on: line, off: dots", _lines(log, ssim), log.steps, digits=3))
+        drawn.append(Chart("SSIM", "embedding on: line, off: dots", _lines(log, ssim), last, digits=3))
     rate = [("", TRAINING, False, "learning_rate")]
-    drawn.append(Chart("Learning rate", "", _lines(log, rate), log.steps, digits=6))
+    drawn.append(Chart("Learning rate", "", _lines(log, rate), last, digits=6))
     return tuple(drawn)
 
 

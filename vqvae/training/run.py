@@ -15,6 +15,7 @@ from tqdm import tqdm
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
+from vqvae.places import reason_of
 from vqvae.training.crops import Crops, PhotoList, codebook_batches, prefetch
 from vqvae.training.log import How, LogWriter, validation_row
 from vqvae.training.settings import TrainingConfig, training_settings
@@ -85,6 +86,7 @@ class _Run:
         self.saved_at = time.monotonic()
         self.recent: dict[str, list[float]] = {}  # what steps said since the last row
         self.watch = LossWatch()
+        self.log_is_lost = False
         quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar
         self.bar = tqdm(
             total=crops.config.steps,
@@ -106,11 +108,11 @@ class _Run:
             self._save()
         except FloatingPointError as fault:
             message = f"{fault} {self._left()}"
-            self.log.end("exploded", trainer.step, message)
+            self._tell(lambda: self.log.end("exploded", trainer.step, message))
             raise Exploded(message) from None
         finally:
             self.bar.close()
-        self.log.end(how, trainer.step)
+        self._tell(lambda: self.log.end(how, trainer.step))
         if how == "stopped":
             print(f"\nStopped at step {trainer.step}; go on with --resume.", file=sys.stderr)
 
@@ -127,9 +129,9 @@ class _Run:
             if trainer.step % plan.look_every == 0 or last:
                 self._look(row | self._means())
             elif trainer.step % plan.log_every == 0:
-                self.log.row(row | self._means())
+                self._record(row | self._means())
             if time.monotonic() - self.saved_at > 60 * plan.save_minutes:
-                self._save()
+                self._save_meanwhile()
             if plan.stopping() and not last:
                 raise KeyboardInterrupt
 
@@ -154,9 +156,35 @@ class _Run:
         if self.plan.held_out:
             row |= validation_row(validate(model, self.plan.held_out))
         if self.plan.samples is not None:
-            self.log.sheet(self.trainer.step, sheet(model, self.plan.samples))
+            drawn = sheet(model, self.plan.samples)
+            self._tell(lambda: self.log.sheet(self.trainer.step, drawn))
         if len(row) > 1:
-            self.log.row(row)
+            self._record(row)
+
+    def _record(self, row: dict[str, float]) -> None:
+        self._tell(lambda: self.log.row(row))
+
+    def _tell(self, write: Callable[[], None]) -> None:
+        """Write to the log, as long as that can be: a full disk is no reason to lose a run."""
+        if self.log_is_lost:
+            return
+        try:
+            write()
+        except OSError as fault:
+            self.log_is_lost = True
+            self._say(f"The log cannot be written any more ({reason_of(fault)}); training goes on without it.")
+
+    def _save_meanwhile(self) -> None:
+        """Save, or say that it could not be: there is time to make room."""
+        try:
+            self._save()
+        except OSError as fault:
+            self.saved_at = time.monotonic()
+            self._say(f"Step {self.trainer.step} could not be saved ({reason_of(fault)}); it is tried again later.")
+
+    def _say(self, sentence: str) -> None:
+        self.bar.clear()
+        print(sentence, file=sys.stderr)
 
     def _save(self) -> None:
         if not self.trainer.is_finite():

@@ -17,6 +17,7 @@ from explorer.ui.components.film import Lane
 from explorer.ui.page import guarded
 from explorer.ui.session import LONGEST_RUN
 from explorer.ui.views.training import board
+from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 from vqvae.training.log import Log
 from vqvae.training.settings import TrainingConfig
@@ -49,6 +50,7 @@ def show() -> None:
             _show_nothing()
         return
     with form:
+        _offer(folder)
         _show_settings(log)
         with st.expander("Start a run", icon=":material/terminal:"):
             _show_command()
@@ -149,7 +151,8 @@ def _show_run(folder: Path, went_on: bool) -> None:
         elif not log.rows:
             st.caption("The first figures are there after a few steps.")
         else:
-            st.caption("PSNR is of crops in training; with `--val PATH` photos that it never learns from are measured.")
+            said = "PSNR is of crops in training; with --val PATH photos that it never learns from are measured."
+            st.caption(widgets.plain(said))
     board.show(logged.charts(log), _film(log), columns=3, key="training")
 
 
@@ -167,6 +170,25 @@ def _film(log: Log) -> board.Film | None:
         aside="of validation photos, never learned from" if held_out else "of photos that it learns from",
         caption="PSNR is of these pictures, drawn by the moving average of the weights, which is what is saved.",
     )
+
+
+def _offer(folder: Path) -> None:
+    """Open what the run has come to, where it is among the checkpoints that can be opened."""
+    session, name = store.read(), folder.name
+    sound = [entry.folder for entry in cache.find_checkpoints() if isinstance(entry, CheckpointInfo)]
+    if folder in sound and session.checkpoint != name:
+        st.button(
+            "Open its model",
+            icon=":material/open_in_new:",
+            help="On all pages, as it was last saved.",
+            key="training-open",
+            on_click=_open,
+            args=(name,),
+        )
+
+
+def _open(name: str) -> None:
+    store.write(store.read().with_checkpoint(name))
 
 
 def _show_settings(log: Log) -> None:
