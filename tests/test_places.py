@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from explorer.base import folders
-from tests.toys import assert_one_sentence
-from vqvae import places
+from explorer.ui import cache
+from tests.toys import assert_one_sentence, toy_model
+from vqvae import checkpoint, places
 from vqvae.errors import BadInput
 from vqvae.places import (
     check_file,
@@ -153,3 +154,14 @@ def test_what_the_system_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(places.tempfile, "TemporaryFile", refuse)
     with pytest.raises(BadInput, match=r"\(permission denied\)"):
         check_file(tmp_path / "new.png")
+
+
+def test_the_app_offers_the_checkpoints_of_both_folders_and_the_first_of_two_with_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("a/both", "a/shipped", "b/both", "b/mine"):
+        checkpoint.save(tmp_path / place, toy_model(), {})
+    monkeypatch.setattr(cache, "ROOT", tmp_path / "a")
+    monkeypatch.setattr(cache, "MORE_ROOTS", [tmp_path / "b"])
+    found = {entry.name: entry.folder for entry in cache.find_checkpoints()}
+    assert found == {"both": tmp_path / "a/both", "shipped": tmp_path / "a/shipped", "mine": tmp_path / "b/mine"}

@@ -129,11 +129,6 @@ def test_a_tokenizer_of_ones_own(where: Path) -> None:
     assert np.bincount(inner, minlength=512).tolist() == counts.tolist()
 
 
-def in_one_style(code: str) -> str:
-    """Without the room that the README leaves before its comments."""
-    return re.sub(r" +#", "  #", code).strip()
-
-
 def test_the_notebook_runs_the_same_blocks_and_shows_what_they_give(where: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "docs.notebook", str(where / "done.ipynb")]
@@ -142,8 +137,8 @@ def test_the_notebook_runs_the_same_blocks_and_shows_what_they_give(where: Path)
     committed = json.loads((ROOT / "docs" / "library.ipynb").read_text(encoding="utf-8"))
     for notebook in (committed, json.loads((where / "done.ipynb").read_text(encoding="utf-8"))):
         cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        blocks = [in_one_style("".join(cell["source"])) for cell in cells]
-        assert [block for block in blocks if block in map(in_one_style, BLOCKS)] == [*map(in_one_style, BLOCKS)]
+        sources = ["".join(cell["source"]) + "\n" for cell in cells]
+        assert [source for source in sources if source in BLOCKS] == BLOCKS
         assert [cell["execution_count"] for cell in cells] == [*range(1, len(cells) + 1)]
         outputs = [output for cell in cells for output in cell["outputs"]]
         assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
