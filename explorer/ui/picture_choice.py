@@ -69,12 +69,12 @@ def follow(session: Session, choice: Choice) -> Session:
 
 def take_back(session: Session, restored: Restored) -> Session:
     """Pictures of an earlier visit join the gallery, and the one that was shown is shown; bad ones are passed over."""
-    shown = session.picture
     for upload in restored.uploads:
         if not refusal_of(upload):
-            session = session.with_upload(upload)
-    chosen = restored.chosen if restored.chosen and session.upload(restored.chosen) else shown
-    return store.settle(session.with_picture(chosen))
+            session = session.having(upload)
+    if restored.chosen and session.upload(restored.chosen):
+        session = session.with_picture(restored.chosen)
+    return store.settle(session)
 
 
 def offer_upload(session: Session) -> None:

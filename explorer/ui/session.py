@@ -238,12 +238,12 @@ class Session:
         """Another checkpoint has another grid, and other codes."""
         if name == self.checkpoint:
             return self
-        return replace(self, checkpoint=name, cell=None).on("codebook", code=None).on("edit", brush=None)
+        return replace(self, checkpoint=name).on_another_grid().on("codebook", code=None).on("edit", brush=None)
 
     def with_picture(self, picture: str) -> Session:
         if picture == self.picture:
             return self
-        return replace(self, picture=picture, missing="", refused=(), made_room=0, cell=None)
+        return replace(self, picture=picture, missing="", refused=(), made_room=0).on_another_grid()
 
     def without_picture(self) -> Session:
         """The chosen picture is not here: the first one that there is at all stands in for it."""
@@ -252,7 +252,7 @@ class Session:
     def with_working_size(self, pixels: int) -> Session:
         if pixels not in WORKING_SIZES or pixels == self.working_size:
             return self
-        return replace(self, working_size=pixels, cell=None)
+        return replace(self, working_size=pixels).on_another_grid()
 
     def with_blend(self, blend: float, *, uses_embedding: bool, inputs: int = 2) -> Session:
         blend = min(HIGHEST_BLEND, max(LOWEST_BLEND, blend))
@@ -267,6 +267,10 @@ class Session:
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
 
+    def on_another_grid(self) -> Session:
+        """No cell is selected, and none that a link named is waited for."""
+        return self.with_cell(None).on("learn", linked_cell=None)
+
     def with_linked_cell(self, *, rows: int, columns: int) -> Session:
         """Select the cell that the link named, if the open grid has it; a link is followed once."""
         linked = self.learn.linked_cell
@@ -277,8 +281,12 @@ class Session:
 
     def with_upload(self, upload: Upload) -> Session:
         """Add a file and choose it; the oldest of too many is forgotten."""
+        return self.having(upload).with_picture(upload.digest)
+
+    def having(self, upload: Upload) -> Session:
+        """Add a file, whatever is chosen; the oldest of too many is forgotten."""
         uploads = {kept.digest: kept for kept in self.uploads} | {upload.digest: upload}
-        return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:]).with_picture(upload.digest)
+        return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:])
 
     def without_upload(self, digest: str) -> Session:
         """Forget a file; where it is the chosen picture, the first one that there is at all is."""
@@ -298,7 +306,7 @@ class Session:
 
     def with_start(self, start: Start) -> Session:
         """Another start is another grid."""
-        return self if start == self.edit.start else self.with_cell(None).on("edit", start=start)
+        return self if start == self.edit.start else self.on_another_grid().on("edit", start=start)
 
     def with_saved_edit(self, sketch: SavedEdit) -> Session:
         """Keep an edit as the newest, in place of what was kept of its grid; the oldest of too many is forgotten."""

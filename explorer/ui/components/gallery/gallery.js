@@ -115,8 +115,9 @@ function forgetButton(name, title) {
 
 async function paste(event) {
   const file = [...(event.clipboardData?.files ?? [])].find((candidate) => candidate.type.startsWith("image/"));
-  if (!file || file.size > MOST_BYTES) return;
+  if (!file) return;
   event.preventDefault();
+  if (file.size > MOST_BYTES) return give(event.clipboardData.files); // which says that it is too large
   const bytes = new Uint8Array(await file.arrayBuffer());
   say("pasted", toBase64(bytes));
   await uploads.paste("pasted picture", bytes);
@@ -156,12 +157,17 @@ function uploadField() {
   return field;
 }
 
-/** They go the way of the upload field, which sends large ones in pieces and refuses what is too large. */
 function drop(event) {
   target.hidden = true;
-  const field = uploadField();
-  if (!field || !bringsFiles(event)) return;
+  if (!bringsFiles(event)) return;
   event.preventDefault(); // else the browser leaves the app and opens the file
-  field.files = event.dataTransfer.files;
+  give(event.dataTransfer.files);
+}
+
+/** Files go the way of the upload field, which sends them outside of the messages and refuses what is too large. */
+function give(files) {
+  const field = uploadField();
+  if (!field) return;
+  field.files = files;
   field.dispatchEvent(new Event("change", { bubbles: true }));
 }

@@ -2,19 +2,25 @@
 //
 // Streamlit makes a step of every change. Here a step is another page, or another value of one of the parameters that
 // Python names; whatever else the address says changes within its step, so that Back goes to what was seen before.
+// And it is what the person does: between Back and that, nothing is. A run of the page that was left may still arrive.
 
+const WATCHED = Symbol.for("vqvae-explorer:steps"); // on the history, for as long as this document is there
+const DOES = ["pointerdown", "click", "keydown", "drop", "change"];
 let steps = []; // names of parameters
+let untouched = false; // since Back or Forward
 
 export default function ({ data }) {
   steps = data;
-  if (Object.hasOwn(history, "pushState")) return; // for as long as this document is there
+  if (history[WATCHED]) return;
+  history[WATCHED] = true;
   const push = history.pushState;
-  Object.defineProperty(history, "pushState", {
-    value(state, title, asked) {
-      const url = carried(asked);
-      (isStep(url) ? push : history.replaceState).call(history, state, title, url);
-    },
-  });
+  history.pushState = (state, title, asked) => {
+    const url = carried(asked);
+    if (untouched && url.pathname !== location.pathname) return; // of the page that was left
+    (isStep(url) && !untouched ? push : history.replaceState).call(history, state, title, url);
+  };
+  addEventListener("popstate", () => (untouched = true));
+  for (const event of DOES) addEventListener(event, () => (untouched = false), { capture: true });
 }
 
 function isStep(there) {
