@@ -85,6 +85,24 @@ def test_the_wall_shows_what_the_codes_decode_to(codebook):
     assert wall.shape[1] > 400
 
 
+def test_a_tile_that_was_pointed_at_looks_as_before(codebook):
+    at_rest(codebook)
+    canvas = wall_canvas(codebook)
+    codebook.locator(".st-key-wall .rows").evaluate("rows => (rows.scrollTop = 0)")
+    before = pixels_of(canvas)
+    box = canvas.bounding_box()
+    for x, y in ((44, 44), (74, 74)):
+        codebook.mouse.move(box["x"] + x, box["y"] + y)
+        expect(codebook.locator(".st-key-wall .readout")).to_be_visible()
+    pointed = pixels_of(canvas).copy()
+    assert (pointed[60:88, 60:88] != before[60:88, 60:88]).any()  # the third tile of the third row
+    pointed[58:92, 58:92] = before[58:92, 58:92]
+    assert np.array_equal(pointed, before)
+    codebook.mouse.move(box["x"] - 30, box["y"] - 30)
+    expect(codebook.locator(".st-key-wall .readout")).to_be_hidden()
+    assert np.array_equal(pixels_of(canvas), before)
+
+
 def test_previous_next_and_go_to_number(codebook):
     codebook.get_by_test_id("stButton").filter(has_text="chevron_right").get_by_role("button").click()
     expect(codebook.get_by_label("Code", exact=True)).to_have_value("418")

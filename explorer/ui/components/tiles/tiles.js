@@ -12,7 +12,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   wall.setTriggerValue = setTriggerValue;
   wall.receive(unpack(data));
-  const deaf = wall.message.opens ? onOpened((code) => wall.mark(code)) : () => {};
+  const { opens } = wall.message;
+  if (opens) wall.setTriggerValue = (_, code) => pickCode(code);
+  const deaf = opens ? onOpened((code) => wall.mark(code)) : () => {};
   return () => {
     deaf();
     wall.resizes.disconnect();
@@ -38,8 +40,10 @@ class Wall {
 
   receive(message) {
     this.message = message;
+    if (message.opens) message.selected = openedCode();
     this.count = message.tiles.shape[0];
-    this.selected = this.placeOfId(message.opens ? openedCode() : message.selected);
+    const place = message.ids.indexOf(message.selected);
+    this.selected = place < 0 ? null : place;
     this.atlas = new Atlas();
     this.atlas.add(Array.from({ length: this.count }, (_, number) => number), message.tiles);
     this.rows.setAttribute("aria-label", message.label);
@@ -49,16 +53,12 @@ class Wall {
     this.reveal();
   }
 
-  placeOfId(id) {
-    const place = this.message.ids.indexOf(id);
-    return place < 0 ? null : place;
-  }
-
   /** Outline the code that was opened, wherever that was done. */
   mark(code) {
-    const place = this.placeOfId(code);
-    if (place === this.selected) return;
-    this.selected = place;
+    if (code === this.message.selected) return;
+    this.message.selected = code;
+    const place = this.message.ids.indexOf(code);
+    this.selected = place < 0 ? null : place;
     this.draw();
     this.reveal();
   }
@@ -108,8 +108,7 @@ class Wall {
     if (number === null) return;
     this.selected = number;
     this.draw();
-    if (this.message.opens) pickCode(this.message.ids[number]);
-    else this.setTriggerValue("picked", this.message.ids[number]);
+    this.setTriggerValue("picked", this.message.ids[number]);
   }
 
   move(event) {
@@ -133,38 +132,54 @@ class Wall {
 
   draw() {
     if (!this.message || !this.rows.clientWidth) return;
-    const { side, titles, captions, frame, scaling, faint } = this.message;
+    const { side, titles } = this.message;
     const ratio = window.devicePixelRatio || 1;
     const width = this.rows.clientWidth;
-    const height = Math.ceil(this.count / this.columns) * this.rowHeight;
-    Object.assign(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
-    Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
-    const brush = this.canvas.getContext("2d");
-    brush.scale(ratio, ratio);
-    brush.imageSmoothingEnabled = scaling === "smooth";
-    brush.imageSmoothingQuality = "high";
     const styles = getComputedStyle(this.holder);
-    brush.font = `400 11px ${styles.fontFamily}`;
-    brush.textBaseline = "top";
-    for (let number = 0; number < this.count; number += 1) {
-      const [x, y] = this.placeOf(number);
-      brush.globalAlpha = faint.values[number] ? 0.4 : 1;
-      this.atlas.draw(brush, number, x, y, side);
-      brush.globalAlpha = 1;
-      if (faint.values[number]) strike(brush, x, y, side);
-      if (frame) frameTile(brush, x + frame[1] * side, y + frame[0] * side, frame[3] * side, frame[2] * side);
-      if (captions) {
-        brush.fillStyle = styles.color;
-        brush.globalAlpha = 0.7;
-        brush.fillText(captions[number], x + 1, y + side + 3, side);
-        brush.globalAlpha = 1;
+    const brush = this.canvas.getContext("2d");
+    const state = [this.message, width, ratio, styles.color];
+    if (state.every((part, number) => part === this.drawnAs?.[number])) {
+      // Thousands of tiles are not drawn again for one that is pointed at: those that were outlined are.
+      for (const number of this.outlined) {
+        const [x, y] = this.placeOf(number);
+        brush.clearRect(x - 1, y - 1, side + 2, side + 2);
+        this.drawTile(brush, number, styles);
       }
+    } else {
+      this.drawnAs = state;
+      const height = Math.ceil(this.count / this.columns) * this.rowHeight;
+      Object.assign(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+      Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
+      brush.scale(ratio, ratio);
+      brush.imageSmoothingEnabled = this.message.scaling === "smooth";
+      brush.imageSmoothingQuality = "high";
+      brush.font = `400 11px ${styles.fontFamily}`;
+      brush.textBaseline = "top";
+      for (let number = 0; number < this.count; number += 1) this.drawTile(brush, number, styles);
     }
+    this.outlined = [this.selected, this.hover].filter((number) => number !== null);
     const chosen = styles.getPropertyValue("--st-primary-color").trim();
     if (this.selected !== null) outlineTile(brush, ...this.placeOf(this.selected), side, chosen);
     if (this.hover !== null) outlineTile(brush, ...this.placeOf(this.hover), side, "#fff");
     this.describe(titles);
     this.holder.dataset.drawn = this.count;
+  }
+
+  drawTile(brush, number, styles) {
+    const { side, captions, frame, faint } = this.message;
+    const [x, y] = this.placeOf(number);
+    brush.globalAlpha = faint.values[number] ? 0.4 : 1;
+    this.atlas.draw(brush, number, x, y, side);
+    brush.globalAlpha = 1;
+    if (faint.values[number]) strike(brush, x, y, side);
+    if (frame) frameTile(brush, x + frame[1] * side, y + frame[0] * side, frame[3] * side, frame[2] * side);
+    if (captions) {
+      brush.fillStyle = styles.color;
+      brush.globalAlpha = 0.7;
+      brush.clearRect(x - 1, y + side + 1, side + 2, CAPTION - 1);
+      brush.fillText(captions[number], x + 1, y + side + 3, side);
+      brush.globalAlpha = 1;
+    }
   }
 }
 
