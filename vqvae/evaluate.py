@@ -22,6 +22,7 @@ from vqvae.errors import BadInput
 from vqvae.images import display_name, jpeg_of_size, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.tokenizer import Encoding, Tokenizer, blend
+from vqvae.words import counted
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def table(result: Evaluation) -> str:
         ("perplexity", f"{result.perplexity:.0f}"),
         ("encode, decode", f"{result.encode_ms:.1f} ms, {result.decode_ms:.1f} ms per image"),
     ]
-    heading = f"{result.checkpoint}: {result.images} images, short side {result.short_side} px"
+    heading = f"{result.checkpoint}: {counted(result.images, 'image')}, short side {result.short_side} px"
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
 
 

@@ -14,6 +14,7 @@ from explorer.index.format import index_path
 from explorer.index.read import Index, open_index
 from explorer.index.usage import summarise
 from vqvae.errors import BadInput, shown
+from vqvae.words import counted
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,6 +76,7 @@ def _describe(index: Index, path: Path) -> None:
     for name, reason in index.unreadable:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     usage = summarise(index.counts, images=index.images)
-    print(f"{usage.images:,} images, {usage.cells:,} cells, {len(index.unreadable):,} files skipped")
-    print(f"{usage.active:,} of {usage.codes:,} codes used, perplexity {usage.perplexity:,.0f}")
+    counts = (counted(usage.images, "image"), counted(usage.cells, "cell"), counted(len(index.unreadable), "file"))
+    print(f"{', '.join(counts)} skipped")
+    print(f"{usage.active:,} of {counted(usage.codes, 'code')} used, perplexity {usage.perplexity:,.0f}")
     print(f"index: {path} ({path.stat().st_size / 1e6:,.1f} MB)")

@@ -9,6 +9,7 @@ from explorer.codebook.projection import SHIPPED_FILE, ProjectionSettings, proje
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
+from vqvae.words import counted
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,5 +32,5 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
     seconds = time.process_time() - started
-    print(f"{path}: {projection.settings.method} of {len(codebook):,} codes in {seconds:.0f} CPU-seconds")
+    print(f"{path}: {projection.settings.method} of {counted(len(codebook), 'code')} in {seconds:.0f} CPU-seconds")
     return 0

@@ -16,6 +16,7 @@ from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings, measure_se
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.subject import find_twin, provenance_of, tested
 from vqvae.errors import BadInput, shown
+from vqvae.words import counted
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     )
     _write(Report.of(evidence, source), options)
     if not evidence.finished:
-        done = f"{len(evidence.images):,} of {evidence.asked:,} images"
+        done = f"{len(evidence.images):,} of {counted(evidence.asked, 'image')}"
         raise Stopped(pace.stopped_by, f"Stopped after {done}; the figures are of those.")
     return 0
 

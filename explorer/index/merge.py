@@ -21,10 +21,10 @@ def merge(
     unreadable = {number: reason for shard in shards for number, reason in shard.unreadable.items()}
     readable = [name for number, name in enumerate(names) if number not in unreadable]
     if not readable:
-        why = f" {next(iter(unreadable.values()))}" if len(unreadable) == 1 else ""
-        raise BadInput(
-            f"Not one of the {len(names):,} files could be read as an image; name a set that holds some.{why}"
-        )
+        none, why = f"Not one of the {len(names):,} files", ""
+        if len(unreadable) == 1:
+            none, why = "Not even the only file", f" {next(iter(unreadable.values()))}"
+        raise BadInput(f"{none} could be read as an image; name a set that holds some.{why}")
     cells = sum(shard.cells for shard in shards)
     metadata = {
         "version": str(VERSION),
