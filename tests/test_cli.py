@@ -72,7 +72,7 @@ def test_it_makes_the_index_and_says_what_it_did(where: Path, capsys: pytest.Cap
     index = the_index(where)
     assert index.images == 5
     assert "images per second" in printed.out
-    assert f"5 images, {index.cells} cells, 1 files skipped" in printed.out
+    assert f"5 images, {index.cells} cells, 1 file skipped" in printed.out
     assert str(where / "cache") in printed.out
     skipped = [line for line in printed.err.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 1
@@ -454,7 +454,7 @@ def test_usage_is_counted_and_put_beside_the_model(where: Path, capsys: pytest.C
     shares = np.array([count for count in counts if count]) / sum(counts)
     perplexity = round(float(np.prod(shares**-shares)))
     assert f"{len(shares)} of 8 codes used, perplexity {perplexity}\n" in printed.out
-    assert f"5 images, {sum(counts)} cells, 1 files skipped" in printed.out
+    assert f"5 images, {sum(counts)} cells, 1 file skipped" in printed.out
     assert f"written: {where / 'checkpoints' / 'toy' / FILE}" in printed.out
 
 
@@ -542,7 +542,7 @@ def test_fed_puts_what_training_fed_beside_the_model(
     assert (found.quantiles["residual"][99] > 0) == (median > 0)  # dropped for half of the draws, and no more
     assert (found.quantiles["residual"][101:] > 0).all() == (highest > 0)
     printed = capsys.readouterr()
-    assert f"5 images, {found.cells:,} cells, 1 files skipped" in printed.out
+    assert f"5 images, {found.cells:,} cells, 1 file skipped" in printed.out
     assert f"written: {folder / manifold.FILE}" in printed.out
     learned = stored_neighbours(where)
     assert learned is not None

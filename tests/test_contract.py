@@ -199,7 +199,7 @@ def described(**changes: object) -> type[Faulty]:
         (OneForAll, "alone than in a batch"),
         (ForgetsItsCodes, "decode(quantized, quantized) is not decode(quantized)"),
         (OtherVectors, "vectors returns the shape [64, 128]"),
-        (TooLittleReach, "spec.reach says that a change goes 1 cells far"),
+        (TooLittleReach, "spec.reach says that a change goes 1 cell far"),
         (WrongMetric, "'euclidean' agrees in 100%"),
         (NoQuantized, "quantized gives nothing (None)"),
         (described(levels=()), "one or more"),

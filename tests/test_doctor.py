@@ -124,7 +124,7 @@ def codes_changed(change: Callable[[Tensor], object]) -> VQVAE:
 
 def test_codes_that_repeat_and_codes_that_are_too_close() -> None:
     report = doctor.examine_tokenizer(codes_changed(lambda codes: codes[5].copy_(codes[2])), name="toy")
-    assert told(report, "1 codes that are equal to an earlier one, such as 5 to 2").severity == "warning"
+    assert told(report, "1 code that is equal to an earlier one, such as 5 to 2").severity == "warning"
     assert report.sound
 
     def crowd(codes: Tensor) -> None:
@@ -142,7 +142,7 @@ def test_a_collapsed_codebook() -> None:
         codes[1:] += 1000.0
 
     report = doctor.examine_tokenizer(codes_changed(far_but_one), name="toy")
-    finding = told(report, "1 of 8 codes are used")
+    finding = told(report, "1 of 8 codes is used")
     assert finding.severity == "fault"
     assert "collapsed" in finding.do
 

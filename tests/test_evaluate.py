@@ -126,7 +126,7 @@ def test_a_name_is_looked_up_in_checkpoints(
     data = write_toy_photos(tmp_path / "set", count=1)
     monkeypatch.setattr(places, "checkpoints_folder", lambda: tmp_path / "checkpoints")
     assert evaluate.main(["toy", str(data)]) == 0
-    assert capsys.readouterr().out.startswith("toy: 1 images")
+    assert capsys.readouterr().out.startswith("toy: 1 image,")
 
 
 def test_the_line_of_json_is_json_even_where_a_picture_is_perfect(

@@ -32,7 +32,7 @@ def judged(usage: UsageSummary, *, is_training: bool = False, training: UsageSum
     [
         (1000, 1000.0, 0.001, "good", "Healthy"),
         (980, 500.0, 0.01, "good", "Healthy"),  # 2 % without a cell, half of K: just good
-        (980, 500.0, 0.0316, "good", "none takes more than 3.2% of the cells"),  # 1/√1000: just good
+        (980, 500.0, 0.0316, "good", "the most used takes 3.2% of the cells"),  # 1/√1000: just good
         (980, 500.0, 0.0317, "fair", "but one of them takes 3.2% of the cells"),
         (979, 500.0, 0.01, "fair", "21 are unused here"),
         (980, 499.9, 0.01, "fair", "some of them rarely"),

@@ -287,7 +287,7 @@ def test_a_set_of_nothing_readable_is_refused_and_leaves_nothing(tmp_path: Path,
     folder.mkdir()
     (folder / "a.png").write_bytes(b"no picture")
     for _ in range(2):
-        with pytest.raises(BadInput, match="Not one") as refusal:
+        with pytest.raises(BadInput, match="Not even the only file could be read") as refusal:
             build(toy_model(), open_set(folder), path)
         assert_one_sentence(refusal)
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["broken"]

@@ -242,9 +242,13 @@ def sentences(text: str) -> list[str]:
     return re.split(r"(?<=\.) (?=[A-Z\d])", text)
 
 
+ONE_OF_SEVERAL = re.compile(r"(?<![\d.,×] )(?<![\d.,])\b1 (cells|codes|numbers|vectors|images|levels|bytes)\b")
+
+
 def look_into(scene: Scene, text: str) -> None:
     """Check each sentence of a text; one that no check knows is a failure."""
     assert text.endswith(".")
+    assert not ONE_OF_SEVERAL.search(text), f"One is not several: {text}"
     for sentence in sentences(text):
         found = [(check, match) for pattern, check in CHECKS if (match := pattern.fullmatch(sentence))]
         assert len(found) == 1, f"{len(found)} checks know the sentence: {sentence}"
@@ -276,7 +280,7 @@ def _(scene: Scene, rows: str, columns: str) -> None:
     assert (int(rows), int(columns)) == (math.ceil(height / stride), math.ceil(width / stride))
 
 
-@says(r"The one in row #, column # stands for # × # pixels: with red, green and blue that is # numbers\.")
+@says(r"The one in row #, column # stands for # × # pixels: with red, green and blue that is # numbers?\.")
 def _(scene: Scene, row: str, column: str, height: str, width: str, numbers: str) -> None:
     assert (int(row), int(column)) == scene.cell
     assert int(height) == len({y for y, _ in scene.own}) and int(width) == len({x for _, x in scene.own})
@@ -292,12 +296,12 @@ def _(scene: Scene, height: str, width: str) -> None:
     assert len(scene.own) < int(height) ** 2
 
 
-@says(r"Each of the # cells goes the way of this one\.")
+@says(r"Each of the # cells? goes the way of this one\.")
 def _(scene: Scene, count: str) -> None:
     assert number(count) == scene.grid.numel()
 
 
-@says(r"The encoder turns the picture into # numbers for each cell, the cell's embedding\.")
+@says(r"The encoder turns the picture into # numbers? for each cell, the cell's embedding\.")
 def _(scene: Scene, count: str) -> None:
     assert int(count) == scene.z.shape[1] and scene.z.shape[2:] == scene.grid.shape[1:]
 
@@ -319,7 +323,7 @@ def _(scene: Scene, length: str) -> None:
 
 
 @says(
-    r"Its length, the root of the sum of their squares, is #, the same in all # cells: they differ in direction only\."
+    r"Its length, the root of the sum of their squares, is #, the same in all # cells?: they differ in direction only\."
 )
 def _(scene: Scene, length: str, count: str) -> None:
     found = lengths(scene)
@@ -328,7 +332,7 @@ def _(scene: Scene, length: str, count: str) -> None:
     same(length, np.linalg.norm(scene.one[0]), within=0.006 + 0.001 * found.max())
 
 
-@says(r"Its length, the root of the sum of their squares, is #; over all # cells it goes from # to #\.")
+@says(r"Its length, the root of the sum of their squares, is #; over all # cells? it goes from # to #\.")
 def _(scene: Scene, length: str, count: str, low: str, high: str) -> None:
     found = lengths(scene)
     assert number(count) == len(found) > 1 and np.ptp(found) > 0.0009 * found.max()
@@ -342,7 +346,7 @@ def _(scene: Scene, distance: str) -> None:
     same(distance, scene.distances[0])
 
 
-@says(r"The codebook holds # vectors of # numbers each, the codes\.")
+@says(r"The codebook holds # vectors? of # numbers? each, the codes\.")
 def _(scene: Scene, codes: str, numbers: str) -> None:
     assert (number(codes), number(numbers)) == (scene.codes, scene.vectors.shape[1])
 
@@ -391,7 +395,7 @@ def _(scene: Scene, code: str, bits: str, pixels: str) -> None:
     assert number(pixels) == 8 * 3 * len(scene.own)
 
 
-@says(r"Looked up in the codebook, the number becomes # numbers again, the quantized vector\.")
+@says(r"Looked up in the codebook, the number becomes # numbers? again, the quantized vector\.")
 def _(scene: Scene, count: str) -> None:
     assert int(count) == scene.tokenizer.lookup((scene.grid,)).shape[1]
 
@@ -406,14 +410,14 @@ def _(scene: Scene) -> None:
     assert len(alike(scene)) == 1
 
 
-@says(r"# cells of this picture took this code, and have the very same vector\.")
+@says(r"# cells? of this picture took this code, and have the very same vector\.")
 def _(scene: Scene, count: str) -> None:
     assert number(count) == len(alike(scene)) > 1
     assert all(vector == alike(scene)[0] for vector in alike(scene))
 
 
 @says(
-    r"# cells of this picture took this code; their vectors are not all the same, for this model's lookup heeds the "
+    r"# cells? of this picture took this code; their vectors are not all the same, for this model's lookup heeds the "
     r"neighbours too\."
 )
 def _(scene: Scene, count: str) -> None:
@@ -575,15 +579,15 @@ def _(scene: Scene) -> None:
 # --- the answers
 
 
-@says(r"A list of # vectors of # numbers each, (a vocabulary for pictures|which follow from their place in it)\.")
+@says(r"A list of # vectors? of # numbers? each, (a vocabulary for pictures|which follow from their place in it)\.")
 def _(scene: Scene, codes: str, numbers: str, kind: str) -> None:
     assert (number(codes), number(numbers)) == (scene.codes, scene.vectors.shape[1])
     assert (kind[0] == "w") == (scene.tokenizer.spec.levels[0].metric == "implicit")
 
 
 @says(
-    r"Each of this picture's # cells names one of them and nothing else: # bits a cell, # bytes for the picture, whose "
-    r"pixels take #\."
+    r"Each of this picture's # cells? names one of them and nothing else: # bits a cell, # bytes for the picture, "
+    r"whose pixels take #\."
 )
 def _(scene: Scene, count: str, bits: str, size: str, raw: str) -> None:
     assert number(count) == scene.grid.numel() and number(raw) == len(scene.picture.pixels.tobytes())
@@ -602,7 +606,7 @@ def _(scene: Scene, off: str) -> None:
     same(off, scene.off)
 
 
-@says(r"A code is one of #, and an embedding is # numbers\.")
+@says(r"A code is one of #, and an embedding is # numbers?\.")
 def _(scene: Scene, codes: str, numbers: str) -> None:
     assert (number(codes), number(numbers)) == (scene.codes, scene.z.shape[1])
 
@@ -661,7 +665,7 @@ def _(scene: Scene, part: str) -> None:
     same(part, 100 * (second_bytes(scene) + scene.grid.numel() * math.log2(scene.codes) / 8) / raw, within=0.06)
 
 
-@says(r"A cell's code follows from its embedding: worked out again, # of # cells get the same code\.")
+@says(r"A cell's code follows from its embedding: worked out again, # of # cells? gets? the same code\.")
 def _(scene: Scene, again: str, count: str) -> None:
     assert number(count) == scene.grid.numel() and number(again) == scene.recovered
 
@@ -821,7 +825,7 @@ def apart(one: np.ndarray, two: np.ndarray) -> int:
     return max(abs(int(a) - int(b)) for a, b in zip(one.ravel(), two.ravel(), strict=True))
 
 
-@says(r"No index goes into the decoder: what goes in is # numbers for each of # cells, looked up by the index\.")
+@says(r"No index goes into the decoder: what goes in is # numbers? for each of # cells?, looked up by the index\.")
 def _(scene: Scene, numbers: str, count: str) -> None:
     given = scene.tokenizer.lookup((scene.grid,))
     assert given.is_floating_point() and given.shape[1] == number(numbers) and given[0, 0].numel() == number(count)
@@ -899,7 +903,7 @@ def _(scene: Scene, again: str, count: str, alike: str) -> None:
 
 
 @says(
-    r"But into this decoder the second input brings only # of # numbers a cell, so there is much that the codes alone "
+    r"But into this decoder the second input brings only # of # numbers? a cell, so there is much that the codes alone "
     r"can say\."
 )
 def _(scene: Scene, told: str, whole: str) -> None:
@@ -1023,7 +1027,7 @@ def _(scene: Scene) -> None:
     assert scene.tokenizer.spec.levels[0].metric == "implicit" and judgement(scene) == "unsure"
 
 
-@says(r"This picture names # of the # codes\.")
+@says(r"This picture names # of the # codes?\.")
 def _(scene: Scene, used: str, codes: str) -> None:
     assert number(used) == len(set(scene.grid.flatten().tolist())) and number(codes) == scene.codes
 
@@ -1035,7 +1039,7 @@ def with_only(scene: Scene, kept: list[int]) -> tuple[np.ndarray, float]:
     return chosen, scene.psnr(scene.drawn(scene.tokenizer.lookup((grid,))))
 
 
-@says(r"With the other # taken away, # of # cells get another code, and the codes alone give # dB in place of #\.")
+@says(r"With the other # taken away, # of # cells? gets? another code, and the codes alone give # dB in place of #\.")
 def _(scene: Scene, unused: str, others: str, count: str, now: str, before: str) -> None:
     used = sorted(set(scene.grid.flatten().tolist()))
     chosen, psnr = with_only(scene, used)

@@ -344,7 +344,7 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_and_the_samples_are_shown
     app.session_state[SESSION_KEY] = Session().with_named_set(NamedSet(str(tmp_path / "set"), "", "set"))
     at_rest(app.run())
     assert not app.exception
-    assert "Not one of the 1 files" in messages(app.error)
+    assert "Not even the only file could be read" in messages(app.error)
     assert app.session_state[SESSION_KEY].codebook.code is not None
 
 

@@ -16,6 +16,7 @@ from vqvae.errors import BadInput, shown
 from vqvae.search import Codebook
 from vqvae.served import Served, modules, tensors
 from vqvae.tokenizer import METRICS, Encoding, Level, Metric, Sizes, Spec, Tokenizer, cells
+from vqvae.words import counted
 
 ROUNDING_SHARE = 0.01  # of the cells may have another index than the nearest code's: a quantizer in lower precision
 _LEAST_SIDE, _MOST_SIDE = 48, 256  # pixels of the pictures
@@ -291,7 +292,7 @@ def _reach_faults(served: Served, encoding: Encoding) -> Iterator[str]:
         moved[: (spec.reach + 1) * max(strides), : (spec.reach + 1) * max(strides)] = False
         if moved.any():
             yield (
-                f"spec.reach says that a change goes {spec.reach} cells far, and a cell of the level "
+                f"spec.reach says that a change goes {counted(spec.reach, 'cell')} far, and a cell of the level "
                 f"{shown(level.name)} changes pixels beyond; say None, or more cells."
             )
 

@@ -32,6 +32,7 @@ from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import psnr
 from vqvae.places import check_folder
 from vqvae.tokenizer import TokenizerModule, reconstruct
+from vqvae.words import counted
 
 METRICS = ("euclidean", "cosine", "dot")
 _PHOTO_SIDE = 256  # pixels, of the short side
@@ -291,12 +292,13 @@ def report(result: Converted, quality: float | None, out: Path) -> str:
     parameters = sum(tensor.numel() for tensor in result.weights.values())
     under = f" under {shown(result.found.prefix.removesuffix('.'), longest=60)}" if result.found.prefix else ""
     lines = [
-        f"recognised   {result.found.family}{under}: {level.codes:,} codes of {level.dim}, {level.metric} metric",
-        f"kept         {len(result.weights):,} tensors, {parameters:,} parameters",
+        f"recognised   {result.found.family}{under}: {counted(level.codes, 'code')} of {level.dim}, "
+        f"{level.metric} metric",
+        f"kept         {counted(len(result.weights), 'tensor')}, {counted(parameters, 'parameter')}",
     ]
     if result.left_out:
         parts = ", ".join(f"{shown(name)[1:-1]} ({count:,})" for name, count in result.left_out.most_common(6))
-        lines.append(f"left out     {result.left_out.total():,} tensors: {parts}")
+        lines.append(f"left out     {counted(result.left_out.total(), 'tensor')}: {parts}")
     if quality is not None:
         hint = "; that is poor: is the metric or the pixel range another?" if not quality >= _POOR_PSNR else ""
         lines.append(f"a photo      {quality:.1f} dB from its codes alone{hint}")

@@ -29,6 +29,7 @@ from vqvae.plugin import on_device
 from vqvae.search import Codebook
 from vqvae.served import Served, call
 from vqvae.tokenizer import Encoding, Level, Metric, Sizes, Tokenizer, TokenizerModule, cells, prepare, reconstruct
+from vqvae.words import counted
 
 Severity = Literal["fault", "warning", "note"]
 Settings = dict[str, Any]  # what was declared, or could have been: metric, pixels
@@ -102,7 +103,8 @@ def with_warnings(report: Report, sentences: Sequence[str]) -> Report:
 def _report(name: str, found: list[Finding]) -> Report:
     ordered = sorted(found, key=lambda finding: get_args(Severity).index(finding.severity))
     more = len(ordered) - MOST_FINDINGS
-    shown = ordered[:MOST_FINDINGS] + ([Finding("note", f"There are {more:,} more findings.")] if more > 0 else [])
+    rest = f"There {'is' if more == 1 else 'are'} {counted(more, 'more finding')}."
+    shown = ordered[:MOST_FINDINGS] + ([Finding("note", rest)] if more > 0 else [])
     return Report(name, tuple(shown))
 
 
@@ -204,11 +206,12 @@ def _repeats(level: Level, book: Codebook) -> Iterator[Finding]:
     first = _first_equals(points.numpy())
     repeated = first != np.arange(len(first))
     if repeated.any():
-        code = int(repeated.argmax())
+        code, number = int(repeated.argmax()), int(repeated.sum())
         yield Finding(
             "warning",
-            f"{_of(level)} has {repeated.sum():,} codes that are equal to an earlier one, such as {code} to "
-            f"{first[code]}; by {level.metric!r} they are never chosen.",
+            f"{_of(level)} has {counted(number, 'code that is', 'codes that are')} equal to an earlier one, "
+            f"such as {code} to {first[code]}; by {level.metric!r} {'it is' if number == 1 else 'they are'} never "
+            "chosen.",
         )
     if level.metric == "implicit":
         return
@@ -219,7 +222,7 @@ def _repeats(level: Level, book: Codebook) -> Iterator[Finding]:
         yield Finding("note", f"{_of(level)}: the nearest code to a code is itself.")
         return
     code = int(codes[others][0])
-    count = f"{int(others.sum()):,} of {len(codes):,} codes"
+    count = f"{int(others.sum()):,} of {counted(len(codes), 'code')}"
     what = f"{_of(level)}: for {count}, such as {code}, the nearest code is another"
     if level.metric == "dot":
         yield Finding("note", f"{what}; by dot product a longer code can be nearer.")
@@ -259,7 +262,7 @@ def _agreement(subject: _Subject) -> Iterator[Finding]:
 
 
 def _usage(subject: _Subject) -> Iterator[Finding]:
-    """Dead codes on the photos."""
+    """Codes that no cell of the photos takes: unused there, and for a photo that is not among them perhaps not."""
     for number, level in enumerate(subject.tokenizer.spec.levels):
         indices = torch.cat([encoding.indices[number].flatten() for encoding in subject.encodings])
         if indices.min() < 0 or indices.max() >= level.codes:
@@ -267,14 +270,15 @@ def _usage(subject: _Subject) -> Iterator[Finding]:
         counts = indices.bincount(minlength=level.codes)
         used = int((counts > 0).sum())
         what = (
-            f"{_of(level)}: {used:,} of {level.codes:,} codes are used by the {len(indices):,} cells of "
-            f"{len(subject.photos)} photos, perplexity {perplexity(counts):,.0f}."
+            f"{_of(level)}: {used:,} of {counted(level.codes, 'code')} {'is' if used == 1 else 'are'} used by the "
+            f"{counted(len(indices), 'cell')} of {counted(len(subject.photos), 'photo')}, "
+            f"perplexity {perplexity(counts):,.0f}."
         )
         if used == 1 < level.codes:
             yield Finding("fault", what, "The codebook has collapsed to one code, or the images come in a wrong range.")
         elif used < 0.05 * min(level.codes, len(indices)):
             yield Finding(
-                "warning", what, "Most of the codebook is dead; check the pixel range, or restart dead codes."
+                "warning", what, "Most codes are unused here; check the pixel range, or restart such codes in training."
             )
         else:
             yield Finding("note", what)

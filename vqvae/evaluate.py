@@ -24,6 +24,7 @@ from vqvae.images import display_name, jpeg_of_size, load_image, shrink_short_si
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.places import find_checkpoint
 from vqvae.tokenizer import Encoding, Tokenizer, blend
+from vqvae.words import counted
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def table(result: Evaluation) -> str:
         ("encode, decode", f"{result.encode_ms:.1f} ms, {result.decode_ms:.1f} ms per image"),
     ]
     skipped = f" ({result.skipped} more were skipped)" if result.skipped else ""
-    heading = f"{result.checkpoint}: {result.images} images{skipped}, short side {result.short_side} px"
+    images = f"{counted(result.images, 'image')}{skipped}"
+    heading = f"{result.checkpoint}: {images}, short side {result.short_side} px"
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
 
 

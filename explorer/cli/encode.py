@@ -8,6 +8,7 @@ from explorer.cli.shared import add_model, find_tokenizer, written
 from vqvae import code_file
 from vqvae.images import read_photo, to_tensor
 from vqvae.places import check_file
+from vqvae.words import counted
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
         print(note)
     for level, grid in zip(tokenizer.spec.levels, codes.indices, strict=True):
         rows, columns = grid.shape[1:]
-        print(f"{level.name}: {rows} × {columns} cells, {len(grid.unique()):,} of {level.codes:,} codes")
+        print(f"{level.name}: {rows} × {columns} cells, {len(grid.unique()):,} of {counted(level.codes, 'code')}")
     written(options.out, code_file.to_bytes(codes))
     return 0
 

@@ -7,6 +7,7 @@ from explorer.base.open_model import OpenModel
 from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable
 from explorer.inputs import manifold, neighbours
 from vqvae.places import check_file
+from vqvae.words import counted
 
 STOPPED = "Stopped; nothing was written. The same command starts anew."
 
@@ -37,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
     model.folder.mkdir(parents=True, exist_ok=True)
     manifold.save(model.folder, reference, checkpoint=model.fingerprint)
     skipped = len(images.names) - reference.images
-    print(f"{reference.images:,} images, {reference.cells:,} cells, {skipped:,} files skipped")
+    counts = (counted(reference.images, "image"), counted(reference.cells, "cell"), counted(skipped, "file"))
+    print(f"{', '.join(counts)} skipped")
     print(f"written: {model.folder / manifold.FILE}")
     if learned is None:
         print("A single image says nothing of which codes stand beside which; name a set of two or more for that.")

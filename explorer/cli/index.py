@@ -15,6 +15,7 @@ from explorer.index.read import Index, open_index
 from explorer.index.usage import summarise
 from vqvae.errors import BadInput, shown
 from vqvae.places import check_folder
+from vqvae.words import counted
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,6 +80,7 @@ def _describe(index: Index, path: Path) -> None:
     for name, reason in index.unreadable:
         print(f"skipped: {name}: {reason}", file=sys.stderr)
     usage = summarise(index.counts, images=index.images)
-    print(f"{usage.images:,} images, {usage.cells:,} cells, {len(index.unreadable):,} files skipped")
-    print(f"{usage.active:,} of {usage.codes:,} codes used, perplexity {usage.perplexity:,.0f}")
+    counts = (counted(usage.images, "image"), counted(usage.cells, "cell"), counted(len(index.unreadable), "file"))
+    print(f"{', '.join(counts)} skipped")
+    print(f"{usage.active:,} of {counted(usage.codes, 'code')} used, perplexity {usage.perplexity:,.0f}")
     print(f"index: {path} ({path.stat().st_size / 1e6:,.1f} MB)")

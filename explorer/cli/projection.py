@@ -10,6 +10,7 @@ from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.places import check_file, find_checkpoint
 from vqvae.search import Codebook
+from vqvae.words import counted
 
 
 def main(arguments: list[str] | None = None, *, prog: str = "python -m explorer.projection") -> int:
@@ -38,5 +39,5 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m explorer.
         print(stop, file=sys.stderr)
         return 128 + stop.number
     seconds = time.process_time() - started
-    print(f"{path}: {projection.settings.method} of {len(codebook):,} codes in {seconds:.0f} CPU-seconds")
+    print(f"{path}: {projection.settings.method} of {counted(len(codebook), 'code')} in {seconds:.0f} CPU-seconds")
     return 0

@@ -16,6 +16,7 @@ from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.subject import run_test
 from vqvae.errors import BadInput
 from vqvae.places import check_file
+from vqvae.words import counted
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"skipped: {name}: it has the pixels of {same}.", file=sys.stderr)
     _write(found, options)
     if not evidence.finished:
-        done = f"{len(evidence.images):,} of {evidence.asked:,} images"
+        done = f"{len(evidence.images):,} of {counted(evidence.asked, 'image')}"
         raise Stopped(pace.stopped_by, f"Stopped after {done}; the figures are of those.")
     return 0
 

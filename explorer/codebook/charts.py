@@ -13,14 +13,14 @@ from vqvae.words import counted
 def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
     """Share of the cells against rank, for a set of images and, where known, the training photos; counts [K].
 
-    The points of the first trace carry their code, so that a click or a box selects codes.
+    The points of the first trace carry their code, so that a click or a box selects codes. Codes without a cell have no
+    rank.
     """
     figure = go.Figure()
-    order = np.argsort(-counts, kind="stable")
-    shares = counts[order] / max(1, counts.sum())
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     figure.add_scattergl(
-        x=np.arange(1, len(counts) + 1),
-        y=_positive(shares, log),
+        x=np.arange(1, len(order) + 1),
+        y=counts[order] / max(1, counts.sum()),
         customdata=order,
         mode="lines+markers",
         name=f"in {plain_text(sample)}",
@@ -29,10 +29,10 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
         hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
     )
     if training is not None and training.sum():
-        ordered = np.sort(training)[::-1] / training.sum()
+        ordered = np.sort(training[training > 0])[::-1] / training.sum()
         figure.add_scattergl(
             x=np.arange(1, len(ordered) + 1),
-            y=_positive(ordered, log),
+            y=ordered,
             mode="lines",
             name="in training",
             line={"color": QUIET, "width": 1.5},
@@ -113,8 +113,3 @@ def position_heat(places: Places) -> go.Figure:
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
     return plain(figure, height=150)
-
-
-def _positive(shares: np.ndarray, log: bool) -> np.ndarray:
-    """On a logarithmic axis, codes that were never used have no place."""
-    return np.where(shares > 0, shares, np.nan) if log else shares

@@ -63,7 +63,7 @@ def judge(sample: Sample, *, training: UsageSummary | None = None) -> Verdict:
         return Verdict("unsure", "The codebook has a single code, which every cell takes.")
     few_unused = usage.unused <= 0.02 * codes
     if few_unused and even >= 0.5 and largest <= codes**-0.5:
-        return Verdict("good", f"Healthy: {used}, and none takes more than {_percent(largest)} of the cells.")
+        return Verdict("good", f"Healthy: {used}, and the most used takes {_percent(largest)} of the cells.")
     if usage.cells < ENOUGH_CELLS * codes:
         cells = counted(usage.cells, "cell")
         return Verdict("unsure", f"Too small a sample to tell: {used}, with {cells} for {codes:,} codes.")

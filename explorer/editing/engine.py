@@ -59,6 +59,7 @@ from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.tokenizer import Encoding
 from vqvae.window import Window
+from vqvae.words import counted
 
 T = TypeVar("T")
 
@@ -350,8 +351,7 @@ class EditEngine:
         painted = int((seen.painting.painted != UNPAINTED).sum())
         where = ""
         if painted:
-            whose = "cell has a blend of its" if painted == 1 else "cells have a blend of their"
-            where = f" {painted:,} {whose} own."
+            where = f" {counted(painted, 'cell has a blend of its', 'cells have a blend of their')} own."
         if self.model.inputs == 1:
             moved = f"the codes, moved {seen.level:.0%} of the way to the embedding"
             return f"This decoder has one input: {moved if seen.level else 'the codes'}.{where}"
@@ -479,7 +479,9 @@ class EditEngine:
         note = "By the mean colour of what each code decodes to, alone."
         if len(codes) > MOST_COLOURED:
             codes = np.unique(self.base.grid.numpy())
-            note = f"By mean colour, among the {len(codes):,} codes of this picture: the codebook is too large."
+            note = (
+                f"By mean colour, among the {counted(len(codes), 'code')} of this picture: the codebook is too large."
+            )
         red, green, blue = (int(part, 16) for part in colour.groups())
         return palette.by_colour(self.sources.tiles(codes), (red, green, blue), OFFERED, codes=codes), note
 

@@ -17,6 +17,7 @@ from vqvae.errors import BadInput, shown
 from vqvae.images import fit_to, to_image, to_pixels, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer
+from vqvae.words import counted
 
 MOST_FOUND = 256  # codes that a search lists
 LONGEST_SEARCH = 400  # characters
@@ -44,7 +45,7 @@ def codes_of_picture(indices: np.ndarray) -> list[Suggestion]:
     codes, counts = np.unique(indices, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return [
-        Suggestion(code, count, f"{count:,} cell{'' if count == 1 else 's'} of this picture")
+        Suggestion(code, count, f"{counted(count, 'cell')} of this picture")
         for code, count in zip(codes[order].tolist(), counts[order].tolist(), strict=True)
     ]
 

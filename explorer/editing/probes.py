@@ -20,6 +20,7 @@ from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer
 from vqvae.tokenizer import cells as rows_of
 from vqvae.window import Window, decode_window
+from vqvae.words import counted
 
 CELLS_PER_BATCH = 1 << 14  # decoded at once: bounds the memory, also for a decoder whose every cell reaches everywhere
 MOST_OF_IT = 0.9  # the share of the change that lies within the radius of influence
@@ -145,7 +146,7 @@ class Influence:
             if self.reach_pixels is None
             else f"further than {self.reach_pixels} px from its border nothing ever changes"
         )
-        number = f"{len(self.tried)} other code{'s' if len(self.tried) > 1 else ''}"
+        number = counted(len(self.tried), "other code")
         if not self.change.any():
             return f"With {number} in this cell no pixel changes: the decoder ignores which code stands here."
         far = (
@@ -251,14 +252,15 @@ class CycleCheck:
         if not edited:
             blend = f", and {drifted:,} more because of the blend that was painted" if drifted else ""
             return (
-                f"No cell is edited; saved and encoded again, {anyway:,} of {others:,} cells change code anyway{blend}."
+                f"No cell is edited; saved and encoded again, {anyway:,} of {counted(others, 'cell')} "
+                f"{'changes' if anyway == 1 else 'change'} code anyway{blend}."
             )
-        kept = f"{returned:,} of {edited:,} edited cell{'s' if edited > 1 else ''} came back as the code put in"
+        kept = f"{returned:,} of {counted(edited, 'edited cell')} came back as the code put in"
         if not others:
             return f"Saved and encoded again, {kept}."
         return (
             f"Saved and encoded again, {kept}; of the {others:,} not edited, {drifted:,} changed code because of the "
-            f"edit, and {anyway:,} change it without the edit, too."
+            f"edit, and {counted(anyway, 'changes', 'change')} it without the edit, too."
         )
 
 

@@ -52,10 +52,10 @@ def readable_names(names: tuple[str, ...], unreadable: Mapping[int, str]) -> tup
     """The names whose numbers are not among the unreadable; raises BadInput where none is."""
     readable = tuple(name for number, name in enumerate(names) if number not in unreadable)
     if not readable:
-        why = f" {next(iter(unreadable.values()))}" if len(unreadable) == 1 else ""
-        raise BadInput(
-            f"Not one of the {len(names):,} files could be read as an image; name a set that holds some.{why}"
-        )
+        none, why = f"Not one of the {len(names):,} files", ""
+        if len(unreadable) == 1:
+            none, why = "Not even the only file", f" {next(iter(unreadable.values()))}"
+        raise BadInput(f"{none} could be read as an image; name a set that holds some.{why}")
     return readable
 
 

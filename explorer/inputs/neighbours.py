@@ -32,6 +32,7 @@ from explorer.base.verdict import Grade, Verdict
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, cells
+from vqvae.words import counted
 
 FILE = beside.NEIGHBOURS
 AROUND = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
@@ -374,8 +375,10 @@ def _whole(rare: float, rare_shuffled: float, total: int) -> tuple[Grade, str]:
     grade: Grade = "good" if rare <= RARE and muddle <= MUDDLED else "fair"
     if rare > MANY_RARE or muddle > SHUFFLED:
         grade = "poor"
-    counted = f"{round(rare * total):,} of {total:,} cells ({rare:.0%}) are rare beside their neighbours"
-    return grade, f"{OPENINGS[grade]}: {counted}; shuffled, it would be {rare_shuffled:.0%}."
+    number = round(rare * total)
+    are = "is rare beside its" if number == 1 else "are rare beside their"
+    found = f"{number:,} of {counted(total, 'cell')} ({rare:.0%}) {are} neighbours"
+    return grade, f"{OPENINGS[grade]}: {found}; shuffled, it would be {rare_shuffled:.0%}."
 
 
 def _edited(odd: int, total: int) -> tuple[Grade, str]:
@@ -383,10 +386,10 @@ def _edited(odd: int, total: int) -> tuple[Grade, str]:
     share = odd / total
     grade: Grade = "good" if share <= FEW_EDITED else "poor" if share > MANY_EDITED else "fair"
     have = "has" if odd == 1 else "have"
-    cell = "edited cell" if total == 1 else "edited cells"
     return (
         grade,
-        f"{OPENINGS[grade]}: {odd:,} of {total:,} {cell} {have} a code that hardly ever stands beside such neighbours.",
+        f"{OPENINGS[grade]}: {odd:,} of {counted(total, 'edited cell')} {have} a code that hardly ever stands beside "
+        "such neighbours.",
     )
 
 
@@ -394,9 +397,10 @@ def _details(lifts: np.ndarray, odd: np.ndarray, learned: Neighbourhoods) -> str
     median = in_times(float(np.median(lifts)))
     return (
         f"In the median, a cell's code stands beside such neighbours {median} than anywhere; a cell is rare where it "
-        f"does so less often than anywhere. {int(odd.sum()):,} of them are odd: {in_times(learned.odd)} or more, as "
-        f"1 % of the cells are in {learned.held_out:,} photos that were held out when it was learned from "
-        f"{learned.images:,} others."
+        f"does so less often than anywhere. {counted(int(odd.sum()), 'of them is', 'of them are')} odd: "
+        f"{in_times(learned.odd)} or more, as "
+        f"1 % of the cells are in {counted(learned.held_out, 'photo')} that were held out when it was learned from "
+        f"{counted(learned.images, 'other')}."
     )
 
 

@@ -18,6 +18,7 @@ from explorer.base.job import Cancelled, Progress, unheard
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend
+from vqvae.words import counted
 
 Reading = Literal["size", "unit"]
 
@@ -264,7 +265,7 @@ def _report(maps: list[InputMap], done: int, progress: Progress) -> None:
     expected = max(probes, sum(one.expected_probes for one in maps))
     known = all(len(one.rounds) > 1 for one in maps)
     so_far = f", ± {percent(max(one.relative_error for one in maps))} so far" if known else ""
-    progress(probes, expected, f"{probes:,} probe{'' if probes == 1 else 's'}{so_far}")
+    progress(probes, expected, f"{counted(probes, 'probe')}{so_far}")
 
 
 def percent(share: float) -> str:

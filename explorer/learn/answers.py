@@ -15,6 +15,7 @@ from vqvae.images import to_pixels
 from vqvae.metrics import bits
 from vqvae.search import Codebook
 from vqvae.tokenizer import Spec, Tokenizer, cells
+from vqvae.words import counted
 
 BYTES_OF_FLOAT = 4  # float32
 TRAINED, CLASSIC, BYPASS = "photos", "photos-classic", "photos-bypass"  # shipped checkpoints that answers compare
@@ -195,15 +196,14 @@ def _codebook(here: Facts) -> Answer:
     grid, bits_a_cell = here.spec.grid, math.log2(here.spec.grid.codes)
 
     def told() -> Iterator[str]:
-        if grid.metric == "implicit":
-            yield f"A list of {grid.codes:,} vectors of {grid.dim} numbers each, which follow from their place in it."
-        else:
-            yield f"A list of {grid.codes:,} vectors of {grid.dim} numbers each, a vocabulary for pictures."
+        what = "which follow from their place in it" if grid.metric == "implicit" else "a vocabulary for pictures"
+        yield f"A list of {counted(grid.codes, 'vector')} of {_numbers(grid.dim)} each, {what}."
         yield (
-            f"Each of this picture's {here.cells:,} cells names one of them and nothing else: {bits_a_cell:.3g} bits a "
-            f"cell, {here.price.codes:,.0f} bytes for the picture, whose pixels take {here.price.raw:,}."
+            f"Each of this picture's {counted(here.cells, 'cell')} names one of them and nothing else: "
+            f"{bits_a_cell:.3g} bits a cell, {here.price.codes:,.0f} bytes for the picture, whose pixels take "
+            f"{here.price.raw:,}."
         )
-        yield f"This picture names {here.used:,} different {'code' if here.used == 1 else 'codes'}."
+        yield f"This picture names {counted(here.used, 'different code')}."
 
     prompt = f"How many of the {grid.codes:,} codes does this picture name?"
     return _answer("codebook", "What is a codebook?", told(), Guess(prompt, here.used, "codes"))
@@ -220,7 +220,7 @@ def _two_inputs(here: Facts) -> Answer:
             )
             yield "Open a checkpoint with two inputs to see what a second one adds."
             return
-        yield f"A code is one of {here.spec.grid.codes:,}, and an embedding is {here.spec.grid.dim} numbers."
+        yield f"A code is one of {here.spec.grid.codes:,}, and an embedding is {_numbers(here.spec.grid.dim)}."
         if here.price.numbers < here.spec.grid.dim:
             yield f"Of what the code leaves over, the second input brings {_numbers(here.price.numbers)} a cell."
         else:
@@ -247,7 +247,7 @@ def compared(ours: float, theirs: float) -> str:
 
 
 def _numbers(count: int) -> str:
-    return "1 number" if count == 1 else f"{count} numbers"
+    return counted(count, "number")
 
 
 def _price(here: Facts) -> Answer:
@@ -277,8 +277,8 @@ def _both(here: Facts) -> Answer:
     def told() -> Iterator[str]:
         if here.recovered is not None:
             yield (
-                f"A cell's code follows from its embedding: worked out again, {here.recovered:,} of {here.cells:,} "
-                "cells get the same code."
+                f"A cell's code follows from its embedding: worked out again, {here.recovered:,} of "
+                f"{counted(here.cells, 'cell')} {'gets' if 1 in (here.recovered, here.cells) else 'get'} the same code."
             )
         if narrow:
             yield (
@@ -304,7 +304,9 @@ def _both(here: Facts) -> Answer:
 
     guess = (
         Guess(
-            f"In how many of the {here.cells:,} cells does the code follow from the embedding?", here.recovered, "cells"
+            f"In how many of the {counted(here.cells, 'cell')} does the code follow from the embedding?",
+            here.recovered,
+            "cells",
         )
         if here.recovered is not None
         else None

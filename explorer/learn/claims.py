@@ -22,6 +22,7 @@ from vqvae.model import VQVAE
 from vqvae.quantizer import CodebookLearner, VectorQuantizer
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Spec, Tokenizer, blend, cells
+from vqvae.words import counted
 
 Judgement = Literal["right", "half", "wrong", "unsure"]
 JUDGEMENTS: dict[Judgement, str] = {
@@ -152,8 +153,8 @@ def _given(subject: Subject) -> Finding:
     alone = subject.pixels(tokenizer.decode(tokenizer.lookup((encoding.grid,))))
     off = render(tokenizer, subject.encoded, subject.picture, weight=0).pixels
     told = [
-        f"No index goes into the decoder: what goes in is {encoding.quantized.shape[1]} numbers for each of "
-        f"{rows * columns:,} cells, looked up by the index.",
+        f"No index goes into the decoder: what goes in is {counted(encoding.quantized.shape[1], 'number')} for "
+        f"each of {counted(rows * columns, 'cell')}, looked up by the index.",
         f"Drawn from the indices and nothing else, the picture is {_like(alone, off)} the one with the embedding off.",
     ]
     judgement: Judgement = "wrong"
@@ -440,13 +441,14 @@ def _larger(subject: Subject) -> Finding:
         return _found("unsure", "This codebook is not a list that codes could be taken from.")
     counts = np.bincount(subject.encoded.indices.ravel(), minlength=codes)
     used = np.flatnonzero(counts)
-    told = [f"This picture names {len(used):,} of the {codes:,} codes."]
+    told = [f"This picture names {len(used):,} of the {counted(codes, 'code')}."]
     without, psnr_without = _with_only(subject, used)
     others = int((without != encoding.grid).sum())
     unused = codes - len(used)
     if unused:
         told.append(
-            f"With the other {unused:,} taken away, {others:,} of {encoding.grid.numel():,} cells get another code, "
+            f"With the other {unused:,} taken away, {others:,} of {counted(encoding.grid.numel(), 'cell')} "
+            f"{'gets' if 1 in (others, encoding.grid.numel()) else 'get'} another code, "
             f"and the codes alone give {decibels(psnr_without)} dB in place of {decibels(subject.here.off)}."
         )
     if len(used) == 1:
@@ -478,7 +480,7 @@ def _like(one: np.ndarray, other: np.ndarray) -> str:
 
 
 def _levels(count: int) -> str:
-    return "1 level" if count == 1 else f"{count} levels"
+    return counted(count, "level")
 
 
 CLAIMS = (

@@ -6,10 +6,11 @@ from explorer.base.figure import Figure
 from explorer.images.reconstruction import decibels
 from explorer.learn.lab import MODEL, LabSettings
 from explorer.learn.lab_run import Course
+from vqvae.words import counted
 
 LOSS_OVER = 50  # steps; the loss of one step alone is noise
 SWITCHES = {  # what each setting is called in a sentence
-    "restarts": "restarts of dead codes",
+    "restarts": "restarts of hardly used codes",
     "kmeans": "the k-means start",
     "dropout": "embedding dropout",
     "commitment": "the commitment weight",
@@ -77,7 +78,7 @@ def compared(a: Course, b: Course) -> str:
     told = (
         f"Against A, B draws the held-out picture {_apart(last_b.psnr_off - last_a.psnr_off)} with the codes only and "
         f"{_apart(last_b.psnr_on - last_a.psnr_on)} with the embedding, and uses "
-        f"{b.measure('used')[-1]:.0f} codes where A uses {a.measure('used')[-1]:.0f}"
+        f"{counted(round(b.measure('used')[-1]), 'code')} where A uses {a.measure('used')[-1]:.0f}"
     )
     differences = switched(a.settings, b.settings)
     why = f"they differ in {_listed(differences)}" if differences else "they differ in nothing"

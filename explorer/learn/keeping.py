@@ -18,6 +18,7 @@ from vqvae.errors import BadInput
 from vqvae.families import SCHEMA_VERSION
 from vqvae.model import FAMILY, VQVAE
 from vqvae.training.settings import training_settings
+from vqvae.words import counted
 
 LONGEST_NAME = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -72,7 +73,7 @@ def about(course: Course) -> dict[str, Any]:
     settings = course.settings
     learning = ["moving averages"]
     learning += ["k-means start"] if settings.kmeans else ["random start"]
-    learning += ["restart of dead codes"] if settings.restarts else ["no restarts"]
+    learning += ["restart of hardly used codes"] if settings.restarts else ["no restarts"]
     return {
         "summary": summary(course),
         "quantizer": {"search": "nearest code by Euclidean distance, float32", "learning": ", ".join(learning)},
@@ -87,7 +88,7 @@ def summary(course: Course) -> str:
     settings: LabSettings = course.settings
     dropout = "with" if settings.dropout else "without"
     photos = f"{len(_TRAINED_ON)} sample photos"
-    return f"Made on the Learn page: {course.step:,} steps on {photos}, {dropout} embedding dropout."
+    return f"Made on the Learn page: {counted(course.step, 'step')} on {photos}, {dropout} embedding dropout."
 
 
 def card(course: Course, name: str) -> str:

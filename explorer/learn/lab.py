@@ -41,7 +41,7 @@ class LabSettings:
     """What a person may change before the start."""
 
     steps: int = 2000
-    restarts: bool = True  # of dead codes
+    restarts: bool = True  # of codes that hardly any cell takes
     kmeans: bool = True  # the codebook starts from k-means; else from random numbers
     dropout: bool = True  # of the embedding: half of each batch is drawn from the codes alone
     commitment: float = 0.01

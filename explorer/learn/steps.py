@@ -18,6 +18,7 @@ from vqvae.images import pad_to_multiple
 from vqvae.model import FAMILY
 from vqvae.search import Codebook
 from vqvae.tokenizer import METRICS, Tokenizer, TokenizerModule, blend
+from vqvae.words import counted
 
 NAMES = ("patch", "embedding", "distances", "code", "residual", "inputs", "output")
 MANY_TIMES = 10  # from here on a share is told as so many times, rather than in percent
@@ -102,7 +103,7 @@ def fact(step: str, walk: Walk) -> str:
     height, width = walk.patch(walk.original).shape[:2]
     facts = {
         "patch": f"{height} × {width} pixels",
-        "embedding": f"{len(walk.embedding)} numbers",
+        "embedding": _numbers(len(walk.embedding)),
         "distances": f"{'nearest' if walk.nearest_first else 'chosen'} {walk.distances[0]:.2f}",
         "code": f"code {walk.code:,}",
         "residual": _lost(walk.lost),
@@ -129,20 +130,20 @@ def _tell_patch(walk: Walk) -> Iterator[str]:
     yield f"The grid over the picture has {walk.rows} × {walk.columns} cells."
     yield (
         f"The one in row {row}, column {column} stands for {height} × {width} pixels: with red, green and blue that is "
-        f"{walk.numbers:,} numbers."
+        f"{_numbers(walk.numbers)}."
     )
     if walk.cut:
         yield (
             f"A whole cell has {walk.stride} × {walk.stride}, but the picture ends here: for the encoder the rest is "
             "made up, and it counts in no figure on this page."
         )
-    yield f"Each of the {walk.rows * walk.columns:,} cells goes the way of this one."
+    yield f"Each of the {counted(walk.rows * walk.columns, 'cell')} goes the way of this one."
 
 
 def _tell_embedding(walk: Walk) -> Iterator[str]:
     low, high = walk.embedding.min(), walk.embedding.max()
     shortest, longest = walk.lengths.min(), walk.lengths.max()
-    yield f"The encoder turns the picture into {len(walk.embedding)} numbers for each cell, the cell's embedding."
+    yield f"The encoder turns the picture into {_numbers(len(walk.embedding))} for each cell, the cell's embedding."
     yield f"Here they run from {_signed(low)} to {_signed(high)}."
     if len(walk.lengths) == 1:
         yield f"Its length, the root of the sum of their squares, is {longest:.2f}."
@@ -164,7 +165,7 @@ def _tell_distances(walk: Walk) -> Iterator[str]:
     if count < 2:
         yield f"The codebook has a single code, {nearest:.2f} away from the embedding, so every cell takes it."
         return
-    yield f"The codebook holds {count:,} vectors of {len(walk.embedding)} numbers each, the codes."
+    yield f"The codebook holds {count:,} vectors of {_numbers(len(walk.embedding))} each, the codes."
     yield f"A cell gets its code by this rule: {METRICS[walk.metric]}."
     if not walk.nearest_first:
         yield f"Here the rule chose code {walk.code:,}, {nearest:.2f} away; others are nearer."
@@ -184,7 +185,7 @@ def _tell_code(walk: Walk) -> Iterator[str]:
         f"The cell is now one number, {walk.code:,}: {math.log2(count):.3g} bits in place of {8 * walk.numbers:,} "
         f"for its pixels."
     )
-    yield f"Looked up in the codebook, the number becomes {size} numbers again, the quantized vector."
+    yield f"Looked up in the codebook, the number becomes {_numbers(size)} again, the quantized vector."
     if walk.alike == 1:
         yield "No other cell of this picture took this code."
     elif walk.alike_vectors:
@@ -272,7 +273,7 @@ _TOLD: dict[str, Callable[[Walk], Iterator[str]]] = {
 
 
 def _numbers(count: int) -> str:
-    return "1 number" if count == 1 else f"{count} numbers"
+    return counted(count, "number")
 
 
 def _share(walk: Walk) -> str:

@@ -15,6 +15,7 @@ from explorer.learn.answers import Listening
 from explorer.learn.walk import narrow
 from vqvae.tokenizer import Encoding, Tokenizer
 from vqvae.window import Window, decode_window
+from vqvae.words import counted
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ def check_rare(code: int | None, counts: np.ndarray, *, sample: str) -> Check:
     if code is None:
         return Check(False, "No code is picked yet.")
     most = most_of_rare(counts)
-    cells = f"{counts[code]:,} cell{'' if counts[code] == 1 else 's'}"
+    cells = counted(int(counts[code]), "cell")
     return Check(
         bool(counts[code] <= most),
         f"Code {code:,} has {cells} of {sample}; the rarest {RAREST:.0%} of the codes have at most {most:,}.",

@@ -66,10 +66,11 @@ PARTS = (
     ),
     Part(
         "restarts",
-        "Restarts of dead codes",
+        "Restarts of hardly used codes",
         "A code that no embedding takes stays where it is: its sum and its number shrink alike. Every few steps the "
         "codes that took less than a set part of an equal share are put onto embeddings of the batch at hand, drawn "
-        "at random.",
+        "at random. The lines below call them dead; on the Codebook page a code is dead only when no cell of the whole "
+        "training set took it.",
         r"n_k < \tau\,\bar n \;\Rightarrow\; e_k \leftarrow z_{e,i},\quad i \text{ drawn at random}",
         (
             Snippet(CodebookLearner.restart_dead_, ("dead = self.counts <", "self.sums[dead] =")),

@@ -12,6 +12,7 @@ from vqvae import doctor
 from vqvae.checkpoint import BrokenCheckpoint
 from vqvae.doctor import Report
 from vqvae.errors import BadInput
+from vqvae.words import counted
 
 WHAT = (
     "Lists everything that is wrong: files, shapes, codes, whether decode agrees with the model's own forward pass, "
@@ -56,7 +57,7 @@ def _show(report: Report) -> None:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+    return counted(number, what) if number else f"no {what}s"
 
 
 def _escaped(text: str) -> str:

@@ -14,6 +14,7 @@ from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
 from vqvae.families import TITLES
 from vqvae.tokenizer import METRICS
+from vqvae.words import counted
 
 DEFAULT = "photos"  # opened where there is no such model as the link says
 
@@ -105,7 +106,7 @@ def _describe(model: OpenModel) -> None:
     facts.append(
         (
             "Reach",
-            "whole picture" if spec.reach is None else f"{spec.reach} cell{'' if spec.reach == 1 else 's'}",
+            "whole picture" if spec.reach is None else counted(spec.reach, "cell"),
             reach,
         )
     )
@@ -120,7 +121,7 @@ def _list_broken(broken: list[BrokenCheckpoint]) -> None:
     """What cannot be opened, in one line that unfolds; a folder can be examined for all that is wrong with it."""
     if not broken:
         return
-    what = f"**{widgets.plain(broken[0].name)}**" if len(broken) == 1 else f"{len(broken)} models"
+    what = f"**{widgets.plain(broken[0].name)}**" if len(broken) == 1 else counted(len(broken), "model")
     with st.expander(f"{what} cannot be opened", icon=":material/warning:"):
         for number, entry in enumerate(broken):
             st.caption(f"**{widgets.plain(entry.name)}**  \n{widgets.plain(entry.reason)}")

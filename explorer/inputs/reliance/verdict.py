@@ -30,6 +30,7 @@ from explorer.inputs.reliance.ablations import (
 )
 from explorer.inputs.reliance.boundary import Change
 from explorer.inputs.reliance.measure import Evidence, ImageEvidence
+from vqvae.words import counted
 
 LEAST_IMAGES = 6  # with fewer, not even the range of all of them holds their median in 95 of 100 cases: 1 − 2 / 2⁵
 FOLLOWS = 0.25  # share from which an input is followed
@@ -270,7 +271,8 @@ def _follows(evidence: Evidence, summary: Summary) -> Finding:
         return Finding(
             "unsure",
             "cannot tell",
-            f"Cannot tell: only {now.code.images:,} of the {summary.images:,} images have cells at a border.",
+            f"Cannot tell: only {now.code.images:,} of the {counted(summary.images, 'image')} "
+            f"{'has' if now.code.images == 1 else 'have'} cells at a border.",
         )
     return _followed(summary, now, figures)
 
@@ -557,4 +559,4 @@ def _more(unclear: list[tuple[Estimate, float]]) -> str:
     more = [many - images for many, images in needed if many is not None]
     if len(more) < len(unclear) or max(more) > MOST_MORE:
         return "No number of images that can be had is likely to settle it: the mean lies on the line."
-    return f"About {max(more):,} more {'image' if max(more) == 1 else 'images'} would likely settle it."
+    return f"About {counted(max(more), 'more image')} would likely settle it."

@@ -16,6 +16,7 @@ from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import begin, open_editing
 from explorer.ui.views.inputs import curve, meter
 from explorer.ui.views.inputs.meter import Lines
+from vqvae.words import counted
 
 EDITOR = "blend"
 STARTS: dict[Kind, str] = {
@@ -70,7 +71,7 @@ def describe(engine: EditEngine, seen: DecodedEdit, before: Quality, after: Qual
     edited = int(edited_cells(engine.base, seen.edit).sum())
     edits = STARTS[engine.start.kind]
     if edited:
-        edits += f" {edited:,} {'cell is' if edited == 1 else 'cells are'} edited, on the Edit page."
+        edits += f" {counted(edited, 'cell is', 'cells are')} edited, on the Edit page."
     if (seen.edit.weight == 0).all():
         return f"The decoder gets the codes alone.{edits}"
     if engine.model.inputs == 1:

@@ -14,6 +14,7 @@ from explorer.ui import jobs, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.views.edit.editing import Editing
 from explorer.ui.views.inputs import sample_band
+from vqvae.words import counted
 
 JOB = "curve"
 _NO_PICTURE = (
@@ -102,10 +103,10 @@ def own_blends(engine: EditEngine, painting: Painting, edit: Edit) -> str:
     cells = engine.base.grid[0].numel()
     parts = []
     if edited:
-        parts.append(f"{edited:,} of {cells:,} cells {'is' if edited == 1 else 'are'} edited.")
+        parts.append(f"{edited:,} of {counted(cells, 'cell')} {'is' if edited == 1 else 'are'} edited.")
     if painted:
-        whose = "cell keeps its" if painted == 1 else "cells keep their"
-        parts.append(f"{painted:,} {whose} painted blend; that of all others varies along the curve.")
+        own = counted(painted, "cell keeps its", "cells keep their")
+        parts.append(f"{own} painted blend; that of all others varies along the curve.")
     return " ".join(parts)
 
 

@@ -38,6 +38,7 @@ from explorer.ui.views.training import board
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
+from vqvae.words import counted
 
 _STYLE = Path(__file__).parent / "training.css"
 _JOB = "training"
@@ -114,7 +115,7 @@ def _show_form(trainings: list[Training]) -> None:
     for name, label, meaning in (
         (
             "restarts",
-            "Restarts of dead codes",
+            "Restarts of hardly used codes",
             f"Every {BASE.restart_every} steps, codes that hardly any cell takes are put onto embeddings.",
         ),
         ("kmeans", "K-means start", "The codebook starts as the centres of embeddings; else as random numbers."),
@@ -266,7 +267,11 @@ def _show_status(training: Training, name: str) -> None:
         widgets.refuse(job.message)
         return
     done = run.seen().step
-    said = f"{who}{done:,} steps" + (" were done when it was stopped." if job.state == "cancelled" else ", done.")
+    said = who + (
+        f"{counted(done, 'step was', 'steps were')} done when it was stopped."
+        if job.state == "cancelled"
+        else f"{counted(done, 'step')}, done."
+    )
     st.html(f"<p class='lab-done'>{html.escape(said)}</p>")
 
 

@@ -24,6 +24,7 @@ from explorer.ui.components import tiles
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
 from explorer.ui.views.learn.opened import Lesson
+from vqvae.words import counted
 
 
 def show(opened: Lesson) -> None:
@@ -93,7 +94,7 @@ def pick_code(model: OpenModel, counts: np.ndarray, sample: str, codes: np.ndarr
         ids=codes.tolist(),
         key="learn-wall",
         label="All codes",
-        titles=[f"Code {code} · {counts[code]:,} cells" for code in codes],
+        titles=[f"Code {code} · {counted(counts[code], 'cell')}" for code in codes],
         selected=session.codebook.code,
         side=22,
         height=240,
