@@ -48,7 +48,7 @@ const MARKUP = `
 
 function panelMarkup(name, title) {
   return `<figure data-panel="${name}">
-      <div class="viewport" tabindex="0" role="img" aria-label="${title}">
+      <div class="viewport" tabindex="0" role="application" aria-label="${title}; arrow keys choose a cell, Escape lets go of it">
         <canvas class="pixels"></canvas><canvas class="before" hidden></canvas><canvas class="marks"></canvas>
         <div class="divider" role="slider" aria-label="Before and after" aria-valuemin="0" aria-valuemax="100" tabindex="0" hidden></div>
       </div>

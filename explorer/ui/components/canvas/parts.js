@@ -184,7 +184,7 @@ function textElement(tag, text) {
 /** The theme's accent colour; asked for at most once a second, since to ask for it lays the page out anew. */
 function accent(element) {
   if (performance.now() - accentAsked > 1000) {
-    accentColour = getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
+    accentColour = getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#08655f";
     accentAsked = performance.now();
   }
   return accentColour;

@@ -13,7 +13,7 @@ const PALETTE_MARKUP = `
           </div>
           <div class="look" hidden>
             <label data-tip="A colour, to find the codes that look like it">Colour <input type="color" value="#808080" aria-label="Colour"></label>
-            <button class="quiet take-colour" aria-pressed="false" data-tip="Press on the picture to take a colour from it">${icon("colorize")}</button>
+            <button class="quiet take-colour" aria-pressed="false" aria-label="Take a colour from the picture" data-tip="Press on the picture to take a colour from it">${icon("colorize")}</button>
             <label class="patch" tabindex="0" data-tip="A patch of any picture: choose a file or drop one here">Patch of a picture…<input type="file" accept="image/*" aria-label="Patch of a picture"></label>
           </div>
           <canvas class="map" tabindex="0" role="img" aria-label="Map of codes" hidden></canvas>

@@ -20,7 +20,7 @@ class View {
   }
 
   press(name, value) {
-    this.root.querySelectorAll(`[data-${name}]`).forEach((b) => b.setAttribute("aria-pressed", b.dataset[name] === value));
+    this.root.querySelectorAll(`button[data-${name}]`).forEach((b) => b.setAttribute("aria-pressed", b.dataset[name] === value));
   }
 
   swatch(code) {
