@@ -159,6 +159,20 @@ function drawFigures(holder, groups) {
   }));
 }
 
+// --- motion ---------------------------------------------------------------------------------------------------------
+
+/** Whether the person wants nothing to move by itself: what plays goes on by one picture for each press instead. */
+const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** What a button that plays shows and is called, while it plays or not. */
+function showPlaying(button, playing) {
+  const [sign, name] = CALM.matches ? ["→", "Next picture"] : playing ? ["❚❚", "Pause"] : ["▶", "Play"];
+  button.textContent = sign;
+  button.setAttribute("aria-label", name);
+  if (CALM.matches) button.removeAttribute("aria-pressed");
+  else button.setAttribute("aria-pressed", Boolean(playing));
+}
+
 // --- small things ---------------------------------------------------------------------------------------------------
 
 function clamp(value, low, high) {

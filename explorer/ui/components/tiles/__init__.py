@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
+from explorer.ui import widgets
 from explorer.ui.components.sources import script
 
 _FOLDER = Path(__file__).parent
@@ -43,6 +44,9 @@ def show(
     the tile that is outlined. faint: bool [N], tiles that are struck through. frame: (top, left, height, width) in 0…1
     of a box to draw into every tile. side: CSS pixels along a tile. height: CSS pixels from which the rows scroll.
     """
+    picked = _id(widgets.said(key).get("picked"))
+    if selected is not None and picked in ids:
+        selected = picked  # it is open by the time that this is seen: the caller hears of it below
     header = {
         "label": label,
         "ids": list(map(int, ids)),
@@ -56,5 +60,9 @@ def show(
     }
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)
-    picked = result.picked
+    return _id(result.picked)
+
+
+def _id(picked: object) -> int | None:
+    """What the browser says was picked, where that can be the id of a tile."""
     return picked if isinstance(picked, int) and not isinstance(picked, bool) else None
