@@ -114,7 +114,7 @@ def show_python(engine: EditEngine) -> None:
     if popover.open and engine.seen:
         with popover:
             st.caption("The same pixels, with this project as a library; as the edit was when this was opened.")
-            st.code(as_python(engine.recipe()), language="python")
+            st.code(as_python(engine.recipe()), language="python", wrap_lines=True)
 
 
 main()

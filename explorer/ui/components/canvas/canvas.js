@@ -49,7 +49,7 @@ const MARKUP = `
 
 function panelMarkup(name, title) {
   return `<figure data-panel="${name}">
-      <div class="viewport" tabindex="0" role="img" aria-label="${title}">
+      <div class="viewport" tabindex="0" role="application" aria-label="${title}; arrow keys choose a cell, Escape lets go of it, plus and minus zoom">
         <canvas class="pixels"></canvas><canvas class="before" hidden></canvas><canvas class="marks"></canvas>
         <div class="divider" role="slider" aria-label="Before and after" aria-valuemin="0" aria-valuemax="100" tabindex="0" hidden></div>
       </div>
@@ -205,11 +205,23 @@ class Canvas {
   moveCell(event) {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (event.key === "Escape") this.change({ cell: null });
+    const zoom = event.ctrlKey || event.metaKey ? null : { "+": "in", "-": "out", 0: "reset" }[event.key];
+    if (zoom) this.zoomButton(zoom);
     if (!step || !this.layers) return;
     event.preventDefault();
     const [rows, columns] = this.layers.indices.shape;
     const [row, column] = this.local.cell ?? [Math.floor(rows / 2), Math.floor(columns / 2)];
-    this.change({ cell: [clamp(row + step[0], 0, rows - 1), clamp(column + step[1], 0, columns - 1)] });
+    const cell = [clamp(row + step[0], 0, rows - 1), clamp(column + step[1], 0, columns - 1)];
+    this.reveal(cell);
+    this.change({ cell });
+  }
+
+  /** Move the picture where a cell would be out of sight. */
+  reveal(cell) {
+    const [height, width] = this.layers.original.shape;
+    const placement = this.placement({ width: 1, height: height / width });
+    const { x, y } = placement.middleOf(cell);
+    if (!placement.inSight(cell)) this.zoom = new Zoom(this.zoom.scale, x, y);
   }
 
   moveDivider(event) {

@@ -71,10 +71,10 @@ class Hand {
   }
 
   /** Press and let go at once: what Enter does at the cell cursor. */
-  applyAt(cell) {
-    this.begin(cell);
+  applyAt(cell, keys = {}) {
+    this.begin(cell, keys);
     const { drawing } = this.model;
-    if (drawing?.kind === "stroke" || (drawing && this.model.habits.tool === "rectangle")) this.end();
+    if (["stroke", "rectangle"].includes(drawing?.kind)) this.end();
     else this.model.setDrawing(null);
   }
 

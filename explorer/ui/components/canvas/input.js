@@ -125,6 +125,7 @@ class PointerInput {
 // --- the keyboard ---------------------------------------------------------------------------------------------------
 
 const step = (down, across) => (model) => model.step(down, across);
+const reach = (down, across) => (model) => (model.selecting ? model.selected.reach(down, across) : model.step(down, across));
 const selected = (action) => (model) => model.selected.act(action);
 
 /**
@@ -145,6 +146,10 @@ const KEYS = [
       keys: ["Enter"], does: "Apply the tool at the cell; place what is pasted", free: true,
       run: (model, hand) => (model.selected.floating ? model.selected.settle() : hand.applyAt(model.cursor())),
     },
+    {
+      keys: ["Shift+Enter"], does: "The same with Shift held: a line from the last stroke, one cell more selected", free: true,
+      run: (model, hand) => hand.applyAt(model.cursor(), { shiftKey: true }),
+    },
     { keys: ["Arrows"], does: "Move the cell, or what is selected or pasted" },
     { keys: ["Shift+click"], does: "A line from where the last stroke ended" },
     { keys: ["Alt+click"], does: "With a brush: take the code you click on" },
@@ -159,6 +164,7 @@ const KEYS = [
     { keys: ["Shift+V"], does: "Flip top and bottom", run: selected("flip-down") },
     { keys: ["Shift+R"], does: "Rotate by a quarter of a turn", run: selected("rotate") },
     { keys: ["Delete", "Backspace"], does: "Erase: back to the encoder's codes", free: true, run: selected("erase") },
+    { keys: ["Shift+arrows"], does: "Select from the cell on" },
     { keys: ["Shift+drag", "Alt+drag"], does: "Add to the selection, or take away" },
     { keys: ["Escape"], does: "Leave off a stroke, a paste, a selection, a menu", run: (model, hand, editor) => editor.escape() },
   ]],
@@ -187,6 +193,10 @@ const KEY_LIST = [
   { keys: ["ArrowDown"], free: true, run: step(1, 0) },
   { keys: ["ArrowLeft"], free: true, run: step(0, -1) },
   { keys: ["ArrowRight"], free: true, run: step(0, 1) },
+  { keys: ["Shift+ArrowUp"], free: true, run: reach(-1, 0) },
+  { keys: ["Shift+ArrowDown"], free: true, run: reach(1, 0) },
+  { keys: ["Shift+ArrowLeft"], free: true, run: reach(0, -1) },
+  { keys: ["Shift+ArrowRight"], free: true, run: reach(0, 1) },
 ];
 
 /** Keys work on the whole page but in text fields, while the editor is on it. */

@@ -159,6 +159,20 @@ function drawFigures(holder, groups) {
   }));
 }
 
+// --- motion ---------------------------------------------------------------------------------------------------------
+
+/** Whether the person wants nothing to move by itself: what plays goes on by one picture for each press instead. */
+const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** What a button that plays shows and is called, while it plays or not. */
+function showPlaying(button, playing) {
+  const [sign, name] = CALM.matches ? ["→", "Next picture"] : playing ? ["❚❚", "Pause"] : ["▶", "Play"];
+  button.textContent = sign;
+  button.setAttribute("aria-label", name);
+  if (CALM.matches) button.removeAttribute("aria-pressed");
+  else button.setAttribute("aria-pressed", Boolean(playing));
+}
+
 // --- small things ---------------------------------------------------------------------------------------------------
 
 function clamp(value, low, high) {
@@ -184,7 +198,7 @@ function textElement(tag, text) {
 /** The theme's accent colour; asked for at most once a second, since to ask for it lays the page out anew. */
 function accent(element) {
   if (performance.now() - accentAsked > 1000) {
-    accentColour = getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#0b7a75";
+    accentColour = getComputedStyle(element).getPropertyValue("--st-primary-color").trim() || "#08655f";
     accentAsked = performance.now();
   }
   return accentColour;

@@ -14,6 +14,7 @@ class Selected {
     this.places = []; // as in selection.js
     this.floating = null; // { clip, row, column, corner }, a paste that is not placed yet
     this.nudged = null; // what the arrow keys have moved so far: { from, down, across }
+    this.anchor = this.reached = null; // where steps with Shift began, and what they have selected so far
     this.model.tell("selection");
   }
 
@@ -25,6 +26,15 @@ class Selected {
     this.places = places;
     this.nudged = null;
     this.model.tell("selection");
+  }
+
+  /** Select the rectangle from where the first of such steps began to where this one leads. */
+  reach(down, across) {
+    const { model } = this;
+    if (this.reached !== this.places) this.anchor = model.cursor(); // selected in another way since
+    model.moveCursor(down, across);
+    this.take(rectanglePlaces(rectangleBetween(this.anchor, model.cursor()), model.columns));
+    this.reached = this.places;
   }
 
   takeAll() {

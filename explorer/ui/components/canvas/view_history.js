@@ -68,9 +68,10 @@ class HistoryView extends View {
     this.listed = drawn;
     const first = Math.max(0, history.entries.length - MOST_LISTED);
     const rows = history.entries.slice(first).map((entry, number) => this.row(entry, first + number));
-    const start = textElement("li", first ? `Start, and ${first} more steps` : "Start");
+    const start = document.createElement("li");
     start.className = history.position === 0 ? "now" : "";
-    start.tabIndex = 0;
+    start.append(textElement("button", first ? `Start, and ${first} more steps` : "Start"));
+    start.firstChild.className = "label";
     start.addEventListener("click", () => this.handlers.goTo(0));
     refill(this.find(".entries"), [...rows.reverse(), start]);
   }

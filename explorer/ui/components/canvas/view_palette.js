@@ -13,16 +13,17 @@ const PALETTE_MARKUP = `
           </div>
           <div class="look" hidden>
             <label data-tip="A colour, to find the codes that look like it">Colour <input type="color" value="#808080" aria-label="Colour"></label>
-            <button class="quiet take-colour" aria-pressed="false" data-tip="Press on the picture to take a colour from it">${icon("colorize")}</button>
-            <label class="patch" tabindex="0" data-tip="A patch of any picture: choose a file or drop one here">Patch of a picture…<input type="file" accept="image/*" aria-label="Patch of a picture"></label>
+            <button class="quiet take-colour" aria-pressed="false" aria-label="Take a colour from the picture" data-tip="Press on the picture to take a colour from it">${icon("colorize")}</button>
+            <label class="patch" data-tip="A patch of any picture: choose a file or drop one here">Patch of a picture…<input type="file" accept="image/*" aria-label="Patch of a picture"></label>
           </div>
-          <canvas class="map" tabindex="0" role="img" aria-label="Map of codes" hidden></canvas>
+          <canvas class="map" tabindex="0" role="application" aria-label="Map of codes; arrow keys move the place whose codes are listed below" hidden></canvas>
           <div class="swatches" role="listbox" aria-label="Codes"></div>
           <p class="palette-note"></p>
         </section>`;
 
 const PATCH_CELLS = 5; // across a patch
 const MOST_PATCH = 64; // pixels
+const MAP_STEP = 0.04; // of the map, for an arrow key
 const TYPING = 200; // ms without a key until a search is sent
 
 class PaletteView extends View {
@@ -48,6 +49,10 @@ class PaletteView extends View {
       event.preventDefault();
       this.takePatch(event.dataTransfer.files[0]);
     });
+    this.on(".map", "keydown", (event) => this.moveOnMap(event));
+    this.tabs = new Roving(this.find(".tabs"));
+    this.swatches = new Roving(this.find(".swatches"), () =>
+      getComputedStyle(this.find(".swatches")).gridTemplateColumns.split(" ").length);
     this.atlasRows = 0;
   }
 
@@ -85,6 +90,14 @@ class PaletteView extends View {
     this.handlers.palette({ kind: "map", place, patch: null });
   }
 
+  moveOnMap(event) {
+    const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const now = this.model.palette.choice.place ?? [0.5, 0.5];
+    this.handlers.palette({ kind: "map", place: now.map((place, axis) => clamp(place + MAP_STEP * step[axis], 0, 1)), patch: null });
+  }
+
   draw() {
     const { model } = this;
     const { atlas, palette: { offered, choice, takingColour } } = model;
@@ -99,6 +112,7 @@ class PaletteView extends View {
     this.find(".chosen-note").textContent = count ? `${count} ${count === 1 ? "cell" : "cells"} here` : "not in this grid";
     this.root.querySelectorAll("[data-palette]").forEach((tab) =>
       tab.setAttribute("aria-selected", tab.dataset.palette === choice.kind));
+    this.tabs.rest();
     this.find(".map").hidden = choice.kind !== "map";
     this.find(".look").hidden = choice.kind !== "look";
     this.find(".take-colour").setAttribute("aria-pressed", takingColour);
@@ -112,6 +126,7 @@ class PaletteView extends View {
     if (this.listed !== offered) this.list(holder, offered);
     holder.querySelectorAll("button").forEach((button) =>
       button.setAttribute("aria-selected", Number(button.dataset.code) === code));
+    this.swatches.rest();
   }
 
   drawRecent() {

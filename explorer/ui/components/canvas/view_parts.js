@@ -20,7 +20,7 @@ class View {
   }
 
   press(name, value) {
-    this.root.querySelectorAll(`[data-${name}]`).forEach((b) => b.setAttribute("aria-pressed", b.dataset[name] === value));
+    this.root.querySelectorAll(`button[data-${name}]`).forEach((b) => b.setAttribute("aria-pressed", b.dataset[name] === value));
   }
 
   swatch(code) {
@@ -28,6 +28,39 @@ class View {
     swatch.className = "tile";
     this.model.atlas.show(swatch, code);
     return swatch;
+  }
+}
+
+/** One stop for Tab in a group of buttons, at the chosen one; arrows, Home and End go on from there. */
+class Roving {
+  /** columns: () -> buttons in a row, for groups of several rows; 1: up and down are as left and right. */
+  constructor(holder, columns = () => 1) {
+    Object.assign(this, { holder, columns });
+    holder.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  get buttons() {
+    return [...this.holder.querySelectorAll("button")];
+  }
+
+  /** The one that Tab leads to: that with the focus, else the chosen one, else the first. */
+  rest() {
+    const { buttons, holder } = this;
+    const focused = buttons.indexOf(holder.getRootNode().activeElement);
+    const chosen = focused < 0 ? buttons.findIndex((button) => button.ariaSelected === "true") : focused;
+    buttons.forEach((button, number) => (button.tabIndex = number === Math.max(0, chosen) ? 0 : -1));
+  }
+
+  move(event) {
+    const { buttons } = this;
+    const across = this.columns();
+    const place = buttons.indexOf(event.target);
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, Home: -place, End: buttons.length - 1 - place };
+    const next = buttons[place + steps[event.key]];
+    if (place < 0 || !(event.key in steps)) return;
+    event.preventDefault();
+    next?.focus();
+    this.rest();
   }
 }
 

@@ -30,7 +30,7 @@ class Film {
       <div class="film">
         <div class="lanes"></div>
         <div class="scrub" hidden>
-          <button aria-label="Play" aria-pressed="false">▶</button>
+          <button></button>
           <input type="range" min="0" step="1" aria-label="Step of the training">
           <output></output>
         </div>
@@ -45,6 +45,7 @@ class Film {
       this.draw();
     });
     this.button.addEventListener("click", () => (this.playing ? this.rest() : this.play()));
+    showPlaying(this.button, false);
   }
 
   receive(message) {
@@ -157,26 +158,28 @@ class Film {
   }
 
   play() {
-    if (Number(this.slider.value) === Number(this.slider.max)) this.slider.value = 0;
-    this.playing = setInterval(() => {
-      if (Number(this.slider.value) === Number(this.slider.max)) return this.rest();
-      this.slider.value = Number(this.slider.value) + 1;
-      this.draw();
-    }, FRAME_MS);
+    if (CALM.matches) return this.goOn(true);
+    if (this.ended) this.slider.value = 0;
+    this.playing = setInterval(() => (CALM.matches ? this.rest() : this.goOn()), FRAME_MS);
     this.draw();
-    this.showPlaying();
+    showPlaying(this.button, this.playing);
+  }
+
+  get ended() {
+    return Number(this.slider.value) === Number(this.slider.max);
+  }
+
+  /** The next step; after the last one playing ends, or all starts over. */
+  goOn(over = false) {
+    if (this.ended && !over) return this.rest();
+    this.slider.value = this.ended ? 0 : Number(this.slider.value) + 1;
+    this.draw();
   }
 
   rest() {
     clearInterval(this.playing);
     this.playing = null;
-    this.showPlaying();
-  }
-
-  showPlaying() {
-    this.button.textContent = this.playing ? "❚❚" : "▶";
-    this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
-    this.button.setAttribute("aria-pressed", Boolean(this.playing));
+    showPlaying(this.button, this.playing);
   }
 }
 

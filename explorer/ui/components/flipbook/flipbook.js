@@ -17,7 +17,7 @@ const MARKUP = `
   <div class="flipbook">
     <canvas role="img"></canvas>
     <div class="scrub">
-      <button aria-label="Play" aria-pressed="false">▶</button>
+      <button></button>
       <span></span><input type="range" min="0" step="1" aria-label="Place between the two pictures"><span></span>
     </div>
     <p aria-live="polite"></p>
@@ -36,6 +36,7 @@ class Flipbook {
       this.draw();
     });
     this.button.addEventListener("click", () => (this.playing ? this.stop() : this.play()));
+    showPlaying(this.button, false);
   }
 
   receive({ frames, captions, ends }) {
@@ -60,24 +61,22 @@ class Flipbook {
   }
 
   play() {
-    this.playing = setInterval(() => {
-      const next = Number(this.slider.value) + this.step;
-      if (next < 0 || next > Number(this.slider.max)) this.step = -this.step;
-      this.slider.value = clamp(Number(this.slider.value) + this.step, 0, Number(this.slider.max));
-      this.draw();
-    }, FRAME_MS);
-    this.showPlaying();
+    if (CALM.matches) return this.goOn();
+    this.playing = setInterval(() => (CALM.matches ? this.stop() : this.goOn()), FRAME_MS);
+    showPlaying(this.button, this.playing);
+  }
+
+  /** The next picture, to and fro. */
+  goOn() {
+    const next = Number(this.slider.value) + this.step;
+    if (next < 0 || next > Number(this.slider.max)) this.step = -this.step;
+    this.slider.value = clamp(Number(this.slider.value) + this.step, 0, Number(this.slider.max));
+    this.draw();
   }
 
   stop() {
     clearInterval(this.playing);
     this.playing = null;
-    this.showPlaying();
-  }
-
-  showPlaying() {
-    this.button.textContent = this.playing ? "❚❚" : "▶";
-    this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
-    this.button.setAttribute("aria-pressed", Boolean(this.playing));
+    showPlaying(this.button, this.playing);
   }
 }

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
+from explorer.ui import widgets
 from explorer.ui.components import open_code
 from explorer.ui.components.sources import script
 
@@ -47,6 +48,9 @@ def show(
     opens: the ids are codes; the one that is open is outlined, and a click opens another through `open_code`, without
     a word to whoever drew the tiles.
     """
+    picked = _id(widgets.said(key).get("picked"))
+    if selected is not None and picked in ids:
+        selected = picked  # it is open by the time that this is seen: the caller hears of it below
     header = {
         "label": label,
         "ids": list(map(int, ids)),
@@ -61,5 +65,9 @@ def show(
     }
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)
-    picked = result.picked
+    return _id(result.picked)
+
+
+def _id(picked: object) -> int | None:
+    """What the browser says was picked, where that can be the id of a tile."""
     return picked if isinstance(picked, int) and not isinstance(picked, bool) else None

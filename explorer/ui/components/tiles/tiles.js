@@ -3,6 +3,7 @@
 const walls = new WeakMap();
 const GAP = 2;
 const CAPTION = 16;
+const PATIENCE = 5000; // ms until a pick that was not answered is given up
 
 export default function ({ parentElement, data, setTriggerValue }) {
   let wall = walls.get(parentElement);
@@ -25,25 +26,32 @@ class Wall {
   constructor(root) {
     this.holder = document.createElement("div");
     this.holder.className = "wall";
-    this.holder.innerHTML = '<div class="rows" tabindex="0" role="listbox"><canvas></canvas></div><p class="readout" aria-live="polite" hidden></p>';
+    this.holder.innerHTML =
+      '<div class="rows" tabindex="0" role="listbox"><canvas></canvas><span class="current" role="option" id="current"></span></div>' +
+      '<p class="readout" hidden></p>';
     root.appendChild(this.holder);
     this.rows = this.holder.querySelector(".rows");
     this.canvas = this.holder.querySelector("canvas");
     this.readout = this.holder.querySelector(".readout");
+    this.current = this.holder.querySelector(".current"); // what the keyboard is at, for those who cannot see the canvas
     this.hover = null;
+    this.cursor = null; // the tile that the keyboard is at
+    this.asked = null; // the id that was picked last, until it is answered
+    this.askedAt = 0;
     this.resizes = new ResizeObserver(() => this.draw());
     this.canvas.addEventListener("pointermove", (event) => this.point(this.tileAt(event)));
     this.canvas.addEventListener("pointerleave", () => this.point(null));
     this.canvas.addEventListener("click", (event) => this.pick(this.tileAt(event)));
-    this.rows.addEventListener("keydown", (event) => this.move(event));
+    this.rows.addEventListener("keydown", (event) => this.press(event));
+    this.rows.addEventListener("focus", () => this.draw());
+    this.rows.addEventListener("blur", () => this.draw());
   }
 
   receive(message) {
     this.message = message;
     if (message.opens) message.selected = openedCode();
     this.count = message.tiles.shape[0];
-    const place = message.ids.indexOf(message.selected);
-    this.selected = place < 0 ? null : place;
+    this.select(message.ids.indexOf(this.awaits(message.selected) ? this.asked : message.selected));
     this.atlas = new Atlas();
     this.atlas.add(Array.from({ length: this.count }, (_, number) => number), message.tiles);
     this.rows.setAttribute("aria-label", message.label);
@@ -55,12 +63,28 @@ class Wall {
 
   /** Outline the code that was opened, wherever that was done. */
   mark(code) {
-    if (code === this.message.selected) return;
+    if (this.awaits(code) || code === this.message.selected) return;
     this.message.selected = code;
-    const place = this.message.ids.indexOf(code);
-    this.selected = place < 0 ? null : place;
+    this.select(this.message.ids.indexOf(code));
     this.draw();
     this.reveal();
+  }
+
+  /** Whether a pick is not answered yet: what is opened meanwhile is the late answer to the last but one. */
+  awaits(code) {
+    if (code === this.asked || performance.now() - this.askedAt > PATIENCE) this.asked = null;
+    return this.asked !== null;
+  }
+
+  /** Outline the tile at a place, none where that is negative; the keyboard goes on from there. */
+  select(place) {
+    this.selected = place < 0 ? null : place;
+    if (this.selected !== null || this.cursor >= this.count) this.cursor = this.selected;
+  }
+
+  /** Whether one of the tiles is open: then another that is picked is the open one from then on. */
+  get oneIsOpen() {
+    return this.message.ids.includes(this.message.selected);
   }
 
   get pitch() {
@@ -92,39 +116,69 @@ class Wall {
     this.draw();
   }
 
-  /** The title of the tile that is pointed at, in a chip beside it. */
+  /** The title of the tile that is pointed at, or that the keyboard is at, in a chip beside it. */
   describe(titles) {
-    this.readout.hidden = this.hover === null;
-    if (this.hover === null) return;
-    this.readout.textContent = titles[this.hover];
-    const [x, y] = this.placeOf(this.hover);
+    const told = this.hover ?? (this.rows.matches(":focus-visible") ? this.cursor : null);
+    this.readout.hidden = told === null;
+    if (told === null) return;
+    this.readout.textContent = titles[told];
+    const [x, y] = this.placeOf(told);
     const right = x > this.rows.clientWidth / 2;
     this.readout.style.left = right ? "" : `${x}px`;
     this.readout.style.right = right ? `${this.rows.clientWidth - x - this.pitch}px` : "";
     this.readout.style.top = `${y - this.rows.scrollTop + this.rowHeight + 3}px`;
   }
 
-  pick(number) {
-    if (number === null) return;
-    this.selected = number;
-    this.draw();
-    this.setTriggerValue("picked", this.message.ids[number]);
+  /** Say what the keyboard is at. */
+  tell(titles) {
+    const { cursor, current, rows } = this;
+    current.hidden = cursor === null;
+    if (cursor === null) return rows.removeAttribute("aria-activedescendant");
+    rows.setAttribute("aria-activedescendant", "current");
+    current.textContent = titles[cursor];
+    const told = { selected: cursor === this.selected, posinset: cursor + 1, setsize: this.count };
+    for (const [name, value] of Object.entries(told)) current.setAttribute(`aria-${name}`, value);
   }
 
-  move(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[event.key];
-    if (!step) return;
+  pick(number) {
+    if (number === null) return;
+    this.selected = this.cursor = number;
+    this.draw();
+    const id = this.message.ids[number];
+    this.asked = null;
+    this.setTriggerValue("picked", id);
+    if (this.oneIsOpen) [this.asked, this.askedAt] = [id, performance.now()];
+  }
+
+  /** Arrows go from tile to tile, Enter picks one; where one of the tiles is open, the arrows open the next one. */
+  press(event) {
+    const next = event.key === "Enter" || event.key === " " ? this.cursor : this.reached(event.key);
+    if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const next = (this.selected ?? -step) + step;
-    if (next < 0 || next >= this.count) return;
-    this.pick(next);
+    if (next === null || next < 0 || next >= this.count) return;
+    const picks = this.oneIsOpen || next === this.cursor;
+    this.cursor = next;
+    if (picks) this.pick(next);
+    else this.draw();
     this.reveal();
   }
 
-  /** Scroll the selected tile into sight, within the rows alone. */
+  /** The tile that a key leads to; undefined for a key that is not ours. */
+  reached(key) {
+    const page = this.columns * Math.max(1, Math.floor(this.rows.clientHeight / this.rowHeight) - 1);
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns, PageUp: -page, PageDown: page };
+    if (key === "Home") return 0;
+    if (key === "End") return this.count - 1;
+    if (!(key in steps)) return undefined;
+    if (this.cursor === null) return 0;
+    const next = this.cursor + steps[key];
+    return key.startsWith("Page") ? clamp(next, 0, this.count - 1) : next;
+  }
+
+  /** Scroll the tile that the keyboard is at into sight, within the rows alone. */
   reveal() {
-    if (this.selected === null || !this.message.height) return;
-    const top = this.placeOf(this.selected)[1];
+    if (this.cursor === null || !this.message.height) return;
+    const top = this.placeOf(this.cursor)[1];
     if (top < this.rows.scrollTop || top + this.rowHeight > this.rows.scrollTop + this.rows.clientHeight) {
       this.rows.scrollTop = top - this.rows.clientHeight / 2;
     }
@@ -157,11 +211,14 @@ class Wall {
       brush.textBaseline = "top";
       for (let number = 0; number < this.count; number += 1) this.drawTile(brush, number, styles);
     }
-    this.outlined = [this.selected, this.hover].filter((number) => number !== null);
+    this.outlined = [this.selected, this.hover, this.cursor].filter((number) => number !== null);
     const chosen = styles.getPropertyValue("--st-primary-color").trim();
-    if (this.selected !== null) outlineTile(brush, ...this.placeOf(this.selected), side, chosen);
+    if (this.selected !== null) outlineTile(brush, ...this.placeOf(this.selected), side, chosen, "#fff");
+    const keyed = this.rows.matches(":focus-visible") && this.cursor !== this.selected;
+    if (keyed && this.cursor !== null) outlineTile(brush, ...this.placeOf(this.cursor), side, "#fff");
     if (this.hover !== null) outlineTile(brush, ...this.placeOf(this.hover), side, "#fff");
     this.describe(titles);
+    this.tell(titles);
     this.holder.dataset.drawn = this.count;
   }
 
@@ -201,9 +258,10 @@ function frameTile(brush, x, y, width, height) {
   brush.strokeRect(x, y, width, height);
 }
 
-function outlineTile(brush, x, y, side, colour) {
+/** A frame on a tile, with another around it that sets it off from dark tiles or from light ones. */
+function outlineTile(brush, x, y, side, colour, around = "rgba(0, 0, 0, 0.7)") {
   brush.lineWidth = 4;
-  brush.strokeStyle = "rgba(0, 0, 0, 0.7)";
+  brush.strokeStyle = around;
   brush.strokeRect(x + 1, y + 1, side - 2, side - 2);
   brush.lineWidth = 2;
   brush.strokeStyle = colour;

@@ -76,7 +76,15 @@ def _navigate(model: OpenModel, used: UsedSet, code: int) -> None:
             ("Previous", max(0, code - 1), ":material/chevron_left:"),
             ("Next", min(last, code + 1), ":material/chevron_right:"),
         ):
-            st.button("", icon=icon, help=label, key=label, on_click=_open, args=(target,), disabled=target == code)
+            st.button(
+                label,
+                icon=icon,
+                help=label,
+                key=f"icon-{label}",
+                on_click=_open,
+                args=(target,),
+                disabled=target == code,
+            )
         for label, target, meaning in (
             ("Most used", int(counts.argmax()), None),
             ("Rarest", rarest, "The least used of the codes that are used."),
@@ -90,12 +98,16 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
     context = cache.in_context(model, picture, code)
     side = 118
     with st.container(horizontal=True, gap="small"):
-        for pixels, caption in (
-            (cache.tiles_of(model, [code])[0], "A field of it"),
-            (context.before, f"In a picture: {context.code_before}"),
-            (context.after, f"The same: {code}"),
+        for pixels, caption, words in (
+            (cache.tiles_of(model, [code])[0], "A field of it", f"What a field of code {code} decodes to"),
+            (
+                context.before,
+                f"In a picture: {context.code_before}",
+                "The cell and its neighbours as the picture has them",
+            ),
+            (context.after, f"The same: {code}", f"The same cell with code {code} in it"),
         ):
-            st.image(pixels, caption=caption, width=side, output_format="PNG")
+            st.image(pixels, caption=caption, alt=words, width=side, output_format="PNG")
 
 
 def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
@@ -136,7 +148,7 @@ def _explain_unused(model: OpenModel, used: UsedSet, code: int) -> None:
         said += f"; in training {counted(taken, 'cell')} had it" if taken else ", and dead: none had it in training"
     st.info(widgets.plain(f"{said}. The nearest code that is used here is {nearest}."))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(cache.tiles_of(model, [nearest])[0], width=56, output_format="PNG")
+        st.image(cache.tiles_of(model, [nearest])[0], alt=f"Code {nearest}", width=56, output_format="PNG")
         st.button(f"Open code {nearest}", on_click=_open, args=(nearest,))
 
 
@@ -189,8 +201,12 @@ def _show_image(model: OpenModel, used: UsedSet, code: int, image: int) -> None:
         widgets.refuse(str(refusal))
         return
     marked = dossier.mark_cells(pixels, cells, stride=model.stride)
-    st.image(marked, output_format="PNG")
     name = widgets.plain(used.index.names[image])
+    st.image(
+        marked,
+        alt=f"{widgets.shown(used.index.names[image])}, with the cells of code {code} marked",
+        output_format="PNG",
+    )
     have = "has" if cells.sum() == 1 else "have"
     st.caption(f"{name}: {cells.sum():,} of its {counted(cells.size, 'cell')} {have} code {code}.")
 

@@ -187,5 +187,6 @@ def show_pictures(
 
 def show_small(png: bytes, caption: str) -> None:
     """A picture that opens large."""
+    caption = caption.replace("-", "−")
     with st.container(width=SIDE):  # with a width of its own, Streamlit would shrink the file
-        st.image(png, caption=widgets.plain(caption.replace("-", "−")), output_format="PNG", width="stretch")
+        st.image(png, caption=widgets.plain(caption), alt=caption, output_format="PNG", width="stretch")

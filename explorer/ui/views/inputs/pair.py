@@ -107,7 +107,12 @@ def show_mixture(
     by_codes, by_embedding = (compare(reconstruction, pixels).psnr for reconstruction in alone)
     codes_name, embedding_name = (widgets.plain(name) for name in names)
     more, closer = ("codes", codes_name) if by_codes >= by_embedding else ("embedding", embedding_name)
-    st.image(to_png(pixels), output_format="PNG", width=min(WIDEST, TALLEST * width // height))
+    st.image(
+        to_png(pixels),
+        alt=f"Codes of {widgets.shown(names[0])}, embedding of {widgets.shown(names[1])}",
+        output_format="PNG",
+        width=min(WIDEST, TALLEST * width // height),
+    )
     st.markdown(f"**Codes of {codes_name}, embedding of {embedding_name}**")
     st.caption(
         f"Against the reconstruction of {codes_name} it has a PSNR of {decibels(by_codes)} dB, against that of "

@@ -145,6 +145,7 @@ def show_code(opened: Lesson) -> None:
         st.image(
             cache.tiles_of(opened.model, [walk.code])[0],
             caption=f"Code {walk.code}",
+            alt=f"What code {walk.code} decodes to",
             width=110,
             output_format="PNG",
         )
