@@ -5,6 +5,7 @@ import pytest
 
 from explorer.codebook.health import ENOUGH_CELLS, HealthRow, Sample, geometry_rows, judge, usage_rows
 from explorer.index.usage import UsageSummary, summarise
+from explorer.ui.views.codebook.health import verdicts
 from tests.toys import assert_one_sentence
 
 PLENTY = 1_000_000
@@ -121,6 +122,19 @@ def test_images_that_use_little_of_a_sound_codebook_are_narrow_and_it_is_not_col
     )
     assert judged(narrow, training=usage(active=700))[0] == "poor"  # then it is collapsed
     assert judged(narrow, training=narrow, is_training=True)[0] == "poor"
+
+
+def test_the_verdict_speaks_first_of_the_set_that_a_person_chose() -> None:
+    training = Sample("the 9 training photos", usage(), is_training=True)
+    here = Sample("mine", usage(active=300, perplexity=200))
+    chosen, beside = verdicts([training, here], own=True)
+    assert "in mine" in chosen.sentence and chosen.sentence.startswith("Narrow")  # it knows what training used
+    assert "in the 9 training photos" in beside.sentence
+    (of_training,) = verdicts([training, here], own=False)  # a dozen sample photos are not judged beside it
+    assert of_training == beside
+    for own in (True, False):
+        (alone,) = verdicts([here], own=own)
+        assert "in mine" in alone.sentence and alone.grade == "poor"
 
 
 def test_of_nothing_and_of_one_code_nothing_is_claimed() -> None:

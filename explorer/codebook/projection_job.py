@@ -92,8 +92,8 @@ def make_map(
         if kept := load_projection([folder], key, codes=codes):  # made while this one waited
             return MadeMap(kept)
         try:
-            with tempfile.TemporaryDirectory(prefix="vqvae-projection-", ignore_cleanup_errors=True) as name:
-                exchange = Path(name)
+            with tempfile.TemporaryDirectory(prefix="vqvae-projection-", ignore_cleanup_errors=True) as own:
+                exchange = Path(own)
                 np.save(exchange / CODEBOOK_FILE, codebook, allow_pickle=False)
                 (exchange / SETTINGS_FILE).write_text(json.dumps(settings.to_dict()), encoding="utf-8")
                 code = _run_worker(exchange, progress)
