@@ -163,7 +163,8 @@ def table(result: Evaluation) -> str:
         ("perplexity", f"{result.perplexity:.0f}"),
         ("encode, decode", f"{result.encode_ms:.1f} ms, {result.decode_ms:.1f} ms per image"),
     ]
-    skipped = f" ({result.skipped} more were skipped)" if result.skipped else ""
+    left_out = f"{result.skipped:,} more {'was' if result.skipped == 1 else 'were'} skipped"
+    skipped = f" ({left_out})" if result.skipped else ""
     heading = f"{result.checkpoint}: {result.images} images{skipped}, short side {result.short_side} px"
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
 
