@@ -164,7 +164,7 @@ def table(result: Evaluation) -> str:
         ("perplexity", f"{result.perplexity:.0f}"),
         ("encode, decode", f"{result.encode_ms:.1f} ms, {result.decode_ms:.1f} ms per image"),
     ]
-    skipped = f" ({result.skipped} more were skipped)" if result.skipped else ""
+    skipped = f" ({counted(result.skipped, 'more was', 'more were')} skipped)" if result.skipped else ""
     images = f"{counted(result.images, 'image')}{skipped}"
     heading = f"{result.checkpoint}: {images}, short side {result.short_side} px"
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])

@@ -76,8 +76,8 @@ def _train(options: argparse.Namespace) -> None:
     check_size(config)
     device = _device(options.device)
     _check_out(options.out, resume=options.resume, overwrite=options.overwrite)
-    if before:
-        _check_steps(before, config)
+    if before and config.steps < before.step:
+        raise BadInput(f"The run is at step {before.step:,} already; ask for as many --steps or more.")
     files = open_files(options.data, under=options.under)
     if before and before.data and before.data != files.listing and not options.other_data:
         raise BadInput(
@@ -89,6 +89,8 @@ def _train(options: argparse.Namespace) -> None:
     if trained is not None and not isinstance(trained, VQVAE):
         raise BadInput(f"{options.start_from} is no model of this family; start from another.")
     held_out = _held_out(options)
+    if before:
+        _tell_length(before, config)
     shown_files = open_files(options.val, under=options.val_under) if options.val else files
     with stoppable() as stopping:
         plan = Plan(
@@ -124,11 +126,9 @@ def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
         )
 
 
-def _check_steps(before: About, config: TrainingConfig) -> None:
-    """Raise BadInput where a run is to end before where it is, and say what becomes of one of another length."""
+def _tell_length(before: About, config: TrainingConfig) -> None:
+    """Say what becomes of a run that is given another length, and of one that is at its end."""
     old, new, step = before.config.steps, config.steps, before.step
-    if new < step:
-        raise BadInput(f"The run is at step {step:,} already; ask for as many --steps or more.")
     if new == old == step:
         print(f"The run is at its last step, {step:,}; ask for more --steps to go on.", file=sys.stderr)
     if new == old:
