@@ -57,7 +57,8 @@ def _opener(entry: CheckpointInfo) -> Callable[[], OpenModel]:
 def _pick(session: Session, names: list[str]) -> Session:
     if session.checkpoint not in names:
         st.warning(f"There is no checkpoint named {widgets.plain(session.checkpoint[:60])} here.")
-        session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0])
+        linked = session.learn.linked_cell  # the link's cell is meant all the same
+        session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0]).on("learn", linked_cell=linked)
     st.selectbox(
         "Model" if plugin.name() else "Checkpoint",
         names,
