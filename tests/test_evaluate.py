@@ -194,7 +194,7 @@ def test_the_folder_of_checkpoints_is_the_one_that_the_variable_names(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy").mkdir()  # does not stand in its place
     assert evaluate.main(["toy", str(write_toy_photos(tmp_path / "set", count=1))]) == 0
-    assert capsys.readouterr().out.startswith("toy: 1 images")
+    assert capsys.readouterr().out.startswith("toy: 1 image,")
 
 
 @pytest.mark.parametrize("side", [0, -4, 10])

@@ -62,7 +62,8 @@ def _pick(session: Session, names: list[str], broken: list[str]) -> Session:
             st.warning(f"The checkpoint {name} cannot be opened; another is shown.")
         else:
             st.warning(f"There is no checkpoint named {name} here.")
-        session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0])
+        linked = session.learn.linked_cell  # the link's cell is meant all the same
+        session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0]).on("learn", linked_cell=linked)
     st.selectbox(
         "Model" if plugin.name() else "Checkpoint",
         names,
