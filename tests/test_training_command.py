@@ -252,7 +252,7 @@ def test_a_signal_stops_between_two_steps_and_what_was_done_is_saved(
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 0 and "go on with --resume" in told
+    assert process.returncode == 130 and "go on with --resume" in told
     log = read_log(out)
     assert log.ending is not None and log.ending["how"] == "stopped" and read_about(out).step == log.ending["step"]
 

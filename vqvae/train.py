@@ -47,11 +47,14 @@ __all__ = [  # what programs that people saved import from here
 ]
 
 
+STOPPED = 130  # as shells say it: 128 and the number of SIGINT
+
+
 def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.train") -> int:
-    """Train; 0 when it is done or was stopped after a step, 1 when the loss exploded, 2 when it was refused."""
+    """Train; 0 when it is done, 130 when it was stopped, 1 when the loss exploded, 2 when it was refused."""
     options = _parser(prog).parse_args(arguments)
     try:
-        _train(options)
+        return STOPPED if _train(options) else 0
     except Exploded as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
@@ -60,16 +63,16 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.tra
         return 2
     except KeyboardInterrupt:
         print("\nStopped before the first step; nothing was saved.", file=sys.stderr)
-        return 130
+        return STOPPED
     except (MemoryError, RuntimeError) as fault:
         if not _out_of_memory(fault):
             raise
         print("error: That does not fit into memory; make --batch, --crop or the model smaller.", file=sys.stderr)
         return 2
-    return 0
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> bool:
+    """Train as the options say; whether it was stopped before the last step."""
     before = read_about(options.out) if options.resume else None
     settings = read_settings(options.config) if options.config else training_settings(before.config) if before else {}
     config = TrainingConfig.from_dict(laid_over(settings, given(options)))
@@ -113,6 +116,7 @@ def _train(options: argparse.Namespace) -> None:
             stopping=stopping,
         )
         train(photos, config, plan)
+        return stopping()
 
 
 def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:

@@ -73,7 +73,7 @@ class LogWriter:
         """Figures of a step, by the names in COLUMNS; those that are not numbers are left out."""
         known = {name: figures[name] for name in COLUMNS if math.isfinite(figures.get(name, math.nan))}
         self._add(known)
-        with (self.folder / CSV).open("a") as file:
+        with (self.folder / CSV).open("a", encoding="utf-8", newline="") as file:
             file.write(_csv(known))
         if self._board:
             for name, value in known.items():
@@ -87,7 +87,7 @@ class LogWriter:
             self._board.add_image("samples", pixels, step, dataformats="HWC")
 
     def _add(self, line: Mapping[str, Any]) -> None:
-        with (self.folder / JSONL).open("a") as file:
+        with (self.folder / JSONL).open("a", encoding="utf-8", newline="") as file:
             file.write(_json(line))
 
 
