@@ -11,6 +11,7 @@ from explorer.base.open_model import OpenModel
 from explorer.codebook.per_code import PerCode
 from explorer.ui import cache, jobs, widgets
 from explorer.ui.image_set import UsedSet
+from vqvae.words import counted
 
 AT_ONCE = 0.4  # seconds
 WAIT_EVERY = 1.0  # seconds, where nobody sees how far the work is
@@ -35,8 +36,9 @@ def fill(store: PerCode, codes: np.ndarray, *, what: str, name: str, slot: Delta
             jobs.follow(job, what, key=name, unit="codes")
         return False
     reason = f"{what} failed: {job.message}" if job.state == "failed" else f"{what} was stopped."
+    rest = counted(len(store.missing(codes)), "code is", "codes are")
     with slot.container(horizontal=True, vertical_alignment="center"):
-        st.caption(widgets.plain(f"{reason} {len(store.missing(codes)):,} codes are left."))
+        st.caption(widgets.plain(f"{reason} {rest} left."))
         st.button("Go on", key=f"go-on-{name}", on_click=jobs.forget, args=(name,))
     return False
 

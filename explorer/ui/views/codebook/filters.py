@@ -11,6 +11,7 @@ from explorer.codebook.shown import shown_codes, usual_least
 from explorer.ui import cache, picture_choice, store, widgets
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import Session
+from vqvae.words import counted
 
 
 def choose(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> np.ndarray:
@@ -27,7 +28,7 @@ def choose(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerato
         among.append(np.unique(cache.encode(model, picture).indices).astype(np.int64))
     shown = shown_codes(counts, least=least, among=among)
     number = int(shown.sum())
-    label = f"All {model.codes:,} codes" if number == model.codes else f"{number:,} of {model.codes:,} codes"
+    label = f"{'All ' if number == model.codes else f'{number:,} of '}{counted(model.codes, 'code')}"
     with bar.popover(label, icon=":material/filter_alt:", help="Which codes are shown", key="filters"):
         st.toggle(
             "Used only",
@@ -71,7 +72,8 @@ def explain(session: Session, counts: np.ndarray, shown: np.ndarray) -> None:
         used = int(np.count_nonzero(counts))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
-                f"Only the {used:,} codes that these images use are shown; {len(counts) - used:,} are unused here.",
+                f"Only the {counted(used, 'code')} that these images use {'is' if used == 1 else 'are'} shown; "
+                f"{counted(len(counts) - used, 'is', 'are')} unused here.",
                 width="content",
             )
             st.button("Show all", type="tertiary", on_click=_show_all)

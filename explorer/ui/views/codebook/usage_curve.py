@@ -12,6 +12,7 @@ from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import Session
 from explorer.ui.views.codebook import wall
+from vqvae.words import counted
 
 
 def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator) -> None:
@@ -20,7 +21,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
     log = session.codebook.usage_by_powers
     bar.toggle(
         "Logarithmic",
-        help="Both axes by powers of ten; codes that are never used fall away.",
+        help="Both axes by powers of ten; codes that are unused here have no rank on either.",
         **widgets.bound("usage-by-powers", log, lambda on: store.read().on("codebook", usage_by_powers=on)),
     )
     training = cache.training_usage(model)
@@ -34,7 +35,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
     chosen = widgets.selected_points(event)
     if chosen:
         codes = np.argsort(-counts, kind="stable")[chosen][: tiles.MOST_TILES]
-        st.caption(f"{len(codes):,} codes, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
+        st.caption(f"{counted(len(codes), 'code')}, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
         tiles.show(
             cache.tiles_of(model, codes),
             ids=codes.tolist(),

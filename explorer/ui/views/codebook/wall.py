@@ -13,6 +13,7 @@ from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import Session
 from explorer.ui.views.codebook import filling, filters
+from vqvae.words import counted
 
 ORDERS = ("usage", "hue", "brightness", "norm", "similarity", "number")
 BY_COLOUR = ("hue", "brightness")
@@ -44,7 +45,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         )
     unused = int((shown & (counts == 0)).sum())
     if unused:
-        bar.caption(f"Struck through: {unused:,} {'code' if unused == 1 else 'codes'} unused in these images.")
+        bar.caption(f"Struck through: {counted(unused, 'code')} unused in these images.")
     filters.explain(session, counts, shown)
     if not shown.any():
         return
