@@ -238,7 +238,7 @@ class Session:
         """Another checkpoint has another grid, and other codes."""
         if name == self.checkpoint:
             return self
-        return replace(self, checkpoint=name).on_another_grid().on("codebook", code=None).on("edit", brush=None)
+        return replace(self, checkpoint=name, cell=None).on("codebook", code=None).on("edit", brush=None)
 
     def with_picture(self, picture: str) -> Session:
         if picture == self.picture:
@@ -268,7 +268,7 @@ class Session:
         return replace(self, cell=cell)
 
     def on_another_grid(self) -> Session:
-        """No cell is selected, and none that a link named is waited for."""
+        """No cell is selected, and none that a link named is waited for: it was one of the other picture."""
         return self.with_cell(None).on("learn", linked_cell=None)
 
     def with_linked_cell(self, *, rows: int, columns: int) -> Session:
