@@ -122,7 +122,7 @@ def _show_nothing() -> None:
 
 def _show_command() -> None:
     """How to start a run, and what it leaves."""
-    st.code(_START, language="sh", wrap_lines=True)
+    st.code(_START, language=None, wrap_lines=True)
     st.caption(
         "PHOTOS is a folder, tar or zip. Stop it with Ctrl-C, go on with `--resume`; `--help` names every setting. "
         "`log.csv`, `log.jsonl` and `samples/` lie beside the checkpoint, and TensorBoard's files where that is "
@@ -202,4 +202,5 @@ def _show_settings(log: Log) -> None:
             f"<dd>{widgets.escaped(value)}</dd></div>"
             for name, value in rows
         )
-        st.html(f'<dl class="facts training-settings">{entries}</dl>')
+        scrolled = 'class="training-settings" tabindex="0" role="group" aria-label="Settings of the run"'
+        st.html(f'<div {scrolled}><dl class="facts">{entries}</dl></div>')
