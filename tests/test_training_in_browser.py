@@ -143,7 +143,6 @@ def test_a_run_is_followed_while_it_grows_and_its_samples_are_scrubbed_through(b
     blank_page.goto(f"{url}/training")
     expect(blank_page.get_by_text("No run with a log is in")).to_be_visible()
     writer = write_run(folder / "growing", steps=60)
-    blank_page.reload()
     verdict = blank_page.locator(".st-key-training_board .verdict")
     expect(verdict).to_contain_text("It runs: step 60 of 100")
     chart = blank_page.locator(".curves figure").nth(1)

@@ -41,6 +41,7 @@ def show() -> None:
     if folder is None:
         with place:
             _show_nothing()
+            st.fragment(_look_for_one, run_every=LOOK_EVERY)()
         return
     try:
         log = cache.read_log(folder)
@@ -120,14 +121,20 @@ def _show_nothing() -> None:
     _show_command()
 
 
+def _look_for_one() -> None:
+    """Draw the page again once there is a run."""
+    if logged.runs_in(cache.ROOT):
+        st.rerun()
+
+
 def _show_command() -> None:
     """How to start a run, and what it leaves."""
-    st.code(_START, language="sh", wrap_lines=True)
-    st.caption(
-        "PHOTOS is a folder, tar or zip. Stop it with Ctrl-C, go on with `--resume`; `--help` names every setting. "
-        "`log.csv`, `log.jsonl` and `samples/` lie beside the checkpoint, and TensorBoard's files where that is "
-        "installed."
+    st.code(_START, language=None, wrap_lines=True)
+    said = (
+        "PHOTOS is a folder, tar or zip. Stop it with Ctrl-C, go on with --resume; --help names every setting. "
+        "log.csv, log.jsonl and samples/ lie beside the checkpoint, and TensorBoard's files where that is installed."
     )
+    st.caption(widgets.plain(said))
 
 
 @guarded
@@ -202,4 +209,5 @@ def _show_settings(log: Log) -> None:
             f"<dd>{widgets.escaped(value)}</dd></div>"
             for name, value in rows
         )
-        st.html(f'<dl class="facts training-settings">{entries}</dl>')
+        scrolled = 'class="training-settings" tabindex="0" role="group" aria-label="Settings of the run"'
+        st.html(f'<div {scrolled}><dl class="facts">{entries}</dl></div>')
