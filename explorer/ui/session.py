@@ -110,6 +110,7 @@ class CodebookPage:
     image_set: str = ""  # the place of the set whose usage is shown; empty is the bundled samples
     named_sets: tuple[NamedSet, ...] = ()  # that this visitor added
     set_refusal: str = ""  # why a set could not be added, until it was said
+    stars_changed: bool = False  # until the page has run again with them
     note_refusal: str = ""  # why a note could not be kept, until it was said
 
 
