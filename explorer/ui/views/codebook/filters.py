@@ -71,7 +71,7 @@ def explain(session: Session, counts: np.ndarray, shown: np.ndarray) -> None:
         used = int(np.count_nonzero(counts))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
-                f"Only the {used:,} codes that these images use are shown; {len(counts) - used:,} are unused here.",
+                f"Only the {used:,} codes used here are shown; {len(counts) - used:,} are not used.",
                 width="content",
             )
             st.button("Show all", type="tertiary", on_click=_show_all)
