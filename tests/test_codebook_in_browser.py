@@ -187,8 +187,13 @@ def test_the_vector_that_is_downloaded_is_the_codes_own(codebook):
     np.testing.assert_array_equal(vector, checkpoint.load(CHECKPOINTS / "photos").codebook[417].numpy())
 
 
-def test_a_star_and_a_note_are_kept(codebook, app_url):
-    codebook.get_by_test_id("stCheckbox").filter(has_text="Star").click()
+def test_a_star_and_a_note_are_kept_and_only_starred_codes_can_be_shown(codebook, app_url):
+    codebook.get_by_role("button", name="All 1,024 codes").click()
+    codebook.get_by_test_id("stCheckbox").filter(has_text="Starred only (0)").click()
+    expect(codebook.get_by_text("No code passes these filters.")).to_be_visible()
+    codebook.keyboard.press("Escape")
+    codebook.get_by_test_id("stCheckbox").filter(has_text=re.compile("^Star$")).click()
+    expect(codebook.locator(".st-key-wall .wall[data-drawn='1']")).to_be_visible()
     codebook.get_by_label("Note").fill("wet <i>asphalt</i>")
     codebook.keyboard.press("Control+Enter")
     expect(codebook.get_by_text("Starred codes")).to_be_visible()
@@ -226,9 +231,9 @@ def test_the_open_code_is_marked_and_the_zoom_lives_through_clicks_colours_and_l
     codebook.get_by_role("combobox", name="Coloured by").click()
     codebook.get_by_role("option", name="By isolation").click()
     expect(drawn.locator(".scale")).to_contain_text("distance to the nearest code")
+    before = drawn.evaluate("drawn => drawn.map.placeOf(418)")
     codebook.get_by_role("button", name="tune").click()
     codebook.get_by_text("PCA", exact=True).click()
-    before = drawn.evaluate("drawn => drawn.map.placeOf(418)")
     codebook.wait_for_function(
         "([drawn, before]) => drawn.map.placeOf(418)[0] !== before[0]", arg=[drawn.element_handle(), before]
     )

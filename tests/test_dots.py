@@ -5,6 +5,7 @@ import pytest
 
 from explorer.codebook import dots
 from explorer.codebook.shown import shown_codes, usual_least
+from explorer.ui.components.dots import outline_of
 
 COUNTS = [[5, 0, 1, 100, 0, 1], [0, 0, 0], [1, 2], [0], [9], [7, 7, 7]]
 
@@ -94,6 +95,34 @@ def test_inside_an_outline_is_where_it_winds_around_an_odd_number_of_times() -> 
     circle = list(zip(0.7 * np.cos(angles), 0.7 * np.sin(angles), strict=True))
     assert np.array_equal(dots.inside(points, circle)[clear], (radius < 0.7)[clear])
     assert not dots.inside(points, [(0.0, 0.0), (1.0, 1.0)]).any()  # a line holds nothing
+
+
+CORNERS = [[0, 0.5], [1, -2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "outline",
+        {"x": 1},
+        CORNERS[:2],
+        [*CORNERS, [1]],
+        [*CORNERS, [1, 2, 3]],
+        [*CORNERS, [1, None]],
+        [*CORNERS, [True, 2]],
+        [*CORNERS, [float("nan"), 2]],
+        [*CORNERS, [10**400, 2]],
+        [*CORNERS, "12"],
+        CORNERS * 200,
+    ],
+)
+def test_an_outline_that_makes_no_sense_gathers_nothing(said: object) -> None:
+    assert outline_of(said) == []
+
+
+def test_an_outline_is_taken_corner_by_corner() -> None:
+    assert outline_of(CORNERS) == [(0.0, 0.5), (1.0, -2.0), (3.0, 4.0)]
 
 
 # --- which codes are shown --------------------------------------------------------------------------------------------

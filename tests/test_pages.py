@@ -442,7 +442,7 @@ def test_where_nearly_all_codes_are_unused_only_the_others_are_shown_until_all_a
     assert not app.exception
     (said,) = [caption.value for caption in app.caption if "are shown" in caption.value]
     used = int(said.split()[2])
-    assert said == f"Only the {used} codes that these images use are shown; {1024 - used:,} are unused here."
+    assert said == f"Only the {used} codes used here are shown; {1024 - used:,} are not used."
     assert 1 <= used <= 8 and app.toggle(key="filter-used").value
     button(app, "Show all").click().run()
     assert not app.exception

@@ -267,6 +267,25 @@ def test_what_all_codes_have_in_common_costs_no_digits() -> None:
     assert others.distances == pytest.approx(distances.min(1), rel=1e-3)
 
 
+def test_the_nearest_others_of_some_codes_are_those_that_all_of_them_have() -> None:
+    codes = Codebook(toy_codebook(60, 4))
+    whole = geometry.nearest_others(codes)
+    some = np.random.default_rng(0).permutation(60)[:17]
+    table = geometry.nearest_table(codes, some)
+    assert np.array_equal(table["code"], whole.codes[some])
+    assert table["distance"] == pytest.approx(whole.distances[some], rel=1e-5)
+
+
+@pytest.mark.parametrize("measure", ["distance", "cosine"])
+def test_of_many_codes_that_are_equally_near_the_lowest_numbers_come_first(measure) -> None:
+    codes = Codebook(toy_codebook(6, 3).repeat(20, 1))  # 120 codes, twenty of each
+    for code in (0, 7, 119):
+        values = codes.distances_between(code) if measure == "distance" else -codes.cosines(code)
+        wanted = [other for other in sorted(range(120), key=lambda other: (values[other], other)) if other != code]
+        found = geometry.nearest_codes(codes, code, 8, measure=measure)
+        assert [near.code for near in found] == wanted[:8]
+
+
 def test_near_duplicates_are_found_and_nothing_else() -> None:
     codebook = toy_codebook(20, 5)
     assert geometry.near_duplicates(Codebook(codebook)) == []

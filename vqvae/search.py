@@ -137,8 +137,7 @@ class Codebook:
     @torch.no_grad()
     def nearest_others(self, codes: Tensor) -> Near:
         """Of some codes, [N] int64, the nearest other one each: [N] twice; N · K · D steps."""
-        points = self.code_points - self.code_points.mean(0)  # what all codes have in common only costs digits
-        return Codebook(points).runners_up(points[codes], codes)
+        return self._centred.runners_up(self._centred.vectors[codes], codes)
 
     @torch.no_grad()
     def neighbours(self, codes: Tensor, count: int, *, progress: Callable[[int, int], None] | None = None) -> Near:
@@ -173,6 +172,11 @@ class Codebook:
             if progress:
                 progress(min(start + chunk, len(points)), len(points))
         return Near(indices, distances)
+
+    @cached_property
+    def _centred(self) -> Codebook:
+        """The codes' points around their mean: what all of them have in common only costs digits."""
+        return Codebook(self.code_points - self.code_points.mean(0))
 
     @cached_property
     def _product(self) -> tuple[Tensor, Tensor]:

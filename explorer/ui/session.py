@@ -112,6 +112,7 @@ class CodebookPage:
     shown_set: str = ""  # the place of the set that was shown last: while another is indexed it stays
     named_sets: tuple[NamedSet, ...] = ()  # that this visitor added
     set_refusal: str = ""  # why a set could not be added, until it was said
+    stars_changed: bool = False  # until the page has run again with them
     note_refusal: str = ""  # why a note could not be kept, until it was said
 
 

@@ -51,6 +51,9 @@ def show(model: OpenModel, used: UsedSet) -> None:
     _relatives(model, used, code)
     _my_picture(model, picture, code)
     _notes_and_export(model, used, code)
+    if store.read().codebook.stars_changed:
+        store.keep(store.read().on("codebook", stars_changed=False))
+        st.rerun()
 
 
 def _open(code: int) -> None:
@@ -332,7 +335,7 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
         **widgets.seeded(
             f"star-{of_code}",
             code in kept.starred,
-            lambda starred: _keep(model, lambda now: now.with_star(code, starred)),
+            lambda starred: _star(model, code, starred),
         ),
     )
     text = st.text_area(
@@ -368,6 +371,12 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
     if kept.starred:
         stars = sorted(kept.starred & set(range(model.codes)))
         _strip(model, stars, [str(star) for star in stars], "Starred codes", key="starred")
+
+
+def _star(model: OpenModel, code: int, starred: bool) -> None:
+    """Star a code or take its star away; the wall and the map may show starred codes only."""
+    _keep(model, lambda now: now.with_star(code, starred))
+    store.keep(store.read().on("codebook", stars_changed=True))
 
 
 def _keep(model: OpenModel, change: Callable[[Notes], Notes]) -> None:

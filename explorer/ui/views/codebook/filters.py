@@ -72,8 +72,8 @@ def explain(session: Session, counts: np.ndarray, shown: np.ndarray) -> None:
         used = int(np.count_nonzero(counts))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
-                f"Only the {counted(used, 'code')} that these images use {'is' if used == 1 else 'are'} shown; "
-                f"{counted(len(counts) - used, 'is', 'are')} unused here.",
+                f"Only the {counted(used, 'code')} used here {'is' if used == 1 else 'are'} shown; "
+                f"{counted(len(counts) - used, 'is', 'are')} not used.",
                 width="content",
             )
             st.button("Show all", type="tertiary", on_click=_show_all)
