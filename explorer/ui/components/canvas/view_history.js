@@ -71,7 +71,7 @@ class HistoryView extends View {
     const start = document.createElement("li");
     start.className = history.position === 0 ? "now" : "";
     start.append(textElement("button", first ? `Start, and ${first} more steps` : "Start"));
-    start.firstChild.className = "label";
+    start.firstChild.className = "start";
     start.addEventListener("click", () => this.handlers.goTo(0));
     refill(this.find(".entries"), [...rows.reverse(), start]);
   }
