@@ -1,5 +1,6 @@
 """Every page through Streamlit's own harness: it opens, and bad input never takes it down."""
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,16 @@ def test_six_that_cannot_be_opened_are_one_line_that_unfolds_with_what_each_need
     ]
     (toy_checkpoints / "their model.ckpt").unlink()
     assert app.run().sidebar.expander[0].label == "5 models cannot be opened"
+
+
+def test_whose_own_folder_lacks_the_default_checkpoint_is_told_of_nothing(toy_checkpoints):
+    (toy_checkpoints / "photos").rename(toy_checkpoints / "mine")
+    for other in toy_checkpoints.iterdir():
+        if other.name != "mine":
+            shutil.rmtree(other)
+    app = run(ROOT / "pages" / "reconstruct.py")
+    assert not app.exception and not app.sidebar.warning
+    assert app.session_state[SESSION_KEY].checkpoint == "mine"
 
 
 def test_a_link_to_what_is_not_here_says_so_and_shows_something_else(toy_checkpoints):

@@ -60,7 +60,7 @@ def _pick(session: Session, names: list[str], broken: list[str]) -> Session:
         name = widgets.plain(session.checkpoint[:60])
         if session.checkpoint in broken:
             st.warning(f"The checkpoint {name} cannot be opened; another is shown.")
-        else:
+        elif store.is_linked("checkpoint"):  # whose own folder lacks our default has not asked for it
             st.warning(f"There is no checkpoint named {name} here.")
         linked = session.learn.linked_cell  # the link's cell is meant all the same
         session = session.with_checkpoint(DEFAULT if DEFAULT in names else names[0]).on("learn", linked_cell=linked)

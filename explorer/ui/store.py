@@ -70,6 +70,11 @@ def follow_address() -> None:
         _arrive(read().following(_query()))
 
 
+def is_linked(name: str) -> bool:
+    """Whether the address says a part of the session, rather than leaving it open."""
+    return name in st.query_params
+
+
 def _query() -> dict[str, str]:
     """The address, with code of one's own where it names no checkpoint."""
     named = {"checkpoint": name} if (name := plugin.name()) else {}
