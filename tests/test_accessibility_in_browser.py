@@ -32,6 +32,7 @@ Walk = Callable[[Page], Iterator[Screen]]
 def looked_at(page: Page, screen: str, part: str = WHOLE) -> list[str]:
     """What axe-core finds in a part of a screen, light and dark, wide and narrow: rule, place and reason of each."""
     found = {}
+    settled(page)
     for scheme, background in SCHEMES.items():
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
@@ -431,6 +432,7 @@ MOVING = """() => {
     return (animationName !== "none" && lasting(animationDuration)) || lasting(transitionDuration);
   };
   return roots.flatMap((root) => [...root.querySelectorAll("*")])
+    .filter((element) => !element.dataset.stale) // it fades, and does not move
     .filter((element) => [null, "::before", "::after"].some((pseudo) => slow(element, pseudo)))
     .map((element) => element.outerHTML.slice(0, 120));
 }"""
