@@ -205,8 +205,6 @@ class Canvas {
   moveCell(event) {
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (event.key === "Escape") this.change({ cell: null });
-    const zoom = event.ctrlKey || event.metaKey ? null : { "+": "in", "-": "out", 0: "reset" }[event.key];
-    if (zoom) this.zoomButton(zoom);
     if (!step || !this.layers) return;
     event.preventDefault();
     const [rows, columns] = this.layers.indices.shape;
