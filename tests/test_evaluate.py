@@ -179,8 +179,9 @@ def test_what_cannot_be_measured_is_skipped_named_and_counted(
     output = capsys.readouterr()
     *lines, last = output.out.splitlines()
     assert lines[0] == "toy: 3 images (3 more were skipped), short side 256 px"
-    for name, line in zip(("0a", "0b", "zz"), output.err.strip().splitlines(), strict=True):
-        assert line.startswith("skipped: ") and f"{name}.png" in line
+    told = [line for line in output.err.splitlines() if line.startswith("skipped: ")]
+    for name, line in zip(("0a", "0b", "zz"), told, strict=True):
+        assert f"{name}.png" in line
     timeless = {"encode_ms": 0, "decode_ms": 0, "skipped": 3}
     assert json.loads(last) | timeless == sound | timeless
     assert sound["skipped"] == 0
@@ -205,3 +206,20 @@ def test_a_short_side_that_cannot_be_measured_is_refused(
     data = write_toy_photos(tmp_path / "set", count=1)
     assert evaluate.main([str(tmp_path / "toy"), str(data), f"--short-side={side}"]) == 2
     assert "--short-side" in assert_one_sentence(capsys.readouterr().err.strip())
+
+
+def test_a_tokenizer_of_ones_own_is_measured_as_a_checkpoint_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint.save(tmp_path / "toy", toy_model(), {})
+    photos = str(write_toy_photos(tmp_path / "set", count=2))
+    (tmp_path / "mine.py").write_text(
+        f"import vqvae\n\n\ndef load():\n    return vqvae.load({str(tmp_path / 'toy')!r})\n"
+    )
+    assert evaluate.main([str(tmp_path / "toy"), photos, "--device", "cpu"]) == 0
+    own = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert evaluate.main([photos, "--tokenizer", f"{tmp_path / 'mine.py'}:load"]) == 0
+    theirs = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert theirs["off"] == own["off"] and theirs["on"] == own["on"] and theirs["images"] == 2
+    assert evaluate.main([photos, "--tokenizer", f"{tmp_path / 'gone.py'}:load"]) == 2
+    assert "gone.py" in capsys.readouterr().err

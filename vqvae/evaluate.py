@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from vqvae import checkpoint
 from vqvae.dataset import ImageFiles, open_files
@@ -23,6 +24,7 @@ from vqvae.errors import BadInput
 from vqvae.images import display_name, jpeg_of_size, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.places import find_checkpoint
+from vqvae.plugin import Request, on_device
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 from vqvae.words import counted
 
@@ -170,9 +172,19 @@ def table(result: Evaluation) -> str:
     return "\n".join([heading, *(f"  {label:<32}{value}" for label, value in rows)])
 
 
+def _named(options: argparse.Namespace) -> tuple[str, Tokenizer]:
+    """The tokenizer that the command line names, and what to call it; raises BadInput."""
+    if options.tokenizer:
+        return options.tokenizer, Request(options.tokenizer, options.device).load()
+    folder = find_checkpoint(options.checkpoint)
+    tokenizer = checkpoint.load(folder)
+    return folder.name, on_device(tokenizer, options.device) if options.device else tokenizer
+
+
 def _readable(files: ImageFiles, skipped: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each file that can be read; of the others the reasons."""
-    for name in files.names:
+    """Name and bytes of each file that can be read, with how far it is on standard error; of the others the reasons."""
+    quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar
+    for name in tqdm(files.names, unit="image", mininterval=30 if quiet else 0.2, ascii=quiet):
         try:
             yield name, files.read(name)
         except BadInput as refusal:
@@ -192,21 +204,26 @@ def _plain(value: Any) -> Any:
 
 
 def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.evaluate") -> int:
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
+    if not any(word.partition("=")[0] == "--tokenizer" for word in words):
+        parser.add_argument("checkpoint", help="a name in checkpoints/, or a checkpoint's folder")
+    parser.add_argument(
+        "--tokenizer", metavar="FILE.py:FUNCTION", help="in place of a checkpoint: run a file of your own"
+    )
+    parser.add_argument("--device", help="where to compute, for example cuda (default: the CPU)")
     parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--short-side", type=int, default=256, help="pixels that larger images are shrunk to")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     skipped: list[str] = []
     try:
         if options.short_side < WINDOW:
             raise BadInput(f"--short-side is {options.short_side} and has to be {WINDOW} pixels or more.")
-        folder = find_checkpoint(options.checkpoint)
-        tokenizer = checkpoint.load(folder)
+        name, tokenizer = _named(options)
         files = open_files(options.data, under=options.under)
         images = _readable(files, skipped)
-        result = evaluate(folder.name, tokenizer, images, short_side=options.short_side, skipped=skipped)
+        result = evaluate(name, tokenizer, images, short_side=options.short_side, skipped=skipped)
     except (BadInput, OSError) as refusal:
         _list(skipped)
         print(f"error: {refusal}", file=sys.stderr)

@@ -68,7 +68,7 @@ def load_plugin(named: str, *, device: str | None = None) -> Served:
 def made_by(named: str, *, device: str | None = None) -> Served:
     """As `load_plugin`, without the check of what the tokenizer promises: for whoever wants to see all its faults."""
     path, function_name = _parsed(named)
-    place = None if device is None else _checked_device(device)
+    place = None if device is None else checked_device(device)
     code = _read(path)
     with _importable(path.parent):
         module = _imported(path)
@@ -85,7 +85,7 @@ def made_by(named: str, *, device: str | None = None) -> Served:
 
 def on_device(tokenizer: Tokenizer, device: str) -> Served:
     """Any tokenizer, moved to a device; images and results stay on the CPU. Raises BadInput where there is none."""
-    return Served(tokenizer, device=_checked_device(device))
+    return Served(tokenizer, device=checked_device(device))
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:
@@ -117,7 +117,8 @@ def _parsed(named: str) -> tuple[Path, str]:
         raise _no_file(file) from None
 
 
-def _checked_device(device: str) -> torch.device:
+def checked_device(device: str) -> torch.device:
+    """The device of that name, on which something was computed; raises BadInput for one that is not there."""
     try:
         place = torch.device(device)
         torch.empty(1, device=place)

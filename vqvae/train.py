@@ -20,6 +20,7 @@ from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
 from vqvae.model import VQVAE
 from vqvae.places import check_folder, find_checkpoint
+from vqvae.plugin import checked_device
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
 from vqvae.training.run import Exploded, Plan, check_size, train
 from vqvae.training.settings import (
@@ -160,16 +161,7 @@ def _held_out(options: argparse.Namespace) -> tuple[np.ndarray, ...]:
 
 def _device(name: str | None) -> torch.device:
     """The device of that name, or the one that there is; raises BadInput for one that is not there."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise BadInput(f"There is no device {shown(name)} here; name another, such as cpu.") from None
-    if device.type == "meta":
-        raise BadInput("Nothing can be computed on the device 'meta'; name another, such as cpu.")
-    return device
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu") if name is None else checked_device(name)
 
 
 def _out_of_memory(fault: Exception) -> bool:
