@@ -218,6 +218,23 @@ def test_each_of_several_choices_in_a_row_is_taken(codebook):
         expect(codebook.get_by_role("combobox", name="Sorted by")).to_have_value(f"Sorted by {order}")
 
 
+def test_the_map_goes_no_farther_than_all_codes_and_nearer_to_the_open_one(codebook):
+    drawn = the_map(codebook)
+    whole = drawn.get_attribute("data-view")
+    codebook.mouse.move(*place_on_map(codebook, drawn, 417))
+    codebook.mouse.wheel(0, 600)  # the page scrolls, and the map stays
+    codebook.wait_for_timeout(300)
+    assert drawn.get_attribute("data-view") == whole
+    before = drawn.evaluate("drawn => drawn.map.placeOf(417)")
+    for _ in range(3):
+        codebook.get_by_role("button", name="Zoom in").click()
+    expect(drawn).not_to_have_attribute("data-view", whole)
+    np.testing.assert_allclose(drawn.evaluate("drawn => drawn.map.placeOf(417)"), before, atol=0.5)
+    for _ in range(5):
+        codebook.get_by_role("button", name="Zoom out").click()
+    expect(drawn).to_have_attribute("data-view", whole)
+
+
 def test_the_open_code_is_marked_and_the_zoom_lives_through_clicks_colours_and_layouts(codebook):
     drawn = the_map(codebook)
     expect(drawn).to_have_attribute("data-open", "417")  # opened on the wall

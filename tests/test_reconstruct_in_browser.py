@@ -385,6 +385,32 @@ def test_each_picture_and_page_is_one_step_to_go_back_and_what_is_dragged_is_non
     assert page.url == "about:blank"
 
 
+def test_a_cell_belongs_to_its_picture_when_one_goes_back_and_forward(blank_page, app_url):
+    page = blank_page
+    page.goto(f"{app_url}/?picture=rocket")
+    drawn(page)
+    cells = {"Cup of coffee": "row 7, column 7", "Dahlia": "row 1, column 2", "Rocket launch": "Point at a cell"}
+    for title, place in (("Cup of coffee", (7, 7)), ("Dahlia", (1, 2))):
+        page.get_by_role("option", name=title).click()
+        chosen_picture(page, title)
+        row, column = place
+        box = page.locator('[data-panel="original"] .viewport').bounding_box()
+        side = box["width"] / 32
+        at = {"x": (column + 0.5) * side, "y": (row + 0.5) * side}
+        act_and_wait(page, lambda at=at: page.locator('[data-panel="original"] .viewport').click(position=at))
+        page.mouse.move(1, 1)
+        expect(page.locator(".readout")).to_contain_text(cells[title])
+    for go, title in (
+        (page.go_back, "Cup of coffee"),
+        (page.go_back, "Rocket launch"),
+        (page.go_forward, "Cup of coffee"),
+        (page.go_forward, "Dahlia"),
+    ):
+        go()
+        chosen_picture(page, title)
+        expect(page.locator(".readout")).to_contain_text(cells[title])
+
+
 def test_a_narrow_window_shows_all_four_pictures_and_nothing_runs_over(page):
     page.set_viewport_size({"width": 800, "height": 1000})
     for panel in ("original", "reconstruction", "error", "codes"):

@@ -109,8 +109,9 @@ def test_times_are_said_in_words(seconds: float, said: str) -> None:
 def test_figures_are_those_of_the_last_rows_and_of_the_validation_where_there_is_one(tmp_path: Path) -> None:
     write_run(tmp_path)
     values = {figure.label: figure.value for figure in logged.figures(at(tmp_path))}
-    assert values["Steps"] == "100 of 100" and values["Used codes"] == "7 of 8" and values["Perplexity"] == "6.5"
-    assert values["Codes only"] == "15.00 dB" and values["Embedding on"] == "17.00 dB"
+    assert values["Steps"] == "100 of 100" and values["Used codes, training"] == "7 of 8"
+    assert values["Perplexity, training"] == "6.5"  # never a figure of one set beside one of another without a word
+    assert values["Codes only, validation"] == "15.00 dB" and values["Embedding on, validation"] == "17.00 dB"
     assert values["Loss"] == f"{np.mean([1 / (1 + step) for step in (60, 70, 80, 90, 100)]):.4f}"
     writer = LogWriter.anew(tmp_path)
     nothing = {figure.label: figure.value for figure in logged.figures(at(tmp_path))}

@@ -153,6 +153,7 @@ def figures(log: Log) -> list[Figure]:
     where = "val_" if validated else ""
     photos = "the validation photos" if validated else "the crops of the last steps"
     half = "" if validated else " in any part"
+    held_out, learned_from = (", validation", ", training") if validated else ("", "")
     return [
         Figure(
             "Steps", f"{log.step:,} of {log.steps:,}", "Batches that it has learned from, and how many are planned."
@@ -163,17 +164,21 @@ def figures(log: Log) -> list[Figure]:
             "What a step makes smaller: the square error of the pixels, a little of the structural dissimilarity, and "
             f"the commitment loss times its weight. The mean of the last {LOSS_OVER} rows of the log.",
         ),
-        Figure("Codes only", _db(log.last(f"{where}psnr_off")), f"PSNR of {photos}, drawn from the codes alone."),
         Figure(
-            "Embedding on", _db(log.last(f"{where}psnr_on")), f"PSNR of {photos}, drawn with the embedding{half} too."
+            f"Codes only{held_out}", _db(log.last(f"{where}psnr_off")), f"PSNR of {photos}, drawn from the codes alone."
         ),
         Figure(
-            "Perplexity",
+            f"Embedding on{held_out}",
+            _db(log.last(f"{where}psnr_on")),
+            f"PSNR of {photos}, drawn with the embedding{half} too.",
+        ),
+        Figure(
+            f"Perplexity{learned_from}",
             _number(log.last("perplexity"), 1),
             f"How many codes the cells of the last steps use, as if they used them equally: {codes or 'K'} at most.",
         ),
         Figure(
-            "Used codes",
+            f"Used codes{learned_from}",
             f"{_number(log.last('used'), 0)}{of_all}",
             "Codes that are not dead, counted by moving averages over the last steps of training.",
         ),

@@ -121,6 +121,10 @@ class Canvas {
       return;
     }
     this.message = message;
+    if (!this.transport.pending) {
+      const { blend, uses_embedding, cell, view, panel } = message;
+      this.local = { blend, uses_embedding, cell, view, panel };
+    }
     if (message.original) {
       const { content, original, indices, colours } = message;
       this.layers = { content, original, indices, colours, counts: countOf(indices.values) };
@@ -131,10 +135,6 @@ class Canvas {
     } else if (this.layers?.content !== message.content) {
       this.transport.request(); // the pictures were left out, and this canvas never had them
       return;
-    }
-    if (!this.transport.pending) {
-      const { blend, uses_embedding, cell, view, panel } = message;
-      this.local = { blend, uses_embedding, cell, view, panel };
     }
     paint(this.panels.reconstruction.pixels, message.reconstruction);
     paint(this.panels.error.pixels, errorMap(this.layers.original, message.reconstruction));

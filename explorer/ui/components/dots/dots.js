@@ -74,6 +74,7 @@ class DotMap {
     this.plane.addEventListener(
       "wheel",
       (event) => {
+        if (event.deltaY > 0 && !this.view && !event.ctrlKey && !event.metaKey) return; // nothing farther: the page scrolls
         event.preventDefault();
         this.zoom(Math.exp(-0.0015 * event.deltaY), this.at(event));
       },
@@ -147,6 +148,13 @@ class DotMap {
     return [x + (across - this.width / 2) / scale, y + (this.height / 2 - down) / scale];
   }
 
+  /** What buttons and keys zoom at: the open code while it is in sight, else the middle. */
+  get middle() {
+    const open = this.placeOf(this.open);
+    const inSight = open && open[0] >= 0 && open[0] <= this.width && open[1] >= 0 && open[1] <= this.height;
+    return inSight ? open : [this.width / 2, this.height / 2];
+  }
+
   /** Where a code is, in CSS pixels; null where it is not among those shown. */
   placeOf(code) {
     const number = this.numbers.get(code);
@@ -196,11 +204,11 @@ class DotMap {
     this.look({ x: x - across / scale, y: y + down / scale, scale });
   }
 
-  /** By a factor, with what is at a place staying there. */
-  zoom(factor, place = [this.width / 2, this.height / 2]) {
+  /** By a factor, with what is at a place staying there; never farther than all dots. */
+  zoom(factor, place = this.middle) {
     const [x, y] = this.plain(place);
-    const { scale: before } = this.shown;
-    const scale = clamp(before * factor, 20, 1e6);
+    const scale = Math.min(this.shown.scale * factor, 1e6);
+    if (scale <= this.around().scale) return this.whole();
     this.look({
       x: x - (place[0] - this.width / 2) / scale,
       y: y - (this.height / 2 - place[1]) / scale,
