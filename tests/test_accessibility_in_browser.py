@@ -146,6 +146,10 @@ def inputs(page: Page) -> Iterator[Screen]:
     expect(page.locator(".st-key-behind-embedding img").first).to_be_visible()
     settled(page)
     yield "reliance test", WHOLE
+    page.get_by_text("Sample photos", exact=True).click()
+    expect(page.get_by_role("button", name="Run the test")).to_be_visible()
+    settled(page)
+    yield "a test to be run", WHOLE
 
 
 def learn(page: Page) -> Iterator[Screen]:

@@ -110,7 +110,7 @@ def _controls(used: UsedSet, session: Session) -> Session:
             "map-patches", session.codebook.map_patches, lambda on: store.read().on("codebook", map_patches=on)
         ),
     )
-    with st.popover("", icon=":material/tune:", help="Layout: UMAP or PCA, neighbours, distance, metric, seed"):
+    with st.popover("Layout", icon=":material/tune:", help="UMAP or PCA, neighbours, distance, metric, seed"):
         _layout(session.codebook.map_layout, lambda layout: store.read().on("codebook", map_layout=layout))
         st.button("Reset", on_click=reset)
     return session.on("codebook", map_colour=colour)
