@@ -249,7 +249,7 @@ def test_the_open_code_is_marked_and_the_zoom_lives_through_clicks_colours_and_l
     codebook.get_by_role("option", name="By isolation").click()
     expect(drawn.locator(".scale")).to_contain_text("distance to the nearest code")
     before = drawn.evaluate("drawn => drawn.map.placeOf(418)")
-    codebook.get_by_role("button", name="tune").click()
+    codebook.get_by_role("button", name="Layout").click()
     codebook.get_by_text("PCA", exact=True).click()
     codebook.wait_for_function(
         "([drawn, before]) => drawn.map.placeOf(418)[0] !== before[0]", arg=[drawn.element_handle(), before]
@@ -283,7 +283,7 @@ def test_a_box_on_the_map_gathers_the_codes_in_it(codebook):
 
 def test_another_layout_is_begun_once_the_map_is_there_and_can_be_stopped(codebook):
     drawn = the_map(codebook)
-    codebook.get_by_role("button", name="tune").click()
+    codebook.get_by_role("button", name="Layout").click()
     codebook.get_by_role("spinbutton", name="Seed").fill("4711")
     codebook.keyboard.press("Enter")
     expect(codebook.get_by_text("PCA for now. UMAP").first).to_be_visible()
