@@ -224,6 +224,8 @@ def tile_of(page: Page) -> str:
 
 
 def test_a_picture_is_chosen_uploaded_looked_at_and_blended_by_keyboard(page):
+    # Playwright asks Chromium for file choosers from here on: asked for just before the key, it may come too late.
+    page.on("filechooser", lambda chooser: None)
     shown = page.locator(".gallery [role=option][aria-selected=true]")
     tab_to(page, shown)
     first = shown.get_attribute("data-name")

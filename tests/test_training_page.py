@@ -280,6 +280,7 @@ def test_a_folder_elsewhere_can_be_followed_and_one_without_a_log_is_refused_in_
     app.text_input[0].set_value(str(elsewhere.parent)).run()
     assert not app.exception
     assert "no log of a training" in app.main.error[0].value
+    assert app.text_input[0].value == str(elsewhere.parent)  # for whoever mistyped it to mend
     assert "It runs: step 20" in text_of(app)
     app.text_input[0].set_value(str(elsewhere)).run()
     assert not app.exception and not app.error

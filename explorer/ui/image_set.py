@@ -144,6 +144,7 @@ def _add() -> None:
     try:
         images = sets.open_set(Path(path).expanduser())
     except (BadInput, OSError, ValueError) as fault:
+        widgets.put_back_text(PATH, path)
         store.keep(store.read().on("codebook", set_refusal=str(fault)))
         return
     store.write(store.read().with_named_set(NamedSet(images.source, images.under, images.label)))

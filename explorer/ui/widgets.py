@@ -72,6 +72,11 @@ def take_text(key: str) -> str:
     return text
 
 
+def put_back_text(key: str, text: str) -> None:
+    """Put what was typed back into its field, for whoever has to mend it."""
+    st.session_state[key] = text
+
+
 def verdict(grade: str, sentence: str) -> None:
     """A judgement with its reason; `grade` is good, fair, poor or unsure."""
     st.html(f'<p class="verdict {html.escape(grade)}"><i></i>{html.escape(sentence)}</p>')

@@ -122,6 +122,8 @@ def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
     if own:
         rank = f"{int((counts > own).sum()) + 1:,} of {active:,}"
         ranked = f"1 is the most used code; {counted(active, 'code is', 'codes are')} used."
+        if alike := int((counts == own).sum()) - 1:
+            ranked += f" It shares its rank with {counted(alike, 'other')}, which as many cells have."
     shown = [
         Figure("Cells", f"{own:,}", f"How many cells have this code. {over}"),
         Figure("Rank", rank, f"{ranked} {over}"),

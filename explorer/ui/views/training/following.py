@@ -108,6 +108,7 @@ def _add() -> None:
         folder = _place(typed)
         cache.read_log(folder)
     except BadInput as fault:
+        widgets.put_back_text(_PATH, typed)
         store.keep(store.read().on("training", refusal=str(fault)))
         return
     store.write(store.read().on("training", run=str(folder.absolute())))
