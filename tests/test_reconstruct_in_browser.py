@@ -385,6 +385,12 @@ def test_each_picture_and_page_is_one_step_to_go_back_and_what_is_dragged_is_non
     assert page.url == "about:blank"
 
 
+def test_the_sample_that_stands_in_for_a_picture_is_the_one_that_is_chosen(blank_page, app_url):
+    blank_page.goto(f"{app_url}/?picture=nonsense")
+    expect(blank_page.get_by_text("The picture of this link is not here")).to_be_visible()
+    chosen_picture(blank_page, SAMPLES[0].title)
+
+
 def test_a_cell_belongs_to_its_picture_when_one_goes_back_and_forward(blank_page, app_url):
     page = blank_page
     page.goto(f"{app_url}/?picture=rocket")

@@ -37,6 +37,11 @@ def sample_set() -> ImageSet:
     return ImageSet("Sample photos", SAMPLES, "", names, digest.hexdigest(), _read_sample)
 
 
+def one_picture(name: str, data: bytes) -> ImageSet:
+    """A single image file as a set; its name is for showing and need not be that of a file."""
+    return ImageSet(name, "picture", "", (name,), hashlib.sha256(data).hexdigest(), lambda _: data)
+
+
 def open_set(source: Path, *, under: str = "") -> ImageSet:
     """The image files of a folder, tar or zip, sorted by name, those below the folder `under`; raises BadInput.
 

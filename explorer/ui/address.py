@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-STEPS = ("checkpoint", "picture", "code", "step", "run")  # each of these, and each page, is one step to go back
+STEPS = (
+    "checkpoint",
+    "models",
+    "picture",
+    "code",
+    "step",
+    "run",
+)  # each of these, and each page, is one step to go back
 SMALL = ("size", "blend", "cell", "tried")  # the rest of what is ours: these change within a step
 
 

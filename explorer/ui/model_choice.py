@@ -20,7 +20,7 @@ DEFAULT = "photos"  # opened where there is no such model as the link says
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
     """A model that can be opened."""
 
     name: str
@@ -29,9 +29,7 @@ class _Choice:
 
 def choose_model(session: Session) -> OpenModel | None:
     """Draw the picker and what it says of the model; the model, or None where none can be opened."""
-    found = cache.find_checkpoints()
-    broken = [entry for entry in found if isinstance(entry, BrokenCheckpoint)]
-    choices = _plugin() + [_Choice(entry.name, _opener(entry)) for entry in found if isinstance(entry, CheckpointInfo)]
+    choices, broken = found()
     opened = None
     if choices:
         session = store.settle(_pick(session, [choice.name for choice in choices], [entry.name for entry in broken]))
@@ -41,14 +39,21 @@ def choose_model(session: Session) -> OpenModel | None:
             if opened.name != session.checkpoint:
                 st.caption(f"Shown in its place: {widgets.plain(opened.name)}")
             _describe(opened)
-    _list_broken(broken)
+    list_broken(broken)
     return opened
 
 
-def _plugin() -> list[_Choice]:
+def found() -> tuple[list[Choice], list[BrokenCheckpoint]]:
+    """What can be opened, and what looks as if it could and cannot."""
+    entries = cache.find_checkpoints()
+    sound = [Choice(entry.name, _opener(entry)) for entry in entries if isinstance(entry, CheckpointInfo)]
+    return _plugin() + sound, [entry for entry in entries if isinstance(entry, BrokenCheckpoint)]
+
+
+def _plugin() -> list[Choice]:
     """Code of one's own, where the command line or the environment names some."""
     name = plugin.name()
-    return [] if name is None else [_Choice(name, cache.open_plugin)]
+    return [] if name is None else [Choice(name, cache.open_plugin)]
 
 
 def _opener(entry: CheckpointInfo) -> Callable[[], OpenModel]:
@@ -72,7 +77,7 @@ def _pick(session: Session, names: list[str], broken: list[str]) -> Session:
     return session
 
 
-def _open(session: Session, choices: list[_Choice]) -> tuple[OpenModel | None, list[BrokenCheckpoint]]:
+def _open(session: Session, choices: list[Choice]) -> tuple[OpenModel | None, list[BrokenCheckpoint]]:
     """The chosen model, or when it turns out bad the next one that opens; and those that did not."""
     failed: list[BrokenCheckpoint] = []
     for choice in sorted(choices, key=lambda choice: choice.name != session.checkpoint):
@@ -118,7 +123,7 @@ def _describe(model: OpenModel) -> None:
         doctor_panel.show_model(model)
 
 
-def _list_broken(broken: list[BrokenCheckpoint]) -> None:
+def list_broken(broken: list[BrokenCheckpoint]) -> None:
     """What cannot be opened, in one line that unfolds; a folder can be examined for all that is wrong with it."""
     if not broken:
         return

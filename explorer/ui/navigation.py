@@ -44,6 +44,7 @@ def _announce() -> StreamlitPage:
             st.Page(_FOLDER / "codebook.py", title="Codebook", icon=":material/grid_on:"),
             st.Page(_FOLDER / "edit.py", title="Edit", icon=":material/brush:"),
             st.Page(_FOLDER / "inputs.py", title="Inputs", icon=":material/call_merge:"),
+            st.Page(_FOLDER / "compare.py", title="Compare", icon=":material/balance:"),
             st.Page(_FOLDER / "training.py", title="Training", icon=":material/monitoring:"),
             st.Page(_FOLDER / "learn.py", title="Learn", icon=":material/school:"),
         ]

@@ -5,7 +5,7 @@ import html
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec, TypeVar
 
 import streamlit as st
 
@@ -14,10 +14,12 @@ from explorer.editing.requests import Mode
 from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.components import steps
 from explorer.ui.model_choice import choose_model
+from explorer.ui.views.compare.columns import Column, choose_columns
 from explorer.ui.views.edit.editing import take_in
 from vqvae.errors import BadInput
 
 P = ParamSpec("P")
+T = TypeVar("T")
 MODES: dict[str, Mode] = {"Edit": "edit", "Inputs": "inputs"}  # of the editor on a page
 _STYLE = Path(__file__).parent / "page.css"
 _settled: set[str] = set()  # pages whose modules the garbage collector has been told of
@@ -25,31 +27,50 @@ _settled: set[str] = set()  # pages whose modules the garbage collector has been
 
 def begin_page(title: str, subtitle: str) -> OpenModel | None:
     """Draw what all pages share and load the chosen checkpoint; None where there is none to open."""
-    navigation.ensure()
-    store.follow_address()
-    take_in(MODES.get(title))
-    st.html(_STYLE)
-    with st.sidebar:
-        opened = choose_model(store.read())
-        steps.watch()
-    st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
-    return opened
+    return _begin(title, subtitle, lambda: choose_model(store.read()))
 
 
 def open_page(title: str, subtitle: str) -> OpenModel:
     """As `begin_page`; where there is no model, say so and end the page."""
     opened = begin_page(title, subtitle)
     if opened is None:
-        st.info(
-            f"There is no model to open. Put a folder with config.json and its weights into "
-            f"{widgets.plain(str(cache.ROOT))}, convert one (`python -m vqvae.convert FILE checkpoints/mine`), train "
-            "one (`python -m vqvae.train DATA --out checkpoints/mine`), or name code of your own "
-            "(`streamlit run app.py -- --tokenizer my_model.py:load`)."
-        )
-        st.stop()
+        _end_without_model()
     store.live().page = (title, opened.fingerprint)
     _settle(title)
     return opened
+
+
+def open_comparison(title: str, subtitle: str) -> tuple[Column, ...]:
+    """As `open_page`, with a column for each of several models; one that cannot be opened is a column, too."""
+    opened = _begin(title, subtitle, choose_columns)
+    if not opened:
+        _end_without_model()
+    store.live().page = (title, "-".join(column.model.fingerprint if column.model else "" for column in opened))
+    _settle(title)
+    return opened
+
+
+def _begin(title: str, subtitle: str, choose: Callable[[], T]) -> T:
+    """Draw what all pages share, and what is chosen in the sidebar."""
+    navigation.ensure()
+    store.follow_address()
+    take_in(MODES.get(title))
+    st.html(_STYLE)
+    with st.sidebar:
+        chosen = choose()
+        steps.watch()
+    st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
+    return chosen
+
+
+def _end_without_model() -> NoReturn:
+    st.info(
+        f"There is no model to open. Put a folder with config.json and its weights into "
+        f"{widgets.plain(str(cache.ROOT))}, convert one (`python -m vqvae.convert FILE checkpoints/mine`), train "
+        "one (`python -m vqvae.train DATA --out checkpoints/mine`), or name code of your own "
+        "(`streamlit run app.py -- --tokenizer my_model.py:load`)."
+    )
+    st.stop()
 
 
 def guarded(draw: Callable[P, None]) -> Callable[P, None]:

@@ -34,7 +34,7 @@ def choose_picture(session: Session) -> Session:
     with thumbnails_place:
         st.html("<p class='label'>Pictures <span>· or paste one with Ctrl+V</span></p>")
         choice = gallery.read_choice(GALLERY)
-        session = follow(session, choice)
+        session = stand_in(follow(session, choice))
         wanted = session.picture if is_upload(session.picture) and not session.upload(session.picture) else None
         gallery.show(
             thumbnails(session),
@@ -50,6 +50,13 @@ def choose_picture(session: Session) -> Session:
         st.info("Your picture is brought back from this browser …")
         st.stop()  # it answers in a moment, with the picture or that it does not have it
     return session
+
+
+def stand_in(session: Session) -> Session:
+    """The session with a sample in place of a picture that there is nowhere; an upload may still come back."""
+    if is_upload(session.picture) or samples.find(session.picture):
+        return session
+    return store.settle(session.without_picture())
 
 
 def follow(session: Session, choice: Choice) -> Session:
@@ -159,22 +166,32 @@ def saved_as(name: str, model: OpenModel) -> str:
 
 def open_named(name: str, working_size: int, model: OpenModel) -> Picture:
     """A picture by its name, as the model takes it: an upload's SHA-256, or a sample's; raises BadInput."""
+    return open_at(name, working_size, model.spec.sizes.only)
+
+
+def open_at(name: str, working_size: int, only: tuple[int, int] | None) -> Picture:
+    """A picture by its name, at a working size, or at the height and width that are the only ones; raises BadInput."""
     file, data = file_of(name)
-    return cache.open_picture(name, working_size, model.spec.sizes.only, data, file)
+    return cache.open_picture(name, working_size, only, data, file)
 
 
 def open_chosen(session: Session, model: OpenModel) -> Picture:
-    """The chosen picture at the working size; where it is not here, a sample that stands in for it, which is said."""
+    """The chosen picture as the model takes it; where it is not here, a sample that stands in for it, which is said."""
+    return open_chosen_at(session, model.spec.sizes.only)
+
+
+def open_chosen_at(session: Session, only: tuple[int, int] | None) -> Picture:
+    """The chosen picture at the working size, or at the only one; a sample may stand in for it, which is said."""
     try:
-        picture = open_named(session.picture, session.working_size, model)
+        picture = open_at(session.picture, session.working_size, only)
     except BadInput:
         if is_upload(session.picture):  # on a page that cannot ask the browser for it
             st.warning(
                 "Your own picture is not open yet: open Reconstruct to bring it back. A sample is shown in its place."
             )
-            return open_named(samples.SAMPLES[0].name, session.working_size, model)
+            return open_at(samples.SAMPLES[0].name, session.working_size, only)
         session = store.settle(session.without_picture())
-        picture = open_named(session.picture, session.working_size, model)
+        picture = open_at(session.picture, session.working_size, only)
     if session.missing:
         st.warning(
             "That picture was uploaded, and this browser has not kept it: upload it again. A sample stands in for it."

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
+from urllib.parse import quote, unquote
 
 from explorer.base.cell import Cell
 from explorer.codebook.projection import ProjectionSettings
@@ -22,7 +23,7 @@ from explorer.learn.lab import HEALTHY, LabSettings
 from explorer.learn.steps import NAMES as STEP_NAMES
 from explorer.learn.tasks import NAMES as TASK_NAMES
 
-PageName = Literal["reconstruct", "codebook", "edit", "inputs", "training", "learn"]
+PageName = Literal["reconstruct", "codebook", "edit", "inputs", "compare", "training", "learn"]
 View = Literal["side", "slider"]
 Panel = Literal["error", "codes"]
 CodebookView = Literal["wall", "map", "usage"]
@@ -31,6 +32,7 @@ InputsView = Literal["blend", "pair", "reliance"]
 Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
 PairView = Literal["swap", "between"]
+CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs"]
 
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
@@ -38,6 +40,7 @@ MOST_UPLOADS = 24
 MOST_SAVED_EDITS = 24
 MOST_GUESSES = 200
 LONGEST_RUN = 1000  # characters of a run's path
+FEWEST_COMPARED, MOST_COMPARED = 2, 4  # models
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
 
 
@@ -155,6 +158,17 @@ class InputsPage:
 
 
 @dataclass(frozen=True)
+class ComparePage:
+    """Which models are compared, by what, and on which images."""
+
+    models: tuple[str, ...] = ()  # names, in the order of their columns; too few: the open one is first, any are next
+    view: CompareView = "pictures"
+    measured_on: TestedOn = "picture"
+    measured_path: str = ""  # where the folder, tar or zip lies
+    measured_most: int = 100  # images of a set
+
+
+@dataclass(frozen=True)
 class Guessed:
     """What a person guessed before a figure was shown."""
 
@@ -211,6 +225,7 @@ class Session:
     codebook: CodebookPage = CodebookPage()
     edit: EditPage = EditPage()
     inputs: InputsPage = InputsPage()
+    compare: ComparePage = ComparePage()
     training: TrainingPage = TrainingPage()
     learn: LearnPage = LearnPage()
 
@@ -337,6 +352,8 @@ class Session:
             query["code"] = str(self.codebook.code)
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
+        if self.compare.models:
+            query["models"] = ",".join(quote(name, safe=" ") for name in self.compare.models)
         if self.training.run:
             query["run"] = self.training.run
         if self.learn.step != type(self.learn).step:
@@ -360,6 +377,9 @@ class Session:
         if re.fullmatch(r"\d{1,4},\d{1,4}", cell := query.get("cell", ""), re.ASCII):
             row, column = map(int, cell.split(","))
             session = session.on("learn", linked_cell=(row, column))
+        if models := query.get("models"):
+            names = dict.fromkeys(unquote(name)[:LONGEST_RUN] for name in models.split(",") if name)
+            session = session.on("compare", models=tuple(names)[:MOST_COMPARED])
         if (run := query.get("run", "")) and len(run) <= LONGEST_RUN and run.isprintable():
             session = session.on("training", run=run)
         if (step := query.get("step")) in STEP_NAMES:
@@ -380,6 +400,7 @@ class Session:
         session = session.with_working_size(there.working_size).with_tried(*there.learn.tried)
         session = session.with_blend(there.blend, uses_embedding=there.uses_embedding).with_cell(None)
         session = session.on("codebook", code=there.codebook.code).on("training", run=there.training.run)
+        session = session.on("compare", models=there.compare.models)
         return session.on("learn", step=there.learn.step, linked_cell=there.learn.linked_cell)
 
 

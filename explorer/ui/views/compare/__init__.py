@@ -1,0 +1,1 @@
+"""The Compare page: its columns, and one module for each of its views."""

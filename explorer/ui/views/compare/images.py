@@ -1,0 +1,63 @@
+"""On which images models are compared: the chosen picture, the samples, or a set of one's own."""
+
+import os.path
+
+import streamlit as st
+
+from explorer.images import sets
+from explorer.images.sets import ImageSet
+from explorer.ui import cache, store, widgets
+from explorer.ui.picture_choice import file_of, picture_titles
+from explorer.ui.session import TestedOn
+from vqvae.errors import BadInput
+
+ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
+
+
+def choose_images() -> ImageSet | None:
+    """Draw the choice; None until there is a set, which is said."""
+    session = store.read()
+    on = session.compare.measured_on
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Compare on",
+            list(ON),
+            format_func=ON.__getitem__,
+            **widgets.bound("compared-on", on, lambda chosen: store.read().on("compare", measured_on=chosen or on)),
+        )
+        if on == "set":
+            _choose_path()
+    try:
+        if on == "picture":
+            return sets.one_picture(picture_titles().get(session.picture, "Picture"), file_of(session.picture)[1])
+        if on == "samples":
+            return cache.sample_set()
+        path = session.compare.measured_path
+        return cache.open_set(os.path.expanduser(path), "") if path else None
+    except (BadInput, OSError, ValueError) as fault:
+        widgets.refuse(str(fault))
+        return None
+
+
+def _choose_path() -> None:
+    chosen = store.read().compare
+    st.text_input(
+        "Images",
+        placeholder="/path/to/images",
+        help="A folder, tar or zip: a path on this computer.",
+        **widgets.bound(
+            "compared-path",
+            chosen.measured_path,
+            lambda typed: store.read().on("compare", measured_path=typed.strip()),
+        ),
+    )
+    st.number_input(
+        "Images at most",
+        1,
+        100_000,
+        help="So many of the set, spread evenly over it.",
+        width=160,
+        **widgets.bound(
+            "compared-most", chosen.measured_most, lambda most: store.read().on("compare", measured_most=most)
+        ),
+    )

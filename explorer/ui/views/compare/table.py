@@ -1,0 +1,10 @@
+"""Every figure of every model, and how sure the differences are."""
+
+from collections.abc import Sequence
+
+from explorer.images.sets import ImageSet
+from explorer.ui.views.compare.columns import Column
+
+
+def show(columns: Sequence[Column], images: ImageSet) -> None:
+    """Draw it."""
