@@ -18,6 +18,7 @@ from explorer.ui.session import (
     MOST_SAVED_EDITS,
     MOST_UPLOADS,
     CodebookPage,
+    ComparePage,
     EditPage,
     InputsPage,
     LearnPage,
@@ -71,6 +72,7 @@ PAGES = {
     "codebook": CodebookPage,
     "edit": EditPage,
     "inputs": InputsPage,
+    "compare": ComparePage,
     "training": TrainingPage,
     "learn": LearnPage,
 }
@@ -86,7 +88,7 @@ def test_a_choice_on_a_page_is_changed_there_and_nowhere_else():
     assert new.on("learn", step="code").learn == LearnPage(step="code")
 
 
-@pytest.mark.parametrize("page", ["compare", "", "checkpoint", "cell", "on", "__class__"])
+@pytest.mark.parametrize("page", ["gallery", "", "checkpoint", "cell", "on", "__class__"])
 def test_there_is_nothing_to_change_on_a_page_that_there_is_not(page):
     with pytest.raises(TypeError, match="page"):
         Session().on(page, view="wall")
