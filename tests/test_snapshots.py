@@ -1,18 +1,32 @@
-"""The snapshots of a run: what training keeps on its way, how they are found, and how a run goes on with them."""
+"""The snapshots of a run: what training keeps on its way, how they are found, and what they show as a sequence."""
 
+import gc
 import json
+import math
 import os
 import shutil
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
+from explorer.base.job import Cancelled
 from explorer.base.open_model import open_folder
+from explorer.codebook.tiles import code_tiles
+from explorer.compare import sequence
+from explorer.compare.sequence import Asked, Gap, Kept, Moment, coarse_to_fine, measure_all, way_of
+from explorer.images.pictures import Picture, open_picture
+from explorer.images.reconstruction import compare, encode_picture, render
+from explorer.images.sets import one_picture, open_set
 from tests.test_train import TOY, refused, run, stop_after
-from tests.toys import assert_one_sentence, toy_model, write_toy_photos
+from tests.toy_tokenizers import one_size, row_of_tokens, two_levels
+from tests.toys import Heard, assert_one_sentence, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint, library, snapshots
 from vqvae.errors import BadInput
+from vqvae.images import to_png
 from vqvae.places import find_checkpoint
 from vqvae.snapshots import Snapshot, snapshots_of
 from vqvae.training import run as training_run
@@ -223,3 +237,200 @@ def test_only_snapshots_are_named_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert snapshots.name_of(tmp_path / "root" / "theirs" / "step-2") == "theirs@2"
     assert find_checkpoint("theirs@2") == tmp_path / "root" / "theirs" / "step-2"
     assert snapshots_of(tmp_path / "root" / "theirs")[0] == Snapshot(1, tmp_path / "root" / "theirs" / "step-1")
+
+
+# As a sequence
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return open_picture(to_png(toy_pixels(24, 40)), "toy.png", working_size=256)
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Path:
+    """A run of five snapshots, each of other weights, that is itself at a sixth."""
+    for step in range(1, 6):
+        checkpoint.save(tmp_path / "run" / f"step-{step}", toy_model(seed=step), {})
+    checkpoint.save(tmp_path / "run", toy_model(seed=6), {"training": {"step": 6}})
+    return tmp_path / "run"
+
+
+def test_a_run_is_its_snapshots_and_itself_where_it_is_further(way: Path, tmp_path: Path) -> None:
+    run = sequence.find("run", [tmp_path])
+    assert [member.step for member in run.members] == [1, 2, 3, 4, 5, 6]
+    assert [member.name for member in run.members] == [*(f"run@{step}" for step in range(1, 6)), "run"]
+    assert [find_checkpoint(member.name, [tmp_path]) for member in run.members] == [one.folder for one in run.members]
+    checkpoint.save(way, toy_model(), {"training": {"step": 5}})
+    assert [member.step for member in sequence.find("run", [tmp_path]).members] == [1, 2, 3, 4, 5]
+    assert sequence.runs_in([tmp_path, way]) == ["run"]
+    checkpoint.save(tmp_path / "lone", toy_model(), {})
+    for name in ("lone", "nobody"):
+        with pytest.raises(BadInput) as refusal:
+            sequence.find(name, [tmp_path])
+        assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_the_whole_is_seen_early(number: int) -> None:
+    order = coarse_to_fine(number)
+    assert sorted(order) == list(range(number))
+    assert order[:2] == [number - 1, 0][:number]
+    for done in (3, 5, 9, 17):  # each doubling halves what lies between two
+        if number > done:
+            gaps = np.diff(sorted(order[:done]))
+            assert gaps.max() <= math.ceil((number - 1) / (done - 1)) + 1
+
+
+def test_the_figures_are_those_of_opening_each_by_hand(way: Path, tmp_path: Path, picture: Picture) -> None:
+    members, asked, kept = sequence.find("run", [tmp_path]).members, Asked(picture, 0.5), Kept()
+    measure_all(members, asked, kept)
+    found = way_of(members, asked, kept)
+    assert [member.step for member, _ in found.moments] == [1, 2, 3, 4, 5, 6] and not found.gaps
+    before = None
+    for (member, moment), changed in zip(found.moments, found.changes, strict=True):
+        model = checkpoint.load(member.folder)
+        encoded = encode_picture(model, picture)
+        off, on = (render(model, encoded, picture, weight=weight) for weight in (0, 0.5))
+        np.testing.assert_array_equal(moment.off, off.pixels)
+        np.testing.assert_array_equal(moment.on, on.pixels)
+        assert (moment.off_quality, moment.on_quality) == (off.quality, on.quality)
+        shares = np.unique(encoded.indices, return_counts=True)[1] / encoded.indices.size
+        assert moment.used == len(shares) and moment.cells == encoded.indices.size
+        assert moment.perplexity == pytest.approx(np.prod(shares**-shares))
+        tiles = code_tiles(model)[encoded.indices].mean((2, 3))
+        assert np.abs(moment.colours - tiles).max() <= 0.5
+        codebook = model.codebook.numpy()
+        if before is not None:
+            assert changed.cells == pytest.approx(
+                np.mean([a != b for a, b in zip(*map(np.ravel, (encoded.indices, before[0])), strict=True)])
+            )
+            lengths = [math.dist(one, other) for one, other in zip(codebook, before[1], strict=True)]
+            usual = math.sqrt(np.mean([math.dist(one, 0 * one) ** 2 for one in before[1]]))
+            assert changed.moved == pytest.approx(np.median(lengths) / usual, rel=1e-5)
+        else:
+            assert changed is None
+        before = encoded.indices, codebook
+
+
+def test_figures_over_images_are_means_and_usage_over_all_of_their_cells(
+    way: Path, tmp_path: Path, picture: Picture
+) -> None:
+    write_toy_photos(tmp_path / "set", count=3)
+    (tmp_path / "set" / "broken.png").write_bytes(b"no picture")
+    images = open_set(tmp_path / "set")
+    member = sequence.find("run", [tmp_path]).members[0]
+    asked, kept = Asked(picture, 1.0, images), Kept()
+    measure_all([member], asked, kept)
+    moment = kept.of(member, asked)
+    assert isinstance(moment, Moment)
+    model = checkpoint.load(member.folder)
+    opened = [open_picture(images.read(name), name, working_size=256) for name in images.names if name != "broken.png"]
+    encoded = [encode_picture(model, one) for one in opened]
+    psnr = [
+        compare(one.pixels, render(model, e, one, weight=0).pixels).psnr for one, e in zip(opened, encoded, strict=True)
+    ]
+    assert moment.off_quality.psnr == pytest.approx(np.mean(psnr))
+    assert moment.used == len(set(np.concatenate([e.indices.ravel() for e in encoded]).tolist()))
+    assert moment.cells == sum(e.indices.size for e in encoded)
+    np.testing.assert_array_equal(moment.off, render(model, encode_picture(model, picture), picture, weight=0).pixels)
+    nothing = Asked(picture, 1.0, one_picture("broken", b"no picture"))
+    measure_all([member], nothing, kept)
+    gap = kept.of(member, nothing)
+    assert isinstance(gap, Gap) and "images" in assert_one_sentence(gap.reason)
+
+
+def test_what_is_damaged_is_a_gap_with_its_reason_and_the_others_stay(
+    way: Path, tmp_path: Path, picture: Picture
+) -> None:
+    weights = way / "step-2" / checkpoint.WEIGHTS_FILE
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-7])
+    (way / "step-3" / checkpoint.CONFIG_FILE).write_text("[")
+    checkpoint.save(way / "step-4", toy_model(codes=16), {})
+    (way / "step-5" / checkpoint.WEIGHTS_FILE).unlink()
+    members, asked, kept = sequence.find("run", [tmp_path]).members, Asked(picture, 1.0), Kept()
+    measure_all(members, asked, kept)
+    found = way_of(members, asked, kept)
+    assert [member.step for member, _ in found.moments] == [1, 6]
+    assert [member.step for member, _ in found.gaps] == [2, 3, 4, 5]
+    for (_, gap), said in zip(found.gaps, ("cut off", "not valid JSON", "another kind", "missing"), strict=True):
+        assert said in assert_one_sentence(gap.reason)
+    assert found.changes[0] is None and found.changes[1] is not None
+    weights.write_bytes(whole)  # mended: it is looked at again, and the others are not
+    heard = Heard()
+    measure_all(members, asked, kept, heard)
+    assert [member.step for member, _ in way_of(members, asked, kept).moments] == [1, 2, 6]
+    assert heard.steps == [(5, 6), (6, 6)]
+
+
+def test_one_model_is_in_memory_at_a_time(
+    way: Path, tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref] = []
+    real = checkpoint.load
+
+    def load(folder: Path) -> object:
+        gc.collect()
+        assert not any(reference() is not None for reference in alive)
+        model = real(folder)
+        alive.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(sequence.checkpoint, "load", load)
+    measure_all(sequence.find("run", [tmp_path]).members, Asked(picture, 1.0), Kept())
+    gc.collect()
+    assert len(alive) == 6 and not any(reference() is not None for reference in alive)
+
+
+def test_it_is_measured_coarse_to_fine_can_be_stopped_and_goes_on_where_it_was(
+    way: Path, tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    real = checkpoint.load
+    monkeypatch.setattr(sequence.checkpoint, "load", lambda folder: loaded.append(folder.name) or real(folder))
+    members, asked, kept = sequence.find("run", [tmp_path]).members, Asked(picture, 1.0), Kept()
+    with pytest.raises(Cancelled):
+        measure_all(members, asked, kept, Heard(stop_at=3))
+    assert loaded == ["run", "step-1", "step-3"]
+    assert [member.step for member, _ in way_of(members, asked, kept).moments] == [1, 3, 6]
+    measure_all(members, asked, kept)
+    assert sorted(loaded) == sorted({*loaded}) and len(loaded) == 6  # none of them twice
+    measure_all(members, asked, kept)
+    assert len(loaded) == 6
+    measure_all(members, Asked(picture, 0.25), kept)
+    assert len(loaded) == 12  # another blend is another question
+
+
+def test_what_was_not_looked_at_for_long_is_let_go(way: Path, tmp_path: Path, picture: Picture) -> None:
+    members, asked = sequence.find("run", [tmp_path]).members, Asked(picture, 1.0)
+    kept = Kept()
+    measure_all(members, asked, kept)
+    one = kept.of(members[0], asked)
+    assert one is not None
+    small = Kept(most_bytes=3 * one.size)
+    measure_all(members, asked, small)
+    left = [member.step for member in members if small.of(member, asked) is not None]
+    assert len(left) == 3
+
+
+@pytest.mark.parametrize("make", [two_levels, row_of_tokens, one_size])
+def test_other_kinds_of_tokenizers_are_measured_too(make: object, picture: Picture) -> None:
+    tokenizer = make()  # type: ignore[operator]
+    height, width = tokenizer.spec.sizes.only or picture.pixels.shape[:2]
+    shown = open_picture(to_png(toy_pixels(height, width)), "toy.png", working_size=max(height, width))
+    moment = sequence.measure(tokenizer, sequence.Opened(Asked(shown, 1.0)))
+    assert moment.off.shape == shown.pixels.shape
+    assert (moment.on is None) == (tokenizer.spec.inputs == 1)
+    finest = max(tokenizer.encode(shown.image).indices, key=torch.Tensor.numel)
+    np.testing.assert_array_equal(moment.indices, finest[0])
+    assert (moment.colours is None) == (make is not one_size)
+
+
+def test_as_many_are_shown_as_a_browser_can_be_given(way: Path, tmp_path: Path) -> None:
+    run = sequence.find("run", [tmp_path])
+    small = SimpleNamespace(pixels=np.zeros((64, 64, 3), np.uint8))
+    assert sequence.shown_of(run, small) == run.members
+    large = SimpleNamespace(pixels=np.zeros((1000, 1000, 3), np.uint8))
+    some = sequence.shown_of(run, large)
+    assert len(some) == 4 and some[0] == run.members[0] and some[-1] == run.members[-1]
