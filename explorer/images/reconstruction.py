@@ -12,6 +12,7 @@ from explorer.images.pictures import Picture
 from vqvae.images import jpeg_data_bytes, jpeg_of_size, load_image, to_image, to_pixels, to_tensor
 from vqvae.metrics import WINDOW, bits, psnr, ssim
 from vqvae.tokenizer import Encoding, Tokenizer, blend
+from vqvae.words import amount as amount
 
 BEST_PSNR = 60.0  # dB; pictures that are closer than this, or equal, count as this, so that means stay finite
 LEAST_GAIN = 0.05  # dB that are spoken of
@@ -207,12 +208,3 @@ def decibels(value: float) -> str:
 def times(ratio: float) -> str:
     """How many times, for reading: 94 ×, 1.2 ×, 0.83 ×."""
     return f"{ratio:,.0f} ×" if ratio >= 10 else f"{ratio:.2g} ×"
-
-
-def amount(number_of_bytes: float) -> str:
-    """Bytes for reading: 1.25 bytes, 850 bytes, 1.25 KiB, 3.1 MiB."""
-    if number_of_bytes < 1024:
-        return f"{number_of_bytes:.4g} byte{'' if number_of_bytes == 1 else 's'}"
-    if number_of_bytes < 1 << 20:
-        return f"{number_of_bytes / 1024:.2f} KiB"
-    return f"{number_of_bytes / (1 << 20):.1f} MiB"
