@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.base import beside
+from explorer.base.tables import encodable
 from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
 from explorer.images.sets import SAMPLES
 from explorer.inputs.reliance import report
@@ -74,7 +75,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
     """The table, the methods and the files; what goes to standard output goes there alone."""
     where = sys.stderr if "-" in (options.json, options.csv) else sys.stdout
     heading = f"{found.provenance.model} on {found.provenance.data}, long side {options.size} px"
-    print(report.encodable(f"{heading}\n{report.table(found)}\n\n{report.methods(found)}"), file=where)
+    print(encodable(f"{heading}\n{report.table(found)}\n\n{report.methods(found)}"), file=where)
     forms: dict[str, Callable[[Report], str]] = {"json": report.as_json, "csv": report.as_csv}
     for name, form in forms.items():
         path = getattr(options, name)
@@ -83,7 +84,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
         elif path:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(form(found), encoding="utf-8", newline="")
-            print(f"written: {report.encodable(path)}", file=where)
+            print(f"written: {encodable(path)}", file=where)
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:

@@ -1,7 +1,5 @@
 """The map of codes: PCA at once, UMAP when it is ready; click a code, or gather many with box and lasso."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
+from explorer.base.tables import as_csv
 from explorer.codebook import dots, projection
 from explorer.codebook.dots import Scale
 from explorer.codebook.projection import Projection, ProjectionSettings
@@ -253,15 +252,9 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
     )
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):
-        st.download_button("CSV", lambda: _to_csv(rows), file_name="codes.csv", mime="text/csv", on_click="ignore")
+        st.download_button(
+            "CSV", lambda: as_csv(("code", "cells"), rows), file_name="codes.csv", mime="text/csv", on_click="ignore"
+        )
         st.download_button(
             "JSON", lambda: json.dumps(rows), file_name="codes.json", mime="application/json", on_click="ignore"
         )
-
-
-def _to_csv(rows: list[dict[str, int]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["code", "cells"])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
