@@ -169,6 +169,13 @@ def to_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def to_webp(pixels: np.ndarray, *, quality: int) -> bytes:
+    """uint8 [H, W, 3] -> the bytes of a WebP file of a quality in 1…100: for pictures that need not be exact."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=quality, method=6)
+    return buffer.getvalue()
+
+
 def jpeg_of_size(image: Image.Image, most_bytes: float, *, counted: Callable[[bytes], int] = len) -> bytes:
     """The JPEG of the highest quality (1…95, 4:2:0, optimised tables) that is at most so large, else of quality 1.
 
