@@ -13,6 +13,7 @@ from vqvae.images import jpeg_data_bytes, jpeg_of_size, load_image, to_image, to
 from vqvae.metrics import WINDOW, bits, psnr, ssim
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 
+BEST_PSNR = 60.0  # dB; pictures that are closer than this, or equal, count as this, so that means stay finite
 LEAST_GAIN = 0.05  # dB that are spoken of
 
 
