@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from explorer.base.job import Cancelled
-from explorer.base.open_model import OpenModel, open_folder, open_plugin
+from explorer.base.open_model import OpenModel, open_folder, open_plugin, with_grid
 from explorer.images.sets import SAMPLES
 from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
@@ -39,8 +39,8 @@ def find_model(options: argparse.Namespace) -> OpenModel:
     """Open what `--tokenizer` names, or else the checkpoint; raises BadInput, also for several levels."""
     name = _only_name(options)
     if options.tokenizer:
-        return open_plugin(Request(options.tokenizer, options.device))
-    return open_checkpoint(name, options.device)
+        return with_grid(open_plugin(Request(options.tokenizer, options.device)))
+    return with_grid(open_checkpoint(name, options.device))
 
 
 def open_checkpoint(name: str, device: str | None) -> OpenModel:

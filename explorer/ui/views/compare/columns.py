@@ -110,7 +110,8 @@ def _facts(column: Column) -> str:
     if column.model is None:
         return "cannot be opened"
     levels = column.model.spec.levels
-    size = f"f = {levels[0].stride}" if len(levels) == 1 and levels[0].stride else f"{len(levels)} levels"
+    size = f"f = {levels[0].stride}" if levels[0].stride else "a row of tokens"
+    size = size if len(levels) == 1 else f"{len(levels)} levels"
     codes = " + ".join(f"{level.codes:,}" for level in levels[:3]) + (" + …" if len(levels) > 3 else "")
     return f"{size} · K = {codes} · {'two inputs' if column.model.inputs == 2 else 'one input'}"
 
