@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from explorer.base import tables
 from explorer.base.bootstrap import Estimate, means
 from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, unheard
@@ -334,6 +335,53 @@ def _writers() -> str:
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
+
+COLUMNS = (
+    "model",
+    "images",
+    "measure",
+    "value",
+    "low",
+    "high",
+    "bits_per_pixel",
+    "bits_per_pixel_order0",
+    "bits_per_pixel_by_neighbours",
+    "codec",
+    "codec_bits_by",
+    "codec_headers_counted",
+    "codec_images",
+    "codec_value",
+    "difference",
+    "difference_low",
+    "difference_high",
+)
+
+
+def as_csv(rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool) -> str:
+    """A row for each measure of each model and codec; a difference is the model's less the codec's."""
+    return tables.as_csv(COLUMNS, _plain(rates, equal, count=count, headers=headers))
+
+
+def _plain(
+    rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool
+) -> Iterator[Mapping[str, Any]]:
+    for place, point in enumerate(rates.points):
+        if not isinstance(point, Point):
+            continue
+        bits = [rates.bits_per_pixel(point, by) for by in COUNTS]
+        for name in CLOSENESS:
+            estimate = rates.estimates.get((place, name))
+            of_model = [point.model.name, len(rates.rows), name, *_ends(estimate), *bits]
+            for one in equal[place]:
+                difference = above(rates, place, one, name)
+                of_codec = [one.codec.name, COUNTS[count], headers, one.fits, mean(one.closeness[name])]
+                less = _ends(None if difference is None else difference.estimate)
+                yield dict(zip(COLUMNS, [*of_model, *of_codec, *less], strict=True))
+
+
+def _ends(estimate: Estimate | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if estimate is None else (estimate.value, estimate.low, estimate.high)
+
 
 CODED: dict[Count, str] = {
     "order0": "entropy-coded by how often each came before",
