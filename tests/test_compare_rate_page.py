@@ -42,7 +42,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def images(tmp_path: Path) -> ImageSet:
-    return open_set(write_toy_photos(tmp_path / "photos", count=3, height=120, width=130))
+    return open_set(write_toy_photos(tmp_path / "photos", count=3, height=96, width=104))
 
 
 @pytest.fixture
