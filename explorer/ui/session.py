@@ -175,6 +175,8 @@ class ComparePage:
     measured_on: TestedOn = "picture"
     measured_path: str = ""  # where the folder, tar or zip lies
     measured_most: int = 100  # images of a set
+    inputs_asked: str = ""  # names the set, and the settings, that the reliance of all columns was asked for on
+    inputs_base: int = 1  # the column that differences between figures of the inputs are from
 
 
 @dataclass(frozen=True)
