@@ -219,7 +219,7 @@ def test_exchanging_the_models_exchanges_here_and_there_and_split_and_merged(str
         one, other = matched(here, there, (64, 64)), matched(there, here, (64, 64))
         mirrored = {(back.get(m.kind, m.kind), m.there, m.here, m.agreement, m.cells[::-1]) for m in other.matches}
         assert {(m.kind, m.here, m.there, m.agreement, m.cells) for m in one.matches} == mirrored
-        assert (one.overlap.exchanged().shared != other.overlap.shared).nnz == 0
+        assert (one.overlap.exchanged.shared != other.overlap.shared).nnz == 0
         met = {kind: met[kind] + number for kind, number in one.counts.items()}
     assert all(met.values())  # there was something to exchange
 
@@ -314,3 +314,16 @@ def test_what_a_kind_means_names_the_models_and_the_thresholds() -> None:
         said = Rules().meaning(kind, here="1 photos", there="2 mine")
         assert "{" not in said and said.endswith(".")
     assert "0.33" in Rules().meaning("common", here="", there="")
+
+
+def test_what_lies_where_a_code_does() -> None:
+    here = grids(np.array([[0, 0, 0, 0, 1, 1, 1, 1]]))
+    there = grids(np.array([[2, 2, 2, 1, 1, 1, 0, 0]]))
+    found = matched(here, there, (4, 32))
+    assert found.beside("here", 0, 9) == [(2, 0.75), (1, 0.25)]
+    assert found.beside("here", 1, 1) == [(0, 0.5)]
+    assert found.beside("there", 1, 9) == [(1, pytest.approx(2 / 3)), (0, pytest.approx(1 / 3))]
+    for match in found.matches:
+        for side, codes, own in (("here", match.here, match.is_of_here), ("there", match.there, match.is_of_there)):
+            assert not own or all(found.match_of(side, code) is match for code in codes)  # type: ignore[arg-type]
+    assert matched(here, there, (4, 32), Rules()).match_of("here", 0) is None

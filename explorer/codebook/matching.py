@@ -26,6 +26,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from explorer.base.job import Progress, unheard
 
 Kind = Literal["common", "split", "merged", "only here", "only there"]
+Side = Literal["here", "there"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANINGS: dict[Kind, str] = {
     "common": "A code of each that mostly cover the same pixels: their intersection over union is at least {enough}. "
@@ -70,6 +71,7 @@ class Overlap:
         """Of each code, in pixels: int64 [K_a] and [K_b]."""
         return self.shared.sum(axis=1), self.shared.sum(axis=0)
 
+    @cached_property
     def exchanged(self) -> Overlap:
         """The same of the second model and the first."""
         return Overlap(self.shared.T.tocsr(), self.cells[::-1], self.images)
@@ -210,6 +212,28 @@ class Matching:
         """How many codes of each model are used, but by fewer cells than are enough."""
         here, there = ((cells > 0) & (cells < self.rules.fewest_cells) for cells in self.overlap.cells)
         return int(here.sum()), int(there.sum())
+
+    def match_of(self, side: Side, code: int) -> Match | None:
+        """The match that a code of one of the models is in; None for one that is not used often enough."""
+        return self._by_code[side].get(code)
+
+    @cached_property
+    def _by_code(self) -> Mapping[Side, Mapping[int, Match]]:
+        return {
+            "here": {code: match for match in self.matches if match.is_of_here for code in match.here},
+            "there": {code: match for match in self.matches if match.is_of_there for code in match.there},
+        }
+
+    def beside(self, side: Side, code: int, most: int) -> list[tuple[int, float]]:
+        """The codes of the other model that lie where a code of this one does, and the share of its area that each has.
+
+        The largest share first, at most so many.
+        """
+        table = (self.overlap if side == "here" else self.overlap.exchanged).shared
+        first, last = table.indptr[code : code + 2]
+        codes, shared = table.indices[first:last], table.data[first:last]
+        order = np.lexsort((codes, -shared))[:most]
+        return [(int(codes[one]), float(shared[one] / shared.sum())) for one in order]
 
     def share(self, kind: Kind) -> tuple[float, float]:
         """The share of the pixels that codes of that kind cover, 0…1, by the first model and by the second."""
