@@ -8,7 +8,7 @@ import numpy as np
 
 from explorer.base.job import Progress, unheard
 from explorer.codebook import matching
-from explorer.codebook.matching import Grids, Rules
+from explorer.codebook.matching import Grids
 from explorer.compare.records import Comparison, Row, Seen
 from vqvae.errors import BadInput
 from vqvae.tokenizer import Spec
@@ -93,9 +93,7 @@ def _grids(comparison: Comparison, model: int, rows: tuple[Row, ...]) -> Grids:
     return Grids(level.codes, level.stride, grids)
 
 
-def match(
-    comparison: Comparison, here: int, there: int, *, rules: Rules = Rules(), progress: Progress = unheard
-) -> matching.Compared:
+def match(comparison: Comparison, here: int, there: int, *, progress: Progress = unheard) -> matching.Compared:
     """Match the codes of two models, by their places, beside what chance gives; seeded as the comparison is.
 
     Raises BadInput as `on_both` does, and Cancelled.
@@ -103,6 +101,6 @@ def match(
     both = on_both(comparison, here, there)
     seed = comparison.settings.seed
     try:
-        return matching.compare(both.here, both.there, both.sizes, rules=rules, seed=seed, progress=progress)
+        return matching.compare(both.here, both.there, both.sizes, seed=seed, progress=progress)
     except ValueError as fault:
         raise BadInput(f"The codes cannot be matched: {fault}") from fault

@@ -184,6 +184,7 @@ class ComparePage:
     matched_order: MatchOrder = "overlap"
     matched_page: int = 1  # of very many matches
     matched_open: tuple[Side, int] | None = None  # whose match is open: a code of one of the two; None: the first one
+    matched_part: int | None = None  # of several codes that stand for one: the one that is shown; None: the largest
     reference: int = 1  # the column that the others are held against in the table
     against: int = 2  # the one whose images that differ most from it are listed
 

@@ -1,9 +1,9 @@
 """Codebooks side by side: how healthy each is, and which of their codes stand for the same."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
@@ -18,9 +18,8 @@ from explorer.ui import cache, figure_table, store, widgets
 from explorer.ui.figure_table import Cell, Head, Row
 from explorer.ui.session import CodebooksView
 from explorer.ui.views.codebook import health
-from explorer.ui.views.compare import matched
+from explorer.ui.views.compare import matched, measured
 from explorer.ui.views.compare.columns import Column
-from explorer.ui.views.compare.measured import measured
 from vqvae.errors import BadInput
 from vqvae.words import counted
 
@@ -42,7 +41,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
             "codebooks-view", view, lambda chosen: store.read().on("compare", codebooks_view=chosen or view)
         ),
     )
-    comparison = measured(columns, images)
+    comparison = measured.find(columns, images)
     if comparison is None:
         return
     if view == "health":
@@ -100,11 +99,16 @@ def _show_verdicts(judged: Sequence[tuple[Column, Verdict]]) -> None:
 
 def _show_table(columns: Sequence[Column], samples: Sequence[Sequence[Sample]]) -> None:
     over = [
-        Head(column.name, _facts(column), column.colour, column.number, len(known))
+        Head(column.name, _facts(column), colour=column.colour, number=column.number, span=len(known))
         for column, known in zip(columns, samples, strict=True)
     ]
     heads = [
-        Head("Training" if one.is_training else "Here", health.size(one.usage.images, one.usage.cells))
+        Head(
+            "Training" if one.is_training else "Here",
+            counted(one.usage.images, "image"),
+            f"{'What it was trained on' if one.is_training else 'The images that are compared on'}: "
+            f"{health.size(one.usage.images, one.usage.cells)}",
+        )
         for known in samples
         for one in known
     ]
@@ -140,7 +144,7 @@ def _geometry(model: OpenModel) -> list[HealthRow]:
         return geometry_rows(model.codebook.array, cache.near_duplicates(model))
     return [
         HealthRow(row.label, ("–",), "Not looked at for a model of several levels.")
-        for row in geometry_rows(_ANY_CODEBOOK, None)
+        for row in geometry_rows(np.ones((1, 1)), None)
     ]
 
 
