@@ -33,7 +33,7 @@ InputsView = Literal["blend", "pair", "reliance"]
 Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
 PairView = Literal["swap", "between"]
-CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs"]
+CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs", "snapshots"]
 CodebooksView = Literal["health", "matched"]
 MatchOrder = Literal["overlap", "use"]
 Layout = Literal["side", "one", "difference"]
@@ -218,7 +218,7 @@ class LearnPage:
 
 @dataclass(frozen=True)
 class TrainingPage:
-    """Which run is followed."""
+    """Which run is followed, there and among the snapshots on Compare."""
 
     run: str = ""  # a checkpoint's name, or the path of a folder; empty is the one that was written to last
     refusal: str = ""  # why a folder could not be opened, until it was said
@@ -396,7 +396,9 @@ class Session:
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
         if self.compare.models:
-            query["models"] = ",".join(quote(name, safe=" ") for name in self.compare.models)
+            query["models"] = ",".join(quote(name, safe=" @") for name in self.compare.models)
+        if self.compare.view != type(self.compare).view:
+            query["view"] = self.compare.view
         if self.training.run:
             query["run"] = self.training.run
         if self.learn.step != type(self.learn).step:
@@ -423,6 +425,8 @@ class Session:
         if models := query.get("models"):
             names = dict.fromkeys(unquote(name)[:LONGEST_RUN] for name in models.split(",") if name)
             session = session.on("compare", models=tuple(names)[:MOST_COMPARED])
+        if (view := query.get("view")) in get_args(CompareView):
+            session = session.on("compare", view=view)
         if (run := query.get("run", "")) and len(run) <= LONGEST_RUN and run.isprintable():
             session = session.on("training", run=run)
         if (step := query.get("step")) in STEP_NAMES:
@@ -443,7 +447,7 @@ class Session:
         session = session.with_working_size(there.working_size).with_tried(*there.learn.tried)
         session = session.with_blend(there.blend, uses_embedding=there.uses_embedding).with_cell(None)
         session = session.on("codebook", code=there.codebook.code).on("training", run=there.training.run)
-        session = session.on("compare", models=there.compare.models)
+        session = session.on("compare", models=there.compare.models, view=there.compare.view)
         return session.on("learn", step=there.learn.step, linked_cell=there.learn.linked_cell)
 
 

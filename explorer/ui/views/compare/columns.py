@@ -41,7 +41,7 @@ def choose_columns() -> tuple[Column, ...]:
     session = store.settle(_filled(store.read(), list(by_name)))
     columns = []
     for number, name in enumerate(session.compare.models, 1):
-        column = _opened(number, name, by_name.get(name), reasons.get(name, ""))
+        column = _opened(number, name, by_name.get(name) or model_choice.snapshot(name), reasons.get(name, ""))
         _pick(column, [*by_name, *([] if name in by_name else [name])], session)
         columns.append(column)
     left = [name for name in by_name if name not in session.compare.models]
@@ -91,7 +91,7 @@ def _pick(column: Column, names: Sequence[str], session: Session) -> None:
                 **widgets.bound(
                     f"compared-{column.number}",
                     column.name,
-                    lambda name: _with(store.read(), column.number, name),
+                    lambda name: with_model(store.read(), column.number, name),
                 ),
             )
             if len(models) > FEWEST_COMPARED:
@@ -116,7 +116,7 @@ def _facts(column: Column) -> str:
     return f"{size} · K = {codes} · {'two inputs' if column.model.inputs == 2 else 'one input'}"
 
 
-def _with(session: Session, number: int, name: str) -> Session:
+def with_model(session: Session, number: int, name: str) -> Session:
     """Another model in a column; one that has a column already changes places with it."""
     models = list(session.compare.models)
     if name in models:
