@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from explorer.base.cell import Cell
 from explorer.codebook.matching import Kind, Side
 from explorer.codebook.projection import ProjectionSettings
+from explorer.compare.rate import Count
 from explorer.editing.edits import Painting, Rule
 from explorer.editing.recipe import Recipe
 from explorer.editing.requests import Overlay
@@ -32,6 +33,7 @@ PatchOrder = Literal["nearest", "spread"]
 InputsView = Literal["blend", "pair", "reliance"]
 Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
+Closeness = Literal["psnr", "ssim", "colour_difference"]
 PairView = Literal["swap", "between"]
 CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs", "snapshots"]
 CodebooksView = Literal["health", "matched"]
@@ -188,6 +190,9 @@ class ComparePage:
     reference: int = 1  # the column that the others are held against in the table
     against: int = 2  # the one whose images that differ most from it are listed
     inputs_asked: str = ""  # names the set, and the settings, that the reliance of all columns was asked for on
+    closeness: Closeness = "psnr"  # of a point over its bits
+    bits_by: Count = "fixed"  # how the bits are counted that codecs are given, too
+    counts_headers: bool = True  # of the codecs' files
 
 
 @dataclass(frozen=True)
