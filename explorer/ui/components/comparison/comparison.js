@@ -571,7 +571,7 @@ class Comparison {
     button.dataset.number = number;
     button.style.setProperty("--own", this.colourOf(number));
     button.dataset.tip = `Hold to see ${name} in every column; or hold the key ${number} over a picture to see it there`;
-    button.setAttribute("aria-label", `Hold to show ${name} in every column`);
+    button.setAttribute("aria-label", `${number}: hold to show ${name} in every column`);
     return made("header", "head", button, ...this.namesOf(number, note).slice(1));
   }
 

@@ -78,7 +78,7 @@ def _pick(column: Column, names: Sequence[str], session: Session) -> None:
     """One column's picker behind its number, with a button that takes it out; the model's facts stand below."""
     with st.container(key=f"column_{column.number}", gap=None):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.html(f'<i class="column-number" style="background:{column.colour}">{column.number}</i>', width="content")
+            st.html(f'<i class="column-number" style="--own:{column.colour}">{column.number}</i>', width="content")
             st.selectbox(
                 f"Model {column.number}",
                 names,
