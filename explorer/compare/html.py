@@ -18,7 +18,8 @@ from explorer.base.versions import versions
 from explorer.compare.colours import COLOURS
 from explorer.compare.examples import Example
 from explorer.compare.records import Compared, Comparison, Seen
-from explorer.compare.sentences import coverage, digest, fed
+from explorer.compare.sentences import INTERVALS, coverage, digest, fed
+from explorer.compare.table import Cell, Difference, Measure, Table, sentence
 from explorer.images.reconstruction import decibels
 from vqvae.images import to_webp
 from vqvae.words import counted
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _HERE, _STATIC = Path(__file__).parent, Path(explorer.__file__).parent / "ui" / "static"
 PICTURE_BYTES = 2_000_000  # of all pictures together; with plotly's 4.8 MB a report stays below 8 MB
+MAIN = ("psnr", "colour_difference", "bits_per_pixel")  # the figures that are put into words above all others
 QUALITY = 92  # of the pictures, as WebP
 _POLICY = (  # what the browser may do with the file: nothing that leaves it
     "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -101,14 +103,29 @@ def _header(report: Report) -> str:
     comparison = report.comparison
     icon = _data_uri((_STATIC / "icon.png").read_bytes(), "image/png")
     size = f"The long side is at most {comparison.settings.working_size} px{fed(comparison)}."
+    found = _findings(report.tables[0])
     partial = "" if comparison.finished else f'<p class="partial">{text(coverage(comparison))}</p>'
     return (
         f'<header class="report">\n<p class="app"><img src="{icon}" alt="">VQ-VAE Explorer · Compare</p>\n'
         f"<h1>{_named(comparison)} <span>on {text(comparison.data)}</span></h1>\n"
         f"<p>{text(coverage(comparison))} {text(size)}</p>\n"
         f'<ul class="models">{"".join(map(_model, range(len(comparison.models)), comparison.models))}</ul>\n'
-        f"{partial}</header>\n"
+        f"{found}{partial}</header>\n"
     )
+
+
+def _findings(found: Table) -> str:
+    """How each model differs from the first, in its main figures."""
+    items = []
+    for place in range(1, len(found.models)):
+        said = [
+            f"<span>{text(line.measure.label)} <strong>{text(sentence(line.measure, difference))}</strong></span>"
+            for line in map(found.line, MAIN)
+            if (difference := line.differences[place]) is not None
+        ]
+        if said:
+            items.append(f"<li><span>{chip(place)} against {chip(0)}</span>{''.join(said)}</li>")
+    return f'<ul class="findings">{"".join(items)}</ul>\n' if items else ""
 
 
 def _named(comparison: Comparison) -> str:
@@ -161,6 +178,12 @@ def _footer() -> str:
 def _sections(report: Report) -> Iterable[Section]:
     comparison = report.comparison
     yield Section(
+        "figures",
+        "Figures",
+        f"Means over images, and how each model differs from the first. {INTERVALS}",
+        _figures(report.tables),
+    )
+    yield Section(
         "images",
         "Images",
         "Those on which the models differ most, by PSNR, the furthest apart first. The pictures are shown as WebP of "
@@ -188,6 +211,63 @@ def chart(figure: Any, *, label: str, height: int = 460) -> str:
         f'<div class="chart" role="img" aria-label="{text(label)}" style="height: {height}px">'
         f'<script type="application/json">{drawing}</script></div>\n'
     )
+
+
+def _figures(tables: Sequence[Table]) -> str:
+    """The table against the first model; against each other one, where there are more than two, on request."""
+    first, *others = tables
+    body = _table(first, cells=True)
+    for one in others if len(tables) > 2 else []:
+        head = f"Differences from {text(one.models[one.reference])}"
+        body += f"<details><summary>{head}</summary>{_table(one, cells=False)}</details>\n"
+    meanings = "".join(
+        f"<dt>{text(line.measure.label)}</dt><dd>{text(line.measure.meaning)}</dd>" for line in first.lines
+    )
+    return f'{body}<details><summary>What the figures mean</summary><dl class="meanings">{meanings}</dl></details>\n'
+
+
+def _table(found: Table, *, cells: bool) -> str:
+    """A line for each figure; how models differ from the reference, and, if `cells`, what each of them has."""
+    places = range(len(found.models))
+    others = [place for place in places if place != found.reference]
+    named = [f"{chip(place)} {text(found.models[place])}" for place in places] if cells else []
+    differ = [f"{chip(place)} − {chip(found.reference)}" for place in others]
+    body = []
+    for line in found.lines:
+        unit = f" <small>{text(line.measure.unit)}</small>" if line.measure.unit else ""
+        label = f'<span title="{text(line.measure.meaning)}">{text(line.measure.label)}</span>{unit}'
+        own = [_cell(line.measure, cell) for cell in line.cells] if cells else []
+        body.append([label, *own, *(_difference(line.measure, line.differences[place]) for place in others)])
+    label = f"Figures, and differences from {found.models[found.reference]}"
+    return grid(["Figure", *named, *differ], body, label=label)
+
+
+def _cell(measure: Measure, cell: Cell) -> str:
+    estimate = cell.estimate
+    if estimate is None:
+        return f"<td>{text(cell.text or '–')}</td>"
+    number = " ".join(filter(None, (measure.shown(estimate.value), cell.text)))
+    return f"<td>{text(number)}{_small('' if cell.same else measure.interval(estimate))}</td>"
+
+
+def _difference(measure: Measure, difference: Difference | None) -> str:
+    if difference is None:
+        return "<td>–</td>"
+    estimate = difference.estimate
+    told = text(f"{measure.label}: {sentence(measure, difference)}")
+    if not estimate.value and (difference.same or measure.kind != "mean"):
+        return f'<td title="{told}">the same</td>'
+    number = text(measure.shown(estimate.value, plus=True))
+    interval = "" if difference.same else measure.interval(estimate)
+    if measure.kind == "mean" and estimate.images == 1:
+        interval = "one picture: no interval"
+    elif interval and not difference.clear:
+        interval += ", not clear"
+    return f'<td title="{told}">{number}{_small(interval)}</td>'
+
+
+def _small(words: str) -> str:
+    return f"<small>{text(words)}</small>" if words else ""
 
 
 def _examples(examples: Sequence[Example], models: Sequence[Compared]) -> str:
