@@ -13,6 +13,7 @@ from vqvae import checkpoint
 from vqvae.plugin import Request, fingerprint
 from vqvae.search import Codebook
 from vqvae.served import Served, tensors
+from vqvae.snapshots import name_of
 from vqvae.tokenizer import Spec, Tokenizer
 
 
@@ -70,14 +71,15 @@ def open_folder(folder: Path) -> OpenModel:
     """Open a checkpoint's folder, of any number of levels; raises BadInput with the first thing that is wrong."""
     tokenizer = checkpoint.load(folder)
     settings = checkpoint.read_config(folder)
+    name = name_of(folder)
     return OpenModel(
-        name=folder.name,
+        name=name,
         tokenizer=tokenizer,
         fingerprint=checkpoint.content_hash(folder),
         device="cpu",
         summary=checkpoint.summary_of(settings),
         parameters=sum(tensor.numel() for tensor in tokenizer.state_dict().values()),
-        argument=f"--checkpoint {folder.name}",
+        argument=f"--checkpoint {name}",
         folder=folder,
         settings=settings,
     )

@@ -21,7 +21,7 @@ from explorer.compare.records import Compared, Comparison, Seen
 from explorer.compare.sentences import INTERVALS, coverage, digest, fed
 from explorer.compare.table import Cell, Difference, Measure, Table, sentence
 from explorer.images.reconstruction import decibels
-from vqvae.images import to_webp
+from vqvae.images import to_file
 from vqvae.words import counted
 
 if TYPE_CHECKING:
@@ -275,7 +275,9 @@ def _examples(examples: Sequence[Example], models: Sequence[Compared]) -> str:
     left = PICTURE_BYTES
     for example in examples:
         pictures = [example.original, *example.drawn]
-        data = [to_webp(one, quality=QUALITY) if isinstance(one, np.ndarray) else b"" for one in pictures]
+        data = [
+            to_file(one, "WEBP", quality=QUALITY, method=6) if isinstance(one, np.ndarray) else b"" for one in pictures
+        ]
         left -= sum(map(len, data))
         if left < 0 and parts:
             break

@@ -28,6 +28,8 @@ from explorer.base.soundness import Soundness
 from explorer.codebook import dossier, dots, geometry, projection, tiles
 from explorer.codebook.per_code import PerCode
 from explorer.codebook.projection import Projection, ProjectionSettings
+from explorer.compare import answers
+from explorer.compare.answers import Answered, Paces
 from explorer.images import pictures, reconstruction, sets
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, Quality
@@ -241,6 +243,24 @@ def listening(model: OpenModel, picture: Picture) -> Listening:
 def all_gaps(model: OpenModel, picture: Picture) -> np.ndarray:
     """How nearly each cell of a picture took another code: float32 [h, w]."""
     return _read_only(gaps_of_cells(model.codebook, encode(model, picture)))
+
+
+# --- several models on one picture
+
+
+@_kept(32)
+def answered(model: OpenModel, picture: Picture, weight: float) -> Answered:
+    """What a model makes of a picture at a blend; raises what the model raises."""
+    encoded = encode(model, picture)
+    found = answers.answered(encoded, reconstruction.render(model.tokenizer, encoded, picture, weight=weight))
+    paces().note(model, picture, found)
+    return found
+
+
+@st.cache_resource
+def paces() -> Paces:
+    """How fast models were so far."""
+    return Paces()
 
 
 # --- the lesson

@@ -122,15 +122,16 @@ def _with(session: Session, number: int, name: str) -> Session:
     if name in models:
         models[models.index(name)] = models[number - 1]
     models[number - 1] = name
-    return session.on("compare", models=tuple(models))
+    return session.with_compared(models)
 
 
 def _add(name: str) -> None:
     session = store.read()
-    store.write(session.on("compare", models=(*session.compare.models, name)[:MOST_COMPARED]))
+    store.write(session.with_compared([*session.compare.models, name]))
 
 
 def _remove(number: int) -> None:
     session = store.read()
-    models = tuple(name for place, name in enumerate(session.compare.models, 1) if place != number)
-    store.write(session.on("compare", models=models))
+    store.write(
+        session.with_compared([name for place, name in enumerate(session.compare.models, 1) if place != number])
+    )
