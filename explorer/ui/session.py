@@ -175,6 +175,8 @@ class ComparePage:
     measured_on: TestedOn = "picture"
     measured_path: str = ""  # where the folder, tar or zip lies
     measured_most: int = 100  # images of a set
+    reference: int = 1  # the column that the others are held against in the table
+    against: int = 2  # the one whose images that differ most from it are listed
 
 
 @dataclass(frozen=True)
