@@ -174,16 +174,17 @@ def compare_models(
     images: int = compared.Settings.most,
     seed: int = compared.Settings.seed,
     blend: float = compared.Settings.weight,
+    with_reliance: bool = False,
     progress: Progress = unheard,
 ) -> ComparisonReport:
     """Compare two to four models on the same images: all that the page Compare and the command `compare` say.
 
-    data, under, size: as for `index_images`; images: at most so many, spread evenly over the set; the others as the
-    command has them. Print the report, `save` it as .html, .json or .csv, or see its tables and, image by image, its
-    comparison. `progress` counts each stage by itself. Raises BadInput, and Cancelled: what was measured by then is
-    kept, and the next call goes on from there.
+    data, under, size: as for `index_images`; images: at most so many, spread evenly over the set; with_reliance: the
+    reliance test of each, too; the others as the command has them. Print the report, `save` it as .html, .json or .csv,
+    or see its tables and, image by image, its comparison. `progress` counts each stage by itself. Raises BadInput, and
+    Cancelled: what was measured by then is kept, and the next call goes on from there.
     """
     opened = [open_model(model) for model in models]
     settings = compared.Settings(working_size=size, weight=blend, most=images, seed=seed)
     source = whole.Source(find_set(str(data), under), str(data), under)
-    return whole.compare(opened, source, settings, progress=progress)
+    return whole.compare(opened, source, settings, with_reliance=with_reliance, progress=progress)

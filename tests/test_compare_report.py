@@ -18,12 +18,17 @@ import explorer
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel
 from explorer.compare import examples, whole
+from explorer.compare.inputs import Side
 from explorer.compare.measure import measure
 from explorer.compare.records import Comparison, Row, Seen, Settings
 from explorer.compare.report import Report, as_csv, as_html, as_json
 from explorer.compare.sentences import INTERVALS, digest
 from explorer.compare.table import MEASURES, sentence, table_of
 from explorer.images.sets import ImageSet, open_set
+from explorer.inputs.reliance import subject
+from explorer.inputs.reliance.measure import Settings as RelianceSettings
+from explorer.inputs.reliance.measure import measure_set
+from explorer.inputs.reliance.verdict import summarize
 from tests import toy_tokenizers
 from tests.test_compare_measure import opened
 from tests.toys import Heard, assert_one_sentence, toy_model, write_toy_photos
@@ -304,6 +309,34 @@ def test_a_file_is_written_in_the_form_of_its_ending(found: Report, tmp_path: Pa
     with pytest.raises(BadInput, match="is a folder"):
         (tmp_path / "folder.json").mkdir()
         found.save(tmp_path / "folder.json")
+
+
+# --- which input each decoder follows ---------------------------------------------------------------------------------
+
+
+def test_the_reliance_of_each_model_is_that_of_its_own_test(
+    found: Report, models: list[OpenModel], photos: ImageSet
+) -> None:
+    source = whole.Source(photos, "photos")
+    sides = whole.reliance(models, source, SETTINGS)
+    report = replace(found, sides=sides)
+    first, failing, levels = sides
+    assert isinstance(first, Side) and isinstance(failing, str) and isinstance(levels, str)
+    alone = measure_set(
+        subject.tested(models[0], None), photos, RelianceSettings(working_size=48, images=100), only=None
+    )
+    assert first.report.evidence.digest == alone.digest
+    held = stored(report)["reliance"]
+    assert [one["reason"] for one in held["refused"]] == [failing, levels]
+    assert {one["model"] for one in held["verdicts"]} == {ODD}
+    codes_only = next(row for row in held["figures"] if row["figure"] == "codes_only")
+    assert codes_only["value"] == summarize(alone).figures["codes_only"].value
+    read = Reader(as_html(report)).words
+    for part in first.report.judgement.parts:
+        assert part.sentence in read and part.sentence in str(report)
+    assert failing in read and levels in read
+    assert stored(found)["reliance"] is None
+    assert 'id="inputs"' not in as_html(found)
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import html
-import json
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import explorer
-from explorer.base.tables import encodable
 from explorer.base.versions import versions
-from explorer.compare.colours import COLOURS
+from explorer.compare import html_inputs
 from explorer.compare.examples import Example
+from explorer.compare.markup import chip, colour, data_uri, grid, small, text
 from explorer.compare.records import Compared, Comparison, Seen
 from explorer.compare.sentences import INTERVALS, coverage, digest, fed
 from explorer.compare.table import Cell, Difference, Measure, Table, sentence
@@ -60,7 +57,7 @@ def page(report: Report) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n',
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
             f"<title>{text(title)}</title>\n",
-            f'<link rel="icon" href="{_data_uri((_STATIC / "icon.png").read_bytes(), "image/png")}">\n',
+            f'<link rel="icon" href="{data_uri((_STATIC / "icon.png").read_bytes(), "image/png")}">\n',
             f"<style>\n{_style()}</style>\n</head>\n<body>\n",
             _header(report),
             _contents(sections),
@@ -73,13 +70,8 @@ def page(report: Report) -> str:
     )
 
 
-def text(words: str) -> str:
-    """Words as they are, whatever stands in them: a name may be markup, and need not even be Unicode."""
-    return html.escape(encodable(words))
-
-
 def _style() -> str:
-    font = _data_uri((_STATIC / "inter.woff2").read_bytes(), "font/woff2")
+    font = data_uri((_STATIC / "inter.woff2").read_bytes(), "font/woff2")
     face = f'@font-face {{ font-family: "Inter"; font-weight: 100 900; src: url("{font}") format("woff2"); }}\n'
     return face + (_HERE / "report.css").read_text(encoding="utf-8")
 
@@ -92,16 +84,12 @@ def _scripts() -> str:
     )
 
 
-def _data_uri(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{b64encode(data).decode()}"
-
-
 # --- who was compared, on what ----------------------------------------------------------------------------------------
 
 
 def _header(report: Report) -> str:
     comparison = report.comparison
-    icon = _data_uri((_STATIC / "icon.png").read_bytes(), "image/png")
+    icon = data_uri((_STATIC / "icon.png").read_bytes(), "image/png")
     size = f"The long side is at most {comparison.settings.working_size} px{fed(comparison)}."
     found = _findings(report.tables[0])
     partial = "" if comparison.finished else f'<p class="partial">{text(coverage(comparison))}</p>'
@@ -141,18 +129,9 @@ def _model(place: int, model: Compared) -> str:
     if model.parameters is not None:
         facts.append(f"{model.parameters / 1e6:.2f} M parameters")
     return (
-        f'<li style="{_colour(place)}"><strong>{chip(place)}{text(model.name)}</strong>'
+        f'<li style="{colour(place)}"><strong>{chip(place)}{text(model.name)}</strong>'
         f"<p>{text(model.spec.family)} · {text(' · '.join(facts))}</p></li>"
     )
-
-
-def chip(place: int) -> str:
-    """A model's number in its colour: it stands for the model wherever there is no room for its name."""
-    return f'<i class="number" style="{_colour(place)}">{place + 1}</i>'
-
-
-def _colour(place: int) -> str:
-    return f"--model: {COLOURS[place]}"
 
 
 def _contents(sections: Sequence[Section]) -> str:
@@ -183,6 +162,8 @@ def _sections(report: Report) -> Iterable[Section]:
         f"Means over images, and how each model differs from the first. {INTERVALS}",
         _figures(report.tables),
     )
+    if report.sides:
+        yield Section("inputs", "Inputs", html_inputs.ABOUT, html_inputs.body(report.sides, comparison.models))
     yield Section(
         "images",
         "Images",
@@ -192,25 +173,6 @@ def _sections(report: Report) -> Iterable[Section]:
     )
     yield Section("skipped", "Not measured", "", _skipped(comparison))
     yield Section("made", "How it was made", "", _made(report))
-
-
-def grid(head: Sequence[str], body: Iterable[Sequence[str]], *, label: str) -> str:
-    """A table of HTML cells; the first of each row names it."""
-    heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    rows = "".join(f'<tr><th scope="row">{row[0]}</th>{"".join(row[1:])}</tr>\n' for row in body)
-    return (
-        f'<div class="scroll" role="region" aria-label="{text(label)}" tabindex="0"><table>'
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
-    )
-
-
-def chart(figure: Any, *, label: str, height: int = 460) -> str:
-    """A figure of plotly's, drawn when the page is opened."""
-    drawing = json.dumps(json.loads(figure.to_json()), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
-    return (
-        f'<div class="chart" role="img" aria-label="{text(label)}" style="height: {height}px">'
-        f'<script type="application/json">{drawing}</script></div>\n'
-    )
 
 
 def _figures(tables: Sequence[Table]) -> str:
@@ -247,7 +209,7 @@ def _cell(measure: Measure, cell: Cell) -> str:
     if estimate is None:
         return f"<td>{text(cell.text or '–')}</td>"
     number = " ".join(filter(None, (measure.shown(estimate.value), cell.text)))
-    return f"<td>{text(number)}{_small('' if cell.same else measure.interval(estimate))}</td>"
+    return f"<td>{text(number)}{small('' if cell.same else measure.interval(estimate))}</td>"
 
 
 def _difference(measure: Measure, difference: Difference | None) -> str:
@@ -263,11 +225,7 @@ def _difference(measure: Measure, difference: Difference | None) -> str:
         interval = "one picture: no interval"
     elif interval and not difference.clear:
         interval += ", not clear"
-    return f'<td title="{told}">{number}{_small(interval)}</td>'
-
-
-def _small(words: str) -> str:
-    return f"<small>{text(words)}</small>" if words else ""
+    return f'<td title="{told}">{number}{small(interval)}</td>'
 
 
 def _examples(examples: Sequence[Example], models: Sequence[Compared]) -> str:
@@ -305,7 +263,7 @@ def _example(example: Example, data: Sequence[bytes], models: Sequence[Compared]
 def _picture(data: bytes, alt: str, caption: str, small: str) -> str:
     """caption, small: HTML."""
     return (
-        f'<figure><img src="{_data_uri(data, "image/webp")}" alt="{text(alt)}" loading="lazy">'
+        f'<figure><img src="{data_uri(data, "image/webp")}" alt="{text(alt)}" loading="lazy">'
         f"<figcaption>{caption}<small>{small}</small></figcaption></figure>"
     )
 

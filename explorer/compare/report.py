@@ -15,9 +15,10 @@ import numpy as np
 from explorer.base import tables
 from explorer.base.tables import encodable
 from explorer.base.versions import versions
-from explorer.compare import html
+from explorer.compare import html, inputs
 from explorer.compare import table as figures
 from explorer.compare.examples import Example
+from explorer.compare.inputs import Side
 from explorer.compare.records import Compared, Comparison, Row, Seen
 from explorer.compare.sentences import INTERVALS, coverage, digest, heading
 from explorer.compare.table import Table
@@ -35,6 +36,7 @@ class Report:
     comparison: Comparison
     command: str  # that gives the same figures
     examples: tuple[Example, ...] = ()  # the images on which the models differ most, drawn
+    sides: tuple[Side | str, ...] = ()  # the reliance test of each model, or why it has none; nothing where not asked
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -67,8 +69,11 @@ def form_of(path: str) -> str:
 def table(report: Report) -> str:
     """All figures of all models in columns, and how they differ, in sentences."""
     comparison = report.comparison
-    lines = [heading(comparison), coverage(comparison), "", figures.as_text(report.tables[0])]
-    return "\n".join([*lines, "", INTERVALS])
+    lines = [heading(comparison), coverage(comparison), "", figures.as_text(report.tables[0]), "", INTERVALS]
+    for model, side in zip(comparison.models, report.sides, strict=False):
+        parts = [side] if isinstance(side, str) else [part.sentence for part in side.report.judgement.parts]
+        lines += ["", f"{model.name}, its inputs:", *(f"  {part}" for part in parts)]
+    return "\n".join(lines)
 
 
 # --- to compute with --------------------------------------------------------------------------------------------------
@@ -102,6 +107,7 @@ def plain(report: Report) -> dict[str, Any]:
         "figures": list(_plain_figures(report.tables[0])),
         "differences": [found for one in report.tables for found in _plain_differences(one)],
         "intervals": INTERVALS,
+        "reliance": _plain_reliance(report) if report.sides else None,
         "rows": list(rows(comparison)),
         "skipped": [{"name": name, "reason": reason} for name, reason in comparison.unreadable],
         "repeated": [{"name": name, "same_as": same} for name, same in comparison.repeated],
@@ -135,6 +141,18 @@ def _plain_differences(found: Table) -> Iterator[Mapping[str, Any]]:
             named = {"figure": row["figure"], "unit": row["unit"], "model": row["model"], "minus": row["reference"]}
             ends = ("low", "high", "images")
             yield named | {"value": row["difference"]} | {end: row[f"difference_{end}"] for end in ends}
+
+
+def _plain_reliance(report: Report) -> dict[str, Any]:
+    """The reliance test of the models that could be tested, and why the others could not."""
+    sides = [side for side in report.sides if isinstance(side, Side)]
+    named = zip(report.comparison.models, report.sides, strict=True)
+    return {
+        "settings": asdict(sides[0].report.evidence.settings) if sides else None,
+        "verdicts": inputs.verdicts(sides),
+        "figures": inputs.plain_rows(sides),
+        "refused": [{"model": model.name, "reason": side} for model, side in named if isinstance(side, str)],
+    }
 
 
 COLUMNS = (

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explorer.base.job import Cancelled, Progress, unheard
-from explorer.base.open_model import OpenModel
+from explorer.base.open_model import OpenModel, open_folder
 from explorer.compare import examples, measure
+from explorer.compare.inputs import Side, tested_on
 from explorer.compare.records import Comparison, Settings
 from explorer.compare.report import Report
 from explorer.images.sets import ImageSet
+from explorer.inputs.reliance import measure as tests
+from explorer.inputs.reliance.subject import find_twin
 from vqvae.errors import BadInput, shown
+from vqvae.places import checkpoints_folder
+from vqvae.served import quoted
 from vqvae.words import counted
 
 FEWEST, MOST = 2, 4
@@ -45,7 +50,7 @@ def check(models: Sequence[OpenModel]) -> None:
                 raise BadInput(f"Models {before} and {number}, {names}, are the same weights; name another.")
 
 
-def command_of(models: Sequence[OpenModel], source: Source, settings: Settings) -> str:
+def command_of(models: Sequence[OpenModel], source: Source, settings: Settings, *, with_reliance: bool = False) -> str:
     """The command that gives the same figures; -o says where to."""
     words = ["python", "-m", "explorer", "compare"]
     told = [model.argument.partition(" ")[::2] for model in models]
@@ -64,7 +69,7 @@ def command_of(models: Sequence[OpenModel], source: Source, settings: Settings) 
     for name, (value, default) in said.items():
         if value != default:
             words += [name, str(value)]
-    return shlex.join(words)
+    return shlex.join([*words, *(["--reliance"] if with_reliance else [])])
 
 
 def compare(
@@ -72,10 +77,12 @@ def compare(
     source: Source,
     settings: Settings,
     *,
+    with_reliance: bool = False,
     progress: Progress = unheard,
 ) -> Report:
     """Compare two to four models over a set, in all that a report has; what is measured is kept in the cache.
 
+    with_reliance: also find out which input each decoder follows, which is not kept.
     `progress` counts each stage by itself. Raises BadInput, and Cancelled where `progress` stops the work: the next
     call with the same models and the same set goes on from there.
     """
@@ -84,8 +91,42 @@ def compare(
     comparison = measure.measure(models, source.images, settings, progress=staged(progress, MEASURING), kept=folder)
     if not comparison.finished:
         raise Cancelled
-    command = command_of(models, source, settings)
-    return of(comparison, models, source.images, command=command, progress=progress)
+    sides = reliance(models, source, settings, progress=progress) if with_reliance else ()
+    command = command_of(models, source, settings, with_reliance=with_reliance)
+    return of(comparison, models, source.images, command=command, sides=sides, progress=progress)
+
+
+def reliance(
+    models: Sequence[OpenModel], source: Source, settings: Settings, *, progress: Progress = unheard
+) -> tuple[Side | str, ...]:
+    """The reliance test of each model over the same images, or why it cannot be tested, in a sentence.
+
+    At a blend of 1, whatever the blend is that the models are compared at. Raises Cancelled.
+    """
+    wanted = tests.Settings(seed=settings.seed, images=settings.most, working_size=settings.working_size)
+    sides: list[Side | str] = []
+    for number, model in enumerate(models, 1):
+        try:
+            folder = find_twin(model, checkpoints_folder())
+            found = tested_on(
+                model,
+                source.images,
+                wanted,
+                data=source.data,
+                twin=None if folder is None else open_folder(folder),
+                only=measure.only_size(models),
+                progress=staged(progress, f"Reliance of {model.name}"),
+            )
+        except BadInput as refusal:
+            sides.append(str(refusal))
+            continue
+        except (RuntimeError, MemoryError) as fault:
+            sides.append(f"The model could not be tested: it raises {quoted(fault)}.")
+            continue
+        if not found.evidence.finished:
+            raise Cancelled
+        sides.append(Side(number, model.name, found))
+    return tuple(sides)
 
 
 def of(
@@ -94,16 +135,18 @@ def of(
     images: ImageSet,
     *,
     command: str,
+    sides: tuple[Side | str, ...] = (),
     progress: Progress = unheard,
 ) -> Report:
     """The report of what was measured already."""
-    return Report(comparison, command, examples=examples.draw(comparison, models, images, progress=progress))
+    shown = examples.draw(comparison, models, images, progress=progress)
+    return Report(comparison, command, examples=shown, sides=sides)
 
 
 def staged(progress: Progress, said: str) -> Progress:
-    """Progress of a part of the work that says none of its own stages."""
+    """Progress of a part of the work, which is one stage whatever it says itself."""
 
     def heard(done: int, total: int, stage: str = "") -> None:
-        progress(done, total, stage or said)
+        progress(done, total, said)
 
     return heard
