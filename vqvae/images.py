@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from torch import Tensor
 
 from vqvae.errors import BadInput
@@ -173,6 +173,12 @@ def can_write(form: str) -> bool:
     """Whether this Pillow writes a format, by Pillow's name of it; some are left out where it is built without them."""
     Image.init()
     return form in Image.SAVE
+
+
+def writers() -> str:
+    """What writes the files of `to_file`: Pillow and its libraries with their versions, on which their bytes depend."""
+    found = ((name, features.version(name)) for name in ("pil", "libjpeg_turbo", "jpg", "webp", "avif"))
+    return ", ".join(f"{name} {version}" for name, version in found)
 
 
 def to_file(pixels: np.ndarray, form: str, **options: int | bool | str) -> bytes:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from explorer.base.cell import Cell
 from explorer.codebook.projection import ProjectionSettings
+from explorer.compare.rate import Count
 from explorer.editing.edits import Painting, Rule
 from explorer.editing.recipe import Recipe
 from explorer.editing.requests import Overlay
@@ -31,6 +32,7 @@ PatchOrder = Literal["nearest", "spread"]
 InputsView = Literal["blend", "pair", "reliance"]
 Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
+Closeness = Literal["psnr", "ssim", "colour_difference"]
 PairView = Literal["swap", "between"]
 CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs"]
 Layout = Literal["side", "one", "difference"]
@@ -177,6 +179,9 @@ class ComparePage:
     measured_most: int = 100  # images of a set
     reference: int = 1  # the column that the others are held against in the table
     against: int = 2  # the one whose images that differ most from it are listed
+    closeness: Closeness = "psnr"  # of a point over its bits
+    bits_by: Count = "fixed"  # how the bits are counted that codecs are given, too
+    counts_headers: bool = True  # of the codecs' files
 
 
 @dataclass(frozen=True)
