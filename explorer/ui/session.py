@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
 from explorer.base.cell import Cell
+from explorer.codebook.matching import Kind, Side
 from explorer.codebook.projection import ProjectionSettings
 from explorer.compare.rate import Count
 from explorer.editing.edits import Painting, Rule
@@ -35,6 +36,8 @@ TestedOn = Literal["picture", "samples", "set"]
 Closeness = Literal["psnr", "ssim", "colour_difference"]
 PairView = Literal["swap", "between"]
 CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs"]
+CodebooksView = Literal["health", "matched"]
+MatchOrder = Literal["overlap", "use"]
 Layout = Literal["side", "one", "difference"]
 Layer = Literal["picture", "error", "codes"]
 
@@ -177,6 +180,13 @@ class ComparePage:
     measured_on: TestedOn = "picture"
     measured_path: str = ""  # where the folder, tar or zip lies
     measured_most: int = 100  # images of a set
+    codebooks_view: CodebooksView = "health"
+    matched_pair: tuple[int, int] = (1, 2)  # the columns whose codes are matched
+    matched_kind: Kind | None = None  # the matches that are shown; None: all
+    matched_order: MatchOrder = "overlap"
+    matched_page: int = 1  # of very many matches
+    matched_open: tuple[Side, int] | None = None  # whose match is open: a code of one of the two; None: the first one
+    matched_part: int | None = None  # of several codes that stand for one: the one that is shown; None: the largest
     reference: int = 1  # the column that the others are held against in the table
     against: int = 2  # the one whose images that differ most from it are listed
     closeness: Closeness = "psnr"  # of a point over its bits
