@@ -158,7 +158,7 @@ def rows(sides: Sequence[Side], *, base: int = 0) -> tuple[Row, ...]:
     if not sides:
         return ()
     by_image = [figures_by_image(side.report) for side in sides]
-    own = [_estimates(side, found) for side, found in zip(sides, by_image, strict=True)]
+    own = [estimates_of(side.report) for side in sides]
     apart = [
         {} if place == base else differences(sides[base], sides[place], by_image[base], by_image[place])
         for place in range(len(sides))
@@ -174,10 +174,10 @@ def rows(sides: Sequence[Side], *, base: int = 0) -> tuple[Row, ...]:
     )
 
 
-def _estimates(side: Side, by_image: Mapping[str, Mapping[str, float]]) -> dict[str, Estimate]:
-    """The means over a model's images, as its own test has them."""
-    columns = {name: np.array(list(values.values())) for name, values in by_image.items()}
-    return means(columns, seed=side.report.evidence.settings.seed)
+def estimates_of(report: Report) -> dict[str, Estimate]:
+    """The means of the figures of COMPARED over a model's images, as its own test has them."""
+    columns = {name: np.array(list(values.values())) for name, values in figures_by_image(report).items()}
+    return means(columns, seed=report.evidence.settings.seed)
 
 
 def _why_none(name: str, side: Side) -> str:

@@ -192,6 +192,7 @@ class ComparePage:
     closeness: Closeness = "psnr"  # of a point over its bits
     bits_by: Count = "fixed"  # how the bits are counted that codecs are given, too
     counts_headers: bool = True  # of the codecs' files
+    inputs_asked: str = ""  # names the set, and the settings, that the reliance of all columns was asked for on
 
 
 @dataclass(frozen=True)
