@@ -169,6 +169,13 @@ def to_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def to_bmp(pixels: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] or [H, W] -> the bytes of a BMP file with exactly these pixels, for little more than a copy."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "BMP")
+    return buffer.getvalue()
+
+
 def jpeg_of_size(image: Image.Image, most_bytes: float, *, counted: Callable[[bytes], int] = len) -> bytes:
     """The JPEG of the highest quality (1…95, 4:2:0, optimised tables) that is at most so large, else of quality 1.
 

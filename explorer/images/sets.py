@@ -1,5 +1,7 @@
 """Sets of images, read by name at any time: the bundled samples, or a folder, tar or zip."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +28,10 @@ class ImageSet:
     def read(self, name: str) -> bytes:
         """The bytes of an image file of the set, from any thread; raises BadInput when it cannot be read."""
         return self._read(name)
+
+    def __reduce__(self) -> tuple[Callable[..., ImageSet], tuple[str, str]]:
+        """Another process opens it again where it lies."""
+        return _reopened, (self.source, self.under)
 
 
 def sample_set() -> ImageSet:
@@ -62,6 +68,15 @@ def find_set(data: str, under: str = "") -> ImageSet:
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
     return open_set(Path(data).expanduser(), under=under)
+
+
+def _reopened(source: str, under: str) -> ImageSet:
+    return sample_set() if source == SAMPLES else open_set(Path(source), under=under)
+
+
+def is_there(source: str) -> bool:
+    """Whether there is something at the place of a set, without opening it."""
+    return source == SAMPLES or Path(source).exists() or bool(Path(source).parent.is_dir() and "{" in source)
 
 
 def label_of(name: str) -> str:
