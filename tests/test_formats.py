@@ -19,7 +19,7 @@ from explorer.images.sets import label_of, open_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
-from vqvae.images import load_image, to_bmp, to_png
+from vqvae.images import load_image, to_file, to_png
 
 NUMBER = 12
 LABELS = [number % 3 for number in range(NUMBER)]
@@ -283,5 +283,5 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
 
 def test_grey_and_coloured_arrays_become_files_with_exactly_these_pixels() -> None:
     for array in (pictures()[0], pictures(grey=True)[0], pictures(31)[1]):
-        read = np.asarray(load_image(to_bmp(array), "it"))
+        read = np.asarray(load_image(to_file(array, "BMP"), "it"))
         assert (read == (array if array.ndim == 3 else array[..., None])).all()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from explorer.images import samples
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
 
 SAMPLES = "samples"  # the source of the bundled photos
+PICTURE = "picture"  # that of a single picture, which lies nowhere
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,10 @@ class ImageSet:
         """The bytes of an image file of the set, from any thread; raises BadInput when it cannot be read."""
         return self._read(name)
 
-    def __reduce__(self) -> tuple[Callable[..., ImageSet], tuple[str, str]]:
+    def __reduce__(self) -> tuple[Callable[..., ImageSet], tuple[Any, ...]]:
         """Another process opens it again where it lies."""
+        if self.source == PICTURE:
+            return one_picture, (self.label, self.read(self.label))
         return _reopened, (self.source, self.under)
 
 
@@ -45,7 +49,7 @@ def sample_set() -> ImageSet:
 
 def one_picture(name: str, data: bytes) -> ImageSet:
     """A single image file as a set; its name is for showing and need not be that of a file."""
-    return ImageSet(name, "picture", "", (name,), hashlib.sha256(data).hexdigest(), lambda _: data)
+    return ImageSet(name, PICTURE, "", (name,), hashlib.sha256(data).hexdigest(), lambda _: data)
 
 
 def open_set(source: Path, *, under: str = "") -> ImageSet:
@@ -77,6 +81,13 @@ def _reopened(source: str, under: str) -> ImageSet:
 def is_there(source: str) -> bool:
     """Whether there is something at the place of a set, without opening it."""
     return source == SAMPLES or Path(source).exists() or bool(Path(source).parent.is_dir() and "{" in source)
+
+
+def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """At most so many of the names, spread evenly over them, in their order."""
+    if limit is None or limit >= len(names):
+        return tuple(names)
+    return tuple(names[number * len(names) // limit] for number in range(limit))
 
 
 def label_of(name: str) -> str:

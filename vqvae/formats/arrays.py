@@ -18,7 +18,7 @@ import numpy as np
 
 from vqvae.errors import BadInput
 from vqvae.formats.contents import Contents, below, damaged, labelled, numbered, refusing, stamps_of
-from vqvae.images import to_bmp
+from vqvae.images import to_file
 
 MOST_UNPACKED = 4 << 30  # bytes of an array that has to be held in memory, since its file is packed
 _IDX = {b"\x00\x00\x08\x03": 3, b"\x00\x00\x08\x04": 4}  # magic number of images, bytes -> dimensions
@@ -46,7 +46,7 @@ def _contents(
     said = labels if labels is not None else [None] * count
     numbers = {prefix + labelled(label, numbered(number)): number for number, label in enumerate(said)}
     names = [name for name in numbers if below(name, under)]
-    return Contents(names, [size] * len(names), stamps_of(of), lambda name: to_bmp(pixels(numbers[name])))
+    return Contents(names, [size] * len(names), stamps_of(of), lambda name: to_file(pixels(numbers[name]), "BMP"))
 
 
 # --- NumPy
