@@ -30,7 +30,8 @@ _SCRIPTS = inline_scripts(_PAGE.read_text(encoding="utf-8"))
 
 POLICY = {
     "default-src": "'self'",
-    "script-src": " ".join(["'self'", *_SCRIPTS, "blob:"]),  # as which Streamlit loads components
+    # blob: is what Streamlit loads components as; plotly makes the code that draws many points by WebGL as it runs.
+    "script-src": " ".join(["'self'", *_SCRIPTS, "blob:", "'unsafe-eval'"]),
     "style-src": "'self' 'unsafe-inline'",  # Streamlit makes its styles as it draws, and components bring theirs
     "img-src": "'self' data: blob:",
     "font-src": "'self' data:",
