@@ -43,7 +43,7 @@ Layer = Literal["picture", "error", "codes"]
 
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
-MOST_UPLOADS = 24
+MOST_UPLOADS, MOST_UPLOAD_BYTES = 24, 100 << 20
 MOST_SAVED_EDITS = 24
 MOST_GUESSES = 200
 LONGEST_RUN = 1000  # characters of a run's path
@@ -348,9 +348,12 @@ class Session:
         return self.having(upload).with_picture(upload.digest)
 
     def having(self, upload: Upload) -> Session:
-        """Add a file, whatever is chosen; the oldest of too many is forgotten."""
+        """Add a file, whatever is chosen; the oldest of too many, or of too many bytes, are forgotten."""
         uploads = {kept.digest: kept for kept in self.uploads} | {upload.digest: upload}
-        return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:])
+        newest = list(uploads.values())[-MOST_UPLOADS:]
+        while len(newest) > 1 and sum(len(kept.data) for kept in newest) > MOST_UPLOAD_BYTES:
+            newest.pop(0)
+        return replace(self, uploads=tuple(newest))
 
     def without_upload(self, digest: str) -> Session:
         """Forget a file; where it is the chosen picture, the first one that there is at all is."""
