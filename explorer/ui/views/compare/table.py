@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
 
+from explorer.base.tables import as_csv
+from explorer.compare import report
 from explorer.compare import table as figures
 from explorer.compare.records import Comparison
+from explorer.compare.sentences import coverage, fed
 from explorer.compare.table import Apart, Cell, Difference, Measure, Table, farthest_apart, table_of
 from explorer.images import samples
 from explorer.images.reconstruction import decibels
@@ -48,17 +51,10 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
     reference = next((place for place, one in enumerate(opened) if one.number == session.compare.reference), 0)
     table = table_of(found, reference=reference)
     draw(columns, opened, table)
-    st.html(f'<p class="compared-basis">{widgets.escaped(basis(found, table))}</p>')
+    st.html(f'<p class="compared-basis">{widgets.escaped(basis(found))}</p>')
     for sentence in [*failures(columns, opened, table), *left_out(found), *filter(None, [found.remark])]:
         widgets.warn(sentence)
-    st.download_button(
-        "Table (CSV)",
-        lambda: figures.as_csv(table).encode(),
-        file_name="comparison.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    offer_files(found, table)
     if len(opened) > 1 and len(found.rows) > 1:
         list_apart(found, opened, reference, images)
 
@@ -166,30 +162,18 @@ def _cell(measure: Measure, cell: Cell, difference: Difference | None, table: Ta
     if difference is not None:
         whole = f"{figures.sentence(measure, difference)}, beside {table.models[table.reference]}"
         clear = "clear" if difference.clear or measure.kind != "mean" else "unclear"
-        said += (
-            f'<small class="{clear}" title="{widgets.escaped(whole)}">'
-            f"{html.escape(figures.brief(measure, difference))}</small>"
-        )
+        brief = figures.brief(measure, difference).replace(", ", ",\u00a0")  # a line breaks before an interval
+        said += f'<small class="{clear}" title="{widgets.escaped(whole)}">{html.escape(brief)}</small>'
     return f'<td role="cell">{said}</td>'
 
 
-def basis(found: Comparison, table: Table) -> str:
-    """What the figures rest on, in a few words."""
-    size = f"{counted(len(found.rows), 'image')} of {found.data}, long side at most {found.settings.working_size} px"
+def basis(found: Comparison) -> str:
+    """What the figures rest on."""
+    data = f"{found.data}, long side at most {found.settings.working_size} px{fed(found)}."
     if len(found.rows) == 1:
-        size = f"{found.data}, long side at most {found.settings.working_size} px"
-    fed = ""
-    if any(model.spec.inputs == 2 for model in found.models):
-        weight = found.settings.weight
-        fed = (
-            "; decoders with two inputs get the codes alone"
-            if weight == 0
-            else (f"; decoders with two inputs are at a blend of {weight:.0%}, the others get the codes")
-        )
-    if len(found.rows) == 1:
-        return f"{size}{fed}. One picture: no interval, and no evidence for others."
+        return f"{data} One picture: no interval, and no evidence for others."
     sure = "In brackets, 95 % intervals by the bootstrap over images; differences are paired, image by image."
-    return f"{size}{fed}. {sure}"
+    return f"{data} {coverage(found)} {sure}"
 
 
 def failures(columns: Sequence[Column], opened: Sequence[Column], table: Table) -> list[str]:
@@ -207,6 +191,24 @@ def left_out(found: Comparison) -> list[str]:
     """Images that are in the set and not in the figures."""
     told = [f"Skipped {name}: {reason}" for name, reason in found.unreadable[:5]]
     return told + [f"Skipped {name}: it has the pixels of {same}." for name, same in found.repeated[:5]]
+
+
+def offer_files(found: Comparison, table: Table) -> None:
+    """The table, and every image's figures, as CSV."""
+    with st.container(horizontal=True):
+        _offer("Table (CSV)", "comparison.csv", lambda: figures.as_csv(table))
+        _offer("Every image (CSV)", "comparison-images.csv", lambda: as_csv(report.COLUMNS, report.rows(found)))
+
+
+def _offer(label: str, file: str, write: Callable[[], str]) -> None:
+    st.download_button(
+        label,
+        lambda: write().encode(),
+        file_name=file,
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )
 
 
 # --- the images on which two differ most ------------------------------------------------------------------------------
