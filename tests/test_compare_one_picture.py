@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.base.job import Cancelled
 from explorer.compare import one_picture
 from explorer.compare.coding import code_lengths
 from explorer.compare.one_picture import Price, price, price_figures
 from explorer.images.reconstruction import amount, compare
 from explorer.images.written import Written
-from tests.toys import Heard, toy_pixels
+from tests.toys import toy_pixels
 from vqvae.codecs import AVIF, JPEG, WEBP, Codec, jpeg_data_bytes
 
 PIXELS = toy_pixels(64, 64)
@@ -82,11 +81,6 @@ def test_a_picture_of_one_pixel_and_a_codebook_of_one_code_have_a_price() -> Non
     assert figures[0].value == "0 bytes → 0 bytes"
     assert {figure.value for figure in figures[1:]} <= {"none so small", "–"}
     assert "nan" not in str(figures)
-
-
-def test_it_can_be_stopped() -> None:
-    with pytest.raises(Cancelled):
-        price(PIXELS, np.zeros((2, 2), int), 8, Heard(stop_at=1))
 
 
 def test_each_file_is_looked_for_once_and_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
