@@ -63,9 +63,9 @@ def test_where_no_file_is_this_small_it_says_so(size: int, without_headers: bool
     smallest = buffer.getvalue()
     assert f"No JPEG is this small: the smallest takes {amount(len(smallest))} and has" in figure.meaning
     if without_headers:
-        assert figure.value.startswith("none so small → ") and figure.value.endswith(" dB")
+        assert figure.value.startswith("none this small → ") and figure.value.endswith(" dB")
     else:
-        assert figure.value == "none so small"
+        assert figure.value == "none this small"
         assert f"even so the smallest has {amount(jpeg_data_bytes(smallest))}" in figure.meaning
 
 
@@ -79,7 +79,7 @@ def test_a_codec_that_is_not_there_is_said_to_be_missing(monkeypatch: pytest.Mon
 def test_a_picture_of_one_pixel_and_a_codebook_of_one_code_have_a_price() -> None:
     figures = price_figures(price(toy_pixels(1, 1), np.zeros((1, 1), int), 1))
     assert figures[0].value == "0 bytes → 0 bytes"
-    assert {figure.value for figure in figures[1:]} <= {"none so small", "–"}
+    assert {figure.value for figure in figures[1:]} <= {"none this small", "–"}
     assert "nan" not in str(figures)
 
 

@@ -89,7 +89,7 @@ def _codec_figure(found: Price, beside: Beside) -> Figure:
     if beside.file is None or beside.data is None:
         return Figure(label, "–", f"The Pillow that is installed here writes no {name}.")
     file, data = beside.file, beside.data
-    with_headers, without = (decibels(one.closeness.psnr) if one.fits else "none so small" for one in (file, data))
+    with_headers, without = (decibels(one.closeness.psnr) if one.fits else "none this small" for one in (file, data))
     return Figure(
         label,
         f"{with_headers} → {without} dB" if data.fits else without,
