@@ -148,7 +148,7 @@ def _head(column: Column, place: int | None, table: Table) -> str:
     else:
         below = f"beside {table.models[table.reference]}"
     return (
-        f'<th role="columnheader" scope="col"><i style="background:{column.colour}">{column.number}</i>'
+        f'<th role="columnheader" scope="col">{column.chip}'
         f"{widgets.escaped(column.name)}<small>{widgets.escaped(below)}</small></th>"
     )
 
