@@ -123,7 +123,7 @@ def _show_matching(found: Compared, subjects: tuple[Subject, Subject], compariso
     if not matching.matches:
         few = matching.rules.fewest_cells
         st.info(
-            f"On {_amount(found, subjects)} no code has {few} cells, and with fewer two codes agree by chance: there "
+            f"On {_amount(found, subjects)}, no code has {few} cells, and with fewer two codes agree by chance: there "
             "is nothing to match. Choose more images under “Compare on”."
         )
         return
