@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from explorer.compare.codes import counted, first_grid, match, on_both, which_level
+from explorer.base.tables import as_csv
+from explorer.compare.codes import COLUMNS, counted, first_grid, match, on_both, rows, which_level
 from explorer.compare.records import Compared, Comparison, Row, Seen, Settings
 from tests.toy_tokenizers import row_of_tokens, two_levels
 from tests.toys import assert_one_sentence, toy_model
@@ -88,3 +89,13 @@ def test_the_seed_is_that_of_the_comparison() -> None:
     rows = [(seen(random.integers(0, 3, (8, 8))), seen(random.integers(0, 3, (8, 8)))) for _ in range(6)]
     made = comparison([spec((3, 4)), spec((3, 4))], *rows)
     assert match(made, 0, 1).chance == match(made, 0, 1).chance
+
+
+def test_a_matching_is_a_table() -> None:
+    made = comparison([spec((5, 4)), spec((2, 8))], (seen(QUARTERS), seen(HALVES)))
+    text = as_csv(COLUMNS, rows(match(made, 0, 1).matching))
+    assert text.splitlines() == [
+        "kind,codes_1,codes_2,overlap,cells_1,cells_2",
+        "merged,0 2,0,1.0,32,8",
+        "merged,1 3,1,1.0,32,8",
+    ]

@@ -54,7 +54,7 @@ class Subject:
     @property
     def chip(self) -> str:
         """Its number in its colour, as HTML."""
-        return f'<em class="model-number" style="background:{self.column.colour}">{self.column.number}</em>'
+        return f'<em class="model-number" style="--own:{self.column.colour}">{self.column.number}</em>'
 
     @property
     def model(self) -> OpenModel:
@@ -117,7 +117,7 @@ def show(
     name = widgets.escaped(subject.column.name)
     address = "codebook?" + urlencode({"checkpoint": subject.column.name, "code": code})
     number = f"{subject.chip}<h3>{'Closest:' if closest else 'Code'} {code}</h3>"
-    words = f'aria-label="Page of code {code} of {name}" target="_blank" rel="noopener"'
+    words = f'aria-label="Its page: code {code} of {name}" target="_blank" rel="noopener"'
     link = f'<a href="{widgets.escaped(address)}" {words}>Its page</a>' if subject.is_single else ""
     st.html(f'<div class="card-head">{number}<span>{name}</span>{link}</div>')
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"look_{side}"):

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.figure import Figure
+from explorer.base.tables import as_csv
 from explorer.codebook.matching import KINDS, Compared, Kind, Match, Rules, Side
 from explorer.compare import codes
 from explorer.compare.measure import only_size
@@ -216,6 +217,17 @@ def _show_matches(found: Compared, subjects: tuple[Subject, Subject], kind: Kind
                 **widgets.bound("matched-page", page, lambda number: store.read().on("compare", matched_page=number)),
             )
             st.caption(f"of {pages}", width="content")
+        st.download_button(
+            "CSV",
+            lambda: as_csv(codes.COLUMNS, codes.rows(matching)).encode(),
+            file_name="matched-codes.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            type="tertiary",
+            help=f"All matches: codes_1 are those of {widgets.plain(subjects[0].name)}, codes_2 of "
+            f"{widgets.plain(subjects[1].name)}.",
+        )
     part = listed[(page - 1) * PAGE : page * PAGE]
     opened = _opened(found, part)
     numbers = {id(match): number for number, match in enumerate(matching.matches)}
