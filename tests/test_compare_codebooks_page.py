@@ -25,6 +25,7 @@ from tests.browser import ROOT
 from tests.harness import at_rest
 from tests.toys import encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint
+from vqvae.plugin import TOKENIZER_VARIABLE
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +142,26 @@ def test_the_pair_of_models_is_chosen():
     assert app.session_state[SESSION_KEY].compare.matched_pair == (1, 3)
     assert kinds(app)["in all"] == len(codes.match(compared("one", "three"), 0, 1).matching.matches)
     assert "checkpoint=three" in said(app) and "checkpoint=two" not in said(app)
+
+
+@pytest.mark.parametrize("function", ["two_levels", "row_of_tokens", "sign_bits"])
+def test_models_of_several_levels_of_tokens_and_of_very_many_codes(function: str, monkeypatch: pytest.MonkeyPatch):
+    """The first has no tiles of its own, the second no places at all, the third 262,144 codes."""
+    monkeypatch.setenv(TOKENIZER_VARIABLE, f"{ROOT / 'tests' / 'toy_tokenizers.py'}:{function}")
+    names = (f"toy_tokenizers.py:{function}", "one")
+    app = on_codebooks(*names)
+    assert not app.exception and not app.error
+    assert said(app).count("<li class") == 2 and 'class="health"' in said(app)
+    app = matched(*names)
+    assert not app.exception and not app.error
+    words = said(app).replace("\\", "")
+    if function == "row_of_tokens":
+        assert "have no place in the picture: its codes cannot be matched" in words and "choose another model" in words
+        return
+    assert kinds(app)["in all"] > 0 and words.count("Patches <span>") == 2
+    levels = function == "two_levels"
+    assert ("has 2 levels: looked at is the first with a grid, top" in words) == levels
+    assert words.count("Its page</a>") == (1 if levels else 2)  # a page of one code is of a model of one grid
 
 
 def test_too_few_cells_are_said_to_be_too_few():

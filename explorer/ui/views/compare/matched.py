@@ -55,10 +55,11 @@ def show(columns: Sequence[Column], comparison: Comparison, images: ImageSet, ba
     found = _matched(comparison, here, there)
     if found is not None:
         both = codes.on_both(comparison, here, there)
-        only, cells = only_size(models_of(columns)), found.matching.overlap.cells
+        only, size = only_size(models_of(columns)), comparison.settings.working_size
+        cells = found.matching.overlap.cells
         subjects = (
-            Subject(one, comparison.models[here], both.rows, both.here, cells[0], images, only),
-            Subject(other, comparison.models[there], both.rows, both.there, cells[1], images, only),
+            Subject(one, comparison.models[here], both.rows, both.here, cells[0], images, size, only),
+            Subject(other, comparison.models[there], both.rows, both.there, cells[1], images, size, only),
         )
         _show_matching(found, subjects, comparison)
 
@@ -378,7 +379,6 @@ def _show_match(found: Compared, subjects: tuple[Subject, Subject], match: Match
                 other=other,
                 closest=not is_own,
                 data=comparison.data,
-                size=comparison.settings.working_size,
                 side=side,
             )
 
