@@ -110,7 +110,8 @@ def choose_part(subject: Subject, own: tuple[int, ...], *, side: Side) -> int:
     chosen = store.read().compare.matched_part
     part = chosen if chosen in own else own[0]
     shown = own[:MOST_PARTS]
-    st.html(f"<p class='card-label'>{len(own)} codes together</p>")
+    rest = f" <span>· the largest {MOST_PARTS} of them</span>" if len(own) > MOST_PARTS else ""
+    st.html(f"<p class='card-label'>{len(own)} codes together{rest}</p>")
     picked = tiles.show(
         subject.known_tiles(np.array(shown, np.int64), subject.grids.stride, st.empty()),
         ids=shown,
