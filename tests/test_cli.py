@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,15 @@ def test_the_csv_says_what_the_index_says(where: Path, monkeypatch: pytest.Monke
     assert found == occurrences(index)
     assert np.array_equal(np.array([r["distance"] for r in rows], np.float16), index.distances)
     assert np.array_equal(np.array([r["margin"] for r in rows], np.float16), index.margins[index.positions])
+
+
+def test_a_spreadsheet_runs_no_name_of_the_csv(where: Path) -> None:
+    assert cli.main(command(where)) == 0
+    index = the_index(where)
+    named = replace(index, names=("=1+1", *index.names[1:]))
+    _, occurring = tables.export(named, "csv", where / "tables")
+    with occurring.open(newline="") as file:
+        assert {row["name"] for row in csv.DictReader(file) if row["image"] == "0"} == {"'=1+1"}
 
 
 def test_the_parquet_says_what_the_index_says(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import explorer
+from explorer.base.tables import encodable
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance import report
 from explorer.inputs.reliance.ablations import INPUTS, WAYS, ablations
@@ -238,7 +239,7 @@ def test_odd_names_are_safe() -> None:
     images = ImageSet("odd \udcff", "", "", ODD, scenes.identity, lambda name: scenes.read(renamed[name]))
     one = found_on(images, replace(SETTINGS, partners=1))
     as_json, as_csv = report.as_json(one), report.as_csv(one)
-    for text in (as_json, as_csv, report.encodable(report.methods(one)), report.encodable(report.table(one))):
+    for text in (as_json, as_csv, encodable(report.methods(one)), encodable(report.table(one))):
         text.encode()
     kept = json.loads(as_json)
     assert kept["data"] == "odd \udcff"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer.base.tables import in_cell
 from explorer.index.read import Index
 from vqvae.errors import BadInput
 from vqvae.places import check_folder
@@ -69,7 +70,7 @@ def _write_csv(path: Path, blocks: Iterator[Columns], index: Index) -> None:
                 if name in lists:  # float16 has three or four digits; the rest is not in the index
                     lists[name] = [f"{value:.5g}" for value in lists[name]]
             if "image" in lists:
-                lists["name"] = [index.names[image] for image in lists["image"]]
+                lists["name"] = [in_cell(index.names[image]) for image in lists["image"]]
             if number == 0:
                 writer.writerow(lists)
             writer.writerows(zip(*lists.values(), strict=True))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import explorer
+from explorer.base import tables
 from explorer.base.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from explorer.base.tables import encodable
+from explorer.base.versions import versions
 from explorer.images.reconstruction import Quality
 from explorer.inputs.reliance.ablations import CODES_OF_ANOTHER, CODES_SHUFFLED, INPUTS, WAYS, Cost
 from explorer.inputs.reliance.boundary import BORDER
@@ -30,8 +30,6 @@ from explorer.inputs.reliance.verdict import (
 )
 
 SCHEMA_VERSION = 2
-PACKAGES = ("torch", "numpy", "scipy", "pillow")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a cell for a formula by
 
 
 @dataclass(frozen=True)
@@ -167,11 +165,6 @@ def as_json(report: Report) -> str:
     return encodable(json.dumps(plain(report), indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
-def encodable(text: str) -> str:
-    """A file's name may hold what UTF-8 cannot; it becomes an escape, which JSON reads as what it was."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def plain(report: Report) -> dict[str, Any]:
     """The report as JSON values. PSNR in dB (at most 60), SSIM or null, shares as fractions."""
     evidence, summary, source = report.evidence, report.summary, report.provenance
@@ -185,7 +178,7 @@ def plain(report: Report) -> dict[str, Any]:
         "pixels_sha256": evidence.digest,
         "twin": {"name": evidence.twin, "fingerprint": source.twin} if evidence.twin else None,
         "command": source.command,
-        "versions": {"vqvae-explorer": explorer.__version__, **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
         "settings": asdict(evidence.settings) | {"blends": list(evidence.settings.blends), "border": BORDER},
         "working_size": evidence.settings.working_size,
         "decoder_inputs": evidence.inputs,
@@ -263,18 +256,7 @@ def as_csv(report: Report) -> str:
 
     A name that a spreadsheet would run as a formula is led by an apostrophe. Lines end as RFC 4180 says.
     """
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, restval="")
-    writer.writeheader()
-    for row in rows(report.evidence):
-        writer.writerow({name: _in_csv(value) for name, value in row.items()})
-    return encodable(text.getvalue())
-
-
-def _in_csv(value: object) -> object:
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA) else value
-    return "" if value is None else value
+    return tables.as_csv(COLUMNS, rows(report.evidence))
 
 
 def rows(evidence: Evidence) -> Iterator[Mapping[str, Any]]:

@@ -1,7 +1,5 @@
 """The map of codes: PCA at once, UMAP when it is ready; click a code, or gather many with box and lasso."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
+from explorer.base.tables import as_csv
 from explorer.codebook import dots, projection
 from explorer.codebook.dots import Scale
 from explorer.codebook.projection import Projection, ProjectionSettings
@@ -169,11 +168,11 @@ def _make_layout(model: OpenModel, settings: ProjectionSettings) -> None:
         reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(widgets.plain(f"{reason} This is PCA."))
-            st.button("Try again", on_click=_start_again, args=(model, settings))
+            st.button("Try again", on_click=_start_again, args=(model.codebook.array, settings, model.name))
 
 
-def _start_again(model: OpenModel, settings: ProjectionSettings) -> None:
-    start_job(model.codebook.array, settings, cache_folder(), name=model.name, again=True)
+def _start_again(codes: np.ndarray, settings: ProjectionSettings, name: str) -> None:
+    start_job(codes, settings, cache_folder(), name=name, again=True)
 
 
 def _start_later(looks: Iterator[int], model: OpenModel, settings: ProjectionSettings) -> None:
@@ -253,15 +252,9 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
     )
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):
-        st.download_button("CSV", lambda: _to_csv(rows), file_name="codes.csv", mime="text/csv", on_click="ignore")
+        st.download_button(
+            "CSV", lambda: as_csv(("code", "cells"), rows), file_name="codes.csv", mime="text/csv", on_click="ignore"
+        )
         st.download_button(
             "JSON", lambda: json.dumps(rows), file_name="codes.json", mime="application/json", on_click="ignore"
         )
-
-
-def _to_csv(rows: list[dict[str, int]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["code", "cells"])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

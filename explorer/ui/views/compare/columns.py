@@ -40,7 +40,7 @@ def choose_columns() -> tuple[Column, ...]:
     session = store.settle(_filled(store.read(), list(by_name)))
     columns = []
     for number, name in enumerate(session.compare.models, 1):
-        column = _opened(number, name, by_name.get(name), reasons.get(name, ""))
+        column = _opened(number, name, by_name.get(name) or model_choice.snapshot(name), reasons.get(name, ""))
         _pick(column, [*by_name, *([] if name in by_name else [name])], session)
         columns.append(column)
     left = [name for name in by_name if name not in session.compare.models]
@@ -86,7 +86,7 @@ def _pick(column: Column, names: Sequence[str], session: Session) -> None:
                 **widgets.bound(
                     f"compared-{column.number}",
                     column.name,
-                    lambda name: _with(store.read(), column.number, name),
+                    lambda name: with_model(store.read(), column.number, name),
                 ),
             )
             if len(session.compare.models) > FEWEST_COMPARED:
@@ -106,12 +106,13 @@ def _pick(column: Column, names: Sequence[str], session: Session) -> None:
 def _facts(model: OpenModel) -> str:
     """What it is, in a line: f, K and the decoder's inputs."""
     levels = model.spec.levels
-    size = f"f = {levels[0].stride}" if len(levels) == 1 and levels[0].stride else f"{len(levels)} levels"
+    size = f"f = {levels[0].stride}" if levels[0].stride else "a row of tokens"
+    size = size if len(levels) == 1 else f"{len(levels)} levels"
     codes = " + ".join(f"{level.codes:,}" for level in levels[:3]) + (" + …" if len(levels) > 3 else "")
     return f"{size} · K = {codes} · {'two inputs' if model.inputs == 2 else 'one input'}"
 
 
-def _with(session: Session, number: int, name: str) -> Session:
+def with_model(session: Session, number: int, name: str) -> Session:
     """Another model in a column; one that has a column already changes places with it."""
     models = list(session.compare.models)
     if name in models:
