@@ -10,12 +10,13 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.training.curves import Chart
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_curves",
     css=(_FOLDER / "curves.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "curves.js").read_text(encoding="utf-8"),
+    js=script(PAPER, _FOLDER / "curves.js"),
 )
 
 

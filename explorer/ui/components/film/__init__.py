@@ -13,14 +13,14 @@ import streamlit as st
 from explorer.base.wire import pack
 from explorer.learn.fixed_map import ASPECT, FixedMap
 from explorer.learn.lab import Snapshot
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_film",
     css=(_FOLDER / "film.css").read_text(encoding="utf-8"),
-    js=script(_CANVAS / "parts.js", _FOLDER / "film.js"),
+    js=script(_CANVAS / "parts.js", PAPER, _FOLDER / "film.js"),
 )
 _UNIT = 30_000  # of int16, for 1 on the map
 

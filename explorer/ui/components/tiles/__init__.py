@@ -10,14 +10,14 @@ import streamlit as st
 from explorer.base.wire import pack
 from explorer.ui import widgets
 from explorer.ui.components import open_code
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_tiles",
     css=(_FOLDER / "tiles.css").read_text(encoding="utf-8"),
-    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", open_code.SHARED, _FOLDER / "tiles.js"),
+    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", open_code.SHARED, PAPER, _FOLDER / "tiles.js"),
 )
 
 MOST_TILES = 4096  # on one page; more are paged by the caller
