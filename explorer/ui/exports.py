@@ -76,7 +76,8 @@ def frame(
     **how: Any,
 ) -> Any:
     """Draw columns as `st.dataframe` with `how` does, and offer the numbers behind them as CSV."""
-    event = st.dataframe(shown, key=key, hide_index=True, height="content", **how)
+    with st.container(key=key):
+        event = st.dataframe(shown, hide_index=True, height="content", **how)
     offer(key, label, of, ("csv",), rows=rows)
     return event
 

@@ -99,7 +99,14 @@ def sentence(cell: Cell, margin: float, change: Change, weight: float) -> str:
     """What moving this cell says, at this blend."""
     row, column = cell
     return (
-        f"Row {row}, column {column}: the other code is {margin:.2%} further away. At a blend of {weight:.0%} the "
+        f"Row {row}, column {column}: the other code is {farther(margin)}. At a blend of {weight:.0%} the "
         f"decoder follows the code by {change.code_share:.2f} and the embedding by {change.embedding_share:.2f} here; "
         "one cell says little, the test above asks many."
     ).replace("-", "−")
+
+
+def farther(margin: float) -> str:
+    """How much farther away the second code is, as a share of the distance to the first; no share reads as nothing."""
+    if margin == 0:
+        return "exactly as far away"
+    return "less than 0.01% further away" if margin < 1e-4 else f"{margin:.2%} further away"
