@@ -22,7 +22,8 @@ from explorer.index.cells import measure as measure_image
 from explorer.index.format import About, packed
 from explorer.index.read import Index, open_index
 from vqvae import checkpoint
-from vqvae.images import fit_within, jpeg_of_size, load_image, pad_to_multiple, to_image, to_tensor
+from vqvae.codecs import JPEG
+from vqvae.images import fit_within, load_image, pad_to_multiple, to_image, to_tensor
 from vqvae.model import VQVAE, VQVAEConfig
 from vqvae.search import Codebook
 from vqvae.tokenizer import prepare
@@ -44,7 +45,7 @@ def write_photos(folder: Path) -> ImageSet:
     for number in range(PHOTOS):
         coarse = to_image(random.integers(0, 256, (32, 48, 3)).astype(np.uint8)).resize((768, 512))
         noisy = np.clip(np.asarray(coarse) + random.normal(0, 4, (512, 768, 3)), 0, 255).astype(np.uint8)
-        (folder / f"{number:03}.jpg").write_bytes(jpeg_of_size(to_image(noisy), 100_000))
+        (folder / f"{number:03}.jpg").write_bytes(JPEG.of_size(noisy, 100_000))
     return open_set(folder)
 
 

@@ -98,7 +98,7 @@ def index_images(
     data: a folder, tar or zip of images, or "samples" for the bundled photos; under: only those below this folder of
     it; size: pixels on the long side that larger images are shrunk to. `progress` counts images. Raises BadInput.
     """
-    opened, images = open_model(model), find_set(str(data), under)
+    opened, images = opening.with_grid(open_model(model)), find_set(str(data), under)
     path = index_path(cache_folder(), opened.fingerprint, images.identity)
     try:
         index = open_index(
@@ -145,7 +145,7 @@ def reliance(
     command `reliance` has them. Print the report, or see its judgement, its summary and, image by image, its evidence.
     `progress` counts passes of the model. Raises BadInput, and Cancelled where that came before any measurement.
     """
-    opened = open_model(model)
+    opened = opening.with_grid(open_model(model))
     settings = Settings(seed=seed, partners=partners, images=images, working_size=size, blend=blend)
     words = {"named": named(opened), "data": str(data), "under": under}
     return run_test(opened, find_set(str(data), under), settings, **words, progress=progress)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from explorer.base.open_model import OpenModel
+from explorer.compare.measure import only_size
 from explorer.ui import store, widgets
 from explorer.ui.page import guarded, open_comparison
 from explorer.ui.picture_choice import choose_picture, open_chosen_at
@@ -38,11 +38,6 @@ def main() -> None:
         pictures.show(columns, picture)
     elif images := choose_images():
         SHOWS[view](columns, images)
-
-
-def only_size(models: list[OpenModel]) -> tuple[int, int] | None:
-    """The height and width that all are shown the picture at, where one of them takes no other."""
-    return next((only for model in models if (only := model.spec.sizes.only)), None)
 
 
 main()

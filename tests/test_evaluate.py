@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint, evaluate, places
+from vqvae.codecs import JPEG
 from vqvae.errors import BadInput
-from vqvae.images import jpeg_of_size, load_image
 
 SIZES = [(30, 44), (22, 21)]
 
@@ -58,9 +58,9 @@ def test_the_figures_are_those_of_a_plain_computation(images: list[tuple[str, by
             embedding = (1 - weight) * encoding.quantized + weight * encoding.embedding
             picture = model.decode(encoding.quantized, embedding)[0, :, :height, :width].movedim(0, -1).numpy()
             quality[name].append(slow_quality(picture, pixels))
-        jpeg = jpeg_of_size(photo, cells * 3 / 8)
+        jpeg = JPEG.of_size(np.asarray(photo), cells * 3 / 8)
         fits.append(len(jpeg) <= cells * 3 / 8)
-        quality["jpeg"].append(slow_quality(np.asarray(load_image(jpeg, "")).astype(np.float32) / 255, pixels))
+        quality["jpeg"].append(slow_quality(JPEG.decode(jpeg).astype(np.float32) / 255, pixels))
     for name, figures in quality.items():
         found = getattr(result, name)
         assert found.psnr == pytest.approx(np.mean([psnr for psnr, _ in figures]), abs=1e-3), name

@@ -1,13 +1,13 @@
 """Every page, on a model of every family and on code of one's own: it opens, and says nothing is wrong."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.ui import cache, image_set
-from explorer.ui.session import Session
+from explorer.ui.session import CompareView, Session
 from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
 from tests.exactness import random_weights
@@ -137,6 +137,24 @@ def test_what_has_no_one_grid_is_said_and_the_rest_still_opens(
     assert not app.exception
     assert "one grid" in " ".join(element.value for element in app.sidebar.caption)
     assert "Shown in its place: notebook" in app.sidebar.caption[0].value
+
+
+@pytest.mark.parametrize("function", ["two_levels", "row_of_tokens"])
+@pytest.mark.parametrize("view", get_args(CompareView))
+def test_what_has_no_one_grid_is_a_column_like_others(
+    function: str, view: CompareView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "notebook", CONFIGS["notebook"])
+    monkeypatch.setattr(cache, "ROOT", tmp_path)
+    name = f"toy_tokenizers.py:{function}"
+    monkeypatch.setenv(TOKENIZER_VARIABLE, f"{ROOT / 'tests' / 'toy_tokenizers.py'}:{function}")
+    app = AppTest.from_file(str(ROOT / "pages" / "compare.py"), default_timeout=120)
+    app.session_state[SESSION_KEY] = Session(working_size=SIZE).on("compare", models=(name, "notebook"), view=view)
+    at_rest(app.run())
+    assert not app.exception and not app.error
+    said = " ".join(element.proto.body for element in app.sidebar.get("html"))
+    assert ("2 levels · K = 32 + 64" if function == "two_levels" else "a row of tokens · K = 64") in said
+    assert "cannot be opened" not in said
 
 
 def test_code_that_breaks_its_promises_later_is_said_in_a_sentence(

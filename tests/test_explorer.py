@@ -17,7 +17,6 @@ from explorer.images.reconstruction import (
     compare,
     encode_picture,
     explain,
-    jpeg_figures,
     jpeg_quality,
     quality_figures,
     render,
@@ -26,7 +25,7 @@ from explorer.images.reconstruction import (
 )
 from tests.toys import toy_model
 from vqvae.errors import BadInput
-from vqvae.images import jpeg_data_bytes, to_pixels, to_png
+from vqvae.images import to_pixels, to_png
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -209,15 +208,3 @@ def test_amounts_read_well():
         "94 ×",
         "2,345 ×",
     ]
-
-
-def test_a_jpeg_of_equal_bytes_says_where_there_is_none_and_what_it_is_without_its_headers():
-    shown = picture(64, 64)
-    (file, data), (small, bare) = jpeg_figures(shown, 900), jpeg_figures(shown, 20)
-    assert (file.label, data.label) == ("JPEG, equal bytes", "JPEG, headers not counted")
-    assert float(data.value.split()[0]) > float(file.value.split()[0])  # more is left for the picture
-    least = io.BytesIO()
-    Image.fromarray(shown.pixels).save(least, "JPEG", quality=1, optimize=True)
-    assert small.label == f"Smallest JPEG, {amount(len(least.getvalue()))}"
-    assert "No JPEG is as small as 20 bytes" in small.meaning
-    assert bare.label == f"Smallest, {amount(jpeg_data_bytes(least.getvalue()))} without headers"

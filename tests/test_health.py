@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from explorer.codebook.health import ENOUGH_CELLS, HealthRow, Sample, geometry_rows, judge, usage_rows
+from explorer.codebook.health import ENOUGH_CELLS, HealthRow, Sample, beside, geometry_rows, judge, usage_rows
 from explorer.index.usage import UsageSummary, summarise
 from explorer.ui.views.codebook.health import verdicts
 from tests.toys import assert_one_sentence
@@ -223,3 +223,17 @@ def test_the_geometry_by_hand() -> None:
     assert "between 5.00 and 95.00" in norm.meaning
     assert geometry_rows(np.array([[3.0, 4.0]]), 0)[1].values == ("5.00",)
     assert geometry_rows(codebook, None)[0].values == ("not counted",)
+
+
+def test_beside_one_another_a_figure_is_explained_as_far_as_it_means_the_same() -> None:
+    """Of 200 codes and of 300: half of K differs, what perplexity is does not."""
+    tables = [usage_rows([Sample("", summarise(np.arange(codes), images=1))]) for codes in (200, 300)]
+    rows = {row.label: row for row in beside(tables)}
+    assert list(rows) == [row.general or row.label for row in tables[0]]
+    assert rows["Perplexity"].meaning == "How many codes, used equally, would be as varied."
+    assert rows["Perplexity"].values == tuple(by_label(table)["Perplexity"] for table in tables)
+    assert "over half of 300" in rows["Perplexity"].meanings[1]
+    assert rows["Cells a code"].meaning == rows["Cells a code"].meanings[0]
+    assert all(len(row.meaning) > 10 and not row.meaning.endswith("..") for row in rows.values())
+    alike = beside([tables[0], tables[0]])
+    assert [(row.label, row.meaning) for row in alike] == [(row.label, row.meaning) for row in tables[0]]

@@ -24,8 +24,6 @@ from vqvae.images import (
     MOST_PIXELS,
     display_name,
     fit_within,
-    jpeg_data_bytes,
-    jpeg_of_size,
     load_image,
     pad_to_multiple,
     read_photo,
@@ -659,39 +657,6 @@ def test_png_holds_exactly_these_pixels(channels: int | None) -> None:
 
 def test_to_image_holds_exactly_these_pixels() -> None:
     np.testing.assert_array_equal(np.asarray(to_image(PIXELS)), PIXELS)
-
-
-def test_the_data_of_a_jpeg_is_what_stands_between_the_header_of_its_scan_and_its_end() -> None:
-    data = encoded(PHOTO, "JPEG", quality=30, optimize=True)
-    place = data.index(b"\xff\xda")  # no table of this file holds these two bytes
-    header = int.from_bytes(data[place + 2 : place + 4], "big")
-    assert data[-2:] == b"\xff\xd9"
-    assert jpeg_data_bytes(data) == len(data) - place - 2 - header - 2
-    twice = encoded(PHOTO, "JPEG", quality=30, optimize=True, comment=b"x" * 5000)  # a header is no data
-    assert (len(twice) - len(data) > 5000) and jpeg_data_bytes(twice) == jpeg_data_bytes(data)
-
-
-def test_a_jpeg_can_be_as_good_as_its_data_alone_allows() -> None:
-    limit = jpeg_data_bytes(encoded(PHOTO, "JPEG", quality=50, optimize=True))
-    data = jpeg_of_size(PHOTO, limit, counted=jpeg_data_bytes)
-    assert jpeg_data_bytes(data) == limit < len(data)
-
-
-def test_jpeg_of_size_has_the_highest_quality_that_fits() -> None:
-    photo = Image.fromarray(toy_pixels(40, 56))
-    by_quality = [encoded(photo, "JPEG", quality=quality, optimize=True) for quality in range(1, 96)]
-    last = 0
-    for limit in np.linspace(len(by_quality[0]), len(by_quality[-1]) + 50, 25):
-        data = jpeg_of_size(photo, limit)
-        quality = 1 + by_quality.index(data)
-        assert last <= quality and len(data) <= limit
-        assert quality == 95 or len(by_quality[quality]) > limit  # the next better one does not fit
-        last = quality
-    assert last == 95
-
-
-def test_a_jpeg_that_cannot_be_so_small_is_as_small_as_it_gets() -> None:
-    assert jpeg_of_size(PHOTO, 3) == encoded(PHOTO, "JPEG", quality=1, optimize=True)
 
 
 # Padding

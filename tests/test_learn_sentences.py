@@ -29,7 +29,8 @@ from tests.conftest import CHECKPOINTS
 from tests.known_decoders import known
 from tests.toys import StandIn, toy_model, toy_pixels
 from vqvae import checkpoint
-from vqvae.images import jpeg_of_size, load_image, to_image, to_png
+from vqvae.codecs import JPEG
+from vqvae.images import to_png
 from vqvae.model import FAMILY, VQVAE
 from vqvae.search import Codebook
 from vqvae.served import Served
@@ -789,9 +790,9 @@ def _(scene: Scene, psnr: str) -> None:
 
 @says(r"The best JPEG within as many bytes as the codes, or the smallest there is, takes # bytes and has # dB\.")
 def _(scene: Scene, size: str, psnr: str) -> None:
-    data = jpeg_of_size(to_image(scene.picture.pixels), scene.grid.numel() * math.log2(scene.codes) / 8)
+    data = JPEG.of_size(scene.picture.pixels, scene.grid.numel() * math.log2(scene.codes) / 8)
     assert number(size) == len(data)
-    same(psnr, scene.psnr(np.asarray(load_image(data, "the JPEG"))))
+    same(psnr, scene.psnr(JPEG.decode(data)))
 
 
 @says(r"This picture is of one colour, so there is nothing to reconstruct\.")

@@ -15,7 +15,7 @@ from explorer.base.bootstrap import Estimate
 from explorer.base.job import Cancelled
 from explorer.base.open_model import open_folder
 from explorer.images import reconstruction
-from explorer.images.sets import sample_set
+from explorer.images.sets import evenly, sample_set
 from explorer.inputs.reliance import measure as measuring
 from explorer.inputs.reliance import report, verdict
 from explorer.inputs.reliance import subject as opening
@@ -24,7 +24,6 @@ from explorer.inputs.reliance.measure import (
     Evidence,
     Opened,
     Settings,
-    evenly,
     evidence_of,
     measure_image,
     measure_set,

@@ -39,6 +39,8 @@ _MODULES = {
 # OpenMP reads this when torch is imported. Threads that spin while they wait cost whoever else computes on the machine
 # most of a core: beside a training run, two threads were up to 19 times slower without it (benchmarks/nearest.py).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Torch's profiler, which measures memory (explorer/base/memory.py), reads this then, too: it would log each use of it.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 def __getattr__(name: str) -> Any:

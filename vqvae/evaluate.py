@@ -14,14 +14,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from vqvae import checkpoint
+from vqvae.codecs import JPEG
 from vqvae.dataset import ImageFiles, open_files
 from vqvae.errors import BadInput
-from vqvae.images import display_name, jpeg_of_size, load_image, shrink_short_side, to_tensor
+from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.places import find_checkpoint
 from vqvae.plugin import Request, on_device
@@ -104,7 +106,7 @@ def evaluate(
         shuffled = _shuffled(tokenizer, encoding, generator)
         rows, columns = encoding.grid.shape[-2:]
         size = bits(rows, columns, codes)
-        jpeg = jpeg_of_size(photo, size / 8)
+        jpeg = JPEG.of_size(np.asarray(photo), size / 8)
         fits.append(len(jpeg) <= size / 8)
         bits_per_pixel.append(size / (photo.width * photo.height))
         pictures = {
@@ -113,7 +115,7 @@ def evaluate(
             "on": _decode(tokenizer, encoding.quantized, encoding.embedding, like=pixels),
             "shuffled_off": _decode(tokenizer, shuffled, shuffled, like=pixels),
             "shuffled_on": _decode(tokenizer, shuffled, encoding.embedding, like=pixels),
-            "jpeg": to_tensor(load_image(jpeg, "jpeg")),
+            "jpeg": to_tensor(JPEG.decode(jpeg)),
         }
         for variant, picture in pictures.items():
             one = Quality(psnr(picture, pixels).item(), ssim(picture, pixels).item())

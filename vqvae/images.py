@@ -5,7 +5,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -169,34 +169,22 @@ def to_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def jpeg_of_size(image: Image.Image, most_bytes: float, *, counted: Callable[[bytes], int] = len) -> bytes:
-    """The JPEG of the highest quality (1…95, 4:2:0, optimised tables) that is at most so large, else of quality 1.
-
-    counted: a file -> how many of its bytes count; `jpeg_data_bytes` leaves headers and tables out.
-    """
-
-    def encoded(quality: int) -> bytes:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=quality, optimize=True)
-        return buffer.getvalue()
-
-    low, high = 1, 95  # the size grows with the quality, but for a few bytes here and there
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if counted(encoded(middle)) <= most_bytes else (low, middle - 1)
-    return encoded(low)
+def can_write(form: str) -> bool:
+    """Whether this Pillow writes a format, by Pillow's name of it; some are left out where it is built without them."""
+    Image.init()
+    return form in Image.SAVE
 
 
-def jpeg_data_bytes(jpeg: bytes) -> int:
-    """Bytes of the picture's data alone in a JPEG of one scan: without headers, tables and the mark of the end.
+def to_file(pixels: np.ndarray, form: str, **options: int | bool | str) -> bytes:
+    """uint8 [H, W, 3] -> the bytes of a file in a format, both by Pillow's names; nothing but the pixels is in it."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
 
-    These lie between the header of the scan (marker FFDA) and the mark of the end (FFD9). Source: ITU-T T.81, annex B.
-    """
-    place = 2  # behind the mark of the start
-    while jpeg[place + 1] != 0xDA:
-        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
-    start = place + 2 + int.from_bytes(jpeg[place + 2 : place + 4], "big")
-    return len(jpeg) - 2 - start
+
+def of_file(data: bytes, form: str) -> np.ndarray:
+    """The bytes of a file that `to_file` made -> uint8 [H, W, 3]. For what others give there is `load_image`."""
+    return np.asarray(Image.open(io.BytesIO(data), formats=[form]).convert("RGB"))
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

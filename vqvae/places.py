@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -37,19 +37,33 @@ def checkpoints_folders() -> tuple[Path, ...]:
     return (first, here)
 
 
-def find_checkpoint(name: str) -> Path:
+def find_checkpoint(name: str, roots: Sequence[Path] = ()) -> Path:
     """The folder that a person means: of a bare name, the one among the checkpoints; else the path as it stands.
 
     A folder of that name in the working directory is taken only where there is no such checkpoint, so that it does not
-    shadow one; `./NAME` says that it is meant. Raises BadInput where there is no folder.
+    shadow one; `./NAME` says that it is meant. Where there is no folder, `RUN@STEP` is a snapshot of a run. Raises
+    BadInput where there is none either.
+
+    roots: where checkpoints lie, in place of `checkpoints_folders()`.
     """
-    as_path, among = Path(name).expanduser(), [folder / name for folder in checkpoints_folders()]
+    as_path, among = Path(name).expanduser(), [folder / name for folder in roots or checkpoints_folders()]
     order = (*among, as_path) if _is_bare(name) else (as_path, *among)
     for folder in order:
         with suppress(OSError, ValueError):  # a name that no file system takes
             if folder.is_dir():
                 return folder
+    if is_snapshot(name):
+        from vqvae import snapshots  # which needs torch: a command that is only to say how it is called does not
+
+        run, _, step = name.rpartition("@")
+        return snapshots.find(find_checkpoint(run, roots), int(step))
     raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
+
+
+def is_snapshot(name: str) -> bool:
+    """Whether a name is one of a snapshot, RUN@STEP."""
+    run, _, step = name.rpartition("@")
+    return bool(run) and step.isascii() and step.isdecimal() and len(step) < 13
 
 
 def _is_bare(name: str) -> bool:

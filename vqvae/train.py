@@ -15,14 +15,14 @@ from types import FrameType
 import numpy as np
 import torch
 
-from vqvae import checkpoint
+from vqvae import checkpoint, snapshots
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
 from vqvae.model import VQVAE
 from vqvae.places import check_folder, find_checkpoint
 from vqvae.plugin import checked_device
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
-from vqvae.training.run import Exploded, Plan, check_size, train
+from vqvae.training.run import Exploded, Plan, check_room, check_size, train
 from vqvae.training.settings import (
     TrainingConfig,
     add_options,
@@ -80,6 +80,8 @@ def _train(options: argparse.Namespace) -> bool:
     check_size(config)
     device = _device(options.device)
     _check_out(options.out, resume=options.resume, overwrite=options.overwrite)
+    keep_every = options.keep_every if options.keep_every is not None else before.keep_every if before else 0
+    room = check_room(config, options.out, keep_every=keep_every, begins=before.step if before else -1)
     if before and config.steps < before.step:
         raise BadInput(f"The run is at step {before.step:,} already; ask for as many --steps or more.")
     files = open_files(options.data, under=options.under)
@@ -95,6 +97,8 @@ def _train(options: argparse.Namespace) -> bool:
     held_out = _held_out(options)
     if before:
         _tell_length(before, config)
+    if room:
+        print(room, file=sys.stderr)
     shown_files = open_files(options.val, under=options.val_under) if options.val else files
     with stoppable() as stopping:
         plan = Plan(
@@ -104,6 +108,7 @@ def _train(options: argparse.Namespace) -> bool:
             data=files.listing,
             start_from=trained,
             save_minutes=options.save_minutes,
+            keep_every=keep_every,
             log_every=options.log_every,
             look_every=options.val_every,
             held_out=held_out,
@@ -124,6 +129,7 @@ def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise BadInput where a checkpoint lies that nobody said to write over, or where nothing can be written."""
     check_folder(out)
     taken = [name for name in (checkpoint.CONFIG_FILE, *checkpoint.WEIGHTS_FILES, STATE_FILE) if (out / name).exists()]
+    taken += [str(place.relative_to(out)) for place in snapshots.kept_beyond(out, -1)]
     if taken and not (resume or overwrite):
         raise BadInput(
             f"{out} holds a checkpoint already ({taken[0]}); go on with it by --resume, write over it by --overwrite, "
@@ -207,6 +213,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "--save-minutes", type=_minutes, default=3, metavar="X", help="time between two saves (default: 3)"
     )
     parser.add_argument(
+        "--keep-every",
+        type=_count_or_none,
+        metavar="N",
+        help="steps between two snapshots, whole checkpoints in OUT/snapshots (default: 0, none; --resume: as before)",
+    )
+    parser.add_argument(
         "--workers", type=_count, default=1, metavar="N", help="threads that decode and crop photos (default: 1)"
     )
     parser.add_argument(
@@ -233,6 +245,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) < 10**9:
         raise argparse.ArgumentTypeError(f"{shown(text)} is no whole number from 1")
     return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _minutes(text: str) -> float:

@@ -25,7 +25,11 @@ _MADE_BY = {
     MAP: "python -m explorer.projection",
 }
 CHECKSUM = "checksum"
-_DTYPES: dict[str, np.dtype] = {"I64": np.dtype("<i8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_DTYPES: dict[str, np.dtype] = {
+    **{f"F{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+    **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    "I64": np.dtype("<i8"),
+}
 _MOST_HEADER_BYTES = 1 << 16
 _MOST_BYTES = 1 << 28
 
@@ -60,6 +64,15 @@ def read(path: Path, forms: Mapping[str, Form]) -> Contents | None:
         return None
     held = {name: (array.dtype, array.shape) for name, array in found.arrays.items()}
     return found if held == dict(forms) else None
+
+
+def read_any(path: Path) -> Contents | None:
+    """What a file with a checksum holds, whatever its arrays are; None where there is none, or it is damaged."""
+    try:
+        found = _read(path, _MOST_BYTES)
+    except (OSError, ValueError):
+        return None
+    return found if CHECKSUM in found.about else None
 
 
 def damage(folder: Path, file: str, argument: str) -> str:

@@ -13,12 +13,17 @@ from vqvae import checkpoint
 from vqvae.plugin import Request, fingerprint
 from vqvae.search import Codebook
 from vqvae.served import Served, tensors
+from vqvae.snapshots import name_of
 from vqvae.tokenizer import Spec, Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
 class OpenModel:
-    """A tokenizer of one grid with what is known of it. One is shared by all who look at it, and never written to."""
+    """A tokenizer with what is known of it. One is shared by all who look at it, and never written to.
+
+    It may have several levels, or a row of tokens: `codes`, `stride` and `codebook` are of its one grid, and raise
+    BadInput where it has none.
+    """
 
     name: str
     tokenizer: Tokenizer
@@ -52,22 +57,29 @@ class OpenModel:
     @cached_property
     def codebook(self) -> Codebook:
         """All codes of the grid, once for all who look at them."""
+        _ = self.spec.grid
         return Codebook.of(self.tokenizer)
 
 
+def with_grid(model: OpenModel) -> OpenModel:
+    """The model as it is, for whoever needs a grid of cells; raises BadInput where it has none, or several levels."""
+    _ = model.spec.grid
+    return model
+
+
 def open_folder(folder: Path) -> OpenModel:
-    """Open a checkpoint's folder; raises BadInput with the first thing that is wrong, or several levels."""
+    """Open a checkpoint's folder, of any number of levels; raises BadInput with the first thing that is wrong."""
     tokenizer = checkpoint.load(folder)
     settings = checkpoint.read_config(folder)
-    _ = tokenizer.spec.grid
+    name = name_of(folder)
     return OpenModel(
-        name=folder.name,
+        name=name,
         tokenizer=tokenizer,
         fingerprint=checkpoint.content_hash(folder),
         device="cpu",
         summary=checkpoint.summary_of(settings),
         parameters=sum(tensor.numel() for tensor in tokenizer.state_dict().values()),
-        argument=f"--checkpoint {folder.name}",
+        argument=f"--checkpoint {name}",
         folder=folder,
         settings=settings,
     )
@@ -86,11 +98,7 @@ def open_plugin(request: Request) -> OpenModel:
 def of_tokenizer(
     tokenizer: Served, *, name: str, argument: str = "--tokenizer FILE.py:FUNCTION", summary: str = ""
 ) -> OpenModel:
-    """A tokenizer that is no checkpoint, as an open model; what is measured of it is kept in the cache.
-
-    Raises BadInput for one that has no grid of cells.
-    """
-    _ = tokenizer.spec.grid
+    """A tokenizer that is no checkpoint, as an open model; what is measured of it is kept in the cache."""
     known_by = fingerprint(tokenizer)
     return OpenModel(
         name=name,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import explorer
-from explorer.cli import app, decode, doctor, encode, fed, index, modules, reliance, render, usage
+from explorer.cli import app, compare, decode, doctor, encode, fed, index, modules, reliance, render, usage
 from explorer.cli.shared import CommandParser, PluggedParser, Stopped
 from vqvae.errors import BadInput
 
@@ -67,7 +67,7 @@ def _parser(*, plugged: bool) -> argparse.ArgumentParser:
         prog=_program(),
         parser_class=PluggedParser if plugged else CommandParser,
     )
-    for command in (app, encode, decode, render, modules, index, usage, fed, reliance, doctor):
+    for command in (app, encode, decode, render, modules, index, usage, fed, reliance, compare, doctor):
         command.add_to(commands)
     return parser
 

@@ -9,7 +9,19 @@ from typing import Any
 
 from explorer.base import beside
 from explorer.base.tables import encodable
-from explorer.cli.shared import CommandParser, Pace, Stopped, add_model, find_model, find_set, stoppable, working_size
+from explorer.cli.shared import (
+    CommandParser,
+    Pace,
+    Stopped,
+    add_model,
+    blend_within,
+    find_model,
+    find_set,
+    images_at_most,
+    stoppable,
+    whole_number,
+    working_size,
+)
 from explorer.images.sets import SAMPLES
 from explorer.inputs.reliance import report
 from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings
@@ -87,31 +99,6 @@ def _write(found: Report, options: argparse.Namespace) -> None:
             print(f"written: {encodable(path)}", file=where)
 
 
-def _whole_number(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"it has to be a whole number from {low} to {high:,}")
-        return int(text)
-
-    return read
-
-
-def _images(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("it has to be a whole number of images from 1")
-    return int(text)
-
-
-def _blend(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not -0.5 <= value <= 1.5:
-        raise argparse.ArgumentTypeError("it has to be a number from -0.5 to 1.5")
-    return value
-
-
 def add_to(commands: Any) -> None:
     parser: CommandParser = commands.add_parser(
         "reliance", help="find out which input the decoder follows", description=run.__doc__
@@ -122,19 +109,25 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
     parser.add_argument(
-        "--images", "--limit", type=_images, help="measure only so many of the images, spread evenly over the set"
+        "--images",
+        "--limit",
+        type=images_at_most,
+        help="measure only so many of the images, spread evenly over the set",
     )
     parser.add_argument(
         "--partners",
-        type=_whole_number(1, MOST_PARTNERS),
+        type=whole_number(1, MOST_PARTNERS),
         default=Settings.partners,
         help=f"other images, and random orders, for each image (default: {Settings.partners})",
     )
     parser.add_argument(
-        "--seed", type=_whole_number(0, 10**9), default=0, help="of all that is drawn at random (default: 0)"
+        "--seed", type=whole_number(0, 10**9), default=0, help="of all that is drawn at random (default: 0)"
     )
     parser.add_argument(
-        "--blend", type=_blend, default=1.0, help="at which it is said whom the decoder follows (default: 1)"
+        "--blend",
+        type=blend_within(-0.5, 1.5),
+        default=1.0,
+        help="at which it is said whom the decoder follows (default: 1)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write every measurement as JSON; - prints only that")
     parser.add_argument("--csv", metavar="FILE", help="also write every measurement as CSV; - prints only that")

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from explorer.base.job import Cancelled
-from explorer.base.open_model import OpenModel, open_folder, open_plugin
+from explorer.base.open_model import OpenModel, open_folder, open_plugin, with_grid
 from explorer.images.sets import SAMPLES
 from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
@@ -39,11 +39,14 @@ def find_model(options: argparse.Namespace) -> OpenModel:
     """Open what `--tokenizer` names, or else the checkpoint; raises BadInput, also for several levels."""
     name = _only_name(options)
     if options.tokenizer:
-        return open_plugin(Request(options.tokenizer, options.device))
+        return with_grid(open_plugin(Request(options.tokenizer, options.device)))
+    return with_grid(open_checkpoint(name, options.device))
+
+
+def open_checkpoint(name: str, device: str | None) -> OpenModel:
+    """Open a checkpoint by its name or folder, on a device where one is named; raises BadInput."""
     model = open_folder(find_checkpoint(name))
-    if options.device:
-        return replace(model, tokenizer=on_device(model.tokenizer, options.device), device=options.device)
-    return model
+    return replace(model, tokenizer=on_device(model.tokenizer, device), device=device) if device else model
 
 
 def _only_name(options: argparse.Namespace) -> str:
@@ -95,11 +98,11 @@ def _add_tokenizer(parser: ArgumentParser, group: Any) -> None:
     parser.add_argument("--device", help="where to compute, for example cuda (default: the CPU)")
 
 
-def written(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, and say so."""
+def written(path: Path, data: bytes, *, said_to: TextIO | None = None) -> None:
+    """Write a file, whole or not at all, and say so, on standard output unless that is for something else."""
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write_atomically(path, data)
-    print(f"written: {path}")
+    print(f"written: {path}", file=said_to)
 
 
 class Pace:
@@ -138,6 +141,39 @@ def stoppable(pace: Pace) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def images_at_most(text: str) -> int:
+    """How many images, for an option; raises what argparse says as an error."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError("it has to be a whole number of images from 1")
+    return int(text)
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Reads an option's whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"it has to be a whole number from {low} to {high:,}")
+        return int(text)
+
+    return read
+
+
+def blend_within(low: float, high: float) -> Callable[[str], float]:
+    """Reads an option's blend within bounds."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"it has to be a number from {low:g} to {high:g}")
+        return value
+
+    return read
 
 
 def working_size(text: str) -> int:

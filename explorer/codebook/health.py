@@ -36,6 +36,17 @@ class HealthRow:
     label: str
     values: tuple[str, ...]
     meaning: str
+    general: str = ""  # the label beside codebooks of other sizes, where it is another one
+
+
+@dataclass(frozen=True)
+class RowBeside:
+    """A figure of several codebooks: the values of each, and what it means for each."""
+
+    label: str
+    meaning: str  # what it means for all of them
+    values: tuple[tuple[str, ...], ...]  # of each codebook
+    meanings: tuple[str, ...]  # for each codebook
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------
@@ -120,13 +131,15 @@ def usage_rows(samples: Sequence[Sample]) -> list[HealthRow]:
         HealthRow(
             "Entropy",
             of_each(lambda usage: f"{usage.entropy:.2f} bits"),
-            f"What an index is worth: log2 {codes:,} = {np.log2(codes):.2f} bits when all codes are used equally.",
+            "What an index is worth, in bits. When all codes are used equally that is "
+            f"log2 {codes:,} = {np.log2(codes):.2f} bits.",
         ),
         HealthRow(
             f"Top {most:,}",
             of_each(lambda usage: _percent(usage.top_share)),
-            f"Share of the cells that the most used 1 % of the codes take, here {counted(most, 'code')}. "
+            f"Share of the cells that the most used 1 % of the codes take. Here that is {counted(most, 'code')}. "
             f"Good: a few times {_percent(most / codes)}.",
+            "Top 1 %",
         ),
         HealthRow(
             "Most used",
@@ -155,7 +168,7 @@ def geometry_rows(codebook: np.ndarray, near_duplicates: int | None) -> list[Hea
         HealthRow(
             "Norm",
             (f"{middle:.2f}",),
-            f"Median length of a code; nine in ten lie between {low:.2f} and {high:.2f}. Good: no outliers.",
+            f"Median length of a code. Nine in ten lie between {low:.2f} and {high:.2f}. Good: no outliers.",
         ),
     ]
 
@@ -183,6 +196,24 @@ def exact_rows(
     of_codebook = {"codes": len(codebook), "pairs of near-duplicates": near_duplicates, "norm, 5 %": low}
     of_codebook |= {"norm, median": middle, "norm, 95 %": high}
     return rows + [{"figure": name, "the codebook": value} for name, value in of_codebook.items()]
+
+
+def beside(tables: Sequence[Sequence[HealthRow]]) -> list[RowBeside]:
+    """Tables of the same figures of several codebooks as one; what a figure means is said as far as it is the same."""
+    found = []
+    for rows in zip(*tables, strict=True):
+        labels, meanings = {row.label for row in rows}, tuple(row.meaning for row in rows)
+        said = [meaning.split(". ") for meaning in meanings]
+        shared = [sentence for sentence in said[0] if all(sentence in other for other in said)]
+        found.append(
+            RowBeside(
+                label=rows[0].label if len(labels) == 1 else rows[0].general,
+                meaning=". ".join(shared).rstrip(".") + ".",
+                values=tuple(row.values for row in rows),
+                meanings=meanings,
+            )
+        )
+    return found
 
 
 def _percent(share: float) -> str:

@@ -39,7 +39,7 @@ class Seen:
     colour_difference: float  # mean CIEDE2000 over the pixels (Sharma et al. 2005); about 1 is just visible
     encode_ms: float
     decode_ms: float
-    peak_bytes: int | None  # of memory, at most, above what was there before; None where that is not known
+    peak_bytes: int | None  # all tensors at once, at most, above the weights; None where it was not measured
     indices: tuple[np.ndarray, ...]  # of each level: [h, w], or [1, n] for a row of tokens; the smallest unsigned type
 
     @property
@@ -69,7 +69,9 @@ class Comparison:
     rows: tuple[Row, ...]  # in the set's order
     unreadable: tuple[tuple[str, str], ...]  # names, and why, in a sentence
     asked: int  # images that were to be measured
+    repeated: tuple[tuple[str, str], ...] = ()  # name, and that of the image with the same pixels, which is measured
+    remark: str = ""  # a sentence on why it could not be kept on disk, where that is so
 
     @property
     def finished(self) -> bool:
-        return len(self.rows) + len(self.unreadable) == self.asked
+        return len(self.rows) + len(self.unreadable) + len(self.repeated) == self.asked

@@ -1,7 +1,6 @@
 """A picture through a tokenizer and back, with the figures that say how well it went."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +8,13 @@ import torch
 
 from explorer.base.figure import Figure
 from explorer.images.pictures import Picture
-from vqvae.images import jpeg_data_bytes, jpeg_of_size, load_image, to_image, to_pixels, to_tensor
+from vqvae.codecs import JPEG
+from vqvae.images import to_pixels, to_tensor
 from vqvae.metrics import WINDOW, bits, psnr, ssim
 from vqvae.tokenizer import Encoding, Tokenizer, blend
+from vqvae.words import amount as amount
 
+BEST_PSNR = 60.0  # dB; pictures that are closer than this, or equal, count as this, so that means stay finite
 LEAST_GAIN = 0.05  # dB that are spoken of
 
 
@@ -74,13 +76,10 @@ def compare(original: np.ndarray, other: np.ndarray) -> Quality:
     return Quality(psnr(one, two).item(), ssim(one, two).item() if measurable else None)
 
 
-def jpeg_quality(picture: Picture, most_bytes: float, *, counted: Callable[[bytes], int] = len) -> tuple[Quality, int]:
-    """The quality of the best JPEG of at most so many bytes, and its size; it may be larger when none is so small.
-
-    counted: a file -> how many of its bytes count, also in the size.
-    """
-    data = jpeg_of_size(to_image(picture.pixels), most_bytes, counted=counted)
-    return compare(picture.pixels, np.asarray(load_image(data, "the JPEG"))), counted(data)
+def jpeg_quality(picture: Picture, most_bytes: float) -> tuple[Quality, int]:
+    """The quality of the best JPEG of at most so many bytes, and its size; it may be larger when none is so small."""
+    data = JPEG.of_size(picture.pixels, most_bytes)
+    return compare(picture.pixels, JPEG.decode(data)), len(data)
 
 
 def size_figures(picture: Picture, encoded: EncodedPicture, *, codes: int) -> list[Figure]:
@@ -110,32 +109,6 @@ def size_figures(picture: Picture, encoded: EncodedPicture, *, codes: int) -> li
             "As PNG",
             f"{times(picture.png_bytes * 8 / size)} as large" if size else "–",
             f"The same pixels without loss, as a PNG, take {amount(picture.png_bytes)}.",
-        ),
-        *jpeg_figures(picture, size / 8),
-    ]
-
-
-def jpeg_figures(picture: Picture, most_bytes: float) -> list[Figure]:
-    """How good a JPEG of as many bytes as the codes is: as the file is, and with the picture's data alone counted."""
-    file, file_bytes = jpeg_quality(picture, most_bytes)
-    data, data_bytes = jpeg_quality(picture, most_bytes, counted=jpeg_data_bytes)
-    fits, data_fits = file_bytes <= most_bytes, data_bytes <= most_bytes
-    none_fits = f"No JPEG is as small as {amount(most_bytes)}: this is the one of quality 1."
-    return [
-        Figure(
-            "JPEG, equal bytes" if fits else f"Smallest JPEG, {amount(file_bytes)}",
-            f"{decibels(file.psnr)} dB",
-            f"PSNR of the best JPEG of at most {amount(most_bytes)}, to compare with the codes alone: "
-            f"it takes {amount(file_bytes)}."
-            if fits
-            else f"PSNR, to compare with the codes alone. {none_fits}",
-        ),
-        Figure(
-            "JPEG, headers not counted" if data_fits else f"Smallest, {amount(data_bytes)} without headers",
-            f"{decibels(data.psnr)} dB",
-            "As the codes come without a header: PSNR of the best JPEG of at most so many bytes between the header of "
-            "its scan and the mark of its end, so that what stands before them, tables too, costs nothing. "
-            + (f"These are {amount(data_bytes)}." if data_fits else none_fits),
         ),
     ]
 
@@ -216,12 +189,3 @@ def decibels(value: float) -> str:
 def times(ratio: float) -> str:
     """How many times, for reading: 94 ×, 1.2 ×, 0.83 ×."""
     return f"{ratio:,.0f} ×" if ratio >= 10 else f"{ratio:.2g} ×"
-
-
-def amount(number_of_bytes: float) -> str:
-    """Bytes for reading: 1.25 bytes, 850 bytes, 1.25 KiB, 3.1 MiB."""
-    if number_of_bytes < 1024:
-        return f"{number_of_bytes:.4g} byte{'' if number_of_bytes == 1 else 's'}"
-    if number_of_bytes < 1 << 20:
-        return f"{number_of_bytes / 1024:.2f} KiB"
-    return f"{number_of_bytes / (1 << 20):.1f} MiB"

@@ -1,7 +1,7 @@
 """Sets of images, read by name at any time: the bundled samples, or a folder, tar or zip."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,13 @@ def find_set(data: str, under: str = "") -> ImageSet:
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
     return open_set(Path(data).expanduser(), under=under)
+
+
+def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """At most so many of the names, spread evenly over them, in their order."""
+    if limit is None or limit >= len(names):
+        return tuple(names)
+    return tuple(names[number * len(names) // limit] for number in range(limit))
 
 
 def label_of(name: str) -> str:

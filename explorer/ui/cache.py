@@ -6,23 +6,30 @@ array on every hit, as `st.cache_data` does, costs more than most pages.
 """
 
 import logging
+import threading
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import streamlit as st
 
 from explorer.base import beside
 from explorer.base.cell import Cell
+from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.figure import Figure
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel, open_folder
 from explorer.base.open_model import open_plugin as open_model_of_plugin
+from explorer.base.recent import Recent
 from explorer.base.soundness import Soundness
 from explorer.codebook import dossier, dots, geometry, projection, tiles
 from explorer.codebook.per_code import PerCode
 from explorer.codebook.projection import Projection, ProjectionSettings
+from explorer.compare import answers
+from explorer.compare.answers import Answered, Paces
 from explorer.images import pictures, reconstruction, sets
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, Quality
@@ -55,6 +62,7 @@ from vqvae.training.log import Log
 from vqvae.training.log import read_log as read_run
 
 ROOT, *MORE_ROOTS = checkpoints_folders()
+MOST_OPEN = 4  # models that stay open though they are on no screen
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Sockets and the server's start use the caches, too, where no script runs that could show a spinner: Streamlit warns.
@@ -71,6 +79,21 @@ def _kept(entries: int, *, spinner: str | bool = False, **options: Any) -> Calla
         Callable[[F], F],
         st.cache_resource(max_entries=entries, show_spinner=spinner, hash_funcs=by_content, **options),
     )
+
+
+def _with_model(make: Callable[[OpenModel], PerCode]) -> Callable[[OpenModel], PerCode]:
+    """Make something of a model once, and keep it for as long as the model is open: it must not hold the model."""
+    made: WeakKeyDictionary[OpenModel, PerCode] = WeakKeyDictionary()
+    lock = threading.RLock()
+
+    @wraps(make)
+    def of(model: OpenModel) -> PerCode:
+        with lock:
+            if (found := made.get(model)) is None:
+                found = made[model] = make(model)
+            return found
+
+    return of
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -96,17 +119,20 @@ def fingerprint(folder: Path) -> str:
 
 
 def open_model(folder: Path) -> OpenModel:
-    """A checkpoint's model in evaluation mode, shared by all sessions and never changed; raises BadInput."""
-    return _open_model(str(folder), fingerprint(folder))
+    """A checkpoint's model in evaluation mode, shared by all sessions and never changed; raises BadInput.
+
+    It stays open while it is among the last `MOST_OPEN` that were asked for, or anybody's screen shows it.
+    """
+    return _models().get((str(folder), fingerprint(folder)), lambda: open_folder(folder))
 
 
-@_kept(4)
-def _open_model(folder: str, content: str) -> OpenModel:
-    return open_folder(Path(folder))
+@st.cache_resource
+def _models() -> Recent[OpenModel]:
+    return Recent(MOST_OPEN, pass_over_what_is_loaded)
 
 
 def open_plugin() -> OpenModel:
-    """The code of one's own that was named, run once a server; raises BadInput."""
+    """The code of one's own that was named, run once a server and never let go of; raises BadInput."""
     asked = plugin.request()
     assert asked is not None
     return _open_plugin(asked.named, asked.device)
@@ -217,6 +243,24 @@ def listening(model: OpenModel, picture: Picture) -> Listening:
 def all_gaps(model: OpenModel, picture: Picture) -> np.ndarray:
     """How nearly each cell of a picture took another code: float32 [h, w]."""
     return _read_only(gaps_of_cells(model.codebook, encode(model, picture)))
+
+
+# --- several models on one picture
+
+
+@_kept(32)
+def answered(model: OpenModel, picture: Picture, weight: float) -> Answered:
+    """What a model makes of a picture at a blend; raises what the model raises."""
+    encoded = encode(model, picture)
+    found = answers.answered(encoded, reconstruction.render(model.tokenizer, encoded, picture, weight=weight))
+    paces().note(model, picture, found)
+    return found
+
+
+@st.cache_resource
+def paces() -> Paces:
+    """How fast models were so far."""
+    return Paces()
 
 
 # --- the lesson
@@ -353,30 +397,31 @@ def colours_of(model: OpenModel, indices: np.ndarray) -> np.ndarray:
     return colour_store(model).of(distinct.astype(np.int64))[place].reshape(*indices.shape, 3)
 
 
-@_kept(4)
+@_with_model
 def tile_store(model: OpenModel) -> PerCode:
     """What codes decode to, alone: uint8 [f, f, 3] each."""
+    tokenizer = model.tokenizer
     return PerCode(
         model.codes,
         np.dtype(np.uint8),
-        lambda codes: tiles.code_tiles(model.tokenizer, codes),
+        lambda codes: tiles.code_tiles(tokenizer, codes),
         (model.stride, model.stride, 3),
         tiles.CODES_PER_BATCH,
     )
 
 
-@_kept(4)
+@_with_model
 def colour_store(model: OpenModel) -> PerCode:
     """The mean colours of what codes decode to: uint8 [3] each."""
+    tokenizer, kept = model.tokenizer, tile_store(model) if model.codes <= MOST_DECODED else None
 
     def measure(codes: np.ndarray) -> np.ndarray:
-        decoded = tiles_of(model, codes) if model.codes <= MOST_DECODED else tiles.code_tiles(model.tokenizer, codes)
-        return tiles.mean_colours(decoded)
+        return tiles.mean_colours(tiles.code_tiles(tokenizer, codes) if kept is None else kept.of(codes))
 
     return PerCode(model.codes, np.dtype(np.uint8), measure, (3,), tiles.CODES_PER_BATCH)
 
 
-@_kept(4)
+@_with_model
 def nearest_store(model: OpenModel) -> PerCode:
     """The nearest other code of codes, and how far it is: geometry.NEAREST each."""
     codebook = model.codebook

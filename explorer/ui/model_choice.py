@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from explorer.base.open_model import OpenModel
+from explorer.base.open_model import OpenModel, with_grid
 from explorer.ui import cache, doctor_panel, plugin, store, widgets
 from explorer.ui.session import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
@@ -82,7 +82,7 @@ def _open(session: Session, choices: list[Choice]) -> tuple[OpenModel | None, li
     failed: list[BrokenCheckpoint] = []
     for choice in sorted(choices, key=lambda choice: choice.name != session.checkpoint):
         try:
-            return choice.open(), failed
+            return with_grid(choice.open()), failed
         except (BadInput, OSError) as fault:
             failed.append(BrokenCheckpoint(choice.name, cache.ROOT / choice.name, str(fault)))
     return None, failed

@@ -1,21 +1,21 @@
 """What every page opens with: its looks, the sidebar with the picker, and the model that is open."""
 
-import gc
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 import streamlit as st
 
+from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.open_model import OpenModel
 from explorer.editing.requests import Mode
 from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.components import steps
 from explorer.ui.model_choice import choose_model
-from explorer.ui.views.compare.columns import Column, choose_columns
-from explorer.ui.views.edit.editing import take_in
+from explorer.ui.views.compare.columns import Column, choose_columns, models_of
+from explorer.ui.views.edit.editing import leave, take_in
 from vqvae.errors import BadInput
 
 P = ParamSpec("P")
@@ -27,7 +27,9 @@ _settled: set[str] = set()  # pages whose modules the garbage collector has been
 
 def begin_page(title: str, subtitle: str) -> OpenModel | None:
     """Draw what all pages share and load the chosen checkpoint; None where there is none to open."""
-    return _begin(title, subtitle, lambda: choose_model(store.read()))
+    opened = _begin(title, subtitle, lambda: choose_model(store.read()))
+    _keep_open([opened] if opened else [])
+    return opened
 
 
 def open_page(title: str, subtitle: str) -> OpenModel:
@@ -43,6 +45,7 @@ def open_page(title: str, subtitle: str) -> OpenModel:
 def open_comparison(title: str, subtitle: str) -> tuple[Column, ...]:
     """As `open_page`, with a column for each of several models; one that cannot be opened is a column, too."""
     opened = _begin(title, subtitle, choose_columns)
+    _keep_open(models_of(opened))
     if not opened:
         _end_without_model()
     store.live().page = (title, "-".join(column.model.fingerprint if column.model else "" for column in opened))
@@ -62,6 +65,12 @@ def _begin(title: str, subtitle: str, choose: Callable[[], T]) -> T:
         steps.watch()
     st.html(f"<header class='page'><h1>{html.escape(title)}</h1><p>{html.escape(subtitle)}</p></header>")
     return chosen
+
+
+def _keep_open(models: Sequence[OpenModel]) -> None:
+    """Have the models that are on this visitor's screen stay open, and what they left let go of."""
+    store.live().shown = tuple(models)
+    leave(models)
 
 
 def _end_without_model() -> NoReturn:
@@ -96,9 +105,3 @@ def _settle(title: str) -> None:
     if title not in _settled:
         _settled.add(title)
         pass_over_what_is_loaded()
-
-
-def pass_over_what_is_loaded() -> None:
-    """Have the garbage collector never look again at what is there now."""
-    gc.collect()
-    gc.freeze()

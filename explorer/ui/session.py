@@ -33,6 +33,8 @@ Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
 PairView = Literal["swap", "between"]
 CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs"]
+Layout = Literal["side", "one", "difference"]
+Layer = Literal["picture", "error", "codes"]
 
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
@@ -163,6 +165,13 @@ class ComparePage:
 
     models: tuple[str, ...] = ()  # names, in the order of their columns; too few: the open one is first, any are next
     view: CompareView = "pictures"
+    layout: Layout = "side"  # of the pictures
+    layers: tuple[Layer, ...] = ("picture", "error")  # that every column shows, side by side
+    layer: Layer = "picture"  # that the one large picture shows
+    shown: int = 1  # the column that it is of; 0 is the original
+    pair: tuple[int, int] = (1, 0)  # the columns whose difference is shown, A − B
+    signed: bool = True  # that difference; else its size alone
+    gain: int = 8  # by which it is amplified
     measured_on: TestedOn = "picture"
     measured_path: str = ""  # where the folder, tar or zip lies
     measured_most: int = 100  # images of a set
@@ -282,6 +291,27 @@ class Session:
 
     def with_cell(self, cell: Cell | None) -> Session:
         return replace(self, cell=cell)
+
+    @property
+    def anchor(self) -> str:
+        """The compared model whose grid the chosen cell is of: the open one where it is compared, else the first."""
+        models = self.compare.models
+        return self.checkpoint if self.checkpoint in models or not models else models[0]
+
+    @property
+    def compared_cell(self) -> Cell | None:
+        """The cell of `anchor` that is chosen, or that a link names."""
+        return self.cell or self.learn.linked_cell
+
+    def with_compared_cell(self, cell: Cell | None) -> Session:
+        """Choose a cell of `anchor`. One that is not the open model's waits, as a link's does: its grid is another."""
+        own = self.anchor == self.checkpoint
+        return self.with_cell(cell if own else None).on("learn", linked_cell=None if own else cell)
+
+    def with_compared(self, models: Sequence[str]) -> Session:
+        """Other columns; the chosen cell stays as long as its model is the one that cells are of."""
+        session = self.on("compare", models=tuple(models)[:MOST_COMPARED])
+        return session if session.anchor == self.anchor else session.on_another_grid()
 
     def on_another_grid(self) -> Session:
         """No cell is selected, and none that a link named is waited for: it was one of the other picture."""

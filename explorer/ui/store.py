@@ -19,6 +19,7 @@ from explorer.ui.transport.visitors import Visitor
 
 if TYPE_CHECKING:
     from explorer.base.job import Job
+    from explorer.base.open_model import OpenModel
     from explorer.learn.lab_run import Training
 
 SESSION_KEY = "session"
@@ -112,6 +113,7 @@ class Live:
     jobs: dict[str, Job[Any]] = field(default_factory=dict)  # by name, newest last
     title: str = ""  # of the page that is drawn
     page: tuple[str, str] = ("", "")  # that is open: its title, and the fingerprint of its model
+    shown: tuple[OpenModel, ...] = ()  # the models on the screen: this keeps them open
     wants: dict[str, Job[Any]] = field(default_factory=dict)  # of the jobs that several share, one by each name
     declined: Job[Any] | None = None  # of these, what was stopped here last and goes on for others
     trainings: list[Training] = field(default_factory=list)  # on the Learn page: A, and B beside it

@@ -1,6 +1,7 @@
 """A whole run: from its start, or where it was left, to the last step, with its saves, its log and its samples."""
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vqvae import checkpoint
+from vqvae import checkpoint, snapshots
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE
 from vqvae.places import reason_of
@@ -21,6 +22,7 @@ from vqvae.training.log import How, LogWriter, validation_row
 from vqvae.training.settings import TrainingConfig, training_settings
 from vqvae.training.trainer import Trainer, learning_rate
 from vqvae.training.validation import sheet, validate
+from vqvae.words import amount, counted
 
 EARLY = 10  # steps; the least loss among them is what later ones are measured against
 EXPLODED = 10  # times that, and over 1: worse than any picture at all in [0, 1]
@@ -40,6 +42,7 @@ class Plan:
     data: str = ""  # names the set of images
     start_from: VQVAE | None = None  # in place of random weights
     save_minutes: float = 3
+    keep_every: int = 0  # steps between two snapshots; 0: none are kept
     log_every: int = 20  # steps between two rows of the log
     look_every: int = 500  # steps between two validations, and two sheets of samples
     held_out: tuple[np.ndarray, ...] = ()  # uint8 [H, W, 3] each: what it is measured on
@@ -55,7 +58,7 @@ def train(photos: PhotoList, config: TrainingConfig, plan: Plan) -> None:
     Raises Exploded where the loss does: what was saved before stays. Raises BadInput for a state that cannot be resumed
     or a model of another shape to start from, before anything is written.
     """
-    trainer = Trainer(config, plan.device, data=plan.data)
+    trainer = Trainer(config, plan.device, data=plan.data, keep_every=plan.keep_every)
     crops = Crops(photos, config)
     if plan.resume:
         trainer.resume_(plan.out)
@@ -63,6 +66,7 @@ def train(photos: PhotoList, config: TrainingConfig, plan: Plan) -> None:
         trainer.start_from_(plan.start_from, (crops.batch(-number - 1 + (1 << 40)) for number in range(32)))
     elif config.kmeans_start:
         trainer.start_codebook_(codebook_batches(crops))
+    snapshots.forget_beyond(plan.out, trainer.step if plan.resume else -1)
     log = LogWriter(plan.out, step=trainer.step) if plan.resume else LogWriter.anew(plan.out)
     log.start(
         {
@@ -127,9 +131,13 @@ class _Run:
             row: dict[str, float] = {"step": trainer.step, "seconds": before + time.monotonic() - began_at}
             last = trainer.step == steps
             if trainer.step % plan.look_every == 0 or last:
-                self._look(row | self._means())
+                row |= self._means()
+                self._look(row)
             elif trainer.step % plan.log_every == 0:
-                self._record(row | self._means())
+                row |= self._means()
+                self._record(row)
+            if plan.keep_every and trainer.step % plan.keep_every == 0:
+                self._keep_snapshot(_means_of(self.recent) | row)
             if time.monotonic() - self.saved_at > 60 * plan.save_minutes:
                 self._save_meanwhile()
             if plan.stopping() and not last:
@@ -146,7 +154,7 @@ class _Run:
 
     def _means(self) -> dict[str, float]:
         """The means of what steps said since the last row, and the learning rate of the last."""
-        means = {name: _mean(values) for name, values in self.recent.items()}
+        means = _means_of(self.recent)
         self.recent = {}
         return means | {"learning_rate": learning_rate(self.trainer.step - 1, self.crops.config)}
 
@@ -186,11 +194,29 @@ class _Run:
         self.bar.clear()
         print(sentence, file=sys.stderr)
 
+    def _keep_snapshot(self, figures: Mapping[str, float]) -> None:
+        """Keep the model of this step beside the others, with its figures; a full disk is no reason to lose a run."""
+        self._check_finite()
+        trainer = self.trainer
+        known = {name: round(value, 6) for name, value in figures.items() if name != "step" and math.isfinite(value)}
+        about = {
+            "summary": _summary(trainer.step, trainer.config.steps, known),
+            "training": training_settings(trainer.config) | {"step": trainer.step},
+            "figures": known,
+        }
+        try:
+            snapshots.keep(self.plan.out, trainer.step, trainer.averaged, about)
+        except OSError as fault:
+            self._say(f"No snapshot of step {trainer.step} could be kept ({reason_of(fault)}); training goes on.")
+
     def _save(self) -> None:
-        if not self.trainer.is_finite():
-            raise FloatingPointError(f"The weights are no numbers any more at step {self.trainer.step}.")
+        self._check_finite()
         self.trainer.save(self.plan.out)
         self.saved_step, self.saved_at = self.trainer.step, time.monotonic()
+
+    def _check_finite(self) -> None:
+        if not self.trainer.is_finite():
+            raise FloatingPointError(f"The weights are no numbers any more at step {self.trainer.step}.")
 
     def _left(self) -> str:
         """What is left of a run that is given up, and what to do."""
@@ -226,12 +252,54 @@ def _mean(values: list[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
+def _means_of(told: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: _mean(values) for name, values in told.items()}
+
+
+def _summary(step: int, steps: int, figures: Mapping[str, float]) -> str:
+    """What a snapshot is, in a line: "Step 1,000 of 10,000: 24.1 dB from the codes alone, on validation photos"."""
+    validated = "val_psnr_off" in figures
+    where = "val_" if validated else ""
+    ways = {"off": "from the codes alone", "on": "with the embedding"}
+    said = [
+        f"{figures[f'{where}psnr_{way}']:.1f} dB {how}" for way, how in ways.items() if f"{where}psnr_{way}" in figures
+    ]
+    of = "validation photos" if validated else "crops in training"
+    return f"Step {step:,} of {steps:,}" + (f": {', '.join(said)}, on {of}" if said else "")
+
+
+def parameters_of(config: TrainingConfig) -> int:
+    """How many numbers the model has that the settings describe."""
+    with torch.device("meta"):
+        return sum(tensor.numel() for tensor in VQVAE(config.model).state_dict().values())
+
+
 def check_size(config: TrainingConfig) -> None:
     """Raise BadInput for a model that is larger than what can be opened afterwards."""
-    with torch.device("meta"):
-        parameters = sum(tensor.numel() for tensor in VQVAE(config.model).state_dict().values())
-    if parameters > checkpoint.MOST_PARAMETERS:
+    if (parameters := parameters_of(config)) > checkpoint.MOST_PARAMETERS:
         raise BadInput(
             f"The settings describe a model of {parameters:,} parameters; at most {checkpoint.MOST_PARAMETERS:,} can "
             "be opened again, so make it smaller."
         )
+
+
+def check_room(config: TrainingConfig, out: Path, *, keep_every: int, begins: int) -> str:
+    """What the snapshots of a run will take of the disk, in a sentence; empty where none are to come.
+
+    begins: the step that it goes on from, or −1 where what an earlier run left goes. Raises BadInput where they
+    clearly do not fit.
+    """
+    number = config.steps // keep_every - max(0, begins) // keep_every if keep_every else 0
+    if not number:
+        return ""
+    each = 4 * parameters_of(config)
+    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    removed = sum(file.stat().st_size for old in snapshots.kept_beyond(out, begins) for file in old.rglob("*"))
+    free = shutil.disk_usage(place).free + removed
+    need = f"{counted(number, 'snapshot')}, one every {counted(keep_every, 'step')},"
+    if number * each > free:
+        raise BadInput(
+            f"{need} would take {amount(number * each)} in {out}, where {amount(free)} are free; make --keep-every "
+            "larger, or make room."
+        )
+    return f"{need} will take {amount(number * each)} in {out / snapshots.FOLDER}; {amount(free)} are free."

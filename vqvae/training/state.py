@@ -23,12 +23,18 @@ class About:
     step: int  # steps that were done
     config: TrainingConfig
     data: str  # names the set of images that it learns from; empty in a state from before that was kept
+    keep_every: int = 0  # steps between two snapshots; 0: none are kept
 
 
 def write_state(folder: Path, about: About, tensors: Mapping[str, Tensor]) -> None:
     """Keep the state of a run; the file appears whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    said = {"step": str(about.step), "config": json.dumps(training_settings(about.config)), "data": about.data}
+    said = {
+        "step": str(about.step),
+        "config": json.dumps(training_settings(about.config)),
+        "data": about.data,
+        "keep_every": str(about.keep_every),
+    }
     checkpoint.write_atomically(folder / STATE_FILE, safetensors.torch.save(contiguous, said))
 
 
@@ -42,7 +48,8 @@ def read_about(folder: Path) -> About:
             said = file.metadata() or {}
         settings = json.loads(said["config"])
         # A setting that is newer than the state has its default.
-        return About(int(said["step"]), TrainingConfig.from_dict(settings), said.get("data", ""))
+        config = TrainingConfig.from_dict(settings)
+        return About(int(said["step"]), config, said.get("data", ""), int(said.get("keep_every", 0)))
     except BadInput as refusal:
         raise BadInput(f"{path} cannot be resumed here: {refusal}") from None
     except (SafetensorError, OSError, KeyError, ValueError, TypeError):

@@ -70,12 +70,13 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
 class Trainer:
     """The state of a run, and one step of it."""
 
-    def __init__(self, config: TrainingConfig, device: torch.device, *, data: str = "") -> None:
-        """data: names the set of images, and is kept with the state."""
+    def __init__(self, config: TrainingConfig, device: torch.device, *, data: str = "", keep_every: int = 0) -> None:
+        """data: names the set of images; keep_every: steps between snapshots. Both are kept with the state."""
         torch.manual_seed(config.seed)
         self.config = config
         self.device = device
         self.data = data
+        self.keep_every = keep_every
         self.model = channels_last(VQVAE(config.model).to(device))
         self.average = AveragedModel(self.model, multi_avg_fn=moving_average(config.average_decay))
         self.learner = CodebookLearner(self.model.quantizer, decay=config.codebook_decay, dead_below=config.dead_below)
@@ -172,7 +173,7 @@ class Trainer:
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
         tensors["random"] = torch.get_rng_state()  # restarts of dead codes draw from it
-        write_state(folder, About(self.step, self.config, self.data), tensors)
+        write_state(folder, About(self.step, self.config, self.data, self.keep_every), tensors)
 
     def resume_(self, folder: Path) -> None:
         """Go on where `save` stopped; raises BadInput if there is no such state or it is of another run.

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from explorer.editing.edits import DecoderInputs
-from explorer.images.reconstruction import Quality, compare
+from explorer.images.reconstruction import BEST_PSNR, Quality, compare
 from explorer.inputs import manifold
 from explorer.inputs.manifold import Reference
 from vqvae.errors import BadInput
@@ -39,7 +39,6 @@ WAYS: dict[Way, str] = {
     "another": "another image's",
     "same code": "another cell's of the same code",
 }
-BEST_PSNR = 60.0  # dB; pictures that are closer than this, or equal, count as this, so that means stay finite
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.images.reconstruction import Quality
-from explorer.images.sets import ImageSet
+from explorer.images.sets import ImageSet, evenly
 from explorer.inputs.reliance import boundary
 from explorer.inputs.reliance.ablations import (
     CODES_OF_ANOTHER,
@@ -349,13 +349,6 @@ class _Within:
 
     def __call__(self, done: int, total: int, stage: str = "") -> None:
         self.progress(self.before + done, self.total, stage)
-
-
-def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:
-    """At most so many of the names, spread evenly over them, in their order."""
-    if limit is None or limit >= len(names):
-        return tuple(names)
-    return tuple(names[number * len(names) // limit] for number in range(limit))
 
 
 def with_following(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import explorer
 from explorer.base import tables
 from explorer.base.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from explorer.base.tables import encodable
+from explorer.base.versions import versions
 from explorer.images.reconstruction import Quality
 from explorer.inputs.reliance.ablations import CODES_OF_ANOTHER, CODES_SHUFFLED, INPUTS, WAYS, Cost
 from explorer.inputs.reliance.boundary import BORDER
@@ -30,7 +30,6 @@ from explorer.inputs.reliance.verdict import (
 )
 
 SCHEMA_VERSION = 2
-PACKAGES = ("torch", "numpy", "scipy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def plain(report: Report) -> dict[str, Any]:
         "pixels_sha256": evidence.digest,
         "twin": {"name": evidence.twin, "fingerprint": source.twin} if evidence.twin else None,
         "command": source.command,
-        "versions": {"vqvae-explorer": explorer.__version__, **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
         "settings": asdict(evidence.settings) | {"blends": list(evidence.settings.blends), "border": BORDER},
         "working_size": evidence.settings.working_size,
         "decoder_inputs": evidence.inputs,

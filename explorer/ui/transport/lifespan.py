@@ -10,6 +10,8 @@ from typing import Any
 
 from streamlit.logger import get_logger
 
+from explorer.base.collector import pass_over_what_is_loaded
+
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
@@ -31,7 +33,7 @@ def warm_up() -> None:
     import_module("pandas")  # a second of work that Streamlit does when it is first handed a dictionary
 
     from explorer.images.samples import SAMPLES, find
-    from explorer.ui import cache, page  # with the page all that pages import
+    from explorer.ui import cache, page  # noqa: F401  with the page all that pages import
     from explorer.ui.session import Session
 
     session = Session()
@@ -45,4 +47,4 @@ def warm_up() -> None:
     cache.find_checkpoints()
     for shown in SAMPLES:
         cache.thumbnail(shown.name, shown.read(), shown.file)
-    page.pass_over_what_is_loaded()
+    pass_over_what_is_loaded()

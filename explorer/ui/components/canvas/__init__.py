@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_canvas",
     css=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
-    js=script(PAPER, *(_FOLDER / f"{name}.js" for name in ("parts", "transport", "placement", "canvas"))),
+    js=script(PAPER, *(_FOLDER / f"{name}.js" for name in ("parts", "transport", "placement", "viewport", "canvas"))),
 )
 
 

@@ -59,9 +59,7 @@ function panelMarkup(name, title) {
 
 const PANELS = ["original", "reconstruction", "error", "codes"];
 const NARROW = 640; // CSS pixels, as in canvas.css
-const ZOOM_STEP = 1.6;
 const TALLEST = "24rem"; // of a picture
-const READABLE_CELL = 26; // CSS pixels along a cell from which its index is written into it
 
 class Canvas {
   constructor(root) {
@@ -167,39 +165,23 @@ class Canvas {
   }
 
   listenTo({ viewport, divider }) {
-    let drag = null;
-    viewport.addEventListener("pointermove", (event) => {
-      if (drag) {
-        const box = viewport.getBoundingClientRect();
-        if (Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 4) drag.moved = true;
-        if (drag.divider) this.setDivide((event.clientX - box.left) / box.width);
-        else if (drag.moved) this.setZoom(drag.from.moved(box, event.clientX - drag.x, event.clientY - drag.y));
-      }
-      this.setHover(this.cellAt(viewport, event));
-      document.addEventListener("keydown", this.keyAtPointer);
-    });
-    viewport.addEventListener("pointerleave", () => {
-      document.removeEventListener("keydown", this.keyAtPointer);
-      this.setHover(null);
-    });
-    viewport.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      drag = { x: event.clientX, y: event.clientY, from: this.zoom, divider: event.target === divider };
-      viewport.setPointerCapture(event.pointerId);
-    });
-    viewport.addEventListener("pointerup", (event) => {
-      if (drag && !drag.moved && !drag.divider) {
+    listenToHand(viewport, {
+      zoom: () => this.zoom,
+      setZoom: (zoom) => this.setZoom(zoom),
+      point: (event) => {
+        this.setHover(this.cellAt(viewport, event));
+        document.addEventListener("keydown", this.keyAtPointer);
+      },
+      leave: () => {
+        document.removeEventListener("keydown", this.keyAtPointer);
+        this.setHover(null);
+      },
+      pick: (event) => {
         const cell = this.cellAt(viewport, event);
         this.change({ cell: same(cell, this.local.cell) ? null : cell });
-      }
-      drag = null;
+      },
+      grip: (event) => event.target === divider && ((box, { clientX }) => this.setDivide((clientX - box.left) / box.width)),
     });
-    viewport.addEventListener("pointercancel", () => (drag = null));
-    viewport.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && !event.metaKey && this.zoom.scale === 1) return; // scroll the page
-      event.preventDefault();
-      this.setZoom(this.zoom.times(Math.exp(-event.deltaY / 300), this.zoom.pointAt(viewport.getBoundingClientRect(), event)));
-    }, { passive: false });
     viewport.addEventListener("keydown", (event) => {
       if (event.target === divider) this.moveDivider(event);
       else this.moveCell(event);
@@ -208,7 +190,7 @@ class Canvas {
   }
 
   moveCell(event) {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = ARROWS[event.key];
     if (event.key === "Escape") this.change({ cell: null });
     if (!step || !this.layers) return;
     event.preventDefault();
@@ -236,8 +218,7 @@ class Canvas {
 
   /** A key anywhere on the page, while the pointer is over a picture. */
   keyAtPointer = (event) => {
-    const [typedInto] = event.composedPath();
-    if (this.hover && !typedInto.closest?.("textarea, input:not([type=range], [type=checkbox])")) this.zoomKey(event);
+    if (this.hover && !isTyping(event)) this.zoomKey(event);
   };
 
   zoomKey(event) {
@@ -354,51 +335,14 @@ class Canvas {
   drawMarksOf(name) {
     const { viewport, marks } = this.panels[name];
     const box = viewport.getBoundingClientRect();
-    const ratio = window.devicePixelRatio || 1;
-    marks.width = Math.round(box.width * ratio);
-    marks.height = Math.round(box.height * ratio);
-    const brush = marks.getContext("2d");
-    brush.scale(ratio, ratio);
+    const brush = cleared(marks, box);
     const placement = this.placement(box);
-    const { side } = placement;
-    const at = ([row, column]) => placement.at(row, column);
-    if (name === "codes" && side >= READABLE_CELL) this.writeIndices(brush, at, side, box);
+    const { indices, colours } = this.layers;
+    if (name === "codes") writeIndices(brush, placement, indices, colours, this.root);
     const marked = this.hover ?? this.local.cell;
-    if (marked) this.drawTwins(brush, at, marked);
-    if (this.hover) outline(brush, at(this.hover), "#fff", 1.5);
-    if (this.local.cell) outline(brush, at(this.local.cell), accent(this.root), 3);
-  }
-
-  /** A faint frame on every other cell that has the same code. */
-  drawTwins(brush, at, cell) {
-    const { values, shape: [, columns] } = this.layers.indices;
-    const code = values[cell[0] * columns + cell[1]];
-    brush.strokeStyle = "rgba(255, 255, 255, 0.75)";
-    brush.lineWidth = 1;
-    for (let place = 0; place < values.length; place += 1) {
-      if (values[place] !== code) continue;
-      const [x, y, side] = at([Math.floor(place / columns), place % columns]);
-      brush.strokeRect(x + 0.5, y + 0.5, Math.max(1, side - 1), Math.max(1, side - 1));
-    }
-  }
-
-  writeIndices(brush, at, side, box) {
-    const { values, shape: [rows, columns] } = this.layers.indices;
-    const { values: colours } = this.layers.colours;
-    const widest = String(values.reduce((most, value) => Math.max(most, value), 0)).length;
-    brush.font = `500 ${Math.min(15, (side * 1.45) / Math.max(3, widest))}px ${getComputedStyle(this.root).fontFamily}`;
-    brush.textAlign = "center";
-    brush.textBaseline = "middle";
-    for (let row = 0; row < rows; row += 1) {
-      for (let column = 0; column < columns; column += 1) {
-        const [x, y] = at([row, column]);
-        if (x + side < 0 || y + side < 0 || x > box.width || y > box.height) continue;
-        const place = row * columns + column;
-        const [red, green, blue] = colours.subarray(3 * place, 3 * place + 3);
-        brush.fillStyle = 0.3 * red + 0.59 * green + 0.11 * blue > 140 ? "rgba(0,0,0,.8)" : "rgba(255,255,255,.92)";
-        brush.fillText(values[place], x + side / 2, y + side / 2);
-      }
-    }
+    if (marked) frameCells(brush, placement, indices, [codeAt(indices, marked)]);
+    if (this.hover) outline(brush, placement.at(...this.hover), "#fff", 1.5);
+    if (this.local.cell) outline(brush, placement.at(...this.local.cell), accent(this.root), 3);
   }
 
   /** The link to all about the code of the selected cell. */
@@ -407,8 +351,7 @@ class Canvas {
     const { cell } = this.local;
     link.hidden = !cell;
     if (!cell) return;
-    const { values, shape: [, columns] } = this.layers.indices;
-    const code = values[cell[0] * columns + cell[1]];
+    const code = codeAt(this.layers.indices, cell);
     const query = new URLSearchParams(location.search);
     query.set("code", code);
     link.href = `${this.message.codebook}?${query}`;
@@ -434,12 +377,4 @@ class Canvas {
     const text = `in row ${cell[0]}, column ${cell[1]} · ${number === 1 ? "only here" : `${number} cells of this picture`}`;
     readout.replaceChildren(swatch, textElement("b", `Code ${code}`), textElement("span", text));
   }
-}
-
-/** Follow a link to another page of the app without leaving it, as Back and Forward do. */
-function openInPlace(event) {
-  if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // in a tab of its own
-  event.preventDefault();
-  history.pushState({}, "", event.currentTarget.href);
-  dispatchEvent(new PopStateEvent("popstate"));
 }

@@ -12,9 +12,10 @@ const STRANGER = [4401, 4403]; // codes with which the server says that this pag
 class Transport {
   /**
    * compose: (resting) -> the whole request, as of now; its arrays are typed ones. Resting: nobody waits for the answer.
-   * socket: a Socket, or null where every request is a rerun.
+   * socket: a Socket, or null where every request is a rerun. patience: ms until a request counts as lost.
    */
-  constructor(compose, { socket = null } = {}) {
+  constructor(compose, { socket = null, patience = PATIENCE } = {}) {
+    this.patience = patience;
     this.compose = compose;
     this.socket = socket;
     this.sequence = 0;
@@ -30,7 +31,7 @@ class Transport {
   }
 
   request() {
-    const lost = this.answered < this.sequence && performance.now() - this.sentAt > PATIENCE;
+    const lost = this.answered < this.sequence && performance.now() - this.sentAt > this.patience;
     if (this.answered < this.sequence && !lost) {
       this.waiting = true;
       return;
@@ -45,7 +46,7 @@ class Transport {
     if (lost) setTimeout(() => document.dispatchEvent(new CustomEvent(UNANSWERED)), BATCH);
     this.mode = request.mode;
     clearTimeout(this.retry); // a dropped connection swallows requests: say it again until it is answered
-    this.retry = setTimeout(() => this.pending && this.request(), PATIENCE + 100);
+    this.retry = setTimeout(() => this.pending && this.request(), this.patience + 100);
   }
 
   /** What a socket does not carry: the first request for the pictures, and animations. */

@@ -170,11 +170,11 @@ def _make_layout(model: OpenModel, settings: ProjectionSettings) -> None:
         reason = f"UMAP failed: {job.message}" if job.state == "failed" else "UMAP was cancelled."
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(widgets.plain(f"{reason} This is PCA."))
-            st.button("Try again", on_click=_start_again, args=(model, settings))
+            st.button("Try again", on_click=_start_again, args=(model.codebook.array, settings, model.name))
 
 
-def _start_again(model: OpenModel, settings: ProjectionSettings) -> None:
-    start_job(model.codebook.array, settings, cache_folder(), name=model.name, again=True)
+def _start_again(codes: np.ndarray, settings: ProjectionSettings, name: str) -> None:
+    start_job(codes, settings, cache_folder(), name=name, again=True)
 
 
 def _start_later(looks: Iterator[int], model: OpenModel, settings: ProjectionSettings) -> None:

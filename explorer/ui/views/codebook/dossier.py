@@ -356,15 +356,16 @@ def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
 
 
 def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
-    kept = notes.load(user_data_folder(), model.fingerprint)
-    of_code = f"{model.fingerprint[:16]}-{code}"
+    fingerprint = model.fingerprint  # what a widget does holds no model: Streamlit keeps it after the widget is gone
+    kept = notes.load(user_data_folder(), fingerprint)
+    of_code = f"{fingerprint[:16]}-{code}"
     st.toggle(
         "Star",
         help="Starred codes are kept together.",
         **widgets.seeded(
             f"star-{of_code}",
             code in kept.starred,
-            lambda starred: _star(model, code, starred),
+            lambda starred: _star(fingerprint, code, starred),
         ),
     )
     text = st.text_area(
@@ -374,7 +375,7 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
         **widgets.seeded(
             f"note-{of_code}",
             kept.texts.get(code, ""),
-            lambda typed: _keep(model, lambda now: now.with_text(code, typed)),
+            lambda typed: _keep(fingerprint, lambda now: now.with_text(code, typed)),
         ),
     )
     if refusal := store.read().codebook.note_refusal:
@@ -402,16 +403,16 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
         _strip(model, stars, [str(star) for star in stars], "Starred codes", key="starred")
 
 
-def _star(model: OpenModel, code: int, starred: bool) -> None:
+def _star(fingerprint: str, code: int, starred: bool) -> None:
     """Star a code or take its star away; the wall and the map may show starred codes only."""
-    _keep(model, lambda now: now.with_star(code, starred))
+    _keep(fingerprint, lambda now: now.with_star(code, starred))
     store.keep(store.read().on("codebook", stars_changed=True))
 
 
-def _keep(model: OpenModel, change: Callable[[Notes], Notes]) -> None:
+def _keep(fingerprint: str, change: Callable[[Notes], Notes]) -> None:
     """Write down what was changed, and nothing else."""
     try:
-        notes.update(user_data_folder(), model.fingerprint, change)
+        notes.update(user_data_folder(), fingerprint, change)
     except OSError as fault:
         refusal = (
             f"Notes and stars could not be kept in {user_data_folder()} ({reason_of(fault)}); they stay in memory "

@@ -1,7 +1,5 @@
 """The codebook's health on the screen: the verdict, and a table of every figure, training beside your images."""
 
-import html
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -12,7 +10,7 @@ from explorer.codebook import health
 from explorer.codebook.health import HealthRow, Sample, geometry_rows, judge, usage_rows
 from explorer.index import usage
 from explorer.index.training_usage import TrainingUsage
-from explorer.ui import cache, exports, widgets
+from explorer.ui import cache, exports, figure_table, widgets
 from explorer.ui.image_set import UsedSet
 from vqvae.words import counted
 
@@ -24,10 +22,10 @@ def show(model: OpenModel, used: UsedSet | None, *, said: DeltaGenerator) -> Non
     heads: list[tuple[str, str]] = []
     if training is not None:
         samples.append(in_training(training))
-        heads.append(("Training", _size(training.images, samples[-1].usage.cells)))
+        heads.append(("Training", size(training.images, samples[-1].usage.cells)))
     if used is not None:
         samples.append(over(used))
-        heads.append((used.label, _size(used.index.images, used.index.cells)))
+        heads.append((used.label, size(used.index.images, used.index.cells)))
     if not samples:
         with said:
             widgets.verdict("unsure", "How often each code is used is not known yet.")
@@ -78,30 +76,18 @@ def over(used: UsedSet) -> Sample:
     return Sample(words, usage.summarise(used.index.counts, images=used.index.images))
 
 
-def _size(images: int, cells: int) -> str:
+def size(images: int, cells: int) -> str:
+    """How much was counted, in words."""
     return f"{counted(images, 'image')}, {counted(cells, 'cell')}"
 
 
 def _table(heads: list[tuple[str, str]], of_samples: list[HealthRow], of_codebook: list[HealthRow]) -> None:
     """A row for each figure and a column for each sample; the style sheet lays it on its side where that fits."""
-    head = "".join(
-        f'<th role="columnheader" scope="col" title="{widgets.escaped(size)}">{widgets.escaped(name)}'
-        f"<span>{html.escape(size)}</span></th>"
-        for name, size in heads
-    )
-    corner = '<td role="cell"></td>'
-    body = "".join(_row(row, 1) for row in of_samples) + "".join(_row(row, len(heads)) for row in of_codebook)
-    st.html(
-        f'<div class="health-place"><table class="health" role="table" aria-label="Figures of the codebook">'
-        f'<thead role="rowgroup"><tr role="row">{corner}{head}</tr></thead>'
-        f'<tbody role="rowgroup">{body}</tbody></table></div>'
-    )
+    rows = [figure_table.Row(row.label, row.meaning, _cells(row.values, 1)) for row in of_samples]
+    rows += [figure_table.Row(row.label, row.meaning, _cells(row.values, len(heads))) for row in of_codebook]
+    columns = [figure_table.Head(name, size) for name, size in heads]
+    figure_table.show(columns, rows, label="Figures of the codebook", turns=True)
 
 
-def _row(row: HealthRow, span: int) -> str:
-    cells = "".join(f'<td role="cell" colspan="{span}">{html.escape(value)}</td>' for value in row.values)
-    tip = html.escape(row.meaning)
-    return (
-        f'<tr role="row"><th role="rowheader" scope="row" tabindex="0" data-tip="{tip}">{html.escape(row.label)}</th>'
-        f"{cells}</tr>"
-    )
+def _cells(values: tuple[str, ...], span: int) -> tuple[figure_table.Cell, ...]:
+    return tuple(figure_table.Cell(value, span) for value in values)

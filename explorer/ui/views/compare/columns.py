@@ -110,7 +110,8 @@ def _facts(column: Column) -> str:
     if column.model is None:
         return "cannot be opened"
     levels = column.model.spec.levels
-    size = f"f = {levels[0].stride}" if len(levels) == 1 and levels[0].stride else f"{len(levels)} levels"
+    size = f"f = {levels[0].stride}" if levels[0].stride else "a row of tokens"
+    size = size if len(levels) == 1 else f"{len(levels)} levels"
     codes = " + ".join(f"{level.codes:,}" for level in levels[:3]) + (" + …" if len(levels) > 3 else "")
     return f"{size} · K = {codes} · {'two inputs' if column.model.inputs == 2 else 'one input'}"
 
@@ -121,15 +122,16 @@ def _with(session: Session, number: int, name: str) -> Session:
     if name in models:
         models[models.index(name)] = models[number - 1]
     models[number - 1] = name
-    return session.on("compare", models=tuple(models))
+    return session.with_compared(models)
 
 
 def _add(name: str) -> None:
     session = store.read()
-    store.write(session.on("compare", models=(*session.compare.models, name)[:MOST_COMPARED]))
+    store.write(session.with_compared([*session.compare.models, name]))
 
 
 def _remove(number: int) -> None:
     session = store.read()
-    models = tuple(name for place, name in enumerate(session.compare.models, 1) if place != number)
-    store.write(session.on("compare", models=models))
+    store.write(
+        session.with_compared([name for place, name in enumerate(session.compare.models, 1) if place != number])
+    )

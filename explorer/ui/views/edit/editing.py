@@ -105,6 +105,16 @@ def take_in(mode: Mode | None) -> None:
             visitor.newest.pop(content, None)
 
 
+def leave(models: Sequence[OpenModel]) -> None:
+    """Forget the engines of all models but these, which are on the screen; what was painted with them is kept."""
+    visitor = store.live().visitor
+    for content, engine in list(visitor.engines.items()):
+        if engine.model not in models:
+            if (request := visitor.newest.pop(content, None)) is not None:
+                _saved_edit(engine, request)
+            del visitor.engines[content]
+
+
 def open_editing(engine: EditEngine, *, key: str, mode: Mode) -> Editing:
     """Take in what the editor with this key asks for, and answer it."""
     asked = _newest(engine, key, mode)

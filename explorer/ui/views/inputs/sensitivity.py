@@ -1,6 +1,7 @@
 """Maps of how much the picture changes with each input, cell by cell; measured beside the page when asked for."""
 
 from functools import partial
+from weakref import ref
 
 import numpy as np
 import plotly.graph_objects as go
@@ -76,7 +77,7 @@ def measured(model: OpenModel, picture: Picture, weight: float) -> SensitivityMa
     elif found is None or not found.finished:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Not finished: below is what was measured." if found else "Stopped before there was anything.")
-            st.button("Go on", key=f"on-{key}", on_click=partial(begin, key, model, picture, weight))
+            st.button("Go on", key=f"on-{key}", on_click=partial(_go_on, key, ref(model), picture, weight))
     return found
 
 
@@ -104,6 +105,12 @@ def begin(key: str, model: OpenModel, picture: Picture, weight: float) -> None:
             tokenizer, codebook, encoding, weight=weight, so_far=so_far, seconds=LONGEST, progress=progress
         ),
     )
+
+
+def _go_on(key: str, model: ref[OpenModel], picture: Picture, weight: float) -> None:
+    """What a button does; it holds no model, since Streamlit keeps it after the button is gone."""
+    if (shown := model()) is not None:
+        begin(key, shown, picture, weight)
 
 
 def meaning(found: SensitivityMap, reading: Reading) -> str:

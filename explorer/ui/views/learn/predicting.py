@@ -22,13 +22,17 @@ def choose(opened: Lesson) -> None:
         )
         if any(guess.of == opened.content for guess in session.learn.guesses) and not session.learn.shows_all:
             st.button(
-                "Hide them again", type="tertiary", icon=":material/restart_alt:", on_click=_forget, args=[opened]
+                "Hide them again",
+                type="tertiary",
+                icon=":material/restart_alt:",
+                on_click=_forget,
+                args=[opened.content],
             )
 
 
-def _forget(opened: Lesson) -> None:
+def _forget(content: str) -> None:
     session = store.read()
-    kept = tuple(guess for guess in session.learn.guesses if guess.of != opened.content)
+    kept = tuple(guess for guess in session.learn.guesses if guess.of != content)
     store.write(session.on("learn", guesses=kept))
 
 

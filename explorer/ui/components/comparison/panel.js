@@ -1,0 +1,83 @@
+// One picture of the comparison in its viewport, with the marks over it.
+
+class Panel {
+  /** what: () -> {number, layer}, whose picture it shows; it is another one while a key is held. */
+  constructor(comparison, what, label) {
+    Object.assign(this, { comparison, what });
+    this.viewport = document.createElement("div");
+    Object.assign(this.viewport, { className: "viewport", tabIndex: 0 });
+    this.viewport.setAttribute("role", "application");
+    this.viewport.setAttribute("aria-label", `${label}; arrow keys choose a cell, Escape lets go of it, plus and minus zoom, F shows all, 0 to 4 show another column here while held`);
+    this.viewport.innerHTML = '<canvas class="pixels"></canvas><canvas class="marks"></canvas><span class="tag" hidden></span><p class="state"></p>';
+    for (const part of ["pixels", "marks", "tag", "state"]) this[part] = this.viewport.querySelector(`.${part}`);
+    this.painted = "";
+    listenToHand(this.viewport, {
+      zoom: () => comparison.zoom,
+      setZoom: (zoom) => comparison.setZoom(zoom),
+      point: (event) => comparison.point(this, event),
+      leave: () => comparison.point(null),
+      pick: (event) => comparison.pick(this.placeAt(event)),
+    });
+    this.viewport.addEventListener("keydown", (event) => comparison.moveCell(this, event));
+  }
+
+  /** Whose picture is on it now. */
+  get shown() {
+    const what = this.what();
+    const { swap } = this.comparison;
+    return swap && (!swap.panel || swap.panel === this) ? { ...what, number: swap.number, swapped: true } : what;
+  }
+
+  get box() {
+    return this.viewport.getBoundingClientRect();
+  }
+
+  /** The cell under an event, on the grid of the model that is shown, or of another where that has none. */
+  placeAt(event) {
+    const owner = this.comparison.gridOwner(this.shown.number);
+    if (!owner) return null;
+    const cell = this.comparison.placementOf(owner, this.box).cellAt(event);
+    return cell && this.comparison.placeOf(owner, cell);
+  }
+
+  draw() {
+    const { comparison, shown } = this;
+    const { image, name, across = 1, down = 1 } = comparison.imageOf(shown);
+    if (this.painted !== name) {
+      this.painted = name;
+      this.viewport.dataset.shows = `${shown.number} ${shown.layer}`;
+      if (image) paint(this.pixels, image);
+      this.viewport.classList.toggle("coarse", shown.layer === "codes" && shown.number > 0);
+    }
+    this.pixels.hidden = !image;
+    this.state.textContent = image ? "" : comparison.stateOf(shown);
+    comparison.zoom.place(this.pixels, across, down);
+    this.viewport.classList.toggle("zoomed", comparison.zoom.scale > 1);
+    this.viewport.classList.toggle("swapped", Boolean(shown.swapped));
+    this.tag.hidden = !shown.swapped;
+    if (shown.swapped) {
+      this.tag.textContent = comparison.nameOf(shown.number);
+      this.viewport.style.setProperty("--swapped", comparison.colourOf(shown.number));
+    }
+    this.drawMarks();
+  }
+
+  drawMarks() {
+    const { comparison, box, shown: { number, layer } } = this;
+    const brush = cleared(this.marks, box);
+    const owner = comparison.gridOwner(number);
+    if (!owner) return;
+    const placement = comparison.placementOf(owner, box);
+    const { indices, colours } = comparison.gridOf(owner);
+    if (layer === "codes" && number && colours) writeIndices(brush, placement, indices, colours, this.viewport);
+    const { hover, chosen } = comparison;
+    const marked = hover ?? chosen;
+    if (number && marked) {
+      const codes = comparison.cellsOf(owner, marked).map((cell) => codeAt(indices, cell));
+      frameCells(brush, placement, indices, [...new Set(codes)]);
+    }
+    for (const [place, colour, line] of [[hover, "#fff", 1.5], [chosen, accent(this.viewport), 3]]) {
+      if (place) for (const cell of comparison.cellsOf(owner, place)) outline(brush, placement.at(...cell), colour, line);
+    }
+  }
+}

@@ -1,0 +1,298 @@
+"""A comparison as HTML, JSON and CSV: all of it there, the same to the byte, nothing from outside, odd names safe."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import explorer
+from explorer.base.job import Cancelled
+from explorer.base.open_model import OpenModel
+from explorer.compare import examples, whole
+from explorer.compare.measure import measure
+from explorer.compare.records import Comparison, Row, Seen, Settings
+from explorer.compare.report import Report, as_csv, as_html, as_json, digest
+from explorer.images.sets import ImageSet, open_set
+from tests import toy_tokenizers
+from tests.test_compare_measure import opened
+from tests.toys import Heard, assert_one_sentence, toy_model, write_toy_photos
+from vqvae.errors import BadInput
+from vqvae.images import to_pixels, to_tensor
+from vqvae.tokenizer import blend
+
+SETTINGS = Settings(working_size=48, weight=0.5)
+ODD = "<b onclick=alert(1)>&\"'x"
+
+
+class Failing:
+    """A model that cannot do pictures that are higher than wide."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.spec, self._tokenizer = tokenizer.spec, tokenizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def encode(self, images: Any) -> Any:
+        if images.shape[-2] > images.shape[-1]:
+            raise RuntimeError("no room")
+        return self._tokenizer.encode(images)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    folder = write_toy_photos(tmp_path_factory.mktemp("toys") / "photos", count=4, height=30, width=41)
+    write_toy_photos(folder / "tall", count=1, height=50, width=21)
+    (folder / "=1+1.png").write_bytes((folder / "0.png").read_bytes() + b"\0")
+    (folder / "0.png").unlink()
+    (folder / "<i>broken.png").write_bytes(b"no picture")
+    return open_set(folder)
+
+
+@pytest.fixture(scope="module")
+def models() -> list[OpenModel]:
+    return [
+        opened(toy_model(decoder_inputs="both"), ODD),
+        opened(Failing(toy_model(1)), "=cmd()"),
+        opened(toy_tokenizers.two_levels(), "levels"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def found(models: list[OpenModel], photos: ImageSet) -> Report:
+    comparison = measure(models, photos, SETTINGS)
+    return whole.of(comparison, models, photos, command="python -m explorer compare '<i>'")
+
+
+def stored(report: Report) -> Any:
+    def refused(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON.")
+
+    return json.loads(as_json(report), parse_constant=refused)
+
+
+# --- JSON and CSV -----------------------------------------------------------------------------------------------------
+
+
+def test_every_image_by_every_model_has_its_row(found: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(found), newline="")))
+    comparison = found.comparison
+    assert len(rows) == 5 * 3
+    pairs = [(row, place) for row in comparison.rows for place in range(3)]
+    for line, (row, place) in zip(rows, pairs, strict=True):
+        model, seen = comparison.models[place], row.seen[place]
+        assert line["image"].removeprefix("'") == row.name
+        assert line["model"].removeprefix("'") == model.name
+        assert (line["sha256"], line["fingerprint"]) == (row.digest, model.fingerprint)
+        if isinstance(seen, str):
+            assert (line["failed"], line["psnr"], line["tokens"]) == (seen, "", "")
+            continue
+        assert line["failed"] == ""
+        assert (float(line["psnr"]), float(line["colour_difference"])) == (seen.psnr, seen.colour_difference)
+        bits = sum(grid.size * log2(level.codes) for grid, level in zip(seen.indices, model.spec.levels, strict=True))
+        assert float(line["bits"]) == pytest.approx(bits)
+        assert float(line["bits_per_pixel"]) == pytest.approx(bits / row.size[0] / row.size[1])
+        assert int(line["distinct_codes"]) == sum(len(set(grid.ravel().tolist())) for grid in seen.indices)
+    assert sum(bool(line["failed"]) for line in rows) == 1  # the tall one, by the one that fails
+    assert {line["image"] for line in rows if line["image"].startswith("'")} == {"'=1+1.png"}
+    assert {line["model"] for line in rows} == {ODD, "'=cmd()", "levels"}
+
+
+def test_the_json_has_the_rows_of_the_csv_and_all_that_they_rest_on(found: Report) -> None:
+    held = stored(found)
+    rows = list(csv.DictReader(io.StringIO(as_csv(found), newline="")))
+    assert [{name: "" if v is None else str(v) for name, v in row.items()} for row in held["rows"]] == [
+        {name: v.removeprefix("'") for name, v in row.items()} for row in rows
+    ]
+    comparison = found.comparison
+    assert [model["fingerprint"] for model in held["models"]] == [model.fingerprint for model in comparison.models]
+    assert held["models"][2]["levels"][1]["codes"] == 64
+    assert held["data_identity"] == comparison.identity
+    pixels = hashlib.sha256("".join(row.digest for row in comparison.rows).encode()).hexdigest()
+    assert held["pixels_sha256"] == pixels == digest(comparison)
+    assert held["versions"]["vqvae-explorer"] == explorer.__version__
+    assert set(held["versions"]) > {"torch", "numpy", "scipy", "pillow"}
+    assert held["settings"] == {"working_size": 48, "weight": 0.5, "most": 100, "seed": 0}
+    assert (held["asked"], held["finished"], held["images"]) == (6, True, 5)
+    assert [one["name"] for one in held["skipped"]] == ["<i>broken.png"]
+    assert held["command"] == found.command
+
+
+def test_pictures_that_are_equal_have_no_number_for_it(found: Report) -> None:
+    """JSON knows no infinity."""
+    comparison = found.comparison
+    row = comparison.rows[0]
+    first = row.seen[0]
+    assert isinstance(first, Seen)
+    equal = replace(row, seen=(replace(first, psnr=float("inf"), ssim=None), *row.seen[1:]))
+    held = stored(replace(found, comparison=replace(comparison, rows=(equal, *comparison.rows[1:]))))
+    assert (held["rows"][0]["psnr"], held["rows"][0]["ssim"]) == (None, None)
+
+
+def test_the_same_measurements_give_the_same_to_the_byte_and_others_others(
+    found: Report, models: list[OpenModel], photos: ImageSet, tmp_path: Path
+) -> None:
+    comparisons = [measure(models, photos, SETTINGS, kept=tmp_path) for _ in range(2)]
+    reports = [whole.of(one, models, photos, command="c") for one in comparisons]
+    for form in (as_html, as_json, as_csv):
+        assert form(reports[0]) == form(reports[1])
+    other = whole.of(measure(models, photos, replace(SETTINGS, weight=1)), models, photos, command="c")
+    for form in (as_html, as_json, as_csv):
+        assert form(reports[0]) != form(other)
+
+
+# --- the images that are shown ----------------------------------------------------------------------------------------
+
+
+def test_the_images_are_those_on_which_the_models_differ_most(
+    found: Report, models: list[OpenModel], photos: ImageSet
+) -> None:
+    comparison = found.comparison
+    gaps = {}
+    for row in comparison.rows:
+        values = [seen.psnr for seen in row.seen if isinstance(seen, Seen)]
+        gaps[row.name] = max(values) - min(values)
+    wanted = sorted(gaps, key=lambda name: -gaps[name])
+    assert [one.row.name for one in found.examples] == wanted
+    three = examples.draw(comparison, models, photos, most=3)
+    assert [one.row.name for one in three] == wanted[:3]
+    example = next(one for one in found.examples if one.row.name == "1.png")
+    encoding = models[0].tokenizer.encode(to_tensor(example.original))
+    drawn = models[0].tokenizer.decode(encoding.quantized, blend(encoding, 0.5))
+    assert np.array_equal(example.drawn[0], to_pixels(drawn[..., :30, :41])[0])
+    failed = next(one for one in found.examples if one.row.name == "tall/0.png").drawn
+    assert isinstance(failed[1], str) and "no room" in failed[1]
+    assert isinstance(failed[0], np.ndarray)
+
+
+def test_an_image_that_has_changed_since_is_not_shown(models: list[OpenModel], found: Report, tmp_path: Path) -> None:
+    changed = open_set(write_toy_photos(tmp_path / "photos", count=4, height=31, width=41))
+    assert examples.draw(found.comparison, models, changed) == ()
+
+
+def test_images_that_one_model_alone_could_do_are_not_held_against_anything(found: Report) -> None:
+    row = found.comparison.rows[0]
+    assert examples.apart(replace(row, seen=(row.seen[0], "no", "no"))) is None
+    assert examples.most_apart([replace(row, seen=("no", "no", "no"))]) == []
+    same = replace(row, seen=(row.seen[0], row.seen[0]))
+    inf = replace(row, seen=tuple(replace(one, psnr=float("inf")) for one in same.seen if isinstance(one, Seen)))
+    assert examples.apart(inf) == examples.apart(same) == 0
+
+
+# --- HTML -------------------------------------------------------------------------------------------------------------
+
+
+class Reader(HTMLParser):
+    """All tags with what they have, and all text but of scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self._inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in ("script", "style"):
+            self.words += data
+
+
+def test_the_page_holds_all_and_asks_for_nothing(found: Report) -> None:
+    page = as_html(found)
+    read = Reader(page)
+    for tag, attributes in read.tags:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), (tag, value)
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert not [name for name in attributes if name.startswith("on")]
+    assert not re.search(r"url\((?!\"data:)|@import", page.split("</style>")[0])
+    for said in (ODD, "=cmd()", "levels", "<i>broken.png", "=1+1.png", found.command, found.comparison.identity):
+        assert said in read.words
+    assert "b" not in {tag for tag, _ in read.tags}  # what a name would have become
+    for row in found.comparison.rows:
+        assert row.name in read.words
+    assert digest(found.comparison) in read.words
+    assert all(f"{name} {number}" in read.words for name, number in stored(found)["versions"].items())
+
+
+def test_each_link_in_the_page_leads_somewhere(found: Report) -> None:
+    read = Reader(as_html(found))
+    anchors = [str(attributes["id"]) for _, attributes in read.tags if attributes.get("id")]
+    links = [str(attributes["href"])[1:] for tag, attributes in read.tags if tag == "a"]
+    assert links == anchors and len(set(anchors)) == len(anchors)
+
+
+def test_pictures_stop_where_the_file_would_be_too_large(found: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_page = as_html(found)
+    assert whole_page.count("<article") == 5
+    monkeypatch.setattr("explorer.compare.html.PICTURE_BYTES", 1)
+    assert as_html(found).count("<article") == 1  # never none
+
+
+def test_a_file_is_written_in_the_form_of_its_ending(found: Report, tmp_path: Path) -> None:
+    for form in (as_html, as_json, as_csv):
+        path = tmp_path / "new" / f"report.{form.__name__.removeprefix('as_').upper()}"
+        found.save(path)
+        assert path.read_bytes() == form(found).encode()
+    with pytest.raises(BadInput) as refusal:
+        found.save(tmp_path / "report.pdf")
+    assert ".html, .json or .csv" in assert_one_sentence(refusal)
+    with pytest.raises(BadInput, match="is a folder"):
+        (tmp_path / "folder.json").mkdir()
+        found.save(tmp_path / "folder.json")
+
+
+# --- what is compared -------------------------------------------------------------------------------------------------
+
+
+def test_two_to_four_models_that_differ_are_compared(models: list[OpenModel], photos: ImageSet) -> None:
+    source = whole.Source(photos, "photos")
+    for too in ([], models[:1], [*models, *models]):
+        with pytest.raises(BadInput) as refusal:
+            whole.compare(too, source, SETTINGS)
+        assert "Two to four models" in assert_one_sentence(refusal)
+    with pytest.raises(BadInput) as refusal:
+        whole.compare([models[0], models[2], replace(models[0], name="again")], source, SETTINGS)
+    assert "Models 1 and 3" in assert_one_sentence(refusal)
+
+
+def test_what_is_left_is_measured_by_the_next_call(
+    models: list[OpenModel], photos: ImageSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(tmp_path))
+    source = whole.Source(photos, "photos")
+    with pytest.raises(Cancelled):
+        whole.compare(models, source, SETTINGS, progress=Heard(stop_at=8))
+    heard = Heard()
+    report = whole.compare(models, source, SETTINGS, progress=heard)
+    assert report.comparison.finished
+    assert as_json(report) == as_json(whole.compare(models, source, SETTINGS))
+    assert heard.stages[0] == whole.MEASURING and heard.stages[-1] != whole.MEASURING
+
+
+def without_examples(comparison: Comparison, rows: tuple[Row, ...]) -> Report:
+    return Report(replace(comparison, rows=rows), "c")
+
+
+def test_a_comparison_that_was_stopped_says_so(found: Report) -> None:
+    partial = without_examples(found.comparison, found.comparison.rows[:2])
+    assert not partial.comparison.finished
+    assert "these figures are partial" in Reader(as_html(partial)).words
+    assert stored(partial)["finished"] is False
