@@ -20,6 +20,8 @@ from explorer.ui.components.exports import Form
 STILL = widgets.PLOT | {"scrollZoom": False}  # for charts over which the wheel scrolls the page
 BARE = STILL | {"modeBarButtonsToRemove": ["zoom", "pan", "zoomIn", "zoomOut", "autoScale", "resetScale"]}
 
+LONGEST = 120  # characters of a file's name before what the file shows
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -116,4 +118,5 @@ def written(rows: Rows) -> str:
 
 def saved_as(label: str, *of: str) -> str:
     """What a file is called, without an ending: the page, what it is of, and what it shows."""
-    return "-".join(file_part(part) for part in (store.live().title, *of, label) if part).lower()
+    about = "-".join(filter(None, map(file_part, (store.live().title, *of))))
+    return "-".join(filter(None, (about[:LONGEST], file_part(label)))).lower()
