@@ -60,7 +60,7 @@ def show(picture: Picture) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key="snapshots_row"):
         _choose(run, runs)
-        images = choose_images()
+        images = choose_images(st.container())
     _say_refusal()
     if missing:
         widgets.warn(f"{missing} Shown in its place: {run.name}.")
