@@ -119,7 +119,26 @@ def learn(page: Page) -> Iterator[str]:
         yield step
 
 
-COMPARED = ("Pictures", "Table", "Rate–distortion", "Codebooks", "Inputs")
+COMPARED = {  # views, and what is there once they are drawn
+    "Pictures": ".comparison[data-sequence]",
+    "Table": "table.compared",
+    "Rate–distortion": ".st-key-rate-chart .js-plotly-plot",
+    "Codebooks": ".st-key-compared-codebooks table",
+    "Inputs": ".st-key-compared-inputs-table table",
+}
+
+
+def compare(page: Page) -> Iterator[str]:
+    for name, ready in COMPARED.items():
+        choose(page, name)
+        expect(page.locator(ready).first).to_be_visible()
+        yield name
+    choose(page, "Codebooks")
+    choose(page, "Which codes stand for the same")
+    expect(page.locator('[class*="st-key-matches-"] canvas').first).to_be_visible()
+    yield "matched"
+
+
 WALKS: dict[str, tuple[str, Callable[[Page], Iterator[str]], int]] = {  # address, walk, least that is found
     "reconstruct": ("/", once(".canvas[data-sequence]"), 4),
     "codebook": ("/codebook?code=281", views("Wall", "Map", "Usage", ready=".js-plotly-plot"), 30),

@@ -174,10 +174,10 @@ def geometry_rows(codebook: np.ndarray, near_duplicates: int | None) -> list[Hea
 
 
 def exact_rows(
-    samples: Sequence[Sample], codebook: np.ndarray, near_duplicates: int | None
+    samples: Sequence[Sample], codebook: np.ndarray | None, near_duplicates: int | None
 ) -> list[dict[str, float | str | None]]:
     """The figures of the table in full: a row each, with a column for each sample, and one for the codebook [K, D]."""
-    most = max(1, round(len(codebook) / 100))
+    most = max(1, round(samples[0].usage.codes / 100))
     figures: list[tuple[str, Callable[[Sample], float | None]]] = [
         ("cells counted", lambda one: one.usage.cells),
         ("cells a code", lambda one: one.usage.cells / one.usage.codes),
@@ -192,6 +192,8 @@ def exact_rows(
     rows: list[dict[str, float | str | None]] = [
         {"figure": name} | {one.words: value(one) for one in samples} for name, value in figures
     ]
+    if codebook is None:
+        return rows
     low, middle, high = np.quantile(np.linalg.norm(codebook, axis=1), [0.05, 0.5, 0.95]).tolist()
     of_codebook = {"codes": len(codebook), "pairs of near-duplicates": near_duplicates, "norm, 5 %": low}
     of_codebook |= {"norm, median": middle, "norm, 95 %": high}

@@ -41,7 +41,7 @@ def chart(
     rows: its data as a table, where that says more than what `charts.table_of` reads from the figure.
     """
     event = st.plotly_chart(drawn, key=key, config=dict(config), **how)
-    offer(key, label, of, ("png", "svg", "csv"), rows=rows or (lambda: table_of(drawn)))
+    offer(key, label, of, ("png", "svg", "csv"), kind="chart-", rows=rows or (lambda: table_of(drawn)))
     return event
 
 
@@ -91,13 +91,14 @@ def offer(
     of: Sequence[str],
     forms: Sequence[Form],
     *,
+    kind: str = "",
     rows: Callable[[], Rows] | None = None,
     named: bool = False,
 ) -> None:
     """The row of buttons for what has a key; a fragment, so that the page does not run again for a table."""
     exports.show(
         forms,
-        key=f"exports-{key}",
+        key=f"exports-{kind}{key}",
         of=key,
         label=label,
         file=saved_as(label, *of),

@@ -1,6 +1,6 @@
 """Tiles: many small pictures in rows, to point at and to click: the codes on the wall, the patches of a code."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
-from explorer.ui import widgets
+from explorer.ui import exports, widgets
 from explorer.ui.components import open_code
 from explorer.ui.components.sources import PAPER, script
 
@@ -39,6 +39,8 @@ def show(
     scaling: Literal["pixelated", "smooth"] = "pixelated",
     opens: bool = False,
     halves: bool = False,
+    of: Sequence[str] = (),
+    rows: Callable[[], exports.Rows] | None = None,
 ) -> int | None:
     """Draw tiles, uint8 [N, h, w, 3], in rows; returns the id of the tile that was just clicked, if one was.
 
@@ -67,6 +69,7 @@ def show(
     }
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)
+    exports.figure(key, label=label, of=of, rows=rows)
     return _id(result.picked)
 
 

@@ -242,6 +242,7 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
     tile_store = cache.tile_store(model)
     name = f"tiles-{model.fingerprint[:16]}"
     filling.fill(tile_store, part, what="Decoding the codes", name=name, slot=st.empty())
+    of = (model.name, used.label)
     tiles.show(
         tile_store.known(part, unknown=wall.GREY),
         ids=part.tolist(),
@@ -251,9 +252,8 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
         faint=counts[part] == 0,
         height=130,
         opens=True,
+        of=of,
     )
-    of = (model.name, used.label)
-    exports.figure("gathered", label="Gathered codes", of=of)
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):
         st.download_button(

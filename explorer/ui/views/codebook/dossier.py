@@ -194,10 +194,6 @@ def _patches(model: OpenModel, used: UsedSet, code: int, order: PatchOrder) -> N
         frame=dossier.patch_frame(),
         side=PATCH_SIDE,
         scaling="smooth",
-    )
-    exports.figure(
-        "patches",
-        label="Patches that use this code",
         of=(model.name, used.label, f"code {code}", order),
         rows=lambda: _patch_rows(used, found),
     )
@@ -328,8 +324,8 @@ def strip(
         captions=captions,
         side=40,
         opens=True,
+        of=(model.name, f"code {store.read().codebook.code}"),
     )
-    exports.figure(key, label=title, of=(model.name, f"code {store.read().codebook.code}"))
 
 
 def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
@@ -354,9 +350,8 @@ def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
         frame=dossier.patch_frame(),
         side=PATCH_SIDE,
         scaling="smooth",
+        of=(picture_choice.saved_as(store.read().picture, model), f"code {code}"),
     )
-    of = (picture_choice.saved_as(store.read().picture, model), f"code {code}")
-    exports.figure("mine", label="Closest cells of my picture", of=of)
 
 
 def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:

@@ -47,8 +47,8 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
             titles=wall.titles(model, used, codes),
             height=160,
             opens=True,
+            of=of,
         )
-        exports.figure("usage-tiles", label="Codes in the chosen range", of=of)
     else:
         st.caption("Click a point, or draw a box, to see the codes there.")
     st.html("<p class='label'>Distinct codes against images seen <span>· while it rises, look at more</span></p>")

@@ -8,7 +8,7 @@ from explorer.base.open_model import OpenModel
 from explorer.codebook.dots import said_of
 from explorer.codebook.geometry import NEAREST
 from explorer.codebook.tiles import order_by
-from explorer.ui import cache, exports, store, widgets
+from explorer.ui import cache, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import Session
@@ -64,8 +64,8 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         side=28,
         height=560,
         opens=True,
+        of=(model.name, used.label),
     )
-    exports.figure("wall", label="Wall of codes", of=(model.name, used.label))
 
 
 def titles(model: OpenModel, used: UsedSet, codes: np.ndarray) -> list[str]:

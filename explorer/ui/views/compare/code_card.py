@@ -16,7 +16,7 @@ from explorer.codebook.matching import Grids, Side
 from explorer.compare.records import Compared, Row
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.views.codebook import filling
 from explorer.ui.views.codebook.dossier import usage_figures
@@ -127,6 +127,8 @@ def show(
             widgets.figure_row(usage_figures(subject.model, subject.cells, code, label=data, images=len(subject.rows)))
         else:
             st.caption("A code of one of several levels draws nothing by itself.")
+    if subject.is_single:
+        exports.figure(f"look_{side}", label=f"Code {code} of {subject.column.name}")
     _show_beside(other, beside, side)
     _show_patches(subject, code, size, side)
 

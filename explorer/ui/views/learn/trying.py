@@ -19,7 +19,7 @@ from explorer.learn.tasks import (
     edit_effect,
     why_not,
 )
-from explorer.ui import cache, exports, store, widgets
+from explorer.ui import cache, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
@@ -98,8 +98,8 @@ def pick_code(model: OpenModel, counts: np.ndarray, sample: str, codes: np.ndarr
         selected=session.codebook.code,
         side=22,
         height=240,
+        of=(model.name,),
     )
-    exports.figure("learn-wall", label="All codes", of=(model.name,))
     return session if picked is None else store.write(session.on("codebook", code=picked))
 
 

@@ -145,8 +145,8 @@ def show_distances(opened: Lesson) -> None:
         captions=[f"{distance:.2f}" for distance in walk.distances[:NEAREST_SHOWN]],
         selected=walk.code,
         side=40,
+        of=named(opened),
     )
-    exports.figure("learn-nearest", label="The nearest codes", of=named(opened))
 
 
 def show_code(opened: Lesson) -> None:
