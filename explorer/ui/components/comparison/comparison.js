@@ -60,6 +60,7 @@ class Comparison {
     const holder = document.createElement("div");
     holder.innerHTML = COMPARISON;
     root.appendChild(holder);
+    holder.figures = { "": () => this.onPaper() };
     this.root = holder;
     this.canvas = holder.firstElementChild;
     this.header = null;
@@ -402,6 +403,26 @@ class Comparison {
       this.made.set(name, make());
     }
     return this.made.get(name);
+  }
+
+  /** The whole of each picture that is on a panel, whatever is zoomed: a row for each layer. */
+  onPaper() {
+    const rows = new Map();
+    for (const { shown } of this.panels) {
+      const { image } = this.imageOf(shown);
+      if (!image) continue;
+      const { number, layer } = shown;
+      const canvas = document.createElement("canvas");
+      paint(canvas, image);
+      const said = layer === "difference" ? this.saidOfDifference : `${this.nameOf(number)}${number ? `, ${LAYERS[layer].toLowerCase()}` : ""}`;
+      rows.set(layer, [...(rows.get(layer) ?? []), { canvas, said, times: layer === "codes" && number ? this.strideOf(number) : 1 }]);
+    }
+    return inRows([...rows.values()]);
+  }
+
+  get saidOfDifference() {
+    const { pair: [a, b], gain } = this.local;
+    return `${this.nameOf(a)} − ${this.nameOf(b)}, ${gain} times as strong`;
   }
 
   pixelsOf(number) {

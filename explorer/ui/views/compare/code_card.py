@@ -16,7 +16,7 @@ from explorer.codebook.matching import Grids, Side
 from explorer.compare.records import Compared, Row
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.views.codebook import filling
 from explorer.ui.views.codebook.dossier import usage_figures
@@ -152,6 +152,7 @@ def show(
         st.image(tile, alt=alt, width=72, output_format="PNG")
         training = cache.training_usage(subject.model) if subject.is_single else None
         widgets.figure_row(usage_figures(subject.cells, code, label=data, images=len(subject.rows), training=training))
+    exports.figure(f"look_{side}", label=f"Code {code} of {subject.column.name}")
     _show_beside(other, beside, side)
     _show_patches(subject, code, side)
 

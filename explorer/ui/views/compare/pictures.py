@@ -11,12 +11,12 @@ from explorer.base.cell import Cell
 from explorer.base.open_model import OpenModel
 from explorer.compare.answers import Answered, attempt, colours_here, figures, misfit, note
 from explorer.images.pictures import Picture
-from explorer.ui import cache, store
+from explorer.ui import cache, exports, picture_choice, store
 from explorer.ui.components import comparison
 from explorer.ui.components.comparison import ColumnHead, Request
 from explorer.ui.page import guarded
 from explorer.ui.session import Session
-from explorer.ui.views.compare.columns import Column
+from explorer.ui.views.compare.columns import Column, named
 
 COMPARISON = "comparison"
 
@@ -46,9 +46,41 @@ def show(columns: Sequence[Column], picture: Picture) -> None:
     for number in in_turn(models, picture):
         with places[number][0]:
             answers |= answer_of(heads[number], models[number], picture, session, request)
+    exports.figure(
+        COMPARISON,
+        label="The pictures that are shown",
+        of=named(columns, picture_choice.named(session.picture)),
+        rows=lambda: _rows(heads, models, answers, session),
+    )
     for number, found in answers.items():  # what codes look like takes as long again where they were never decoded
         with places[number][1]:
             give_colours(heads[number], models[number], found, request)
+
+
+def _rows(
+    heads: Mapping[int, ColumnHead],
+    models: Mapping[int, OpenModel],
+    answers: Mapping[int, Answered],
+    session: Session,
+) -> list[dict[str, object]]:
+    """The figures below the columns, for a table, the measures of quality in full."""
+    return [
+        {"model": heads[number].name, "PSNR, dB": found.quality.psnr, "SSIM": found.quality.ssim}
+        | {
+            figure.label: figure.value
+            for figure in figures(
+                found,
+                models[number].spec,
+                weight=_weight(models[number], session),
+                device=models[number].device.upper(),
+            )[2:]
+        }
+        for number, found in sorted(answers.items())
+    ]
+
+
+def _weight(model: OpenModel, session: Session) -> float:
+    return session.weight_for(2) if model.inputs == 2 else 0.0
 
 
 def in_turn(models: Mapping[int, OpenModel], picture: Picture) -> list[int]:
@@ -118,7 +150,7 @@ def answer_of(
     head: ColumnHead, model: OpenModel, picture: Picture, session: Session, request: Request | None
 ) -> dict[int, Answered]:
     """Give a column what its model makes or why it makes nothing; what it made, by the column's number."""
-    weight = session.weight_for(2) if model.inputs == 2 else 0.0
+    weight = _weight(model, session)
     found = attempt(head.name, lambda: cache.answered(model, picture, weight))
     sequence = request.sequence if request else 0
     if isinstance(found, str):
