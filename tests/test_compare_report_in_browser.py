@@ -54,7 +54,18 @@ def test_it_is_whole_without_a_network(opened_file: Page, report: Report) -> Non
     expect(page.get_by_role("heading", level=1)).to_contain_text(ODD)
     assert page.evaluate("() => document.fonts.check('16px Inter')")
     widths = page.locator("img").evaluate_all(WIDTHS)
-    assert len(widths) == 1 + 3 * 4 and all(widths)
+    assert len(widths) >= 1 + 3 * 4 and all(widths)
+    charts = page.locator(".chart")
+    expect(charts).to_have_count(4)
+    expect(page.locator(".chart .main-svg").first).to_be_visible()
+    page.locator(".chart .scatterlayer .points path").last.hover(force=True)
+    expect(page.locator(".chart .hoverlayer")).to_contain_text("codes only")
+    for folded in page.locator("#rate summary").all():  # what is folded away is drawn when it is unfolded
+        folded.click()
+    expect(page.locator("#rate .chart .xtick").first).to_be_visible()
+    for number in range(4):
+        box = charts.nth(number).locator(".main-svg").first.bounding_box()
+        assert box and box["width"] > 900
     for link in page.locator("nav.parts a").all():
         place = str(link.get_attribute("href"))
         link.click()

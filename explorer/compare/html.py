@@ -11,7 +11,7 @@ import numpy as np
 
 import explorer
 from explorer.base.versions import versions
-from explorer.compare import html_inputs
+from explorer.compare import html_codebooks, html_inputs, html_rate
 from explorer.compare.examples import Example
 from explorer.compare.markup import chip, colour, data_uri, grid, small, text
 from explorer.compare.records import Compared, Comparison, Seen
@@ -162,6 +162,11 @@ def _sections(report: Report) -> Iterable[Section]:
         f"Means over images, and how each model differs from the first. {INTERVALS}",
         _figures(report.tables),
     )
+    if report.distortion is not None:
+        yield Section("rate", "Rate–distortion", html_rate.ABOUT, html_rate.body(report.distortion))
+    if report.codebooks is not None:
+        names = [model.name for model in comparison.models]
+        yield Section("codebooks", "Codebooks", html_codebooks.ABOUT, html_codebooks.body(report.codebooks, names))
     if report.sides:
         yield Section("inputs", "Inputs", html_inputs.ABOUT, html_inputs.body(report.sides, comparison.models))
     yield Section(

@@ -359,12 +359,13 @@ COLUMNS = (
 
 def as_csv(rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool) -> str:
     """A row for each measure of each model and codec; a difference is the model's less the codec's."""
-    return tables.as_csv(COLUMNS, _plain(rates, equal, count=count, headers=headers))
+    return tables.as_csv(COLUMNS, plain(rates, equal, count=count, headers=headers))
 
 
-def _plain(
+def plain(
     rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool
 ) -> Iterator[Mapping[str, Any]]:
+    """The rows of `as_csv`, with all of COLUMNS; None where there is none."""
     for place, point in enumerate(rates.points):
         if not isinstance(point, Point):
             continue

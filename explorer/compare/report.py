@@ -15,8 +15,10 @@ import numpy as np
 from explorer.base import tables
 from explorer.base.tables import encodable
 from explorer.base.versions import versions
-from explorer.compare import html, inputs
+from explorer.compare import codebooks, distortion, html, inputs
 from explorer.compare import table as figures
+from explorer.compare.codebooks import Codebooks
+from explorer.compare.distortion import Distortion
 from explorer.compare.examples import Example
 from explorer.compare.inputs import Side
 from explorer.compare.records import Compared, Comparison, Row, Seen
@@ -35,6 +37,8 @@ class Report:
 
     comparison: Comparison
     command: str  # that gives the same figures
+    distortion: Distortion | str | None = None  # or why there is none, in a sentence; None where it was not asked for
+    codebooks: Codebooks | None = None
     examples: tuple[Example, ...] = ()  # the images on which the models differ most, drawn
     sides: tuple[Side | str, ...] = ()  # the reliance test of each model, or why it has none; nothing where not asked
 
@@ -107,6 +111,8 @@ def plain(report: Report) -> dict[str, Any]:
         "figures": list(_plain_figures(report.tables[0])),
         "differences": [found for one in report.tables for found in _plain_differences(one)],
         "intervals": INTERVALS,
+        "rate": _plain_rate(report.distortion),
+        "codebooks": report.codebooks and codebooks.plain(report.codebooks, [one.name for one in comparison.models]),
         "reliance": _plain_reliance(report) if report.sides else None,
         "rows": list(rows(comparison)),
         "skipped": [{"name": name, "reason": reason} for name, reason in comparison.unreadable],
@@ -141,6 +147,12 @@ def _plain_differences(found: Table) -> Iterator[Mapping[str, Any]]:
             named = {"figure": row["figure"], "unit": row["unit"], "model": row["model"], "minus": row["reference"]}
             ends = ("low", "high", "images")
             yield named | {"value": row["difference"]} | {end: row[f"difference_{end}"] for end in ends}
+
+
+def _plain_rate(found: Distortion | str | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"refused": [found]} if isinstance(found, str) else distortion.plain(found)
 
 
 def _plain_reliance(report: Report) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from explorer.base.job import Cancelled, Progress, unheard
+from explorer.base.job import Cancelled, Progress, at_stage, unheard
 from explorer.base.open_model import OpenModel, open_folder
-from explorer.compare import examples, measure
+from explorer.compare import codebooks, distortion, examples, measure
 from explorer.compare.inputs import Side, tested_on
 from explorer.compare.records import Comparison, Settings
 from explorer.compare.report import Report
@@ -21,7 +21,8 @@ from vqvae.served import quoted
 from vqvae.words import counted
 
 FEWEST, MOST = 2, 4
-MEASURING = "Measuring images"  # the stage of the one pass
+MEASURING, CODES_ALONE = "Measuring images", "Measuring images from the codes alone"  # stages of the work
+MATCHING = "Matching codes"
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,47 @@ def compare(
     """
     check(models)
     folder = measure.kept_folder()
-    comparison = measure.measure(models, source.images, settings, progress=staged(progress, MEASURING), kept=folder)
+    comparison = measure.measure(models, source.images, settings, progress=at_stage(progress, MEASURING), kept=folder)
     if not comparison.finished:
         raise Cancelled
     sides = reliance(models, source, settings, progress=progress) if with_reliance else ()
     command = command_of(models, source, settings, with_reliance=with_reliance)
     return of(comparison, models, source.images, command=command, sides=sides, progress=progress)
+
+
+def of(
+    comparison: Comparison,
+    models: Sequence[OpenModel],
+    images: ImageSet,
+    *,
+    command: str,
+    sides: tuple[Side | str, ...] = (),
+    progress: Progress = unheard,
+) -> Report:
+    """The report of a comparison, with all that follows from it; raises Cancelled."""
+    return Report(
+        comparison,
+        command,
+        distortion=distortion.look_at(
+            codes_alone(comparison, models, images, progress=progress), models, images, progress=progress
+        ),
+        codebooks=codebooks.look_at(comparison, models, progress=at_stage(progress, MATCHING)),
+        examples=examples.draw(comparison, models, images, progress=progress),
+        sides=sides,
+    )
+
+
+def codes_alone(
+    comparison: Comparison, models: Sequence[OpenModel], images: ImageSet, *, progress: Progress = unheard
+) -> Comparison:
+    """The comparison with decoders that are fed the codes alone: what their bits are counted for. Raises Cancelled."""
+    if comparison.settings.weight == 0:
+        return comparison
+    settings, folder = replace(comparison.settings, weight=0.0), measure.kept_folder()
+    found = measure.measure(models, images, settings, progress=at_stage(progress, CODES_ALONE), kept=folder)
+    if not found.finished:
+        raise Cancelled
+    return found
 
 
 def reliance(
@@ -115,7 +151,7 @@ def reliance(
                 data=source.data,
                 twin=None if folder is None else open_folder(folder),
                 only=measure.only_size(models),
-                progress=staged(progress, f"Reliance of {model.name}"),
+                progress=at_stage(progress, f"Reliance of {model.name}"),
             )
         except BadInput as refusal:
             sides.append(str(refusal))
@@ -127,26 +163,3 @@ def reliance(
             raise Cancelled
         sides.append(Side(number, model.name, found))
     return tuple(sides)
-
-
-def of(
-    comparison: Comparison,
-    models: Sequence[OpenModel],
-    images: ImageSet,
-    *,
-    command: str,
-    sides: tuple[Side | str, ...] = (),
-    progress: Progress = unheard,
-) -> Report:
-    """The report of what was measured already."""
-    shown = examples.draw(comparison, models, images, progress=progress)
-    return Report(comparison, command, examples=shown, sides=sides)
-
-
-def staged(progress: Progress, said: str) -> Progress:
-    """Progress of a part of the work, which is one stage whatever it says itself."""
-
-    def heard(done: int, total: int, stage: str = "") -> None:
-        progress(done, total, said)
-
-    return heard

@@ -19,6 +19,7 @@ from explorer.base.job import Job, Progress
 from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Grade, Verdict
 from explorer.compare import inputs, inputs_charts
+from explorer.compare.colours import COLOURS
 from explorer.compare.inputs import COMPARED, Row, Side
 from explorer.compare.measure import only_size
 from explorer.editing.edits import DecoderInputs
@@ -31,7 +32,9 @@ from explorer.inputs.reliance.verdict import LINES, Finding, ranged
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.picture_choice import open_at
+from explorer.ui.views.compare import table
 from explorer.ui.views.compare.columns import Column, models_of
+from explorer.ui.views.compare.table import choose_reference
 from explorer.ui.views.inputs import evidence, meter, reliance
 from explorer.ui.views.inputs.evidence import ALONE_MEANING, FOLLOWS_MEANING, ONE_PICTURE
 from vqvae.errors import BadInput
@@ -43,7 +46,7 @@ WHAT = "Replacing one input after the other"
 PLOT = widgets.PLOT | {"scrollZoom": False}
 DIFFERENCE = (
     "Below each figure is its difference from that of the chosen model, image by image over the images that both were "
-    "tested on, with its 95 % interval; in bold where that is clear of zero."
+    "tested on, with its 95 % interval; pale where that reaches zero."
 )
 
 
@@ -70,11 +73,13 @@ class Planned:
 def show(columns: Sequence[Column], images: ImageSet) -> None:
     """Verdicts side by side as each model answers, then curves, bars, and every figure with its differences."""
     st.html(STYLE)
+    st.html(table.STYLE)
     only = only_size(models_of(columns))
     on_picture = store.read().compare.measured_on == "picture"
     tests, refused = plan(columns, images, only, on_picture=on_picture)
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Settings", icon=":material/tune:"):
+            choose_blend()
             reliance.choose_draws()
         work_through(tests, asked_for="" if on_picture else _asked_for(images, only))
     picture = open_at(store.read().picture, store.read().working_size, only) if on_picture else None
@@ -82,7 +87,27 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
     sides = [Side(test.column.number, test.column.name, test.report) for test in tests if test.report is not None]
     if sides:
         show_charts(sides)
-        show_figures(sides)
+        show_figures(columns, sides)
+
+
+def choose_blend() -> None:
+    """The blend at hand, which is the same on every page; at 0 there is no second input to follow."""
+    session = store.read()
+    at_hand = reliance.blend_at_hand(session, inputs=2)
+    st.slider(
+        "Blend at hand",
+        5,
+        100,
+        step=5,
+        format="%d %%",
+        width=200,
+        help="How much of the embedding decoders with two inputs are given: the figures at the borders are at it.",
+        **widgets.bound(
+            "compared-at-hand",
+            min(100, max(5, 5 * round(20 * at_hand))),
+            lambda percent: store.read().with_blend(percent / 100, uses_embedding=True),
+        ),
+    )
 
 
 # --- the tests --------------------------------------------------------------------------------------------------------
@@ -199,18 +224,20 @@ def show_verdicts(
             f"<span>{widgets.escaped(column.name)}</span></header>{text}</article>"
         )
     st.html(f"<div class='compared-inputs' title='{html.escape(LINES)}'>{''.join(cards)}</div>")
-    if bases := [test.report for test in tests if test.report is not None]:
-        st.html(f"<p class='compared-basis'>{html.escape(_basis(bases))}</p>")
+    if found := {test.column.name: test.report for test in tests if test.report is not None}:
+        st.html(f"<p class='compared-basis'>{widgets.escaped(_basis(found))}</p>")
 
 
-def _basis(reports: Sequence[Report]) -> str:
+def _basis(by_name: Mapping[str, Report]) -> str:
     """On what the verdicts rest."""
+    reports = list(by_name.values())
     at = sorted({report.evidence.settings.blend for report in reports if report.evidence.inputs == 2})
     blends = f" Of a decoder with two inputs they are at a blend of {at[0]:.0%}." if at else ""
     if all(len(report.evidence.images) == 1 for report in reports):
         return f"{ONE_PICTURE.strip()}{blends}"
-    said = {counted(report.evidence) for report in reports}
-    return f"{next(iter(said)) if len(said) == 1 else 'The models were tested on images of their own number.'}{blends}"
+    said = {name: counted(report.evidence) for name, report in by_name.items()}
+    alike = len(set(said.values())) == 1
+    return f"{next(iter(said.values())) if alike else ' '.join(f'{name}: {one}' for name, one in said.items())}{blends}"
 
 
 def _found(test: Planned, picture: Picture | None) -> str:
@@ -291,66 +318,65 @@ def show_charts(sides: Sequence[Side]) -> None:
         st.plotly_chart(inputs_charts.drawn_bars(sides), key="compared-bars", config=PLOT)
 
 
-def show_figures(sides: Sequence[Side]) -> None:
+def show_figures(columns: Sequence[Column], sides: Sequence[Side]) -> None:
     """Every figure of every model, and what is between them and one of them."""
     widgets.heading("Every figure, and how sure the differences are", DIFFERENCE)
     numbers = [side.number for side in sides]
-    chosen = store.read().compare.inputs_base
-    base = chosen if chosen in numbers else numbers[0]
-    names = {side.number: side.name for side in sides}
+    chosen = store.read().compare.reference
+    reference = chosen if chosen in numbers else numbers[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(sides) > 1:
-            st.selectbox(
-                "Differences from",
-                numbers,
-                format_func=lambda number: f"{number} {names[number]}",
-                width=240,
-                **widgets.bound("compared-base", base, lambda number: store.read().on("compare", inputs_base=number)),
-            )
+            choose_reference([column for column in columns if column.number in numbers], store.read())
         for form, write in {"csv": as_csv, "json": as_json}.items():
             st.download_button(
                 form.upper(),
                 partial(write, sides),
-                file_name=f"{'-'.join(names.values())}-inputs.{form}",
+                file_name=f"{'-'.join(side.name for side in sides)}-inputs.{form}",
                 mime=f"{'application' if form == 'json' else 'text'}/{form}",
                 on_click="ignore",
                 icon=":material/download:",
             )
-    found = inputs.rows(sides, base=numbers.index(base))
-    st.html(f"<div class='compared-figures' tabindex='0'>{_table(sides, found)}</div>")
+    st.html(_table(sides, inputs.rows(sides, base=numbers.index(reference))))
     if any(len(side.report.evidence.images) == 1 for side in sides):
         st.caption("One picture: no interval.")
 
 
 def _table(sides: Sequence[Side], found: Sequence[Row]) -> str:
+    """A row for each figure and a column for each model, looking as the Table view does."""
     heads = "".join(
-        f"<th scope='col'><i style='--colour:{inputs_charts.COLOURS[side.number - 1]}'>{side.number}</i>"
+        f"<th role='columnheader' scope='col'><i style='background:{COLOURS[side.number - 1]}'>{side.number}</i>"
         f"{widgets.escaped(side.name)}</th>"
         for side in sides
     )
     body = "".join(
-        f"<tr><th scope='row' tabindex='0' data-tip='{html.escape(row.about.meaning)}'>{html.escape(row.about.label)}"
-        f"{f', {row.about.unit}' if row.about.unit == 'dB' else ''}</th>{''.join(_cells(row))}</tr>"
+        f"<tr role='row'><th role='rowheader' scope='row' tabindex='0' data-tip='{html.escape(row.about.meaning)}'>"
+        f"{html.escape(row.about.label)}{' <span>dB</span>' if row.about.unit == 'dB' else ''}</th>"
+        f"{''.join(_cells(row))}</tr>"
         for row in found
     )
-    return f"<table><thead><tr><th scope='col'>Figure</th>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        "<div class='compared-place'><table class='compared' role='table' aria-label='Figures of the inputs'>"
+        f"<thead role='rowgroup'><tr role='row'><td role='cell'></td>{heads}</tr></thead>"
+        f"<tbody role='rowgroup'>{body}</tbody></table></div>"
+    )
 
 
 def _cells(row: Row) -> list[str]:
     cells = []
     for value, difference in zip(row.values, row.differences, strict=True):
         if isinstance(value, str):
-            cells.append(f"<td class='none'>{html.escape(value)}</td>")
+            cells.append(f"<td role='cell'><span>{html.escape(value)}</span></td>")
             continue
-        below = ""
+        figure, _, interval = _written(row.name, value).partition(" [")
+        said = f"<b>{figure}</b>{f'<span>[{interval}</span>' if interval else ''}"
         if (apart := difference.estimate) is not None:
             clear = apart.low is not None and apart.high is not None and (apart.low > 0 or apart.high < 0)
             images = "one image" if apart.images == 1 else f"{apart.images:,} images"
-            below = (
-                f"<small{' class=clear' if clear else ''} title='Over {images} that both were tested on'>"
+            said += (
+                f"<small class='{'clear' if clear else 'unclear'}' title='Over {images} that both were tested on'>"
                 f"{_signed(row.name, apart)}</small>"
             )
-        cells.append(f"<td>{_written(row.name, value)}{below}</td>")
+        cells.append(f"<td role='cell'>{said}</td>")
     return cells
 
 
@@ -366,7 +392,8 @@ def _signed(name: str, value: Estimate) -> str:
 def percent(value: Estimate) -> str:
     """A share with its interval, as percentages."""
     low, high = (None if end is None else 100 * end for end in (value.low, value.high))
-    return f"{ranged(Estimate(100 * value.value, low, high, value.images), digits=1)} %"
+    said, _, interval = ranged(Estimate(100 * value.value, low, high, value.images), digits=1).partition(" [")
+    return f"{said} %{f' [{interval}' if interval else ''}"
 
 
 def as_csv(sides: Sequence[Side]) -> bytes:

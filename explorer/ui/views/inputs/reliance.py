@@ -2,6 +2,7 @@
 
 import os.path
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -27,7 +28,7 @@ from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_at, picture_titles
-from explorer.ui.session import TestedOn
+from explorer.ui.session import Session, TestedOn
 from explorer.ui.views.inputs import border, evidence, sensitivity, width
 from vqvae.errors import BadInput
 
@@ -135,8 +136,13 @@ def settings_of(model: OpenModel, *, working_size: int, images: int | None) -> S
         partners=session.inputs.tested_partners,
         images=images,
         working_size=working_size,
-        blend=round(session.weight_for(model.inputs), 4) if session.weight_for(model.inputs) else 1.0,
+        blend=blend_at_hand(session, inputs=model.inputs),
     )
+
+
+def blend_at_hand(session: Session, *, inputs: Literal[1, 2]) -> float:
+    """The blend that the slider is at, and all of the embedding where it is off: of none there is nothing to follow."""
+    return round(session.weight_for(inputs), 4) or 1.0
 
 
 # --- one picture ------------------------------------------------------------------------------------------------------
