@@ -7,7 +7,7 @@ from explorer.ui import store, widgets
 from explorer.ui.page import guarded, open_comparison
 from explorer.ui.picture_choice import choose_picture, open_chosen_at
 from explorer.ui.session import CompareView
-from explorer.ui.views.compare import codebooks, inputs, pictures, rate, table
+from explorer.ui.views.compare import codebooks, inputs, pictures, rate, snapshots, table
 from explorer.ui.views.compare.columns import models_of
 from explorer.ui.views.compare.images import choose_images
 
@@ -17,6 +17,7 @@ VIEWS: dict[CompareView, str] = {
     "rate": "Rate–distortion",
     "codebooks": "Codebooks",
     "inputs": "Inputs",
+    "snapshots": "Snapshots",
 }
 SHOWS = {"table": table.show, "rate": rate.show, "codebooks": codebooks.show, "inputs": inputs.show}
 
@@ -27,7 +28,8 @@ def main() -> None:
     session = store.write(choose_picture(store.read()))
     picture = open_chosen_at(session, only_size(models_of(columns)))
     view = session.compare.view
-    st.segmented_control(
+    row = st.container(horizontal=True, vertical_alignment="center", key="compare_row")
+    row.segmented_control(
         "View",
         list(VIEWS),
         format_func=VIEWS.__getitem__,
@@ -36,7 +38,9 @@ def main() -> None:
     )
     if view == "pictures":
         pictures.show(columns, picture)
-    elif images := choose_images():
+    elif view == "snapshots":
+        snapshots.show(picture)
+    elif images := choose_images(row):
         SHOWS[view](columns, images)
 
 

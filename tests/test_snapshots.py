@@ -222,7 +222,7 @@ def test_a_snapshot_is_named_by_its_run_and_its_step(
     with pytest.raises(BadInput) as refusal:
         find_checkpoint("mine@5")
     assert "2 · 4 · 6" in assert_one_sentence(refusal)
-    for name in ("mine@x", "@4", "mine@", "nobody@4", "mine@4@4"):
+    for name in ("mine@x", "@4", "mine@", "nobody@4", "mine@4@4", "~nobody-of-this-name/mine"):
         with pytest.raises(BadInput) as refusal:
             find_checkpoint(name)
         assert_one_sentence(refusal)

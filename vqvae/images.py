@@ -182,7 +182,7 @@ def writers() -> str:
 
 
 def to_file(pixels: np.ndarray, form: str, **options: int | bool | str) -> bytes:
-    """uint8 [H, W, 3] -> the bytes of a file in a format, both by Pillow's names; nothing but the pixels is in it."""
+    """uint8 [H, W, 3] or [H, W] -> a file in a format, by Pillow's names of both; nothing but the pixels is in it."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()

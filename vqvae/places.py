@@ -46,7 +46,8 @@ def find_checkpoint(name: str, roots: Sequence[Path] = ()) -> Path:
 
     roots: where checkpoints lie, in place of `checkpoints_folders()`.
     """
-    as_path, among = Path(name).expanduser(), [folder / name for folder in roots or checkpoints_folders()]
+    as_path = Path(os.path.expanduser(name))  # it leaves a home that is no one's as it is
+    among = [folder / name for folder in roots or checkpoints_folders()]
     order = (*among, as_path) if _is_bare(name) else (as_path, *among)
     for folder in order:
         with suppress(OSError, ValueError):  # a name that no file system takes

@@ -80,7 +80,7 @@ def _numbered(folder: Path) -> list[Snapshot]:
     """
     try:
         places = [place for place in folder.iterdir() if not place.name.startswith(".") and _looks_like_one(place)]
-    except OSError:
+    except (OSError, ValueError):  # a ValueError: a path that no file system takes
         return []
     numbers = {place: number for place in places if (number := _number_of(place.name))}
     by_kind = {

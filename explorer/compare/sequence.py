@@ -70,8 +70,8 @@ class Run:
 
 def runs_in(roots: Sequence[Path]) -> list[str]:
     """The names of the runs directly below some folders that have snapshots."""
-    found = (place for root in roots if root.is_dir() for place in sorted(root.iterdir()))
-    return list(dict.fromkeys(place.name for place in found if snapshots_of(place)))
+    places = (place for root in roots if root.is_dir() for place in sorted(root.iterdir()))
+    return list(dict.fromkeys(place.name for place in places if place.name[0] != "." and snapshots_of(place)))
 
 
 def find(name: str, roots: Sequence[Path] = ()) -> Run:
@@ -83,8 +83,8 @@ def find(name: str, roots: Sequence[Path] = ()) -> Run:
     snapshots = snapshots_of(folder)
     if not snapshots:
         raise BadInput(
-            f"{shown(name, longest=120)} has no snapshots: no folder `snapshots`, and no two checkpoints below it "
-            "whose names differ by a number; choose another run."
+            f"{shown(name, longest=120)} has no snapshots: neither a folder of that name nor checkpoints below it "
+            "whose names differ by a number."
         )
     members = [Member(one.step, one.folder, one.name_in(name)) for one in snapshots]
     return Run(name, (*members, *_own(folder, name, snapshots[-1])), snapshots[-1].unit)
@@ -155,7 +155,8 @@ class Moment:
     colours: np.ndarray | None  # uint8 [h, w, 3], what the codes decode to alone; None without one grid
     off_quality: Quality  # means over the images
     on_quality: Quality | None
-    used: int  # codes of that grid's codebook that any cell of the images took
+    codes: int  # K of that grid's codebook
+    used: int  # of these codes, those that any cell of the images took
     perplexity: float
     cells: int  # of that grid, over the images
     vectors: np.ndarray  # float32 [N, D], its codes, or as many evenly over them as are remembered
@@ -297,6 +298,7 @@ def measure(tokenizer: Tokenizer, opened: Opened, listen: Callable[[], None] = l
         _colours(tokenizer, here.indices),
         mean_of([one.off.quality for one in drawn]),
         mean_of([one.on.quality for one in drawn if one.on]) if weight else None,
+        len(counts),
         int((counts > 0).sum()),
         perplexity(counts),
         int(counts.sum()),

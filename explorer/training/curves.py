@@ -31,6 +31,7 @@ class Chart:
     last: int  # step
     top: float | None = None  # where the other axis ends, beginning at 0; None: as the values need it
     digits: int = 1  # behind the point, of values in words
+    meaning: str = ""  # what is drawn, in a sentence
 
 
 def thinned(values: np.ndarray, steps: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ from explorer.base.soundness import Soundness
 from explorer.codebook import dossier, dots, geometry, projection, tiles
 from explorer.codebook.per_code import PerCode
 from explorer.codebook.projection import Projection, ProjectionSettings
-from explorer.compare import answers
+from explorer.compare import answers, sequence
 from explorer.compare.answers import Answered, Paces
 from explorer.images import pictures, reconstruction, sets
 from explorer.images.pictures import Picture
@@ -55,7 +55,7 @@ from explorer.ui import plugin
 from vqvae import checkpoint, doctor
 from vqvae.doctor import Report
 from vqvae.images import fit_within, load_image, to_png
-from vqvae.places import checkpoints_folders
+from vqvae.places import checkpoints_folders, find_checkpoint
 from vqvae.plugin import Request
 from vqvae.training.log import JSONL as LOG_FILE
 from vqvae.training.log import Log
@@ -111,6 +111,11 @@ def find_checkpoints() -> list[checkpoint.CheckpointInfo | checkpoint.BrokenChec
         for entry in _soundness().sort(_find(str(root), _stamps(root))):
             found.setdefault(entry.name, entry)
     return list(found.values())
+
+
+def find_named(name: str) -> Path:
+    """The folder of a checkpoint, or of a run's snapshot, RUN@STEP; raises BadInput where there is none."""
+    return find_checkpoint(name, (ROOT, *MORE_ROOTS))
 
 
 def fingerprint(folder: Path) -> str:
@@ -200,6 +205,22 @@ def read_samples(step: int, path: Path) -> Samples | None:
 @_kept(2 * MOST_FRAMES)
 def _read_samples(step: int, path: str, changed: int) -> Samples | None:
     return logged.read_samples(step, Path(path))
+
+
+def runs_with_snapshots() -> list[str]:
+    """The names of the runs that have some, among the checkpoints."""
+    return sequence.runs_in((ROOT, *MORE_ROOTS))
+
+
+def find_sequence(run: str) -> sequence.Run:
+    """The snapshots of a run, by its name or the path of its folder; raises BadInput where it has none."""
+    return sequence.find(run, (ROOT, *MORE_ROOTS))
+
+
+@st.cache_resource
+def moments() -> sequence.Kept:
+    """What snapshots were seen to make of pictures."""
+    return sequence.Kept()
 
 
 # --- pictures

@@ -13,6 +13,7 @@ from explorer.ui.session import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
 from vqvae.families import TITLES
+from vqvae.places import is_snapshot
 from vqvae.tokenizer import METRICS
 from vqvae.words import counted
 
@@ -30,6 +31,8 @@ class Choice:
 def choose_model(session: Session) -> OpenModel | None:
     """Draw the picker and what it says of the model; the model, or None where none can be opened."""
     choices, broken = found()
+    if session.checkpoint not in [choice.name for choice in choices] and (one := snapshot(session.checkpoint)):
+        choices.append(one)
     opened = None
     if choices:
         session = store.settle(_pick(session, [choice.name for choice in choices], [entry.name for entry in broken]))
@@ -48,6 +51,11 @@ def found() -> tuple[list[Choice], list[BrokenCheckpoint]]:
     entries = cache.find_checkpoints()
     sound = [Choice(entry.name, _opener(entry)) for entry in entries if isinstance(entry, CheckpointInfo)]
     return _plugin() + sound, [entry for entry in entries if isinstance(entry, BrokenCheckpoint)]
+
+
+def snapshot(name: str) -> Choice | None:
+    """What opens a run's snapshot, where the name is one of a snapshot, RUN@STEP; whether there is one is seen then."""
+    return Choice(name, lambda: cache.open_model(cache.find_named(name))) if is_snapshot(name) else None
 
 
 def _plugin() -> list[Choice]:

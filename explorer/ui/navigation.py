@@ -1,6 +1,7 @@
 """The list of pages, and how a link straight to one of them opens on a server that has just started."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -9,6 +10,15 @@ from vqvae.places import project_folder
 
 _FOLDER = project_folder() / "pages"
 _ICON = Path(__file__).parent / "static" / "icon.png"
+_PAGES = {  # by their files' names: title and icon; the first lies at the root
+    "reconstruct": ("Reconstruct", "compare"),
+    "codebook": ("Codebook", "grid_on"),
+    "edit": ("Edit", "brush"),
+    "inputs": ("Inputs", "call_merge"),
+    "compare": ("Compare", "balance"),
+    "training": ("Training", "monitoring"),
+    "learn": ("Learn", "school"),
+}
 _announced = False  # whether this server has heard of the list below
 
 
@@ -38,14 +48,14 @@ def _announce() -> StreamlitPage:
     global _announced
     _announced = True
     st.set_page_config(page_title="VQ-VAE Explorer", page_icon=str(_ICON), layout="wide")
-    return st.navigation(
-        [
-            st.Page(_FOLDER / "reconstruct.py", title="Reconstruct", icon=":material/compare:", default=True),
-            st.Page(_FOLDER / "codebook.py", title="Codebook", icon=":material/grid_on:"),
-            st.Page(_FOLDER / "edit.py", title="Edit", icon=":material/brush:"),
-            st.Page(_FOLDER / "inputs.py", title="Inputs", icon=":material/call_merge:"),
-            st.Page(_FOLDER / "compare.py", title="Compare", icon=":material/balance:"),
-            st.Page(_FOLDER / "training.py", title="Training", icon=":material/monitoring:"),
-            st.Page(_FOLDER / "learn.py", title="Learn", icon=":material/school:"),
-        ]
-    )
+    return st.navigation([_page(name) for name in _PAGES])
+
+
+def go(name: str) -> NoReturn:
+    """Open another page, by its file's name, with the address as it is; not from a callback."""
+    st.switch_page(_page(name), query_params=st.query_params.to_dict())
+
+
+def _page(name: str) -> StreamlitPage:
+    title, icon = _PAGES[name]
+    return st.Page(_FOLDER / f"{name}.py", title=title, icon=f":material/{icon}:", default=name == next(iter(_PAGES)))

@@ -35,7 +35,7 @@ Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
 Closeness = Literal["psnr", "ssim", "colour_difference"]
 PairView = Literal["swap", "between"]
-CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs"]
+CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs", "snapshots"]
 CodebooksView = Literal["health", "matched"]
 MatchOrder = Literal["overlap", "use"]
 Layout = Literal["side", "one", "difference"]
@@ -43,7 +43,7 @@ Layer = Literal["picture", "error", "codes"]
 
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
-MOST_UPLOADS = 24
+MOST_UPLOADS, MOST_UPLOAD_BYTES = 24, 100 << 20
 MOST_SAVED_EDITS = 24
 MOST_GUESSES = 200
 LONGEST_RUN = 1000  # characters of a run's path
@@ -189,10 +189,10 @@ class ComparePage:
     matched_part: int | None = None  # of several codes that stand for one: the one that is shown; None: the largest
     reference: int = 1  # the column that the others are held against in the table
     against: int = 2  # the one whose images that differ most from it are listed
+    inputs_asked: str = ""  # names the set, and the settings, that the reliance of all columns was asked for on
     closeness: Closeness = "psnr"  # of a point over its bits
     bits_by: Count = "fixed"  # how the bits are counted that codecs are given, too
     counts_headers: bool = True  # of the codecs' files
-    inputs_asked: str = ""  # names the set, and the settings, that the reliance of all columns was asked for on
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ class LearnPage:
 
 @dataclass(frozen=True)
 class TrainingPage:
-    """Which run is followed."""
+    """Which run is followed, there and among the snapshots on Compare."""
 
     run: str = ""  # a checkpoint's name, or the path of a folder; empty is the one that was written to last
     refusal: str = ""  # why a folder could not be opened, until it was said
@@ -348,9 +348,12 @@ class Session:
         return self.having(upload).with_picture(upload.digest)
 
     def having(self, upload: Upload) -> Session:
-        """Add a file, whatever is chosen; the oldest of too many is forgotten."""
+        """Add a file, whatever is chosen; the oldest of too many, or of too many bytes, are forgotten."""
         uploads = {kept.digest: kept for kept in self.uploads} | {upload.digest: upload}
-        return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:])
+        newest = list(uploads.values())[-MOST_UPLOADS:]
+        while len(newest) > 1 and sum(len(kept.data) for kept in newest) > MOST_UPLOAD_BYTES:
+            newest.pop(0)
+        return replace(self, uploads=tuple(newest))
 
     def without_upload(self, digest: str) -> Session:
         """Forget a file; where it is the chosen picture, the first one that there is at all is."""
@@ -401,7 +404,9 @@ class Session:
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
         if self.compare.models:
-            query["models"] = ",".join(quote(name, safe=" ") for name in self.compare.models)
+            query["models"] = ",".join(quote(name, safe=" @") for name in self.compare.models)
+        if self.compare.view != type(self.compare).view:
+            query["view"] = self.compare.view
         if self.training.run:
             query["run"] = self.training.run
         if self.learn.step != type(self.learn).step:
@@ -428,6 +433,8 @@ class Session:
         if models := query.get("models"):
             names = dict.fromkeys(unquote(name)[:LONGEST_RUN] for name in models.split(",") if name)
             session = session.on("compare", models=tuple(names)[:MOST_COMPARED])
+        if (view := query.get("view")) in get_args(CompareView):
+            session = session.on("compare", view=view)
         if (run := query.get("run", "")) and len(run) <= LONGEST_RUN and run.isprintable():
             session = session.on("training", run=run)
         if (step := query.get("step")) in STEP_NAMES:
@@ -448,7 +455,7 @@ class Session:
         session = session.with_working_size(there.working_size).with_tried(*there.learn.tried)
         session = session.with_blend(there.blend, uses_embedding=there.uses_embedding).with_cell(None)
         session = session.on("codebook", code=there.codebook.code).on("training", run=there.training.run)
-        session = session.on("compare", models=there.compare.models)
+        session = session.on("compare", models=there.compare.models, view=there.compare.view)
         return session.on("learn", step=there.learn.step, linked_cell=there.learn.linked_cell)
 
 

@@ -11,7 +11,10 @@ export default function ({ parentElement, data }) {
     curves = new Curves(parentElement);
     holders.set(parentElement, curves);
   }
-  curves.receive(data.charts, data.columns);
+  const hear = ({ detail }) => curves.mark(detail);
+  document.addEventListener(SHOWN, hear);
+  curves.receive(data.charts, data.columns, data.follows);
+  return () => document.removeEventListener(SHOWN, hear);
 }
 
 class Curves {
@@ -26,11 +29,18 @@ class Curves {
     new ResizeObserver(() => this.charts.forEach((chart) => chart.draw())).observe(this.element);
   }
 
-  receive(charts, columns) {
+  /** Mark the step that a film shows, if it is the one that is followed. */
+  mark({ film, step }) {
+    if (film === this.follows) this.charts.forEach((chart) => chart.markAt(step));
+  }
+
+  receive(charts, columns, follows) {
+    this.follows = follows;
     this.element.style.setProperty("--columns", columns);
     while (this.charts.length < charts.length) this.charts.push(new Chart(this.element));
     while (this.charts.length > charts.length) this.charts.pop().figure.remove();
-    charts.forEach((chart, number) => this.charts[number].receive(chart));
+    charts.forEach((chart, number) => this.charts[number].receive(chart, follows));
+    if (follows) lead(follows); // it may have been there before
   }
 }
 
@@ -42,15 +52,19 @@ class Chart {
     this.svg = this.figure.appendChild(document.createElementNS(SVG, "svg"));
     parent.appendChild(this.figure);
     this.at = null; // the step that is read, in place of the unit
+    this.marked = null; // the step of the film that is followed
+    this.svg.addEventListener("click", (event) => this.follows && lead(this.follows, this.stepAt(event.offsetX)));
     this.svg.addEventListener("pointermove", (event) => this.read(this.stepAt(event.offsetX)));
     this.svg.addEventListener("pointerleave", () => this.read(null));
     this.figure.addEventListener("blur", () => this.read(null));
     this.figure.addEventListener("keydown", (event) => this.move(event));
   }
 
-  receive(chart) {
+  receive(chart, follows) {
     this.chart = chart;
+    this.follows = follows;
     this.figure.querySelector("b").textContent = chart.title;
+    this.figure.querySelector("figcaption").title = chart.meaning;
     this.draw();
   }
 
@@ -81,15 +95,42 @@ class Chart {
         parts.push(node("path", { d: `M${points.join("L")}`, stroke: line.colour, ...dash }));
       }
     }
+    if (this.marked !== null) {
+      const place = this.x(this.marked);
+      parts.push(node("line", { class: "mark", x1: place, x2: place, y1: TOP, y2: HEIGHT - BOTTOM }));
+      for (const line of lines) {
+        const number = line.steps.indexOf(this.marked);
+        if (number < 0) continue;
+        parts.push(node("circle", { class: "mark", cx: place, cy: this.y(line.values[number]), r: 4, fill: line.colour }));
+      }
+    }
     if (this.at !== null) {
       const place = this.x(this.at);
       parts.push(node("line", { class: "cursor", x1: place, x2: place, y1: TOP, y2: HEIGHT - BOTTOM }));
     }
     this.svg.replaceChildren(...parts);
-    const told = this.at === null ? this.chart.unit : this.told(this.at);
-    this.figure.querySelector("span").textContent = told;
+    const span = this.figure.querySelector("span");
+    const read = this.at ?? this.marked;
+    if (this.follows && read !== null) span.replaceChildren(...this.values(read));
+    else span.textContent = this.at === null ? this.chart.unit : this.told(this.at);
     this.figure.dataset.points = lines.reduce((most, line) => Math.max(most, line.steps.length), 0);
-    this.figure.setAttribute("aria-label", `${this.chart.title}, ${this.told(this.at ?? last)}`);
+    this.figure.setAttribute("aria-label", `${this.chart.title}, ${this.told(read ?? last)}`);
+  }
+
+  markAt(step) {
+    this.marked = step;
+    this.draw();
+  }
+
+  /** The values of all lines at a step, each with what its line looks like. */
+  values(step) {
+    return this.chart.lines.flatMap((line) => {
+      const place = line.steps.indexOf(step);
+      const sign = document.createElement("i");
+      sign.style.borderTop = `2px ${line.dotted ? "dotted" : "solid"} ${line.colour}`;
+      const value = place < 0 ? "–" : line.values[place].toLocaleString("en", { maximumFractionDigits: this.chart.digits });
+      return [sign, `${line.name} ${value} `];
+    });
   }
 
   /** The values of all lines at a step, in words. */
@@ -123,9 +164,18 @@ class Chart {
     const steps = this.steps();
     if (!by || !steps.length) return;
     event.preventDefault();
+    if (this.follows) {
+      const next = nearest(steps, this.marked ?? steps.at(-1)) + by;
+      return lead(this.follows, steps[Math.min(steps.length - 1, Math.max(0, next))]);
+    }
     const place = this.at === null ? steps.length - 1 : nearest(steps, this.at) + by;
     this.read(steps[Math.min(steps.length - 1, Math.max(0, place))]);
   }
+}
+
+/** Lead a film to a step; without one, have it say where it is. */
+function lead(film, step) {
+  if (step !== null) document.dispatchEvent(new CustomEvent(WANTED, { detail: { film, step } }));
 }
 
 function node(tag, attributes, text) {

@@ -3,24 +3,36 @@
 
 const films = new WeakMap();
 
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   let film = films.get(parentElement);
   if (!film) {
     film = new Film(parentElement);
     films.set(parentElement, film);
   }
+  film.setTriggerValue = setTriggerValue;
   if (data) film.receive(unpack(data));
-  return () => film.rest();
+  const lead = ({ detail }) => film.lead(detail);
+  document.addEventListener(WANTED, lead);
+  return () => {
+    document.removeEventListener(WANTED, lead);
+    film.rest();
+  };
 }
 
 const FRAME_MS = 160;
+const GRID_PIXELS = 512; // along the longer side of a grid
 const UNIT = 30000; // as in __init__.py
 const MAP_PIXELS = 600;
 const LANE = `
   <figure><canvas class="map" role="img"></canvas><figcaption><span><i></i><span class="name"></span></span><b></b></figcaption></figure>
   <figure><canvas class="original" role="img"></canvas><figcaption><span></span></figcaption></figure>
   <figure><canvas class="off" role="img"></canvas><figcaption><span>Codes only</span><b></b></figcaption></figure>
-  <figure><canvas class="on" role="img"></canvas><figcaption><span>Embedding on</span><b></b></figcaption></figure>`;
+  <figure><canvas class="on" role="img"></canvas><figcaption><span>Embedding on</span><b></b></figcaption></figure>
+  <figure><canvas class="grid" role="img"></canvas><figcaption><span>Codes</span><b></b></figcaption></figure>`;
+const TAKES = `
+  <div class="takes" role="group" aria-label="This step in Compare">
+    <span>This step:</span><button data-column="1">Put into column 1</button><button data-column="2">Put into column 2</button><button data-column="0">Compare with the last</button>
+  </div>`;
 
 class Film {
   constructor(root) {
@@ -34,10 +46,18 @@ class Film {
           <input type="range" min="0" step="1" aria-label="Step of the training">
           <output></output>
         </div>
+        <p class="gap" role="status" hidden></p>
+        ${TAKES}
       </div>`;
     root.appendChild(this.holder);
     this.lanes = this.holder.querySelector(".lanes");
     this.scrub = this.holder.querySelector(".scrub");
+    this.takes = this.holder.querySelector(".takes");
+    this.gap = this.holder.querySelector(".gap");
+    for (const button of this.takes.querySelectorAll("button")) {
+      button.addEventListener("click", () =>
+        this.setTriggerValue("taken", { step: this.moment, column: Number(button.dataset.column) }));
+    }
     this.slider = this.holder.querySelector("input");
     this.button = this.holder.querySelector("button");
     this.slider.addEventListener("input", () => {
@@ -53,14 +73,17 @@ class Film {
     const before = this.moments?.length;
     const followed = Number(this.slider.value) === (before ?? 0) - 1; // whoever looks at the newest goes on to
     this.message = message;
-    this.moments = [...new Set(message.lanes.flatMap((lane) => lane.steps))].sort((one, other) => one - other);
-    const scrubs = message.lanes.some((lane) => lane.steps.length > 1);
-    this.scrub.hidden = !scrubs;
+    const steps = message.lanes.flatMap((lane) => [...lane.steps, ...lane.gaps.map(([step]) => step)]);
+    this.moments = [...new Set(steps)].sort((one, other) => one - other);
+    this.scrub.hidden = this.moments.length < 2;
+    this.takes.hidden = !message.takes;
     const last = this.moments.length - 1;
     this.slider.max = last;
     const place = followed || !before ? last : this.moments.findLastIndex((step) => step <= shown);
     this.slider.value = Math.max(0, place);
-    this.lanes.classList.toggle("stacked", message.lanes.every((lane) => !lane.mapped));
+    const gridded = message.lanes.some((lane) => lane.gridded);
+    this.holder.firstElementChild.classList.toggle("gridded", gridded);
+    this.lanes.classList.toggle("stacked", !gridded && message.lanes.every((lane) => !lane.mapped));
     while (this.lanes.children.length < message.lanes.length) {
       const lane = document.createElement("div");
       lane.className = "lane";
@@ -71,17 +94,29 @@ class Film {
     this.draw();
   }
 
+  get moment() {
+    return this.moments[Number(this.slider.value)];
+  }
+
   draw() {
-    const moment = this.moments[Number(this.slider.value)];
+    const moment = this.moment;
+    const [gap] = this.message.lanes.flatMap((lane) => lane.gaps.filter(([step]) => step === moment));
+    this.lanes.classList.toggle("gone", Boolean(gap));
+    this.gap.hidden = !gap;
+    this.gap.textContent = gap ? `Not shown: ${gap[1]}` : "";
+    const last = moment === this.moments.at(-1);
+    for (const button of this.takes.querySelectorAll("button")) button.disabled = Boolean(gap) || (last && button.dataset.column === "0");
     this.message.lanes.forEach((lane, number) => {
       // The newest snapshot of this lane by then.
       const frame = Math.max(0, lane.steps.findLastIndex((step) => step <= moment));
       this.drawLane(this.lanes.children[number], lane, number, frame);
+      if (gap) this.lanes.children[number].querySelectorAll("b").forEach((said) => (said.textContent = "–"));
     });
-    const shown = moment.toLocaleString("en");
-    this.holder.querySelector("output").textContent = `step ${shown}`;
-    this.slider.setAttribute("aria-valuetext", `step ${shown}`);
+    const shown = `${this.message.words.unit} ${moment.toLocaleString("en")}`;
+    this.holder.querySelector("output").textContent = shown;
+    this.slider.setAttribute("aria-valuetext", shown);
     this.holder.firstElementChild.dataset.step = moment;
+    document.dispatchEvent(new CustomEvent(SHOWN, { detail: { film: this.message.name, step: moment } }));
   }
 
   drawLane(element, lane, number, frame) {
@@ -89,16 +124,20 @@ class Film {
     const step = lane.steps[frame].toLocaleString("en");
     element.style.setProperty("--lane", lane.colour);
     element.querySelector(".name").textContent = `Codebook${lane.name ? ` of ${lane.name}` : ""}`;
-    const [mapped, off, on] = element.querySelectorAll("b");
+    const [mapped, off, on, change] = element.querySelectorAll("b");
     mapped.textContent = `step ${step}`;
     off.textContent = decibels(lane.off[frame]);
     on.textContent = decibels(lane.on[frame]);
+    change.textContent = lane.changes[frame] ?? "";
+    on.previousElementSibling.textContent = this.message.words.on;
     const original = element.querySelector(".original");
     original.setAttribute("aria-label", this.message.title);
     original.parentElement.querySelector("span").textContent = this.message.title;
     paint(original, this.message.original);
     for (const name of ["off", "on"]) {
       const canvas = element.querySelector(`.${name}`);
+      canvas.parentElement.hidden = !part(name);
+      if (!part(name)) continue;
       const { shape, values } = part(name);
       const size = shape[1] * shape[2] * 3;
       paint(canvas, { shape: shape.slice(1), values: values.subarray(frame * size, (frame + 1) * size) });
@@ -107,6 +146,42 @@ class Film {
     const map = element.querySelector(".map");
     map.parentElement.hidden = !lane.mapped;
     if (lane.mapped) this.drawMap(map, lane, frame, part);
+    const grid = element.querySelector(".grid");
+    grid.parentElement.hidden = !lane.gridded;
+    if (lane.gridded) this.drawGrid(grid, frame, part("grid"), part("changed"), lane.stride);
+  }
+
+  /** The codes in their colours, a dot on each that has changed; what the picture was padded by is cut off. */
+  drawGrid(canvas, frame, colours, changed, stride) {
+    const [, rows, columns] = colours.shape;
+    const cells = rows * columns;
+    const side = Math.max(4, Math.round(GRID_PIXELS / Math.max(rows, columns)));
+    const [down, across] = this.message.original.shape.map((pixels) => Math.round((pixels / stride) * side));
+    if (canvas.width !== across || canvas.height !== down) [canvas.width, canvas.height] = [across, down];
+    const brush = canvas.getContext("2d");
+    const values = colours.values.subarray(3 * cells * frame, 3 * cells * (frame + 1));
+    for (let cell = 0; cell < cells; cell += 1) {
+      const [red, green, blue] = values.subarray(3 * cell, 3 * cell + 3);
+      const [x, y] = [side * (cell % columns), side * Math.floor(cell / columns)];
+      brush.fillStyle = `rgb(${red} ${green} ${blue})`;
+      brush.fillRect(x, y, side, side);
+      if (!changed.values[cells * frame + cell]) continue;
+      brush.fillStyle = 0.299 * red + 0.587 * green + 0.114 * blue > 128 ? "rgb(0 0 0 / 60%)" : "rgb(255 255 255 / 75%)";
+      brush.beginPath();
+      brush.arc(x + side / 2, y + side / 2, side / 6, 0, 2 * Math.PI);
+      brush.fill();
+    }
+    canvas.setAttribute("aria-label", "The grid of codes, each as what it decodes to; dots on those that changed");
+  }
+
+  /** Go where a curve leads: it names the film and the step, or nothing but the film, to hear where it is. */
+  lead({ film, step }) {
+    if (!this.message || film !== this.message.name) return;
+    if (step !== undefined) {
+      this.rest();
+      this.slider.value = Math.max(0, this.moments.findLastIndex((moment) => moment <= step));
+    }
+    this.draw();
   }
 
   drawMap(canvas, lane, frame, part) {

@@ -12,13 +12,14 @@ import streamlit as st
 
 from explorer.training import logged
 from explorer.training.curves import COLOURS
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, navigation, store, widgets
 from explorer.ui.components.film import Lane
 from explorer.ui.page import guarded
 from explorer.ui.session import LONGEST_RUN
 from explorer.ui.views.training import board
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
+from vqvae.snapshots import snapshots_of
 from vqvae.training.log import Log
 from vqvae.training.settings import TrainingConfig
 
@@ -181,7 +182,7 @@ def _film(log: Log) -> board.Film | None:
 
 
 def _offer(folder: Path) -> None:
-    """Open what the run has come to, where it is among the checkpoints that can be opened."""
+    """Open what the run has come to, where it is among the checkpoints that can be opened; and its snapshots."""
     session, name = store.read(), folder.name
     sound = [entry.folder for entry in cache.find_checkpoints() if isinstance(entry, CheckpointInfo)]
     if folder in sound and session.checkpoint != name:
@@ -193,6 +194,15 @@ def _offer(folder: Path) -> None:
             on_click=_open,
             args=(name,),
         )
+    if snapshots_of(folder) and st.button(
+        "See its snapshots",
+        icon=":material/burst_mode:",
+        help="What it drew at each step, and which codes it took, on Compare.",
+        key="training-snapshots",
+    ):
+        run = name if folder.parent in (cache.ROOT, *cache.MORE_ROOTS) else str(folder)
+        store.write(store.read().on("training", run=run).on("compare", view="snapshots"))
+        navigation.go("compare")
 
 
 def _open(name: str) -> None:
