@@ -254,10 +254,7 @@ def _row(
     measure: str,
     headers: bool,
 ) -> str:
-    head = (
-        f'<th role="rowheader" scope="row"><i style="background:{column.colour}">{column.number}</i>'
-        f"{widgets.escaped(column.name)}</th>"
-    )
+    head = f'<th role="rowheader" scope="row">{column.chip}{widgets.escaped(column.name)}</th>'
     point, estimate = rates.points[place], rates.estimates.get((place, measure))
     if isinstance(point, str):
         return f'<tr role="row">{head}<td role="cell" colspan="7">{widgets.escaped(point)}</td></tr>'

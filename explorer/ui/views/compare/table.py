@@ -34,6 +34,8 @@ MOST_APART = 5  # images that are listed
 @guarded
 def show(columns: Sequence[Column], images: ImageSet) -> None:
     """What the decoders are fed, the table, and the images on which two of the models differ most."""
+    if store.read().compare.view != "table":
+        st.rerun()  # an image was opened from here, and so far only this part of the page has run again
     st.html(STYLE)
     opened = [column for column in columns if column.model is not None]
     session = store.keep(store.read().with_blend_within(0, 1))
@@ -146,7 +148,7 @@ def _head(column: Column, place: int | None, table: Table) -> str:
     else:
         below = f"beside {table.models[table.reference]}"
     return (
-        f'<th role="columnheader" scope="col"><i style="background:{column.colour}">{column.number}</i>'
+        f'<th role="columnheader" scope="col">{column.chip}'
         f"{widgets.escaped(column.name)}<small>{widgets.escaped(below)}</small></th>"
     )
 
