@@ -21,7 +21,7 @@ from explorer.ui import store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import with_files
 from explorer.ui.session import Session, Upload
-from explorer.ui.views.compare import measured
+from explorer.ui.views.compare import measured, reported
 from explorer.ui.views.compare.columns import Column
 from vqvae.errors import BadInput
 from vqvae.words import counted
@@ -56,7 +56,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(found))}</p>')
     for sentence in [*failures(columns, opened, table), *left_out(found), *filter(None, [found.remark])]:
         widgets.warn(sentence)
-    offer_files(found, table)
+    offer_files(columns, images, found, table)
     if len(opened) > 1 and len(found.rows) > 1:
         list_apart(found, opened, reference, images)
 
@@ -195,11 +195,12 @@ def left_out(found: Comparison) -> list[str]:
     return told + [f"Skipped {name}: it has the pixels of {same}." for name, same in found.repeated[:5]]
 
 
-def offer_files(found: Comparison, table: Table) -> None:
-    """The table, and every image's figures, as CSV."""
-    with st.container(horizontal=True):
+def offer_files(columns: Sequence[Column], images: ImageSet, found: Comparison, table: Table) -> None:
+    """The table and every image's figures as CSV, and the report, which is made once it is asked for."""
+    with st.container(horizontal=True, vertical_alignment="center"):
         _offer("Table (CSV)", "comparison.csv", lambda: figures.as_csv(table))
         _offer("Every image (CSV)", "comparison-images.csv", lambda: as_csv(report.COLUMNS, report.rows(found)))
+        reported.offer(columns, images, found)
 
 
 def _offer(label: str, file: str, write: Callable[[], str]) -> None:
