@@ -364,9 +364,9 @@ def as_csv(rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, head
 
 
 def plain(
-    rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool
+    rates: Rates, equal: Sequence[Sequence[Equal]] | None, *, count: Count, headers: bool
 ) -> Iterator[Mapping[str, Any]]:
-    """The rows of `as_csv`, with all of COLUMNS; None where there is none."""
+    """The rows of `as_csv`, with all of COLUMNS; None where there is none. Without `equal` a row for each measure."""
     for place, point in enumerate(rates.points):
         if not isinstance(point, Point):
             continue
@@ -374,6 +374,9 @@ def plain(
         for name in CLOSENESS:
             estimate = rates.estimates.get((place, name))
             of_model = [point.model.name, len(rates.rows), name, *_ends(estimate), *bits]
+            if equal is None:
+                yield dict(zip(COLUMNS, [*of_model, *[None] * (len(COLUMNS) - len(of_model))], strict=True))
+                continue
             for one in equal[place]:
                 difference = above(rates, place, one, name)
                 of_codec = [one.codec.name, COUNTS[count], headers, one.fits, mean(one.closeness[name])]

@@ -18,11 +18,11 @@ from explorer.compare.rate import COUNTED, COUNTS, Count, Curve, Equal, Point, R
 from explorer.compare.records import Comparison
 from explorer.compare.table import MEASURE, brief
 from explorer.images.sets import ImageSet
-from explorer.ui import jobs, store, widgets
+from explorer.ui import exports, jobs, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.session import Closeness
 from explorer.ui.views.compare import measured
-from explorer.ui.views.compare.columns import Column, models_of
+from explorer.ui.views.compare.columns import Column, models_of, named
 from explorer.ui.views.compare.table import STYLE as TABLE_STYLE
 from vqvae.codecs import CODECS
 from vqvae.errors import BadInput
@@ -62,24 +62,25 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
         codecs = [figures.told_of_codec(rates, place, one, measure, headers=headers) for one in beside]
         return "\n".join([figures.told_of_model(rates, place, by, measure), *codecs])
 
-    st.plotly_chart(
+    of = named(columns, rates.data)
+    exports.chart(
         rate_chart(rates, looks, drawn or (), measure=measure, headers=headers, told=told),
         key="rate-chart",
-        config=widgets.PLOT | {"scrollZoom": False},
+        label=f"Bits against {MEASURES[measure]}",
+        of=of,
+        config=exports.STILL,
     )
-    draw_table(columns, rates, equal, measure=measure, count=count, headers=headers)
+    with st.container(key="rate-table"):
+        draw_table(columns, rates, equal, measure=measure, count=count, headers=headers)
+    exports.table(
+        lambda: list(figures.plain(rates, equal, count=count, headers=headers)),
+        key="rate-table",
+        label="Rate and distortion",
+        of=of,
+    )
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(rates, headers=headers))}</p>')
     for sentence in left_out(rates, opened, found):
         widgets.warn(sentence)
-    if equal is not None:
-        st.download_button(
-            "Table (CSV)",
-            lambda: figures.as_csv(rates, equal, count=count, headers=headers).encode(),
-            file_name="rate-distortion.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
 
 
 def choose() -> tuple[Closeness, Count, bool]:
@@ -259,10 +260,14 @@ def _row(
     measure: str,
     headers: bool,
 ) -> str:
+<<<<<<< HEAD
     head = (
         f'<th role="rowheader" scope="row"><i style="--own:{column.colour}">{column.number}</i>'
         f"{widgets.escaped(column.name)}</th>"
     )
+=======
+    head = f'<th role="rowheader" scope="row">{column.chip}{widgets.escaped(column.name)}</th>'
+>>>>>>> main
     point = column.refusal if place is None else rates.points[place]
     if place is None or isinstance(point, str):
         why = f'<td role="cell" colspan="{len(COUNTS) + 1 + len(CODECS)}">{widgets.escaped(str(point))}</td>'
