@@ -1,6 +1,7 @@
 """What is computed about a tokenizer; Streamlit stands in `explorer.ui` alone.
 
-For programs there are a few names, those of explorer/library.py: open_model, index_images, unedited, draw, reliance.
+For programs there are a few names, those of explorer/library.py: open_model, index_images, unedited, draw,
+reliance, compare_models.
 """
 
 import sys
@@ -14,10 +15,30 @@ from typing import TYPE_CHECKING, Any
 import vqvae  # noqa: F401 - before torch: it says how torch's threads wait, which cannot be said once torch is loaded
 
 if TYPE_CHECKING:
-    from explorer.library import Edit, IndexedSet, OpenModel, draw, index_images, open_model, reliance, unedited
+    from explorer.library import (
+        Edit,
+        IndexedSet,
+        OpenModel,
+        compare_models,
+        draw,
+        index_images,
+        open_model,
+        reliance,
+        unedited,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["Edit", "IndexedSet", "OpenModel", "draw", "index_images", "open_model", "reliance", "unedited"]
+__all__ = [
+    "Edit",
+    "IndexedSet",
+    "OpenModel",
+    "compare_models",
+    "draw",
+    "index_images",
+    "open_model",
+    "reliance",
+    "unedited",
+]
 
 MOVED = {  # modules that programs saved on the Edit page import by the names that they had then
     "explorer.edits": "explorer.editing.edits",

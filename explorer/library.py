@@ -5,6 +5,7 @@ Each is made of what the app's pages and the commands are made of, and gives the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,9 @@ from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, unheard
 from explorer.base.open_model import OpenModel
 from explorer.codebook.dossier import patch_pictures
+from explorer.compare import records as compared
+from explorer.compare import whole
+from explorer.compare.report import Report as ComparisonReport
 from explorer.editing.edits import Edit, LiveDecoder, unedited
 from explorer.images.pictures import open_picture
 from explorer.images.sets import ImageSet, find_set
@@ -33,7 +37,17 @@ from vqvae.places import find_checkpoint
 from vqvae.served import Served
 from vqvae.tokenizer import Encoding, Tokenizer
 
-__all__ = ["Edit", "IndexedSet", "OpenModel", "draw", "index_images", "open_model", "reliance", "unedited"]
+__all__ = [
+    "Edit",
+    "IndexedSet",
+    "OpenModel",
+    "compare_models",
+    "draw",
+    "index_images",
+    "open_model",
+    "reliance",
+    "unedited",
+]
 
 Model = OpenModel | Tokenizer | str | Path
 
@@ -149,3 +163,28 @@ def reliance(
     settings = Settings(seed=seed, partners=partners, images=images, working_size=size, blend=blend)
     words = {"named": named(opened), "data": str(data), "under": under}
     return run_test(opened, find_set(str(data), under), settings, **words, progress=progress)
+
+
+def compare_models(
+    models: Sequence[Model],
+    data: str | Path,
+    *,
+    under: str = "",
+    size: int = compared.Settings.working_size,
+    images: int = compared.Settings.most,
+    seed: int = compared.Settings.seed,
+    blend: float = compared.Settings.weight,
+    with_reliance: bool = False,
+    progress: Progress = unheard,
+) -> ComparisonReport:
+    """Compare two to four models on the same images: all that the page Compare and the command `compare` say.
+
+    data, under, size: as for `index_images`; images: at most so many, spread evenly over the set; with_reliance: the
+    reliance test of each, too; the others as the command has them. Print the report, `save` it as .html, .json or .csv,
+    or see its tables and, image by image, its comparison. `progress` counts each stage by itself. Raises BadInput, and
+    Cancelled: what was measured by then is kept, and the next call goes on from there.
+    """
+    opened = [open_model(model) for model in models]
+    settings = compared.Settings(working_size=size, weight=blend, most=images, seed=seed)
+    source = whole.Source(find_set(str(data), under), str(data), under)
+    return whole.compare(opened, source, settings, with_reliance=with_reliance, progress=progress)

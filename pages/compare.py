@@ -28,7 +28,8 @@ def main() -> None:
     session = store.write(choose_picture(store.read()))
     picture = open_chosen_at(session, only_size(models_of(columns)))
     view = session.compare.view
-    st.segmented_control(
+    row = st.container(horizontal=True, vertical_alignment="center", key="compare_row")
+    row.segmented_control(
         "View",
         list(VIEWS),
         format_func=VIEWS.__getitem__,
@@ -38,8 +39,8 @@ def main() -> None:
     if view == "pictures":
         pictures.show(columns, picture)
     elif view == "snapshots":
-        snapshots.show(picture)
-    elif images := choose_images():
+        snapshots.show(picture, row)
+    elif images := choose_images(row):
         SHOWS[view](columns, images)
 
 

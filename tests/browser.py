@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -79,6 +80,12 @@ def serve_app(
     finally:
         server.terminate()
         server.wait(20)
+
+
+def is_at_home(url: str) -> bool:
+    """Whether what a page asks for lies in it, or on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob", "about") or parts.hostname in ("localhost", "127.0.0.1")
 
 
 def launch(playwright: Playwright) -> Browser:

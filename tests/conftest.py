@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from torch import nn
 
-from tests.browser import CHROMIUM, DEEP_LINK_NOISE, ROOT, WINDOW, drawn, serve_app
+from tests.browser import CHROMIUM, DEEP_LINK_NOISE, ROOT, WINDOW, drawn, is_at_home, serve_app
 from tests.disks import fill, make_read_only, small_disk
 
 CHECKPOINTS = ROOT / "checkpoints"
@@ -83,9 +83,13 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def blank_page(context: BrowserContext) -> Iterator[Page]:
-    """An empty tab; whatever the browser complains of in it fails the test."""
+    """An empty tab; whatever the browser complains of in it fails the test, and whatever is asked of another server.
+
+    So does what the app's own policy forbids: the browser complains of that.
+    """
     opened = context.new_page()
     faults: list[str] = []
+    opened.on("request", lambda request: None if is_at_home(request.url) else faults.append(f"asked {request.url}"))
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     yield opened

@@ -152,6 +152,16 @@ def inputs(page: Page) -> Iterator[Screen]:
     yield "a test to be run", WHOLE
 
 
+def compare(page: Page) -> Iterator[Screen]:
+    drawn(page)
+    page.locator(".column .viewport").nth(1).press("ArrowLeft")
+    expect(page.locator(".code a").first).to_be_visible()
+    yield "side by side, a cell chosen, a column refused", WHOLE
+    for layout in ("One picture", "Difference"):
+        act_and_wait(page, page.get_by_role("button", name=layout).click)
+        yield layout, ".st-key-comparison"
+
+
 def learn(page: Page) -> Iterator[Screen]:
     strip = page.locator(".st-key-learn-strip [role=tab]")
     expect(strip.first).to_be_visible()
@@ -184,6 +194,7 @@ WALKS: dict[str, tuple[str, Walk]] = {
     "unused code": ("/codebook?code=16", unused_code),
     "edit": ("/edit", edit),
     "inputs": ("/inputs", inputs),
+    "compare": ("/compare?models=photos,broken <b>one,photos-fine,photos-classic", compare),
     "learn": ("/learn", learn),
     "training": ("/learn", training),
 }
@@ -409,7 +420,7 @@ FOCUSED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("address", ["/", "/codebook?code=417", "/edit"])
+@pytest.mark.parametrize("address", ["/", "/codebook?code=417", "/edit", "/compare?models=photos,photos-fine"])
 def test_whatever_has_the_focus_shows_it(blank_page, app_url, address):
     page = blank_page
     page.emulate_media(reduced_motion="reduce")

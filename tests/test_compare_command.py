@@ -206,4 +206,4 @@ def test_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert leaving.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "the same command goes on" in text
-    assert all(word in text for word in ("--set", "--tokenizer", ".html", "- prints it"))
+    assert all(word in text for word in ("--set", "--tokenizer", "--reliance", ".html", "- prints it"))

@@ -285,3 +285,17 @@ def test_a_full_disk_is_said_and_costs_nothing_else(
     found = measure(models, photos, SMALL, kept=tmp_path / "kept")
     assert found.finished and "no space left on device" in assert_one_sentence(found.remark)
     assert measure(models, photos, SMALL).remark == ""
+
+
+def test_an_image_that_changed_behind_its_set_is_measured_again(
+    models: list[OpenModel], photos: ImageSet, tmp_path: Path
+) -> None:
+    """A file may change and keep its size and time: then one model's figures would be of other pixels."""
+    measure(models[:1], photos, SMALL, kept=tmp_path / "kept")
+    other = encoded(to_image(toy_pixels(30, 41, seed=9)), "PNG")
+    changed = replace(photos, _read=lambda name: other if name == "1.png" else photos.read(name))
+    counted, tokenizer = counting(models[0])
+    found = measure([counted, models[1]], changed, SMALL, kept=tmp_path / "kept")
+    assert tokenizer.encoded == 1 + 1
+    assert all_untimed(found)[0] == all_untimed(measure(models[:2], changed, SMALL))[0]
+    assert all_untimed(measure(models[:2], changed, SMALL, kept=tmp_path / "kept"))[0] == all_untimed(found)[0]

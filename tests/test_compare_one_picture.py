@@ -99,7 +99,7 @@ def test_each_file_is_looked_for_once_and_measured_once(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Codec, "encode", noted)
     measured: list[int] = []
-    files = Written(PIXELS, lambda one, other: measured.append(1) or compare(one, other))
+    files = Written(lambda: PIXELS, lambda one, other: measured.append(1) or compare(one, other))
     found = [files.best(WEBP, 900, headers=headers) for headers in (True, False)]
     assert found == [files.best(WEBP, 900, headers=headers) for headers in (True, False)]
     assert len(written) == len(set(written))

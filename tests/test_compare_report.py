@@ -18,10 +18,17 @@ import explorer
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel
 from explorer.compare import examples, whole
+from explorer.compare.inputs import Side
 from explorer.compare.measure import measure
 from explorer.compare.records import Comparison, Row, Seen, Settings
-from explorer.compare.report import Report, as_csv, as_html, as_json, digest
+from explorer.compare.report import Report, as_csv, as_html, as_json
+from explorer.compare.sentences import INTERVALS, digest
+from explorer.compare.table import MEASURES, sentence, table_of
 from explorer.images.sets import ImageSet, open_set
+from explorer.inputs.reliance import subject
+from explorer.inputs.reliance.measure import Settings as RelianceSettings
+from explorer.inputs.reliance.measure import measure_set
+from explorer.inputs.reliance.verdict import summarize
 from tests import toy_tokenizers
 from tests.test_compare_measure import opened
 from tests.toys import Heard, assert_one_sentence, toy_model, write_toy_photos
@@ -125,6 +132,51 @@ def test_the_json_has_the_rows_of_the_csv_and_all_that_they_rest_on(found: Repor
     assert (held["asked"], held["finished"], held["images"]) == (6, True, 5)
     assert [one["name"] for one in held["skipped"]] == ["<i>broken.png"]
     assert held["command"] == found.command
+
+
+def test_the_figures_and_their_differences_are_those_of_the_table(found: Report) -> None:
+    held = stored(found)
+    comparison = found.comparison
+    tables = [table_of(comparison, reference=place) for place in range(3)]
+    for row in held["figures"]:
+        line, place = tables[0].line(row["figure"]), tables[0].models.index(row["model"])
+        estimate = line.cells[place].estimate
+        wanted = (None,) * 3 if estimate is None else (estimate.value, estimate.low, estimate.high)
+        assert (row["value"], row["low"], row["high"]) == wanted
+    assert len(held["figures"]) == 3 * len(MEASURES)
+    pairs = {(row["model"], row["minus"]) for row in held["differences"]}
+    assert pairs == {("=cmd()", ODD), ("levels", ODD), ("levels", "=cmd()")}
+    assert len(held["differences"]) >= 3 * 8
+    psnr = next(row for row in held["differences"] if (row["figure"], row["model"]) == ("psnr", "=cmd()"))
+    both = [row.seen[:2] for row in comparison.rows if all(isinstance(one, Seen) for one in row.seen[:2])]
+    assert psnr["images"] == len(both) == 4
+    assert psnr["value"] == pytest.approx(np.mean([other.psnr - one.psnr for one, other in both]))  # type: ignore[union-attr]
+    assert psnr["low"] < psnr["value"] < psnr["high"]
+
+
+def test_all_figures_are_on_the_page_and_in_the_terminal_with_their_meaning(found: Report) -> None:
+    page, printed = as_html(found), str(found)
+    read = Reader(page)
+    titles = {attributes["title"] for _, attributes in read.tags if attributes.get("title")}
+    for line in found.tables[0].lines:
+        assert line.measure.label in printed and line.measure.label in read.words
+        assert line.measure.meaning in titles and line.measure.meaning in read.words
+        for cell, difference in zip(line.cells, line.differences, strict=True):
+            if cell.estimate is not None:
+                assert line.measure.shown(cell.estimate.value) in read.words
+                assert line.measure.shown(cell.estimate.value) in printed
+            if difference is not None:
+                told = sentence(line.measure, difference)
+                assert f"{line.measure.label}: {told}" in titles and told in printed
+    assert f"Differences from {found.comparison.models[2].name}" in read.words  # each model can be the one held against
+    assert INTERVALS in printed and INTERVALS in read.words
+
+
+def test_of_one_picture_no_interval_is_claimed(found: Report, models: list[OpenModel], photos: ImageSet) -> None:
+    one = whole.of(measure(models, photos, replace(SETTINGS, most=1)), models, photos, command="c")
+    assert "one picture: no interval" in Reader(as_html(one)).words
+    psnr = next(row for row in stored(one)["differences"] if row["figure"] == "psnr")
+    assert (psnr["low"], psnr["high"], psnr["images"]) == (None, None, 1)
 
 
 def test_pictures_that_are_equal_have_no_number_for_it(found: Report) -> None:
@@ -257,6 +309,34 @@ def test_a_file_is_written_in_the_form_of_its_ending(found: Report, tmp_path: Pa
     with pytest.raises(BadInput, match="is a folder"):
         (tmp_path / "folder.json").mkdir()
         found.save(tmp_path / "folder.json")
+
+
+# --- which input each decoder follows ---------------------------------------------------------------------------------
+
+
+def test_the_reliance_of_each_model_is_that_of_its_own_test(
+    found: Report, models: list[OpenModel], photos: ImageSet
+) -> None:
+    source = whole.Source(photos, "photos")
+    sides = whole.reliance(models, source, SETTINGS)
+    report = replace(found, sides=sides)
+    first, failing, levels = sides
+    assert isinstance(first, Side) and isinstance(failing, str) and isinstance(levels, str)
+    alone = measure_set(
+        subject.tested(models[0], None), photos, RelianceSettings(working_size=48, images=100), only=None
+    )
+    assert first.report.evidence.digest == alone.digest
+    held = stored(report)["reliance"]
+    assert [one["reason"] for one in held["refused"]] == [failing, levels]
+    assert {one["model"] for one in held["verdicts"]} == {ODD}
+    codes_only = next(row for row in held["figures"] if row["figure"] == "codes_only")
+    assert codes_only["value"] == summarize(alone).figures["codes_only"].value
+    read = Reader(as_html(report)).words
+    for part in first.report.judgement.parts:
+        assert part.sentence in read and part.sentence in str(report)
+    assert failing in read and levels in read
+    assert stored(found)["reliance"] is None
+    assert 'id="inputs"' not in as_html(found)
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------

@@ -196,6 +196,20 @@ def test_codes_of_few_cells_are_left_out_and_said_to_be() -> None:
     assert found.share("common") == (pytest.approx(57 / 64), pytest.approx(57 / 64))
 
 
+def test_a_code_of_few_cells_counts_in_a_pair_with_one_of_enough_and_is_no_part() -> None:
+    here, there = np.zeros((8, 8), int), np.zeros((8, 8), int)
+    here[0] = 1  # 8 cells, of which 5 are one code there
+    there[0, :5] = 1
+    here[1] = 2  # 8 more, of which 4 are one code there and 4 another
+    there[1, :4], there[1, 4:] = 2, 3
+    here[2, :5] = there[2, :5] = 3  # 5 in both
+    there[2, :5] = 4
+    found = matched(grids(here), grids(there), rules=Rules())
+    assert {match.here + match.there for match in found.of("common")} == {(0, 0), (1, 1), (2, 2)}
+    assert kinds(found) == {"common": 3} and found.left_out == (1, 2)
+    assert kinds(matched(grids(here), grids(there), rules=ANY))["split"] == 1  # with fewer, the second one is
+
+
 def test_a_code_in_two_groups_counts_in_the_better_one() -> None:
     """0 here lies in 0 and 1 there, and 0 there holds 0 and 1 here: a chain, of which one end is split, or merged."""
     here = np.array([[0] * 10 + [1] * 5])
@@ -219,7 +233,7 @@ def test_exchanging_the_models_exchanges_here_and_there_and_split_and_merged(str
         one, other = matched(here, there, (64, 64)), matched(there, here, (64, 64))
         mirrored = {(back.get(m.kind, m.kind), m.there, m.here, m.agreement, m.cells[::-1]) for m in other.matches}
         assert {(m.kind, m.here, m.there, m.agreement, m.cells) for m in one.matches} == mirrored
-        assert (one.overlap.exchanged().shared != other.overlap.shared).nnz == 0
+        assert (one.overlap.exchanged.shared != other.overlap.shared).nnz == 0
         met = {kind: met[kind] + number for kind, number in one.counts.items()}
     assert all(met.values())  # there was something to exchange
 
@@ -230,7 +244,10 @@ def test_every_code_that_is_used_enough_is_called_one_thing(seed: int) -> None:
     found = matched(here, there, (64, 64), Rules(fewest_cells=3))
     for side, own in ((0, "is_of_here"), (1, "is_of_there")):
         codes = [code for m in found.matches if getattr(m, own) for code in (m.here, m.there)[side]]
-        assert sorted(codes) == np.flatnonzero(found.overlap.cells[side] >= 3).tolist()
+        cells = found.overlap.cells[side]
+        assert len(set(codes)) == len(codes) and cells[codes].all()
+        assert set(np.flatnonzero(cells >= 3)) <= set(codes)
+        assert found.left_out[side] == np.count_nonzero(cells) - len(codes)
     assert [KINDS.index(m.kind) for m in found.matches] == sorted(KINDS.index(m.kind) for m in found.matches)
 
 
@@ -314,3 +331,16 @@ def test_what_a_kind_means_names_the_models_and_the_thresholds() -> None:
         said = Rules().meaning(kind, here="1 photos", there="2 mine")
         assert "{" not in said and said.endswith(".")
     assert "0.33" in Rules().meaning("common", here="", there="")
+
+
+def test_what_lies_where_a_code_does() -> None:
+    here = grids(np.array([[0, 0, 0, 0, 1, 1, 1, 1]]))
+    there = grids(np.array([[2, 2, 2, 1, 1, 1, 0, 0]]))
+    found = matched(here, there, (4, 32))
+    assert found.beside("here", 0, 9) == [(2, 0.75), (1, 0.25)]
+    assert found.beside("here", 1, 1) == [(0, 0.5)]
+    assert found.beside("there", 1, 9) == [(1, pytest.approx(2 / 3)), (0, pytest.approx(1 / 3))]
+    for one in found.matches:
+        assert not one.is_of_here or all(found.match_of("here", code) is one for code in one.here)
+        assert not one.is_of_there or all(found.match_of("there", code) is one for code in one.there)
+    assert matched(here, there, (4, 32), Rules()).match_of("here", 0) is None

@@ -1,4 +1,4 @@
-"""The README's five blocks of "As a library" run as they stand there, and the notebook does what they do."""
+"""The README's six blocks of "As a library" run as they stand there, and the notebook does what they do."""
 
 import contextlib
 import io
@@ -18,6 +18,7 @@ from torch.nn import functional
 import explorer
 import vqvae
 from explorer.codebook.dossier import patch_pictures
+from explorer.compare.report import as_html
 from explorer.editing.edits import inputs_of
 from explorer.images.samples import SAMPLES
 from explorer.index.usage import summarise
@@ -30,7 +31,7 @@ from vqvae.images import load_image, to_image, to_pixels, to_png, to_tensor
 
 LIBRARY = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## As a library\n")[1].split("\n## ")[0]
 BLOCKS = re.findall(r"```python\n(.*?)```", LIBRARY, re.DOTALL)
-RECONSTRUCT, USAGE, EDIT, RELIANCE, OWN = BLOCKS
+RECONSTRUCT, USAGE, EDIT, RELIANCE, COMPARE, OWN = BLOCKS
 
 
 @pytest.fixture
@@ -114,6 +115,23 @@ def test_reliance(where: Path) -> None:
     assert report.evidence.settings.images == 40
     assert len(report.evidence.images) == 6
     assert report.evidence.twin == "photos-classic"
+
+
+def test_compare(where: Path) -> None:
+    names, printed = run(COMPARE)
+    found = names["found"]
+    quality: dict[str, list[float]] = {"photos": [], "photos-fine": []}
+    for name, values in quality.items():
+        model = vqvae.load(name)
+        for file in sorted((where / "PHOTOS").iterdir()):
+            image = vqvae.read_image(file)
+            drawn = to_tensor(to_pixels(vqvae.reconstruct(model, image))[0])
+            values.append(vqvae.psnr(drawn, image).item())
+    paired = np.subtract(quality["photos-fine"], quality["photos"])
+    assert printed.startswith(f"{found}\n")
+    assert printed.splitlines()[-1].startswith(f"{paired.mean():+.2f} dB, 95 % of [")
+    assert printed.endswith("over 6 photos\n")
+    assert (where / "report.html").read_text(encoding="utf-8") == as_html(found)
 
 
 def test_a_tokenizer_of_ones_own(where: Path) -> None:

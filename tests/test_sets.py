@@ -20,7 +20,7 @@ from tests.test_dataset import FILES, KINDS, OTHERS, make_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
-from vqvae.gzipped import GzipReader
+from vqvae.formats.gzipped import GzipReader
 
 
 @pytest.mark.parametrize("kind", KINDS)

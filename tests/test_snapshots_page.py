@@ -73,10 +73,8 @@ def said(app: AppTest) -> str:
 def test_a_runs_way_is_shown_with_its_curves(root: Path, drawn: dict[str, Any]) -> None:
     app = opened(view="snapshots")
     assert not app.exception and not app.error
-    assert (
-        app.selectbox(key="snapshots-run").options == ["run"]
-        and app.session_state[SESSION_KEY].compare.view == "snapshots"
-    )
+    assert app.selectbox(key="snapshots-run").options == ["run"]
+    assert app.session_state[SESSION_KEY].compare.view == "snapshots"
     lane = drawn["film"]["lane"]
     assert [frame.step for frame in lane.frames] == [10, 20, 30, 40] and lane.gaps == []
     np.testing.assert_array_equal(drawn["film"]["original"], sample().pixels)

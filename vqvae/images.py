@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from torch import Tensor
 
 from vqvae.errors import BadInput
@@ -175,8 +175,14 @@ def can_write(form: str) -> bool:
     return form in Image.SAVE
 
 
+def writers() -> str:
+    """What writes the files of `to_file`: Pillow and its libraries with their versions, on which their bytes depend."""
+    found = ((name, features.version(name)) for name in ("pil", "libjpeg_turbo", "jpg", "webp", "avif"))
+    return ", ".join(f"{name} {version}" for name, version in found)
+
+
 def to_file(pixels: np.ndarray, form: str, **options: int | bool | str) -> bytes:
-    """uint8 [H, W, 3] -> the bytes of a file in a format, both by Pillow's names; nothing but the pixels is in it."""
+    """uint8 [H, W, 3] or [H, W] -> a file in a format, by Pillow's names of both; nothing but the pixels is in it."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, form, **options)
     return buffer.getvalue()

@@ -37,6 +37,17 @@ def unheard(done: int, total: int, stage: str = "") -> None:
     """Progress of work that nobody looks at and nobody stops."""
 
 
+def at_stage(progress: Progress, stage: str) -> Progress:
+    """Progress of a part of the work, which is one stage of it whatever it says itself."""
+
+    whole = stage
+
+    def heard(done: int, total: int, stage: str = "") -> None:
+        progress(done, total, whole)
+
+    return heard
+
+
 class Job(Generic[T]):
     """Work in a thread of its own.
 

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     pace = _Stages(unit="step")
     with stoppable(pace), pace.bar:
         try:
-            found = whole.compare(models, source, settings, progress=pace)
+            found = whole.compare(models, source, settings, with_reliance=options.reliance, progress=pace)
         except Cancelled:
             raise Stopped(pace.stopped_by, KEPT) from None
     _write(found, options)
@@ -100,7 +100,7 @@ class _Stages(Pace):
     def __call__(self, done: int, total: int, stage: str = "") -> None:
         if stage != self._stage:
             self._stage, self._begun, self._started = stage, False, time.monotonic()
-            self.bar.reset()
+            self.bar.reset(total=total)
             self.bar.set_description_str(stage)
         super().__call__(done, total, stage)
 
@@ -161,6 +161,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--seed", type=whole_number(0, 10**9), default=Settings.seed, help="of all that is drawn at random (default: 0)"
+    )
+    parser.add_argument(
+        "--reliance", action="store_true", help="also find out which input each decoder follows, which takes longer"
     )
     parser.add_argument(
         "-o",

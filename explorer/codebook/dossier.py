@@ -11,6 +11,7 @@ from torch import Tensor
 
 from explorer.base.figure import Figure
 from explorer.images.reconstruction import EncodedPicture
+from explorer.index.read import Occurrences
 from vqvae.images import to_pixels, to_png
 from vqvae.search import Codebook
 from vqvae.tokenizer import Tokenizer, cells
@@ -96,6 +97,18 @@ def closeness(codebook: Codebook, encoded: EncodedPicture, code: int, *, most: i
     row, column = np.unravel_index(nearest, distance.shape)
     uses = encoded.indices[row, column] == code
     return Closeness(row, column, distance[row, column], uses)
+
+
+def nearest_cells(codebook: Codebook, pictures: Sequence[EncodedPicture], code: int, *, most: int) -> Occurrences:
+    """The cells of some pictures that have a code, the nearest to it first; images are numbered as they are given."""
+    found = [closeness(codebook, encoded, code, most=encoded.indices.size) for encoded in pictures]
+    image = np.repeat(np.arange(len(found)), [int(close.uses.sum()) for close in found])
+    row, column, distance = (
+        np.concatenate([getattr(close, name)[close.uses] for close in found] or [np.zeros(0, np.int64)])
+        for name in ("row", "column", "distance")
+    )
+    order = np.argsort(distance, kind="stable")[:most]
+    return Occurrences(image[order], row[order], column[order], distance[order])
 
 
 @dataclass(frozen=True, eq=False)

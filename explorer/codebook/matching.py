@@ -26,6 +26,7 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from explorer.base.job import Progress, unheard
 
 Kind = Literal["common", "split", "merged", "only here", "only there"]
+Side = Literal["here", "there"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANINGS: dict[Kind, str] = {
     "common": "A code of each that mostly cover the same pixels: their intersection over union is at least {enough}. "
@@ -33,8 +34,10 @@ MEANINGS: dict[Kind, str] = {
     "split": "A code of {here} that several codes of {there} share out among them: more than half of each lies in it, "
     "and together they agree with it to at least {enough}, {gain} times as well as any single code does.",
     "merged": "A code of {there} that stands for several codes of {here}: split, the other way round.",
-    "only here": "A code of {here} that no code of {there} agrees with to {enough}, and no few of them together.",
-    "only there": "A code of {there} that no code of {here} agrees with to {enough}, and no few of them together.",
+    "only here": "A code of {here} that no code of {there} agrees with to {enough}, and no few of them together, or "
+    "those that do stand for another one.",
+    "only there": "A code of {there} that no code of {here} agrees with to {enough}, and no few of them together, or "
+    "those that do stand for another one.",
 }
 MOST_PIECES = 1 << 21  # pieces of images that are in memory before they are added up
 DRAWS = 20  # of grids at random, for the chance level
@@ -70,6 +73,7 @@ class Overlap:
         """Of each code, in pixels: int64 [K_a] and [K_b]."""
         return self.shared.sum(axis=1), self.shared.sum(axis=0)
 
+    @cached_property
     def exchanged(self) -> Overlap:
         """The same of the second model and the first."""
         return Overlap(self.shared.T.tocsr(), self.cells[::-1], self.images)
@@ -141,7 +145,9 @@ class Rules:
     is taken to the others brings more of the whole than of anything else, so that their agreement only rises.
     `gain`: a code is split, rather than common with the largest of its parts, where all parts together agree with it
     1.5 times as well as the best single code does. Of two parts the larger one has at most two thirds of it then.
-    `fewest_cells`: with fewer cells two codes agree well by chance, and fall apart by a single cell.
+    `fewest_cells`: with fewer cells codes fall together, and apart, by chance: a code of one cell always lies in
+    another, and all codes would be split. A pair needs so many in one of its codes, so that what is common is not taken
+    to be only here where the other code has a cell less; everything else needs so many in each.
     """
 
     enough: float = 1 / 3
@@ -178,7 +184,7 @@ class Match:
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """Every code that is used often enough, called what it is."""
+    """Every code that is used often enough, called what it is, with what it belongs to."""
 
     overlap: Overlap
     rules: Rules
@@ -207,9 +213,32 @@ class Matching:
 
     @property
     def left_out(self) -> tuple[int, int]:
-        """How many codes of each model are used, but by fewer cells than are enough."""
-        here, there = ((cells > 0) & (cells < self.rules.fewest_cells) for cells in self.overlap.cells)
-        return int(here.sum()), int(there.sum())
+        """How many codes of each model are used, but by too few cells to say what they are."""
+        used = (int(np.count_nonzero(cells)) for cells in self.overlap.cells)
+        here, there = (number - len(codes) for number, codes in zip(used, self._by_code.values(), strict=True))
+        return here, there
+
+    def match_of(self, side: Side, code: int) -> Match | None:
+        """The match that a code of one of the models is in; None for one that is not used often enough."""
+        return self._by_code[side].get(code)
+
+    @cached_property
+    def _by_code(self) -> Mapping[Side, Mapping[int, Match]]:
+        return {
+            "here": {code: match for match in self.matches if match.is_of_here for code in match.here},
+            "there": {code: match for match in self.matches if match.is_of_there for code in match.there},
+        }
+
+    def beside(self, side: Side, code: int, most: int) -> list[tuple[int, float]]:
+        """The codes of the other model that lie where a code of this one does, and the share of its area that each has.
+
+        The largest share first, at most so many.
+        """
+        table = (self.overlap if side == "here" else self.overlap.exchanged).shared
+        first, last = table.indptr[code : code + 2]
+        codes, shared = table.indices[first:last], table.data[first:last]
+        order = np.lexsort((codes, -shared))[:most]
+        return [(int(codes[one]), float(shared[one] / shared.sum())) for one in order]
 
     def share(self, kind: Kind) -> tuple[float, float]:
         """The share of the pixels that codes of that kind cover, 0…1, by the first model and by the second."""
@@ -224,7 +253,7 @@ class Matching:
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """The pairs of codes that overlap at all, where both are used often enough; arrays [n]."""
+    """The pairs of codes that overlap at all, of which one at least is used often enough; arrays [n]."""
 
     here: np.ndarray
     there: np.ndarray
@@ -260,9 +289,9 @@ def match(overlap: Overlap, rules: Rules = Rules()) -> Matching:
     """
     kept = kept_codes(overlap, rules)
     pairs = _pairs(overlap, kept)
-    free = tuple(mask.copy() for mask in kept)
+    free = tuple(np.ones_like(mask) for mask in kept)
     found: list[Match] = []
-    for group in _groups(overlap, pairs, rules):
+    for group in _groups(overlap, pairs, kept, rules):
         here, there = list(group.here), list(group.there)
         if free[0][here].all() and free[1][there].all():
             free[0][here] = free[1][there] = False
@@ -272,8 +301,8 @@ def match(overlap: Overlap, rules: Rules = Rules()) -> Matching:
     for a, b, agreement in _listed(assigned):
         found.append(_match(overlap, "common", (a,), (b,), agreement))
     free[0][assigned.here] = free[1][assigned.there] = False
-    for kind, codes in (("only here", np.flatnonzero(free[0])), ("only there", np.flatnonzero(free[1]))):
-        found += _alone(overlap, pairs, kind, codes)  # type: ignore[arg-type]
+    for kind, codes in zip(KINDS[-2:], (np.flatnonzero(free[side] & kept[side]) for side in (0, 1)), strict=True):
+        found += _alone(overlap, pairs, kind, codes)
     found.sort(key=lambda one: (KINDS.index(one.kind), -one.agreement, -sum(one.cells), one.here, one.there))
     return Matching(overlap, rules, tuple(found))
 
@@ -281,13 +310,13 @@ def match(overlap: Overlap, rules: Rules = Rules()) -> Matching:
 def _pairs(overlap: Overlap, kept: tuple[np.ndarray, np.ndarray]) -> _Pairs:
     table = overlap.shared.tocoo()
     here, there = table.coords
-    chosen = kept[0][here] & kept[1][there]
+    chosen = kept[0][here] | kept[1][there]
     here, there, shared = here[chosen].astype(np.int64), there[chosen].astype(np.int64), table.data[chosen]
     union = overlap.areas[0][here] + overlap.areas[1][there] - shared
     return _Pairs(here, there, shared, shared / union)
 
 
-def _groups(overlap: Overlap, pairs: _Pairs, rules: Rules) -> list[_Group]:
+def _groups(overlap: Overlap, pairs: _Pairs, kept: tuple[np.ndarray, np.ndarray], rules: Rules) -> list[_Group]:
     """All that may be split or merged, the best agreement first; of equal ones the larger."""
     found = []
     sides: tuple[tuple[Kind, np.ndarray, np.ndarray, int], ...] = (
@@ -296,13 +325,15 @@ def _groups(overlap: Overlap, pairs: _Pairs, rules: Rules) -> list[_Group]:
     )
     for kind, wholes, parts, side in sides:
         area, part_area = overlap.areas[side], overlap.areas[1 - side]
-        inside = pairs.shared > rules.mostly * part_area[parts]
+        inside = (pairs.shared > rules.mostly * part_area[parts]) & kept[1 - side][parts]
         whole, part, shared = wholes[inside], parts[inside], pairs.shared[inside]
         common = _sums(whole, shared, len(area))
         union = area + _sums(whole, part_area[part], len(area)) - common
         agreement = common / np.maximum(1, union)
         best = _greatest(pairs.agreement, wholes, len(area))
-        wanted = (agreement >= rules.enough) & (agreement >= rules.gain * best)  # so there are two parts at least
+        wanted = (
+            kept[side] & (agreement >= rules.enough) & (agreement >= rules.gain * best)
+        )  # so there are two parts at least
         by_whole = np.lexsort((part, -part_area[part], whole))
         whole, part = whole[by_whole], part[by_whole]
         for code in np.flatnonzero(wanted).tolist():

@@ -66,7 +66,7 @@ def note(spec: Spec, weight: float) -> str:
     """What the decoder of a column is given, in a few words."""
     if spec.inputs == 1:
         return "one input: codes only"
-    return f"codes + {weight:.0%} of the embedding" if weight else "codes only"
+    return f"codes + {100 * weight:.0f} % embedding" if weight else "codes only"
 
 
 def figures(found: Answered, spec: Spec, *, weight: float, device: str) -> list[Figure]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import html
-import json
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import explorer
-from explorer.base.tables import encodable
 from explorer.base.versions import versions
-from explorer.compare.colours import COLOURS
+from explorer.compare import html_codebooks, html_inputs, html_rate
 from explorer.compare.examples import Example
+from explorer.compare.markup import chip, colour, data_uri, grid, small, text
 from explorer.compare.records import Compared, Comparison, Seen
-from explorer.compare.sentences import coverage, digest, fed
+from explorer.compare.sentences import INTERVALS, coverage, digest, fed
+from explorer.compare.table import Cell, Difference, Measure, Table, sentence
 from explorer.images.reconstruction import decibels
 from vqvae.images import to_file
 from vqvae.words import counted
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
 _HERE, _STATIC = Path(__file__).parent, Path(explorer.__file__).parent / "ui" / "static"
 PICTURE_BYTES = 2_000_000  # of all pictures together; with plotly's 4.8 MB a report stays below 8 MB
+MAIN = ("psnr", "colour_difference", "bits_per_pixel")  # the figures that are put into words above all others
 QUALITY = 92  # of the pictures, as WebP
 _POLICY = (  # what the browser may do with the file: nothing that leaves it
     "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -58,7 +57,7 @@ def page(report: Report) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n',
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
             f"<title>{text(title)}</title>\n",
-            f'<link rel="icon" href="{_data_uri((_STATIC / "icon.png").read_bytes(), "image/png")}">\n',
+            f'<link rel="icon" href="{data_uri((_STATIC / "icon.png").read_bytes(), "image/png")}">\n',
             f"<style>\n{_style()}</style>\n</head>\n<body>\n",
             _header(report),
             _contents(sections),
@@ -71,13 +70,8 @@ def page(report: Report) -> str:
     )
 
 
-def text(words: str) -> str:
-    """Words as they are, whatever stands in them: a name may be markup, and need not even be Unicode."""
-    return html.escape(encodable(words))
-
-
 def _style() -> str:
-    font = _data_uri((_STATIC / "inter.woff2").read_bytes(), "font/woff2")
+    font = data_uri((_STATIC / "inter.woff2").read_bytes(), "font/woff2")
     face = f'@font-face {{ font-family: "Inter"; font-weight: 100 900; src: url("{font}") format("woff2"); }}\n'
     return face + (_HERE / "report.css").read_text(encoding="utf-8")
 
@@ -90,25 +84,36 @@ def _scripts() -> str:
     )
 
 
-def _data_uri(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{b64encode(data).decode()}"
-
-
 # --- who was compared, on what ----------------------------------------------------------------------------------------
 
 
 def _header(report: Report) -> str:
     comparison = report.comparison
-    icon = _data_uri((_STATIC / "icon.png").read_bytes(), "image/png")
+    icon = data_uri((_STATIC / "icon.png").read_bytes(), "image/png")
     size = f"The long side is at most {comparison.settings.working_size} px{fed(comparison)}."
+    found = _findings(report.tables[0])
     partial = "" if comparison.finished else f'<p class="partial">{text(coverage(comparison))}</p>'
     return (
         f'<header class="report">\n<p class="app"><img src="{icon}" alt="">VQ-VAE Explorer · Compare</p>\n'
         f"<h1>{_named(comparison)} <span>on {text(comparison.data)}</span></h1>\n"
         f"<p>{text(coverage(comparison))} {text(size)}</p>\n"
         f'<ul class="models">{"".join(map(_model, range(len(comparison.models)), comparison.models))}</ul>\n'
-        f"{partial}</header>\n"
+        f"{found}{partial}</header>\n"
     )
+
+
+def _findings(found: Table) -> str:
+    """How each model differs from the first, in its main figures."""
+    items = []
+    for place in range(1, len(found.models)):
+        said = [
+            f"<span>{text(line.measure.label)} <strong>{text(sentence(line.measure, difference))}</strong></span>"
+            for line in map(found.line, MAIN)
+            if (difference := line.differences[place]) is not None
+        ]
+        if said:
+            items.append(f"<li><span>{chip(place)} against {chip(0)}</span>{''.join(said)}</li>")
+    return f'<ul class="findings">{"".join(items)}</ul>\n' if items else ""
 
 
 def _named(comparison: Comparison) -> str:
@@ -124,18 +129,9 @@ def _model(place: int, model: Compared) -> str:
     if model.parameters is not None:
         facts.append(f"{model.parameters / 1e6:.2f} M parameters")
     return (
-        f'<li style="{_colour(place)}"><strong>{chip(place)}{text(model.name)}</strong>'
+        f'<li style="{colour(place)}"><strong>{chip(place)}{text(model.name)}</strong>'
         f"<p>{text(model.spec.family)} · {text(' · '.join(facts))}</p></li>"
     )
-
-
-def chip(place: int) -> str:
-    """A model's number in its colour: it stands for the model wherever there is no room for its name."""
-    return f'<i class="number" style="{_colour(place)}">{place + 1}</i>'
-
-
-def _colour(place: int) -> str:
-    return f"--model: {COLOURS[place]}"
 
 
 def _contents(sections: Sequence[Section]) -> str:
@@ -161,6 +157,19 @@ def _footer() -> str:
 def _sections(report: Report) -> Iterable[Section]:
     comparison = report.comparison
     yield Section(
+        "figures",
+        "Figures",
+        f"Means over images, and how each model differs from the first. {INTERVALS}",
+        _figures(report.tables),
+    )
+    if report.distortion is not None:
+        yield Section("rate", "Rate–distortion", html_rate.ABOUT, html_rate.body(report.distortion))
+    if report.codebooks is not None:
+        names = [model.name for model in comparison.models]
+        yield Section("codebooks", "Codebooks", html_codebooks.ABOUT, html_codebooks.body(report.codebooks, names))
+    if report.sides:
+        yield Section("inputs", "Inputs", html_inputs.ABOUT, html_inputs.body(report.sides, comparison.models))
+    yield Section(
         "images",
         "Images",
         "Those on which the models differ most, by PSNR, the furthest apart first. The pictures are shown as WebP of "
@@ -171,23 +180,57 @@ def _sections(report: Report) -> Iterable[Section]:
     yield Section("made", "How it was made", "", _made(report))
 
 
-def grid(head: Sequence[str], body: Iterable[Sequence[str]], *, label: str) -> str:
-    """A table of HTML cells; the first of each row names it."""
-    heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    rows = "".join(f'<tr><th scope="row">{row[0]}</th>{"".join(row[1:])}</tr>\n' for row in body)
-    return (
-        f'<div class="scroll" role="region" aria-label="{text(label)}" tabindex="0"><table>'
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
+def _figures(tables: Sequence[Table]) -> str:
+    """The table against the first model; against each other one, where there are more than two, on request."""
+    first, *others = tables
+    body = _table(first, cells=True)
+    for one in others if len(tables) > 2 else []:
+        head = f"Differences from {text(one.models[one.reference])}"
+        body += f"<details><summary>{head}</summary>{_table(one, cells=False)}</details>\n"
+    meanings = "".join(
+        f"<dt>{text(line.measure.label)}</dt><dd>{text(line.measure.meaning)}</dd>" for line in first.lines
     )
+    return f'{body}<details><summary>What the figures mean</summary><dl class="meanings">{meanings}</dl></details>\n'
 
 
-def chart(figure: Any, *, label: str, height: int = 460) -> str:
-    """A figure of plotly's, drawn when the page is opened."""
-    drawing = json.dumps(json.loads(figure.to_json()), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
-    return (
-        f'<div class="chart" role="img" aria-label="{text(label)}" style="height: {height}px">'
-        f'<script type="application/json">{drawing}</script></div>\n'
-    )
+def _table(found: Table, *, cells: bool) -> str:
+    """A line for each figure; how models differ from the reference, and, if `cells`, what each of them has."""
+    places = range(len(found.models))
+    others = [place for place in places if place != found.reference]
+    named = [f"{chip(place)} {text(found.models[place])}" for place in places] if cells else []
+    differ = [f"{chip(place)} − {chip(found.reference)}" for place in others]
+    body = []
+    for line in found.lines:
+        unit = f" <small>{text(line.measure.unit)}</small>" if line.measure.unit else ""
+        label = f'<span title="{text(line.measure.meaning)}">{text(line.measure.label)}</span>{unit}'
+        own = [_cell(line.measure, cell) for cell in line.cells] if cells else []
+        body.append([label, *own, *(_difference(line.measure, line.differences[place]) for place in others)])
+    label = f"Figures, and differences from {found.models[found.reference]}"
+    return grid(["Figure", *named, *differ], body, label=label)
+
+
+def _cell(measure: Measure, cell: Cell) -> str:
+    estimate = cell.estimate
+    if estimate is None:
+        return f"<td>{text(cell.text or '–')}</td>"
+    number = " ".join(filter(None, (measure.shown(estimate.value), cell.text)))
+    return f"<td>{text(number)}{small('' if cell.same else measure.interval(estimate))}</td>"
+
+
+def _difference(measure: Measure, difference: Difference | None) -> str:
+    if difference is None:
+        return "<td>–</td>"
+    estimate = difference.estimate
+    told = text(f"{measure.label}: {sentence(measure, difference)}")
+    if not estimate.value and (difference.same or measure.kind != "mean"):
+        return f'<td title="{told}">the same</td>'
+    number = text(measure.shown(estimate.value, plus=True))
+    interval = "" if difference.same else measure.interval(estimate)
+    if measure.kind == "mean" and estimate.images == 1:
+        interval = "one picture: no interval"
+    elif interval and not difference.clear:
+        interval += ", not clear"
+    return f'<td title="{told}">{number}{small(interval)}</td>'
 
 
 def _examples(examples: Sequence[Example], models: Sequence[Compared]) -> str:
@@ -225,7 +268,7 @@ def _example(example: Example, data: Sequence[bytes], models: Sequence[Compared]
 def _picture(data: bytes, alt: str, caption: str, small: str) -> str:
     """caption, small: HTML."""
     return (
-        f'<figure><img src="{_data_uri(data, "image/webp")}" alt="{text(alt)}" loading="lazy">'
+        f'<figure><img src="{data_uri(data, "image/webp")}" alt="{text(alt)}" loading="lazy">'
         f"<figcaption>{caption}<small>{small}</small></figcaption></figure>"
     )
 

@@ -50,7 +50,7 @@ class Price:
 def price(pixels: np.ndarray, indices: np.ndarray, codes: int, progress: Progress = unheard) -> Price:
     """The price of a picture, uint8 [H, W, 3], whose codes are a grid of indices [h, w] below K. Raises Cancelled."""
     bits = code_lengths([(indices,)], [codes])
-    files, beside = Written(pixels, compare), []
+    files, beside = Written(lambda: pixels, compare), []
     for number, codec in enumerate(CODECS):
         progress(number, len(CODECS), f"{codec.name} of as many bytes")
         both = (_best(files, codec, bits.fixed[0] / 8, headers=headers) for headers in (True, False))

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ import numpy as np
 from explorer.base import tables
 from explorer.base.tables import encodable
 from explorer.base.versions import versions
-from explorer.compare import html
+from explorer.compare import codebooks, distortion, html, inputs
+from explorer.compare import table as figures
+from explorer.compare.codebooks import Codebooks
+from explorer.compare.distortion import Distortion
 from explorer.compare.examples import Example
+from explorer.compare.inputs import Side
 from explorer.compare.records import Compared, Comparison, Row, Seen
-from explorer.compare.sentences import digest, heading
+from explorer.compare.sentences import INTERVALS, coverage, digest, heading
+from explorer.compare.table import Table
 from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput, shown
 from vqvae.places import check_file
@@ -31,7 +37,16 @@ class Report:
 
     comparison: Comparison
     command: str  # that gives the same figures
+    distortion: Distortion | str | None = None  # or why there is none, in a sentence; None where it was not asked for
+    codebooks: Codebooks | None = None
     examples: tuple[Example, ...] = ()  # the images on which the models differ most, drawn
+    sides: tuple[Side | str, ...] = ()  # the reliance test of each model, or why it has none; nothing where not asked
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """All figures, with each of the models in turn as the one that the others are held against."""
+        comparison = self.comparison
+        return tuple(figures.table_of(comparison, reference=place) for place in range(len(comparison.models)))
 
     def __str__(self) -> str:
         return table(self)
@@ -56,8 +71,13 @@ def form_of(path: str) -> str:
 
 
 def table(report: Report) -> str:
-    """All figures of all models, in columns."""
-    return heading(report.comparison)
+    """All figures of all models in columns, and how they differ, in sentences."""
+    comparison = report.comparison
+    lines = [heading(comparison), coverage(comparison), "", figures.as_text(report.tables[0]), "", INTERVALS]
+    for model, side in zip(comparison.models, report.sides, strict=False):
+        parts = [side] if isinstance(side, str) else [part.sentence for part in side.report.judgement.parts]
+        lines += ["", f"{model.name}, its inputs:", *(f"  {part}" for part in parts)]
+    return "\n".join(lines)
 
 
 # --- to compute with --------------------------------------------------------------------------------------------------
@@ -88,6 +108,12 @@ def plain(report: Report) -> dict[str, Any]:
         "finished": comparison.finished,
         "asked": comparison.asked,
         "images": len(comparison.rows),
+        "figures": list(_plain_figures(report.tables[0])),
+        "differences": [found for one in report.tables for found in _plain_differences(one)],
+        "intervals": INTERVALS,
+        "rate": _plain_rate(report.distortion),
+        "codebooks": report.codebooks and codebooks.plain(report.codebooks, [one.name for one in comparison.models]),
+        "reliance": _plain_reliance(report) if report.sides else None,
         "rows": list(rows(comparison)),
         "skipped": [{"name": name, "reason": reason} for name, reason in comparison.unreadable],
         "repeated": [{"name": name, "same_as": same} for name, same in comparison.repeated],
@@ -103,6 +129,41 @@ def _plain_model(model: Compared) -> dict[str, Any]:
         "levels": [asdict(level) for level in model.spec.levels],
         "parameters": model.parameters,
         "device": model.device,
+    }
+
+
+def _plain_figures(found: Table) -> Iterator[Mapping[str, Any]]:
+    """Each figure of each model with its interval."""
+    names = ("figure", "unit", "model", "value", "low", "high", "images")
+    for row in figures.plain(found):
+        yield {name: row[name] for name in names}
+
+
+def _plain_differences(found: Table) -> Iterator[Mapping[str, Any]]:
+    """How each model behind the reference differs from it; the other way round it is the same with another sign."""
+    behind = found.models[found.reference + 1 :]
+    for row in figures.plain(found):
+        if row["model"] in behind and row["reference"] is not None:
+            named = {"figure": row["figure"], "unit": row["unit"], "model": row["model"], "minus": row["reference"]}
+            ends = ("low", "high", "images")
+            yield named | {"value": row["difference"]} | {end: row[f"difference_{end}"] for end in ends}
+
+
+def _plain_rate(found: Distortion | str | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"refused": [found]} if isinstance(found, str) else distortion.plain(found)
+
+
+def _plain_reliance(report: Report) -> dict[str, Any]:
+    """The reliance test of the models that could be tested, and why the others could not."""
+    sides = [side for side in report.sides if isinstance(side, Side)]
+    named = zip(report.comparison.models, report.sides, strict=True)
+    return {
+        "settings": asdict(sides[0].report.evidence.settings) if sides else None,
+        "verdicts": inputs.verdicts(sides),
+        "figures": inputs.plain_rows(sides),
+        "refused": [{"model": model.name, "reason": side} for model, side in named if isinstance(side, str)],
     }
 
 
@@ -153,7 +214,7 @@ def rows(comparison: Comparison) -> Iterator[Mapping[str, Any]]:
 
 def _figures(row: Row, model: Compared, seen: Seen) -> dict[str, Any]:
     """What stands in one model's row of an image; the bits are those of indices that all cost the same."""
-    bits = sum(grid.size * math.log2(level.codes) for grid, level in zip(seen.indices, model.spec.levels, strict=True))
+    bits = figures.bits(model, seen)
     return {
         "psnr": seen.psnr if math.isfinite(seen.psnr) else None,
         "ssim": seen.ssim,

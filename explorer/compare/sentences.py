@@ -2,8 +2,14 @@
 
 import hashlib
 
+from explorer.base.bootstrap import CONFIDENCE, RESAMPLES
 from explorer.compare.records import Comparison
 from vqvae.words import counted
+
+INTERVALS = (
+    f"Intervals in brackets are {CONFIDENCE:.0%}, by the bootstrap over images ({RESAMPLES:,} resamples). Differences "
+    "are paired: image by image, over those that both models could do."
+)
 
 
 def heading(comparison: Comparison) -> str:

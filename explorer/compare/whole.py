@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from explorer.base.job import Cancelled, Progress, unheard
-from explorer.base.open_model import OpenModel
-from explorer.compare import examples, measure
+from explorer.base.job import Cancelled, Progress, at_stage, unheard
+from explorer.base.open_model import OpenModel, open_folder
+from explorer.compare import codebooks, distortion, examples, measure
+from explorer.compare.inputs import Side, tested_on
 from explorer.compare.records import Comparison, Settings
 from explorer.compare.report import Report
 from explorer.images.sets import ImageSet
+from explorer.inputs.reliance import measure as tests
+from explorer.inputs.reliance.subject import find_twin
 from vqvae.errors import BadInput, shown
+from vqvae.places import checkpoints_folder
+from vqvae.served import quoted
 from vqvae.words import counted
 
 FEWEST, MOST = 2, 4
-MEASURING = "Measuring images"  # the stage of the one pass
+MEASURING, CODES_ALONE = "Measuring images", "Measuring images from the codes alone"  # stages of the work
+MATCHING = "Matching codes"
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def check(models: Sequence[OpenModel]) -> None:
                 raise BadInput(f"Models {before} and {number}, {names}, are the same weights; name another.")
 
 
-def command_of(models: Sequence[OpenModel], source: Source, settings: Settings) -> str:
+def command_of(models: Sequence[OpenModel], source: Source, settings: Settings, *, with_reliance: bool = False) -> str:
     """The command that gives the same figures; -o says where to."""
     words = ["python", "-m", "explorer", "compare"]
     told = [model.argument.partition(" ")[::2] for model in models]
@@ -64,7 +70,7 @@ def command_of(models: Sequence[OpenModel], source: Source, settings: Settings) 
     for name, (value, default) in said.items():
         if value != default:
             words += [name, str(value)]
-    return shlex.join(words)
+    return shlex.join([*words, *(["--reliance"] if with_reliance else [])])
 
 
 def compare(
@@ -72,20 +78,23 @@ def compare(
     source: Source,
     settings: Settings,
     *,
+    with_reliance: bool = False,
     progress: Progress = unheard,
 ) -> Report:
     """Compare two to four models over a set, in all that a report has; what is measured is kept in the cache.
 
+    with_reliance: also find out which input each decoder follows, which is not kept.
     `progress` counts each stage by itself. Raises BadInput, and Cancelled where `progress` stops the work: the next
     call with the same models and the same set goes on from there.
     """
     check(models)
     folder = measure.kept_folder()
-    comparison = measure.measure(models, source.images, settings, progress=staged(progress, MEASURING), kept=folder)
+    comparison = measure.measure(models, source.images, settings, progress=at_stage(progress, MEASURING), kept=folder)
     if not comparison.finished:
         raise Cancelled
-    command = command_of(models, source, settings)
-    return of(comparison, models, source.images, command=command, progress=progress)
+    sides = reliance(models, source, settings, progress=progress) if with_reliance else ()
+    command = command_of(models, source, settings, with_reliance=with_reliance)
+    return of(comparison, models, source.images, command=command, sides=sides, progress=progress)
 
 
 def of(
@@ -94,16 +103,63 @@ def of(
     images: ImageSet,
     *,
     command: str,
+    sides: tuple[Side | str, ...] = (),
     progress: Progress = unheard,
 ) -> Report:
-    """The report of what was measured already."""
-    return Report(comparison, command, examples=examples.draw(comparison, models, images, progress=progress))
+    """The report of a comparison, with all that follows from it; raises Cancelled."""
+    return Report(
+        comparison,
+        command,
+        distortion=distortion.look_at(
+            codes_alone(comparison, models, images, progress=progress), models, images, progress=progress
+        ),
+        codebooks=codebooks.look_at(comparison, models, progress=at_stage(progress, MATCHING)),
+        examples=examples.draw(comparison, models, images, progress=progress),
+        sides=sides,
+    )
 
 
-def staged(progress: Progress, said: str) -> Progress:
-    """Progress of a part of the work that says none of its own stages."""
+def codes_alone(
+    comparison: Comparison, models: Sequence[OpenModel], images: ImageSet, *, progress: Progress = unheard
+) -> Comparison:
+    """The comparison with decoders that are fed the codes alone: what their bits are counted for. Raises Cancelled."""
+    if comparison.settings.weight == 0:
+        return comparison
+    settings, folder = replace(comparison.settings, weight=0.0), measure.kept_folder()
+    found = measure.measure(models, images, settings, progress=at_stage(progress, CODES_ALONE), kept=folder)
+    if not found.finished:
+        raise Cancelled
+    return found
 
-    def heard(done: int, total: int, stage: str = "") -> None:
-        progress(done, total, stage or said)
 
-    return heard
+def reliance(
+    models: Sequence[OpenModel], source: Source, settings: Settings, *, progress: Progress = unheard
+) -> tuple[Side | str, ...]:
+    """The reliance test of each model over the same images, or why it cannot be tested, in a sentence.
+
+    At a blend of 1, whatever the blend is that the models are compared at. Raises Cancelled.
+    """
+    wanted = tests.Settings(seed=settings.seed, images=settings.most, working_size=settings.working_size)
+    sides: list[Side | str] = []
+    for number, model in enumerate(models, 1):
+        try:
+            folder = find_twin(model, checkpoints_folder())
+            found = tested_on(
+                model,
+                source.images,
+                wanted,
+                data=source.data,
+                twin=None if folder is None else open_folder(folder),
+                only=measure.only_size(models),
+                progress=at_stage(progress, f"Reliance of {model.name}"),
+            )
+        except BadInput as refusal:
+            sides.append(str(refusal))
+            continue
+        except (RuntimeError, MemoryError) as fault:
+            sides.append(f"The model could not be tested: it raises {quoted(fault)}.")
+            continue
+        if not found.evidence.finished:
+            raise Cancelled
+        sides.append(Side(number, model.name, found))
+    return tuple(sides)

@@ -1,15 +1,19 @@
 """Sets of images, read by name at any time: the bundled samples, or a folder, tar or zip."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from explorer.images import samples
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
 
 SAMPLES = "samples"  # the source of the bundled photos
+PICTURE = "picture"  # that of a single picture, which lies nowhere
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class ImageSet:
         """The bytes of an image file of the set, from any thread; raises BadInput when it cannot be read."""
         return self._read(name)
 
+    def __reduce__(self) -> tuple[Callable[..., ImageSet], tuple[Any, ...]]:
+        """Another process opens it again where it lies."""
+        if self.source == PICTURE:
+            return one_picture, (self.label, self.read(self.label))
+        return _reopened, (self.source, self.under)
+
 
 def sample_set() -> ImageSet:
     """The bundled photos, named as in links."""
@@ -39,7 +49,7 @@ def sample_set() -> ImageSet:
 
 def one_picture(name: str, data: bytes) -> ImageSet:
     """A single image file as a set; its name is for showing and need not be that of a file."""
-    return ImageSet(name, "picture", "", (name,), hashlib.sha256(data).hexdigest(), lambda _: data)
+    return ImageSet(name, PICTURE, "", (name,), hashlib.sha256(data).hexdigest(), lambda _: data)
 
 
 def open_set(source: Path, *, under: str = "") -> ImageSet:
@@ -62,6 +72,15 @@ def find_set(data: str, under: str = "") -> ImageSet:
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
     return open_set(Path(data).expanduser(), under=under)
+
+
+def _reopened(source: str, under: str) -> ImageSet:
+    return sample_set() if source == SAMPLES else open_set(Path(source), under=under)
+
+
+def is_there(source: str) -> bool:
+    """Whether there is something at the place of a set, without opening it."""
+    return source == SAMPLES or Path(source).exists() or bool(Path(source).parent.is_dir() and "{" in source)
 
 
 def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:

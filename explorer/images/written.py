@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -25,13 +26,18 @@ class Size(NamedTuple):
 class Written(Generic[M]):
     """A picture as files of its pixels alone; each is written once, and measured once where it is asked for.
 
-    measure: original and what the file holds, uint8 [H, W, 3] each -> how close they are.
+    read: gives the pixels, uint8 [H, W, 3]; asked once, and only where a file has to be written. measure: original and
+    what the file holds -> how close they are.
     """
 
-    def __init__(self, pixels: np.ndarray, measure: Callable[[np.ndarray, np.ndarray], M]) -> None:
+    def __init__(self, read: Callable[[], np.ndarray], measure: Callable[[np.ndarray, np.ndarray], M]) -> None:
         self.sizes: dict[str, dict[int, Size]] = {}  # by codec and quality
         self.measured: dict[str, dict[int, M]] = {}
-        self._pixels, self._measure = pixels, measure
+        self._read, self._measure = read, measure
+
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        return self._read()
 
     def size(self, codec: Codec, quality: int) -> Size:
         """How large the file of a quality is."""

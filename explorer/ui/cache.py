@@ -559,6 +559,12 @@ def set_picture(set_key: str, image: int, only: tuple[int, int] | None, _images:
     return pictures.open_picture(_images.read(name), name, working_size=_index.working_size, only=only)
 
 
+@_kept(64)
+def picture_of(set_identity: str, name: str, size: int, only: tuple[int, int] | None, _images: ImageSet) -> Picture:
+    """One picture of a set at a working size; raises BadInput."""
+    return pictures.open_picture(_images.read(name), name, working_size=size, only=only)
+
+
 @_kept(256)
 def patch_pictures(
     model: OpenModel, set_key: str, code: int, kind: str, _images: ImageSet, _index: Index, _found: Occurrences

@@ -15,6 +15,7 @@ class Head:
 
     name: str
     size: str = ""  # in small print after it
+    meaning: str = ""  # on hover; where there is none, the small print again: it may be cut off
     colour: str = ""  # of the number before it, as CSS has it
     number: int = 0  # of the model that it is; none where that is 0
     span: int = 1
@@ -67,8 +68,9 @@ _CORNER = '<td role="cell"></td>'
 def _head(head: Head) -> str:
     scope = "colgroup" if head.span > 1 else "col"
     number = f'<i style="background:{head.colour}">{head.number}</i>' if head.number else ""
+    tip = widgets.escaped(head.meaning or head.size)
     return (
-        f'<th role="columnheader" scope="{scope}" colspan="{head.span}" title="{widgets.escaped(head.size)}">'
+        f'<th role="columnheader" scope="{scope}" colspan="{head.span}" title="{tip}">'
         f"{number}{widgets.escaped(head.name)}<span>{html.escape(head.size)}</span></th>"
     )
 

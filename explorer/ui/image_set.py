@@ -133,7 +133,7 @@ def _known_sets(model: OpenModel) -> list[NamedSet]:
     indexed = list_indexes(cache_folder(), checkpoint=model.fingerprint)
     found = [SAMPLE_PHOTOS, *(NamedSet(index.source, index.under, index.label) for index in indexed)]
     by_place = {(source.source, source.under): source for source in [*found, *store.read().codebook.named_sets]}
-    return [source for source in by_place.values() if source.source == sets.SAMPLES or Path(source.source).exists()]
+    return [source for source in by_place.values() if sets.is_there(source.source)]
 
 
 def _add() -> None:

@@ -1,20 +1,24 @@
 """Choosing a picture: gallery, upload, paste and working size; the same on every page that shows one."""
 
+import os
 from collections.abc import Sequence
 
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
+from explorer.base.room import Room
 from explorer.images import samples
 from explorer.images.pictures import WORKING_SIZES, Picture, file_stem
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import gallery
 from explorer.ui.components.gallery import Choice, Restored, Thumbnail
-from explorer.ui.session import MOST_UPLOADS, Session, Upload, is_upload
+from explorer.ui.session import MOST_UPLOAD_BYTES, MOST_UPLOADS, Session, Upload, is_upload
 from vqvae.errors import BadInput
 from vqvae.images import display_name
 
 GALLERY = "gallery"
+MOST_BYTES = "VQVAE_EXPLORER_UPLOAD_BYTES"  # environment: of all visitors' pictures together
+MOST_BYTES_OTHERWISE = 2 << 30
 
 
 def choose_picture(session: Session) -> Session:
@@ -77,7 +81,7 @@ def follow(session: Session, choice: Choice) -> Session:
 def take_back(session: Session, restored: Restored) -> Session:
     """Pictures of an earlier visit join the gallery, and the one that was shown is shown; bad ones are passed over."""
     for upload in restored.uploads:
-        if not refusal_of(upload):
+        if not refusal_of(upload) and room().admit(upload, len(upload.data)):
             session = session.having(upload)
     if restored.chosen and session.upload(restored.chosen):
         session = session.with_picture(restored.chosen)
@@ -103,17 +107,28 @@ def with_files(session: Session, files: Sequence[Upload]) -> Session:
     for upload in files:
         if reason := refusal_of(upload):
             refused.append(reason)
+        elif not room().admit(upload, len(upload.data)):
+            refused.append(
+                f"{display_name(upload.name)} finds no room: too many visitors' pictures are open; try later."
+            )
         else:
             given.add(upload.digest)
             session = session.with_upload(upload)
     return session.with_refused(refused, made_room=len(given) - len(session.uploads))
 
 
+@st.cache_resource
+def room() -> Room:
+    """For the pictures of all visitors together."""
+    return Room(int(os.environ.get(MOST_BYTES, MOST_BYTES_OTHERWISE)))
+
+
 def show_refused(session: Session) -> None:
     """Why files were refused: a sentence, or one line that unfolds to as many as there are."""
     reasons = session.refused
     if session.made_room:
-        st.caption(f"Your newest {MOST_UPLOADS} pictures are kept; the oldest {session.made_room} made room.")
+        most = f"up to {MOST_UPLOADS}, of {MOST_UPLOAD_BYTES >> 20} MB together"
+        st.caption(f"Your newest pictures are kept, {most}; the oldest {session.made_room} made room.")
     if len(reasons) == 1:
         widgets.refuse(reasons[0])
     elif reasons:

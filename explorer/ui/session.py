@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
 from explorer.base.cell import Cell
+from explorer.codebook.matching import Kind, Side
 from explorer.codebook.projection import ProjectionSettings
+from explorer.compare.rate import Count
 from explorer.editing.edits import Painting, Rule
 from explorer.editing.recipe import Recipe
 from explorer.editing.requests import Overlay
@@ -31,14 +33,17 @@ PatchOrder = Literal["nearest", "spread"]
 InputsView = Literal["blend", "pair", "reliance"]
 Curve = Literal["psnr", "ssim"]
 TestedOn = Literal["picture", "samples", "set"]
+Closeness = Literal["psnr", "ssim", "colour_difference"]
 PairView = Literal["swap", "between"]
 CompareView = Literal["pictures", "table", "rate", "codebooks", "inputs", "snapshots"]
+CodebooksView = Literal["health", "matched"]
+MatchOrder = Literal["overlap", "use"]
 Layout = Literal["side", "one", "difference"]
 Layer = Literal["picture", "error", "codes"]
 
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
-MOST_UPLOADS = 24
+MOST_UPLOADS, MOST_UPLOAD_BYTES = 24, 100 << 20
 MOST_SAVED_EDITS = 24
 MOST_GUESSES = 200
 LONGEST_RUN = 1000  # characters of a run's path
@@ -175,6 +180,19 @@ class ComparePage:
     measured_on: TestedOn = "picture"
     measured_path: str = ""  # where the folder, tar or zip lies
     measured_most: int = 100  # images of a set
+    codebooks_view: CodebooksView = "health"
+    matched_pair: tuple[int, int] = (1, 2)  # the columns whose codes are matched
+    matched_kind: Kind | None = None  # the matches that are shown; None: all
+    matched_order: MatchOrder = "overlap"
+    matched_page: int = 1  # of very many matches
+    matched_open: tuple[Side, int] | None = None  # whose match is open: a code of one of the two; None: the first one
+    matched_part: int | None = None  # of several codes that stand for one: the one that is shown; None: the largest
+    reference: int = 1  # the column that the others are held against in the table
+    against: int = 2  # the one whose images that differ most from it are listed
+    inputs_asked: str = ""  # names the set, and the settings, that the reliance of all columns was asked for on
+    closeness: Closeness = "psnr"  # of a point over its bits
+    bits_by: Count = "fixed"  # how the bits are counted that codecs are given, too
+    counts_headers: bool = True  # of the codecs' files
 
 
 @dataclass(frozen=True)
@@ -330,9 +348,12 @@ class Session:
         return self.having(upload).with_picture(upload.digest)
 
     def having(self, upload: Upload) -> Session:
-        """Add a file, whatever is chosen; the oldest of too many is forgotten."""
+        """Add a file, whatever is chosen; the oldest of too many, or of too many bytes, are forgotten."""
         uploads = {kept.digest: kept for kept in self.uploads} | {upload.digest: upload}
-        return replace(self, uploads=tuple(uploads.values())[-MOST_UPLOADS:])
+        newest = list(uploads.values())[-MOST_UPLOADS:]
+        while len(newest) > 1 and sum(len(kept.data) for kept in newest) > MOST_UPLOAD_BYTES:
+            newest.pop(0)
+        return replace(self, uploads=tuple(newest))
 
     def without_upload(self, digest: str) -> Session:
         """Forget a file; where it is the chosen picture, the first one that there is at all is."""

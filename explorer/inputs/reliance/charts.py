@@ -45,7 +45,7 @@ def follow_curve(summary: Summary) -> go.Figure:
             name=label,
             line={"color": colour, "width": 2},
             marker={"size": 6, "color": colour},
-            customdata=[_interval(one) for one in shares],
+            customdata=[interval_of(one) for one in shares],
             hovertemplate=f"blend %{{x:.0%}}<br>{label} %{{y:.2f}} %{{customdata}}<extra></extra>",
         )
     figure.add_hline(y=FOLLOWS, line={"color": QUIET, "width": 1, "dash": "dot"})
@@ -118,8 +118,8 @@ def _bars(
         y=list(labels),
         orientation="h",
         marker={"color": list(colours)},
-        error_x=_error(estimates),
-        customdata=[[hover, _interval(one)] for hover, one in zip(hovers, estimates, strict=True)],
+        error_x=error_bars(estimates),
+        customdata=[[hover, interval_of(one)] for hover, one in zip(hovers, estimates, strict=True)],
         hovertemplate="%{customdata[0]}<br>%{x:.2f} dB %{customdata[1]}<extra></extra>",
     )
     figure.update_layout(dragmode=False)
@@ -128,7 +128,8 @@ def _bars(
     return plain(figure, height=64 + 27 * len(estimates)).update_layout(bargap=0.3)
 
 
-def _interval(estimate: Estimate) -> str:
+def interval_of(estimate: Estimate) -> str:
+    """An interval as a hover says it; empty where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{estimate.low:.2f}, {estimate.high:.2f}]".replace("-", "−")
@@ -143,7 +144,7 @@ def width_curve(widths: Sequence[Width]) -> go.Figure:
         y=[one.gain.value for one in widths],
         marker={"color": FILLS[ACCENT], "line": {"color": ACCENT, "width": 1}},
         name="dB over the codes alone",
-        error_y=_error([one.gain for one in widths]),
+        error_y=error_bars([one.gain for one in widths]),
         customdata=[one.bits for one in widths],
         hovertemplate="%{y:.1f} dB for %{customdata:,} bits a cell more<extra></extra>",
     )
@@ -157,8 +158,8 @@ def width_curve(widths: Sequence[Width]) -> go.Figure:
             name=f"follows the {label}",
             line={"color": colour, "width": 2},
             marker={"size": 7, "color": colour},
-            error_y=_error(shares),
-            customdata=[_interval(one) for one in shares],
+            error_y=error_bars(shares),
+            customdata=[interval_of(one) for one in shares],
             hovertemplate=f"{label} %{{y:.2f}} %{{customdata}}<extra></extra>",
         )
     low, high = -0.25, 1.15  # of the shares; zero lies at one height on both axes
@@ -182,7 +183,7 @@ def width_curve(widths: Sequence[Width]) -> go.Figure:
     return figure.update_layout(legend=LEGEND, margin=MARGIN | {"t": 28}, bargap=0.45)
 
 
-def _error(estimates: Sequence[Estimate]) -> dict[str, object] | None:
+def error_bars(estimates: Sequence[Estimate]) -> dict[str, object] | None:
     """The intervals as error bars; none unless each has one."""
     if any(one.low is None or one.high is None for one in estimates):
         return None

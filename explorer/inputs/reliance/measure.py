@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from explorer.base.job import Cancelled, Progress, unheard
+from explorer.editing.edits import DecoderInputs
 from explorer.images.reconstruction import Quality
 from explorer.images.sets import ImageSet, evenly
+from explorer.inputs import manifold
 from explorer.inputs.reliance import boundary
 from explorer.inputs.reliance.ablations import (
     CODES_OF_ANOTHER,
@@ -35,7 +37,7 @@ from explorer.inputs.reliance.boundary import BLENDS, BorderCell
 from vqvae.errors import BadInput
 from vqvae.images import fit_to, load_image, to_tensor
 from vqvae.search import Codebook
-from vqvae.tokenizer import Encoding, Tokenizer, offers_unclamped
+from vqvae.tokenizer import Encoding, Tokenizer, blend, offers_unclamped
 
 T = TypeVar("T")
 MOST_PARTNERS = 64
@@ -97,6 +99,7 @@ class ImageEvidence:
     border: int  # how many of its cells lie at a border
     moved: tuple[BorderCell, ...]  # those that were moved across
     aside: str = ""  # why it counts for no verdict, in words that follow "it"; empty where it counts
+    beyond: float | None = None  # share of its cells beyond training at the blend at hand; None where it is not known
 
     def costs_of(self, ablation: Ablation) -> list[Cost]:
         return [cost for cost in self.costs if cost.ablation == ablation]
@@ -217,8 +220,18 @@ def measure_image(
         costs=tuple(costs),
         border=len(border.cells),
         moved=moved,
+        beyond=_beyond(tested, encoding, settings.blend),
     )
     return replace(evidence, aside=_why_aside(evidence))
+
+
+def _beyond(tested: Tested, encoding: Encoding, weight: float) -> float | None:
+    """The share of the cells of an image that lie beyond training, as the decoder is fed them at a blend."""
+    if tested.met is None:
+        return None
+    weight = weight if tested.inputs == 2 else 0.0
+    fed = DecoderInputs(encoding.quantized, blend(encoding, weight))
+    return manifold.measure(fed, tested.met.codebook, tested.met.reference, weight=weight).share
 
 
 def _why_aside(image: ImageEvidence) -> str:
@@ -252,21 +265,30 @@ class _Found:
     repeated: dict[str, str] = field(default_factory=dict)
 
 
-def measure_set(tested: Tested, images: ImageSet, settings: Settings, *, progress: Progress = unheard) -> Evidence:
+def measure_set(
+    tested: Tested,
+    images: ImageSet,
+    settings: Settings,
+    *,
+    only: tuple[int, int] | None = None,
+    progress: Progress = unheard,
+) -> Evidence:
     """The test on each image of a set, or on some of them spread evenly over it.
 
     Each image is measured with the means of the whole set, and with the images that follow it as the others, the last
     ones with the first; so images are encoded twice, and few are kept. Images with equal pixels are measured once:
-    they are no two pieces of evidence. `progress` counts passes of the model; when it stops the work, the result is of
+    they are no two pieces of evidence. only: height and width that all are brought to, to be the same for models of
+    which one takes no others. `progress` counts passes of the model; when it stops the work, the result is of
     the images measured so far. Raises Cancelled when there are none yet, and BadInput when no image can be read.
     """
     names = evenly(images.names, settings.images)
     each = passes(settings, inputs=tested.inputs)
     total = len(names) * (1 + each)  # each image is encoded once more, for the means
-    first = _look(tested.tokenizer, images, names, settings, _Within(progress, 0, total))
+    size = _Size(settings.working_size, only or tested.tokenizer.spec.sizes.only)
+    first = _look(tested.tokenizer, images, names, size, _Within(progress, 0, total))
     measured: list[ImageEvidence] = []
     try:
-        opened = _opened(tested.tokenizer, images, first.names, settings.working_size, {})
+        opened = _opened(tested.tokenizer, images, first.names, size, {})
         most = min(settings.partners, len(first.names) - 1)
         for number, (one, *following) in enumerate(with_following(opened, most)):
             within = _Within(progress, len(names) + number * each, total)
@@ -316,16 +338,22 @@ def evidence_of(
     )
 
 
-def _look(
-    tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], settings: Settings, progress: Progress
-) -> _Found:
+@dataclass(frozen=True)
+class _Size:
+    """What images are brought to."""
+
+    working_size: int  # pixels on the long side
+    only: tuple[int, int] | None  # height and width, in place of it
+
+
+def _look(tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], size: _Size, progress: Progress) -> _Found:
     """The means over a set, what of it cannot be read, and what is there twice. Raises BadInput if nothing is left."""
     unreadable: dict[str, str] = {}
     repeated: dict[str, str] = {}
     by_digest: dict[str, str] = {}
 
     def encodings() -> Iterator[Encoding]:
-        for one in _opened(tokenizer, images, names, settings.working_size, unreadable):
+        for one in _opened(tokenizer, images, names, size, unreadable):
             progress(len(unreadable) + len(repeated) + len(by_digest) + 1, len(names))
             if (same := by_digest.setdefault(one.digest, one.name)) == one.name:
                 yield one.encoding
@@ -367,12 +395,12 @@ def with_following(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
 
 
 def _opened(
-    tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], working_size: int, unreadable: dict[str, str]
+    tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], size: _Size, unreadable: dict[str, str]
 ) -> Iterator[Opened]:
     """The images that can be read; of the others, the reason goes into `unreadable`."""
     for name in names:
         try:
-            pixels = np.asarray(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
+            pixels = np.asarray(fit_to(load_image(images.read(name), name), size.working_size, size.only))
         except BadInput as reason:
             unreadable[name] = str(reason)
             continue

@@ -11,6 +11,9 @@ from typing import Any
 from streamlit.logger import get_logger
 
 from explorer.base.collector import pass_over_what_is_loaded
+from explorer.base.open_model import OpenModel
+from explorer.ui.transport import health
+from vqvae.errors import BadInput
 
 
 @asynccontextmanager
@@ -23,13 +26,17 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 def _warm_up() -> None:
     """Have ready what a first visitor is shown; whatever fails is said there, to them."""
     try:
-        warm_up()
+        model = warm_up()
+        health.state.name, health.state.fingerprint = model.name, model.fingerprint
     except Exception as fault:
+        health.state.fault = str(fault) if isinstance(fault, BadInput) else f"{type(fault).__name__} at the start."
         get_logger(__name__).debug("Nothing was loaded ahead: %s", fault)
+    finally:
+        health.state.ended = True
 
 
-def warm_up() -> None:
-    """Fill the caches with what the first page, and the editor, need of the first model; raises BadInput."""
+def warm_up() -> OpenModel:
+    """The first model, with the caches full of what the first page, and the editor, need of it; raises BadInput."""
     import_module("pandas")  # a second of work that Streamlit does when it is first handed a dictionary
 
     from explorer.images.samples import SAMPLES, find
@@ -48,3 +55,4 @@ def warm_up() -> None:
     for shown in SAMPLES:
         cache.thumbnail(shown.name, shown.read(), shown.file)
     pass_over_what_is_loaded()
+    return model

@@ -22,12 +22,13 @@ from explorer.base.wire import unpack
 from explorer.editing.answer import Answer
 from explorer.editing.engine import EditEngine
 from explorer.editing.requests import EditRequest
-from explorer.ui.transport import visitors
+from explorer.ui.transport import counts, visitors
 from vqvae.errors import BadInput
 
 PATH = "/live/edit"
 BAD_MESSAGE, NO_TOKEN, FOREIGN_ORIGIN, REPLACED, GONE, TOO_FAST = 4400, 4401, 4403, 4409, 4410, 4429
 TOO_LARGE, FAULT = 1009, 1011
+REFUSALS = (BAD_MESSAGE, NO_TOKEN, FOREIGN_ORIGIN, TOO_FAST, TOO_LARGE)
 PATIENCE = 10  # seconds within which the token has to come
 PAUSE = 0.15  # seconds that a hand has to hold a slider still until figures are measured
 MOST_BYTES = 8 << 20  # of a message: 2^18 cells take 1.6 MB
@@ -49,10 +50,12 @@ def url_path(base: str) -> str:
 async def serve(socket: WebSocket) -> None:
     """Answer one socket until either side ends it."""
     await socket.accept()
+    counts.add("sockets_total")
     code = FOREIGN_ORIGIN
     with suppress(WebSocketDisconnect):
         if from_here(socket):
             code = await _serve(socket)
+        counts.add("sockets_refused_total", code in REFUSALS)
         with suppress(RuntimeError):  # it was closed by the other side meanwhile
             await socket.close(code)
 
@@ -155,7 +158,8 @@ class _Line:
     async def _answer(self, data: bytes) -> None:
         engine, request = self._read(data)
         try:
-            answer = await asyncio.wrap_future(edits.submit(lambda: engine.answer(request)))
+            with counts.timed("edits"):
+                answer = await asyncio.wrap_future(edits.submit(lambda: engine.answer(request)))
             await self.socket.send_bytes(answer.pack(request.has, codes=engine.model.codes))
             if request.settled or request.mode == "inputs":
                 self.later = asyncio.create_task(self._answer_more(engine, answer, request))

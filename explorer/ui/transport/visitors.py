@@ -40,3 +40,8 @@ _visitors: WeakValueDictionary[str, Visitor] = WeakValueDictionary()
 def find(token: object) -> Visitor | None:
     """The visitor with this token, for as long as the session lasts."""
     return _visitors.get(token) if isinstance(token, str) else None
+
+
+def number() -> int:
+    """How many visitors there are."""
+    return len(_visitors)

@@ -44,8 +44,8 @@ class Atlas {
   }
 
   /** Draw a code's tile into a context. */
-  draw(brush, code, x, y, side) {
-    if (this.has(code)) brush.drawImage(this.canvas, ...this.corner(code), this.width, this.height, x, y, side, side);
+  draw(brush, code, x, y, width, height = width) {
+    if (this.has(code)) brush.drawImage(this.canvas, ...this.corner(code), this.width, this.height, x, y, width, height);
   }
 
   /** As a URL, for `show`: the element that holds those that show a tile has it as --atlas. */

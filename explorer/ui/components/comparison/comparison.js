@@ -52,7 +52,8 @@ const LAYER_TIPS = {
   error: "Where each reconstruction differs from the original",
   codes: "One square per cell, in the colour that its code decodes to; zoom in to read the codes",
 };
-const HINT = "Point at a picture: each column outlines its own cell there. Click to keep the place; hold 0 to 4 to swap pictures.";
+const HINT = "Point at a picture; click to keep the place, hold 0 to 4 to swap.";
+const HELP = "Point at a picture: every column outlines its own cell there and says its code. Click to keep the place. Hold 0 to 4, or a column’s number, to see that column’s picture in the place of another.";
 
 class Comparison {
   constructor(root) {
@@ -202,6 +203,11 @@ class Comparison {
   answerOf(number) {
     const column = this.column(number);
     return column && this.answers.get(column.content);
+  }
+
+  /** Why a column shows nothing, or nothing. */
+  refusalOf(number) {
+    return this.column(number).refusal || this.answerOf(number)?.refusal || "";
   }
 
   nameOf(number) {
@@ -414,11 +420,9 @@ class Comparison {
   /** Why a panel is empty. */
   stateOf({ number, layer }) {
     if (layer === "difference") return "Waiting for both models …";
-    const answer = this.answerOf(number);
-    const refusal = this.column(number)?.refusal || answer?.refusal;
-    if (refusal) return refusal;
+    if (number && this.refusalOf(number)) return this.refusalOf(number);
     if (layer === "codes" && this.finestOf(number) < 0) return "A row of tokens: none of them has a place in the picture.";
-    return answer?.pixels && layer === "codes" ? "Its codes are being decoded …" : "Working …";
+    return layer === "codes" && this.answerOf(number)?.pixels ? "Its codes are being decoded …" : "Working …";
   }
 
   /** The codes that a column has at a place: {code, level, cells of the picture that have it}. */
@@ -468,7 +472,7 @@ class Comparison {
     const { layout, layers } = this.local;
     const { columns } = this.header;
     const [height, width] = this.original.shape;
-    const wanted = JSON.stringify([layout, layout === "side" && layers, columns.map(({ number, name, note, refusal }) => [number, name, note, refusal])]);
+    const wanted = JSON.stringify([layout, layout === "side" && layers, columns.map(({ number, name, note }) => [number, name, note, this.refusalOf(number)])]);
     const place = this.find(".place");
     place.style.setProperty("--ratio", width / height);
     place.style.setProperty("--rows", layout === "side" ? layers.length : 1);
@@ -490,15 +494,18 @@ class Comparison {
   sideBySide() {
     const { layers } = this.local;
     const row = made("div", "columns");
-    const original = made("section", "column", this.headOf(0, "", true), this.panel(() => ({ number: 0, layer: "picture" }), "Original"));
+    const original = made("section", "column", this.headOf(0, ""), this.panel(() => ({ number: 0, layer: "picture" }), "Original"));
     original.append(this.aside());
     row.append(original);
-    for (const { number, name, note, refusal } of this.header.columns) {
-      const column = made("section", "column", this.headOf(number, note, true));
+    for (const { number, name, note } of this.header.columns) {
+      const column = made("section", "column", this.headOf(number, note));
+      const refusal = this.refusalOf(number);
       column.dataset.number = number;
       if (refusal) column.append(textMade("p", "refusal", refusal));
-      else for (const layer of layers) column.append(this.panel(() => ({ number, layer }), `${name}, ${LAYERS[layer].toLowerCase()}`));
-      column.append(this.footOf(number));
+      else {
+        for (const layer of layers) column.append(this.panel(() => ({ number, layer }), `${name}, ${LAYERS[layer].toLowerCase()}`));
+        column.append(this.footOf(number));
+      }
       row.append(column);
     }
     return [row];
@@ -514,7 +521,7 @@ class Comparison {
       button.dataset.tip = `Show it here; or press ${number}, or hold ${number} to look at it for a moment`;
       button.addEventListener("click", () => this.change({ shown: number }));
       const entry = made("section", "entry", button);
-      if (number) entry.append(...(column.refusal ? [textMade("p", "refusal", column.refusal)] : []), this.footOf(number));
+      if (number) entry.append(...(this.refusalOf(number) ? [textMade("p", "refusal", this.refusalOf(number))] : [this.footOf(number)]));
       list.append(entry);
     }
     return [made("div", "one", stage, list)];
@@ -564,7 +571,7 @@ class Comparison {
     button.dataset.number = number;
     button.style.setProperty("--own", this.colourOf(number));
     button.dataset.tip = `Hold to see ${name} in every column; or hold the key ${number} over a picture to see it there`;
-    button.setAttribute("aria-label", `Hold to show ${name} in every column`);
+    button.setAttribute("aria-label", `${number}: hold to show ${name} in every column`);
     return made("header", "head", button, ...this.namesOf(number, note).slice(1));
   }
 
@@ -573,7 +580,7 @@ class Comparison {
     badge.style.setProperty("--own", this.colourOf(number));
     const name = textMade("b", "name", number ? this.column(number).name : "Original");
     name.title = name.textContent;
-    return [badge, name, textMade("span", "note", note)];
+    return [badge, made("span", "names", name, ...(note ? [textMade("span", "note", note)] : []))];
   }
 
   listenToNumber(button) {
@@ -603,7 +610,7 @@ class Comparison {
       ramp.dataset.tip = "Mean absolute difference over red, green and blue, in levels of 255";
       aside.append(ramp);
     }
-    aside.append(made("p", "where"));
+    aside.append(textMade("p", "", HELP));
     return aside;
   }
 
@@ -615,8 +622,7 @@ class Comparison {
 
   drawFoot(foot, number) {
     const answer = this.answerOf(number);
-    const figures = answer?.refusal ? [] : (answer?.figures ?? []);
-    foot.closest("section").classList.toggle("failed", Boolean(answer?.refusal));
+    const figures = answer?.figures ?? [];
     const numbers = foot.querySelector(".numbers");
     const rows = figures.map(([label, value, meaning]) => [label, value, meaning, this.againstFirst(number, label)]);
     const wanted = JSON.stringify(rows);
@@ -667,7 +673,7 @@ class Comparison {
   drawBlend() {
     const { columns } = this.header;
     const open = columns.filter(({ levels }) => levels.length);
-    const alone = open.filter(({ inputs }) => inputs === 1).map(({ name }) => name);
+    const alone = open.filter(({ inputs }) => inputs === 1).map(({ number }) => number);
     const controls = this.find(".controls");
     const none = alone.length === open.length;
     controls.classList.toggle("none", none);
@@ -677,7 +683,7 @@ class Comparison {
     this.find(".sentence").textContent = none
       ? "These decoders have one input: every picture is from the codes alone."
       : alone.length
-        ? `${listed(alone)} ${alone.length === 1 ? "has" : "have"} one input and ${alone.length === 1 ? "stays" : "stay"} at codes only.`
+        ? `${alone.length === 1 ? "Column" : "Columns"} ${listed(alone)} ${alone.length === 1 ? "has" : "have"} one input: codes only.`
         : "";
     this.find(".sentence").hidden = !this.find(".sentence").textContent;
   }
@@ -692,7 +698,6 @@ class Comparison {
       readout.replaceChildren(textElement("span",
         `Row ${place.cell[0]}, column ${place.cell[1]} of ${this.column(place.number).name} · pixels ${left}–${right - 1} × ${top}–${bottom - 1}`));
     } else readout.replaceChildren(textElement("span", HINT));
-    readout.title = place ? "" : HINT;
     for (const { number } of this.header.columns) {
       for (const line of this.root.querySelectorAll(`[data-foot="${number}"] .code`)) this.drawCodes(line, number, place);
     }
@@ -761,6 +766,6 @@ function textMade(tag, className, text) {
   return made(tag, className, text);
 }
 
-function listed(names) {
-  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+function listed(numbers) {
+  return numbers.length < 2 ? numbers.join() : `${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)}`;
 }

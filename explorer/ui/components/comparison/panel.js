@@ -77,7 +77,9 @@ class Panel {
       frameCells(brush, placement, indices, [...new Set(codes)]);
     }
     for (const [place, colour, line] of [[hover, "#fff", 1.5], [chosen, accent(this.viewport), 3]]) {
-      if (place) for (const cell of comparison.cellsOf(owner, place)) outline(brush, placement.at(...cell), colour, line);
+      if (!place) continue;
+      const thin = clamp(placement.side / 4, 1, line); // of a small cell, something is left to be seen
+      for (const cell of comparison.cellsOf(owner, place)) outline(brush, placement.at(...cell), colour, thin);
     }
   }
 }

@@ -38,6 +38,7 @@ def show(
     height: int | None = None,
     scaling: Literal["pixelated", "smooth"] = "pixelated",
     opens: bool = False,
+    halves: bool = False,
 ) -> int | None:
     """Draw tiles, uint8 [N, h, w, 3], in rows; returns the id of the tile that was just clicked, if one was.
 
@@ -46,7 +47,7 @@ def show(
     the tile that is outlined. faint: bool [N], tiles that are struck through. frame: (top, left, height, width) in 0…1
     of a box to draw into every tile. side: CSS pixels along a tile. height: CSS pixels from which the rows scroll.
     opens: the ids are codes; the one that is open is outlined, and a click opens another through `open_code`, without
-    a word to whoever drew the tiles.
+    a word to whoever drew the tiles. halves: each tile, uint8 [h, 2h, 3], is two pictures beside each other.
     """
     picked = _id(widgets.said(key).get("picked"))
     if selected is not None and picked in ids:
@@ -62,6 +63,7 @@ def show(
         "height": height,
         "scaling": scaling,
         "opens": opens,
+        "halves": halves,
     }
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)

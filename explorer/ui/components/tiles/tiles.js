@@ -2,6 +2,7 @@
 
 const walls = new WeakMap();
 const GAP = 2;
+const WIDE_GAP = 10; // between tiles of two halves, so that one sees which halves belong together
 const CAPTION = 16;
 const PATIENCE = 5000; // ms until a pick that was not answered is given up
 
@@ -87,16 +88,26 @@ class Wall {
     return this.message.ids.includes(this.message.selected);
   }
 
+  /** Of a tile; one of two halves has a gap between them. */
+  get width() {
+    const { side, halves } = this.message;
+    return halves ? 2 * side + GAP : side;
+  }
+
+  get gap() {
+    return this.message.halves ? WIDE_GAP : GAP;
+  }
+
   get pitch() {
-    return this.message.side + GAP;
+    return this.width + this.gap;
   }
 
   get rowHeight() {
-    return this.pitch + (this.message.captions ? CAPTION : 0);
+    return this.message.side + this.gap + (this.message.captions ? CAPTION : 0);
   }
 
   get columns() {
-    return Math.max(1, Math.floor((this.rows.clientWidth + GAP) / this.pitch));
+    return Math.max(1, Math.floor((this.rows.clientWidth + this.gap) / this.pitch));
   }
 
   placeOf(number) {
@@ -196,7 +207,7 @@ class Wall {
       // Thousands of tiles are not drawn again for one that is pointed at: those that were outlined are.
       for (const number of this.outlined) {
         const [x, y] = this.placeOf(number);
-        brush.clearRect(x - 1, y - 1, side + 2, side + 2);
+        brush.clearRect(x - 1, y - 1, this.width + 2, side + 2);
         this.drawTile(brush, number, styles);
       }
     } else {
@@ -213,28 +224,30 @@ class Wall {
     }
     this.outlined = [this.selected, this.hover, this.cursor].filter((number) => number !== null);
     const chosen = styles.getPropertyValue("--st-primary-color").trim();
-    if (this.selected !== null) outlineTile(brush, ...this.placeOf(this.selected), side, chosen, "#fff");
+    if (this.selected !== null) outlineTile(brush, ...this.placeOf(this.selected), this.width, side, chosen, "#fff");
     const keyed = this.rows.matches(":focus-visible") && this.cursor !== this.selected;
-    if (keyed && this.cursor !== null) outlineTile(brush, ...this.placeOf(this.cursor), side, "#fff");
-    if (this.hover !== null) outlineTile(brush, ...this.placeOf(this.hover), side, "#fff");
+    if (keyed && this.cursor !== null) outlineTile(brush, ...this.placeOf(this.cursor), this.width, side, "#fff");
+    if (this.hover !== null) outlineTile(brush, ...this.placeOf(this.hover), this.width, side, "#fff");
     this.describe(titles);
     this.tell(titles);
     this.holder.dataset.drawn = this.count;
   }
 
   drawTile(brush, number, styles) {
-    const { side, captions, frame, faint } = this.message;
+    const { side, captions, frame, faint, halves } = this.message;
+    const { width } = this;
     const [x, y] = this.placeOf(number);
     brush.globalAlpha = faint.values[number] ? 0.4 : 1;
-    this.atlas.draw(brush, number, x, y, side);
+    this.atlas.draw(brush, number, x, y, width, side);
     brush.globalAlpha = 1;
+    if (halves) brush.clearRect(x + side, y, GAP, side);
     if (faint.values[number]) strike(brush, x, y, side);
     if (frame) frameTile(brush, x + frame[1] * side, y + frame[0] * side, frame[3] * side, frame[2] * side);
     if (captions) {
       brush.fillStyle = styles.color;
       brush.globalAlpha = 0.7;
-      brush.clearRect(x - 1, y + side + 1, side + 2, CAPTION - 1);
-      brush.fillText(captions[number], x + 1, y + side + 3, side);
+      brush.clearRect(x - 1, y + side + 1, width + 2, CAPTION - 1);
+      brush.fillText(captions[number], x + 1, y + side + 3, width);
       brush.globalAlpha = 1;
     }
   }
@@ -259,11 +272,11 @@ function frameTile(brush, x, y, width, height) {
 }
 
 /** A frame on a tile, with another around it that sets it off from dark tiles or from light ones. */
-function outlineTile(brush, x, y, side, colour, around = "rgba(0, 0, 0, 0.7)") {
+function outlineTile(brush, x, y, width, height, colour, around = "rgba(0, 0, 0, 0.7)") {
   brush.lineWidth = 4;
   brush.strokeStyle = around;
-  brush.strokeRect(x + 1, y + 1, side - 2, side - 2);
+  brush.strokeRect(x + 1, y + 1, width - 2, height - 2);
   brush.lineWidth = 2;
   brush.strokeStyle = colour;
-  brush.strokeRect(x + 1, y + 1, side - 2, side - 2);
+  brush.strokeRect(x + 1, y + 1, width - 2, height - 2);
 }

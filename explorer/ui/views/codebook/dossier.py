@@ -114,9 +114,13 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
 
 
 def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
-    counts = used.index.counts
+    return usage_figures(model, used.index.counts, code, label=used.label, images=used.index.images)
+
+
+def usage_figures(model: OpenModel, counts: np.ndarray, code: int, *, label: str, images: int) -> list[Figure]:
+    """How much a code is used over some images, counts [K], and in training where that is known."""
     cells, own = int(counts.sum()), int(counts[code])
-    over = f"Over {used.label}: {counted(used.index.images, 'image')}, {counted(cells, 'cell')}."
+    over = f"Over {label}: {counted(images, 'image')}, {counted(cells, 'cell')}."
     active = int(np.count_nonzero(counts))
     rank, ranked = NONE, "A code that no cell has is unused here, and has no rank."
     if own:
@@ -256,14 +260,14 @@ def _relatives(model: OpenModel, used: UsedSet, code: int) -> None:
     by_distance = geometry.nearest_codes(codebook, code, measure="distance")
     by_cosine = geometry.nearest_codes(codebook, code, measure="cosine")
     for near, title in ((by_distance, "Nearest codes, by distance"), (by_cosine, "Nearest codes, by cosine")):
-        _strip(model, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
+        strip(model, [n.code for n in near], [f"{n.value:.2f}" for n in near], title, key=title)
     around = [
         (ARROWS[direction], neighbour)
         for direction, found in usage.neighbours(used.index, code, most=4).items()
         for neighbour in found
         if neighbour.low > 1
     ]
-    _strip(
+    strip(
         model,
         [neighbour.code for _, neighbour in around],
         [f"{arrow} ≥{neighbour.low:.{0 if neighbour.low >= 10 else 1}f}×" for arrow, neighbour in around],
@@ -277,7 +281,7 @@ def _relatives(model: OpenModel, used: UsedSet, code: int) -> None:
     )
 
 
-def _strip(
+def strip(
     model: OpenModel,
     codes: list[int],
     captions: list[str],
@@ -373,7 +377,7 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
         )
     if kept.starred:
         stars = sorted(kept.starred & set(range(model.codes)))
-        _strip(model, stars, [str(star) for star in stars], "Starred codes", key="starred")
+        strip(model, stars, [str(star) for star in stars], "Starred codes", key="starred")
 
 
 def _star(fingerprint: str, code: int, starred: bool) -> None:

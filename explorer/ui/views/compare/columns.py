@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,14 +75,10 @@ def _opened(number: int, name: str, choice: model_choice.Choice | None, reason: 
 
 
 def _pick(column: Column, names: Sequence[str], session: Session) -> None:
-    """One column's picker, with the model's facts in a line, and a button that takes it out."""
-    models = session.compare.models
+    """One column's picker behind its number, with a button that takes it out; the model's facts stand below."""
     with st.container(key=f"column_{column.number}", gap=None):
-        st.html(
-            f'<p class="column-name"><i style="background:{column.colour}">{column.number}</i>'
-            f"{html.escape(_facts(column))}</p>"
-        )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.html(f'<i class="column-number" style="--own:{column.colour}">{column.number}</i>', width="content")
             st.selectbox(
                 f"Model {column.number}",
                 names,
@@ -94,7 +89,7 @@ def _pick(column: Column, names: Sequence[str], session: Session) -> None:
                     lambda name: with_model(store.read(), column.number, name),
                 ),
             )
-            if len(models) > FEWEST_COMPARED:
+            if len(session.compare.models) > FEWEST_COMPARED:
                 with st.container(key=f"icon-remove-{column.number}", width="content"):
                     st.button(
                         f"Take {widgets.plain(column.name)} out",
@@ -104,16 +99,17 @@ def _pick(column: Column, names: Sequence[str], session: Session) -> None:
                         on_click=_remove,
                         args=(column.number,),
                     )
+        said = _facts(column.model) if column.model else column.refusal
+        st.html(f'<p class="column-facts{"" if column.model else " refused"}">{widgets.escaped(said)}</p>')
 
 
-def _facts(column: Column) -> str:
-    if column.model is None:
-        return "cannot be opened"
-    levels = column.model.spec.levels
+def _facts(model: OpenModel) -> str:
+    """What it is, in a line: f, K and the decoder's inputs."""
+    levels = model.spec.levels
     size = f"f = {levels[0].stride}" if levels[0].stride else "a row of tokens"
     size = size if len(levels) == 1 else f"{len(levels)} levels"
     codes = " + ".join(f"{level.codes:,}" for level in levels[:3]) + (" + …" if len(levels) > 3 else "")
-    return f"{size} · K = {codes} · {'two inputs' if column.model.inputs == 2 else 'one input'}"
+    return f"{size} · K = {codes} · {'two inputs' if model.inputs == 2 else 'one input'}"
 
 
 def with_model(session: Session, number: int, name: str) -> Session:

@@ -3,6 +3,7 @@
 import os.path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.images import sets
 from explorer.images.sets import ImageSet
@@ -14,19 +15,22 @@ from vqvae.errors import BadInput
 ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
 
 
-def choose_images() -> ImageSet | None:
-    """Draw the choice; None until there is a set, which is said."""
+def choose_images(place: DeltaGenerator) -> ImageSet | None:
+    """Draw the choice into a place, and below it what else is asked; None until there is a set."""
     session = store.read()
     on = session.compare.measured_on
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control(
-            "Compare on",
-            list(ON),
-            format_func=ON.__getitem__,
-            **widgets.bound("compared-on", on, lambda chosen: store.read().on("compare", measured_on=chosen or on)),
-        )
-        if on == "set":
+    place.segmented_control(
+        "Compare on",
+        list(ON),
+        format_func=ON.__getitem__,
+        label_visibility="collapsed",
+        **widgets.bound("compared-on", on, lambda chosen: store.read().on("compare", measured_on=chosen or on)),
+    )
+    if on == "set":
+        with st.container(horizontal=True, vertical_alignment="bottom"):
             _choose_path()
+        if not session.compare.measured_path:
+            st.caption("Name a folder, tar or zip of images, to compare the models on it.")
     try:
         if on == "picture":
             return sets.one_picture(picture_titles().get(session.picture, "Picture"), file_of(session.picture)[1])

@@ -1,10 +1,332 @@
 """How good each model's pictures are for the bits that they cost, beside JPEG, WebP and AVIF."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
+import html
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import streamlit as st
+
+from explorer.base.job import Progress, turn
+from explorer.compare import rate as figures
+from explorer.compare.charts import Drawn, rate_chart
+from explorer.compare.measure import only_size
+from explorer.compare.rate import COUNTS, Count, Curve, Equal, Point, Rates, at_equal_bits, curves, rates_of
+from explorer.compare.records import Comparison
+from explorer.compare.table import MEASURE, brief
 from explorer.images.sets import ImageSet
-from explorer.ui.views.compare.columns import Column
+from explorer.ui import jobs, store, widgets
+from explorer.ui.page import guarded
+from explorer.ui.session import Closeness
+from explorer.ui.views.compare import measured
+from explorer.ui.views.compare.columns import Column, models_of
+from explorer.ui.views.compare.table import STYLE as TABLE_STYLE
+from vqvae.codecs import CODECS
+from vqvae.errors import BadInput
+from vqvae.words import counted
+
+T = TypeVar("T")
+STYLE = Path(__file__).with_name("rate.css")
+CURVES, EQUAL = "curves-of-codecs", "equal-bits"
+MEASURES: dict[Closeness, str] = {"psnr": "PSNR", "ssim": "SSIM", "colour_difference": "Colour difference"}
+COUNTED: dict[Count, str] = {"fixed": "log2 K", "order0": "Order 0", "conditioned": "By neighbours"}
 
 
+@st.fragment
+@guarded
 def show(columns: Sequence[Column], images: ImageSet) -> None:
-    """Draw it."""
+    """The chart, and what it says in figures below it; what the codecs make of the images is filled in as it comes."""
+    st.html(TABLE_STYLE)
+    st.html(STYLE)
+    measure, count, headers = choose()
+    for column in columns:
+        if column.refusal:
+            widgets.refuse(f"{column.name}: {column.refusal}")
+    found = measured.find(columns, images)
+    if found is None:
+        return
+    try:
+        rates = _rates(found)
+    except BadInput as fault:
+        widgets.refuse(str(fault))
+        return
+    opened = [column for column in columns if column.model is not None]
+    drawn = find_curves(rates, columns, images)
+    equal = find_equal(rates, found, columns, images, count, headers=headers) if drawn is not None else None
+    looks = [Drawn(column.number, column.name, column.colour) for column in opened]
+
+    def told(place: int, by: Count) -> str:
+        beside = equal[place] if equal is not None and by == count else ()
+        codecs = [figures.told_of_codec(rates, place, one, measure, headers=headers) for one in beside]
+        return "; ".join([figures.told_of_model(rates, place, by, measure), *codecs]) + "."
+
+    st.plotly_chart(
+        rate_chart(rates, looks, drawn or (), measure=measure, headers=headers, told=told),
+        key="rate-chart",
+        config=widgets.PLOT | {"scrollZoom": False},
+    )
+    draw_table(opened, rates, equal, measure=measure, count=count, headers=headers)
+    st.html(f'<p class="compared-basis">{widgets.escaped(basis(rates, headers=headers))}</p>')
+    for sentence in left_out(rates, opened, found):
+        widgets.warn(sentence)
+    if equal is not None:
+        st.download_button(
+            "Table (CSV)",
+            lambda: figures.as_csv(rates, equal, count=count, headers=headers).encode(),
+            file_name="rate-distortion.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+
+
+def choose() -> tuple[Closeness, Count, bool]:
+    """By what closeness is measured, and which bits the codecs are given."""
+    chosen = store.read().compare
+    measure, count = chosen.closeness, chosen.bits_by
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Measure",
+            list(MEASURES),
+            format_func=MEASURES.__getitem__,
+            **widgets.bound("rate-measure", measure, lambda now: store.read().on("compare", closeness=now or measure)),
+        )
+        st.segmented_control(
+            "Codecs get the bits by",
+            list(COUNTED),
+            format_func=COUNTED.__getitem__,
+            help="At equal bits, JPEG, WebP and AVIF get as many as a model's codes take: log2 K each; or "
+            "entropy-coded, by how often each came before; or by its left and upper neighbour, too.",
+            **widgets.bound("rate-bits", count, lambda now: store.read().on("compare", bits_by=now or count)),
+        )
+        st.toggle(
+            "Count header bytes",
+            help="The codes come without a header. Not counted: "
+            + "; ".join(f"of {codec.name}, {codec.headers}" for codec in CODECS)
+            + ".",
+            **widgets.bound(
+                "rate-headers", chosen.counts_headers, lambda on: store.read().on("compare", counts_headers=on)
+            ),
+        )
+    return measure, count, chosen.counts_headers
+
+
+# --- what is computed -------------------------------------------------------------------------------------------------
+
+
+def _rates(found: Comparison) -> Rates:
+    """Kept: to code the grids of a large set takes a while."""
+    shelf = jobs.shelf("rates")
+    key = str((tuple(one.fingerprint for one in found.models), found.identity, found.settings, len(found.rows)))
+    rates: Rates | None = shelf.find(key)
+    if rates is None:
+        rates = rates_of(found)
+        shelf.put(key, rates)
+    return rates
+
+
+def find_curves(rates: Rates, columns: Sequence[Column], images: ImageSet) -> tuple[Curve, ...] | None:
+    """The codecs' curves on the images; None until they are drawn. Other models on the same images find them."""
+    only = only_size(models_of(columns))
+    key = f"{CURVES}-{_images_of(rates)}"
+
+    def work(progress: Progress) -> tuple[Curve, ...]:
+        return curves(rates, images, only, progress=progress, kept=figures.kept_folder())
+
+    return _made(CURVES, key, f"JPEG, WebP and AVIF of {widgets.plain(rates.data)}", work)
+
+
+def find_equal(
+    rates: Rates, found: Comparison, columns: Sequence[Column], images: ImageSet, count: Count, *, headers: bool
+) -> tuple[tuple[Equal, ...], ...] | None:
+    """The codecs' best files of as many bits as each model's codes; None until they are found."""
+    only = only_size(models_of(columns))
+    models = "-".join(one.fingerprint[:16] for one in found.models)
+    key = f"{EQUAL}-{models}-{_images_of(rates)}-{count}-{headers}"
+
+    def work(progress: Progress) -> tuple[tuple[Equal, ...], ...]:
+        kept = figures.kept_folder()
+        return at_equal_bits(rates, images, only, count=count, headers=headers, progress=progress, kept=kept)
+
+    return _made(EQUAL, key, "Their best files at the models' bits", work)
+
+
+def _images_of(rates: Rates) -> str:
+    """Names the pixels that the models were given."""
+    return f"{hash(tuple(row.digest for row in rates.rows)):x}"
+
+
+def _made(kind: str, key: str, what: str, work: Callable[[Progress], T]) -> T | None:
+    """What a job makes, once for all visitors; until then how far it is, or that it was stopped."""
+    jobs.forget_others(key, prefix=f"{kind}-")
+    shelf = jobs.shelf(kind)
+    made: T | None = shelf.find(key)
+    if made is not None:
+        return made
+    lock = _lock()
+
+    def in_turn(progress: Progress) -> T:
+        with turn(lock, progress, "waiting for others"):
+            found = work(progress)
+        shelf.put(key, found)
+        return found
+
+    job = jobs.find(key) or jobs.start(key, in_turn)
+    jobs.follow(job, what, key=key, unit="images")
+    if job.state == "failed":
+        widgets.refuse(job.message)
+        st.button("Try again", key=f"again-{kind}", on_click=jobs.forget, args=(key,))
+    elif job.state == "cancelled":
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Stopped; what was found is kept.", width="content")
+            st.button("Go on", key=f"on-{kind}", on_click=jobs.forget, args=(key,))
+    return job.result
+
+
+@st.cache_resource
+def _lock() -> threading.Lock:
+    """One set of files at a time, whoever asks: the next one finds what this one has kept."""
+    return threading.Lock()
+
+
+# --- in figures -------------------------------------------------------------------------------------------------------
+
+
+def draw_table(
+    opened: Sequence[Column],
+    rates: Rates,
+    equal: Sequence[Sequence[Equal]] | None,
+    *,
+    measure: str,
+    count: Count,
+    headers: bool,
+) -> None:
+    """A row for each model."""
+    known = MEASURE[measure]
+    bare = "" if headers else ", headers not counted"
+    heads = [("Model", "", "")]
+    heads += [(COUNTED[by], "bits per pixel", MEANINGS[by]) for by in COUNTS]
+    heads += [(known.label, known.unit or "0…1", known.meaning)]
+    heads += [
+        (
+            codec.name,
+            f"at the bits by {COUNTS[count]}",
+            f"{known.label} of the best {codec.name} ({codec.settings}) of at most the bits of each image's codes"
+            f"{bare}; below it, how much the model's is above it, over the same images.",
+        )
+        for codec in CODECS
+    ]
+    top = "".join(
+        f'<th role="columnheader" scope="col" tabindex="0" data-tip="{html.escape(tip)}">{html.escape(label)}'
+        f"<small>{html.escape(small)}</small></th>"
+        if tip
+        else f'<td role="cell">{"" if label == "Model" else html.escape(label)}</td>'
+        for label, small, tip in heads
+    )
+    rows = "".join(
+        _row(column, place, rates, equal, measure=measure, headers=headers) for place, column in enumerate(opened)
+    )
+    st.html(
+        '<div class="compared-place"><table class="compared rates" role="table" aria-label="Bits and closeness">'
+        f'<thead role="rowgroup"><tr role="row">{top}</tr></thead><tbody role="rowgroup">{rows}</tbody></table></div>'
+    )
+
+
+MEANINGS: dict[Count, str] = {
+    "fixed": "What the codes take when each costs the same: log2 K bits. The mean over images; the raw picture has 24.",
+    "order0": "What they take in an adaptive code, each by how often it came before: one stream over these images in "
+    "their order, which begins with nothing and goes on learning. A decoder that knows K can read it; no table goes "
+    "beside it.",
+    "conditioned": "What they take in an adaptive code, each by its left and upper neighbour and how often it came "
+    "beside them before: one stream over these images in their order. A decoder that knows K can read it.",
+}
+
+
+def _row(
+    column: Column,
+    place: int,
+    rates: Rates,
+    equal: Sequence[Sequence[Equal]] | None,
+    *,
+    measure: str,
+    headers: bool,
+) -> str:
+    head = (
+        f'<th role="rowheader" scope="row"><i style="background:{column.colour}">{column.number}</i>'
+        f"{widgets.escaped(column.name)}</th>"
+    )
+    point, estimate = rates.points[place], rates.estimates.get((place, measure))
+    if isinstance(point, str):
+        return f'<tr role="row">{head}<td role="cell" colspan="7">{widgets.escaped(point)}</td></tr>'
+    cells = []
+    for by in COUNTS:
+        share = figures.saved(point, by)
+        less = f"<span>−{share:.0%}</span>" if by != "fixed" and share >= 0.005 else ""
+        tip = figures.told_of_model(rates, place, by, measure)
+        cells.append(_cell(f"<b>{rates.bits_per_pixel(point, by):.4f}</b>{less}", tip))
+    close = MEASURE[measure]
+    if estimate is None:
+        cells.append(_cell("–", "These images are smaller than the measure's window."))
+    else:
+        cells.append(
+            _cell(f"<b>{close.shown(estimate.value)}</b><span>{close.interval(estimate)}</span>", close.meaning)
+        )
+    beside = {} if equal is None else {one.codec.name: one for one in equal[place]}
+    for codec in CODECS:
+        if codec.name in beside:
+            cells.append(_of_codec(rates, place, beside[codec.name], measure, headers=headers))
+        elif not codec.available:
+            cells.append(_cell("–", f"The Pillow that is installed here writes no {codec.name}."))
+        else:
+            cells.append(_cell("…", "It is not computed yet."))
+    return f'<tr role="row">{head}{"".join(cells)}</tr>'
+
+
+def _of_codec(rates: Rates, place: int, one: Equal, measure: str, *, headers: bool) -> str:
+    tip = figures.told_of_codec(rates, place, one, measure, headers=headers)
+    difference = figures.above(rates, place, one, measure)
+    if not one.fits:
+        return _cell("none this small", tip)
+    if difference is None:
+        return _cell("–", tip)
+    known, number = MEASURE[measure], len(rates.rows)
+    some = "" if one.fits == number else f"<span>of {one.fits:,} of {number:,}</span>"
+    return _cell(
+        f"<b>{known.shown(figures.mean(one.closeness[measure]))}</b>{some}"
+        f'<small class="{"clear" if difference.clear else "unclear"}">{html.escape(brief(known, difference))}</small>',
+        tip,
+    )
+
+
+def _cell(content: str, tip: str) -> str:
+    return f'<td role="cell" title="{widgets.escaped(tip)}">{content}</td>'
+
+
+def basis(rates: Rates, *, headers: bool) -> str:
+    """What the figures rest on, in a few words."""
+    number = len(rates.rows)
+    images = rates.data if number == 1 else f"{counted(number, 'image')} of {rates.data}"
+    what = (
+        f"{images}, codes only. Entropy-coded: one adaptive stream over the images in their order. Each codec writes "
+        f"one file an image{'' if headers else ', whose headers are not counted'}. "
+    )
+    if number == 1:
+        return what + "One picture: no interval, and no evidence for others."
+    return (
+        what + "In brackets, 95 % intervals over images; differences are the model's less the codec's, image by image."
+    )
+
+
+def left_out(rates: Rates, opened: Sequence[Column], found: Comparison) -> list[str]:
+    """What is not in the figures."""
+    told = []
+    if rates.left_out:
+        told.append(f"Left out: {counted(rates.left_out, 'image')} that one of the models could not do.")
+    if failed := [
+        column.name for column, point in zip(opened, rates.points, strict=True) if not isinstance(point, Point)
+    ]:
+        told.append(f"Without a point: {', '.join(failed)}.")
+    return told + [f"Skipped {name}: {reason}" for name, reason in found.unreadable[:3]]

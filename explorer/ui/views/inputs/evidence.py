@@ -85,12 +85,16 @@ def show_verdict(found: Report) -> None:
 
 
 def _card(label: str, part: Finding) -> str:
+    return f"<article class='{html.escape(part.grade)}'><h3>{html.escape(label)}</h3>{as_html(part)}</article>"
+
+
+def as_html(part: Finding) -> str:
+    """A part of the verdict as two paragraphs: its name, and what its sentence says beside that."""
     name, _, rest = part.sentence.partition(". " if part.sentence.startswith(_capital(part.name) + ".") else ": ")
     text = rest if _capital(part.name) == name else part.sentence
     return (
-        f"<article class='{html.escape(part.grade)}'><h3>{html.escape(label)}</h3>"
         f"<p class='verdict {html.escape(part.grade)}'><i></i>{html.escape(_capital(part.name))}</p>"
-        f"<p>{html.escape(text[:1].upper() + text[1:])}</p></article>"
+        f"<p>{html.escape(_capital(text))}</p>"
     )
 
 

@@ -1,6 +1,8 @@
 """The reliance test: on what it is run, and what came out; the evidence itself is drawn by `evidence`."""
 
 import os.path
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -25,8 +27,8 @@ from explorer.inputs.reliance.subject import find_twin, named, provenance_of, te
 from explorer.ui import cache, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
-from explorer.ui.picture_choice import open_named, picture_titles
-from explorer.ui.session import TestedOn
+from explorer.ui.picture_choice import open_at, picture_titles
+from explorer.ui.session import Session, TestedOn
 from explorer.ui.views.inputs import border, evidence, sensitivity, width
 from vqvae.errors import BadInput
 
@@ -100,26 +102,30 @@ def choose_settings() -> None:
                 "reliance-most", chosen.tested_most, lambda most: store.read().on("inputs", tested_most=most)
             ),
         )
-        st.number_input(
-            "Partners",
-            1,
-            MOST_PARTNERS,
-            help="With so many other images, and in so many random orders, each image is measured.",
-            width=200,
-            **widgets.bound(
-                "reliance-partners", chosen.tested_partners, lambda few: store.read().on("inputs", tested_partners=few)
-            ),
-        )
-        st.number_input(
-            "Seed",
-            0,
-            10**9,
-            help="Of all that is drawn at random: the same seed gives the same figures.",
-            width=200,
-            **widgets.bound(
-                "reliance-seed", chosen.tested_seed, lambda seed: store.read().on("inputs", tested_seed=seed)
-            ),
-        )
+        choose_draws()
+
+
+def choose_draws() -> None:
+    """What is drawn at random in a test: with how many others, and from which seed."""
+    chosen = store.read().inputs
+    st.number_input(
+        "Partners",
+        1,
+        MOST_PARTNERS,
+        help="With so many other images, and in so many random orders, each image is measured.",
+        width=200,
+        **widgets.bound(
+            "reliance-partners", chosen.tested_partners, lambda few: store.read().on("inputs", tested_partners=few)
+        ),
+    )
+    st.number_input(
+        "Seed",
+        0,
+        10**9,
+        help="Of all that is drawn at random: the same seed gives the same figures.",
+        width=200,
+        **widgets.bound("reliance-seed", chosen.tested_seed, lambda seed: store.read().on("inputs", tested_seed=seed)),
+    )
 
 
 def settings_of(model: OpenModel, *, working_size: int, images: int | None) -> Settings:
@@ -130,8 +136,13 @@ def settings_of(model: OpenModel, *, working_size: int, images: int | None) -> S
         partners=session.inputs.tested_partners,
         images=images,
         working_size=working_size,
-        blend=round(session.weight_for(model.inputs), 4) if session.weight_for(model.inputs) else 1.0,
+        blend=blend_at_hand(session, inputs=model.inputs),
     )
+
+
+def blend_at_hand(session: Session, *, inputs: Literal[1, 2]) -> float:
+    """The blend that the slider is at, and all of the embedding where it is off: of none there is nothing to follow."""
+    return round(session.weight_for(inputs), 4) or 1.0
 
 
 # --- one picture ------------------------------------------------------------------------------------------------------
@@ -141,23 +152,12 @@ def test_picture(model: OpenModel, picture: Picture) -> None:
     """The test of the chosen picture, begun at once beside the page; one picture is no evidence, and that is said."""
     session = store.read()
     settings = settings_of(model, working_size=session.working_size, images=None)
-    partners = following(picture, model, settings.partners)
+    partners = following(picture, model.spec.sizes.only, settings.partners)
     names = [name for name, _ in partners]
     shared = (settings, picture.key, *(partner.key for _, partner in partners))
     key = f"{JOB}-{model.fingerprint[:16]}-{hash(shared):x}"
     jobs.forget_others(key, prefix=f"{JOB}-{model.fingerprint[:16]}-")
-    title = picture_titles().get(session.picture, "the picture")
-    source = Provenance(model.name, model.fingerprint, title, picture.key, command="")
-    twin = twin_of(model)
-    opened = [opened_of(model, one, name) for name, one in [(title, picture), *partners]]
-
-    def work(progress: Progress) -> Report:
-        under_test = tested(model, twin)
-        means = means_of([one.encoding for one in opened])
-        one = measure_image(under_test, opened[0], opened[1:], means=means, settings=settings, progress=progress)
-        return Report.of(evidence_of(under_test, settings, [one], means=means), source)
-
-    job = jobs.find(key) or jobs.start(key, work)
+    job = jobs.find(key) or jobs.start(key, work_on(model, picture, partners, settings))
     jobs.follow(job, "Replacing one input after the other", key=key)
     if job.state == "failed":
         widgets.refuse(job.message)
@@ -167,6 +167,24 @@ def test_picture(model: OpenModel, picture: Picture) -> None:
     if job.result is not None:
         evidence.show(job.result, gradient=sensitivity.median_ratio(model, picture))
         show_pictures(model, job.result, picture, [one for _, one in partners], names)
+
+
+def work_on(
+    model: OpenModel, picture: Picture, partners: Sequence[tuple[str, Picture]], settings: Settings
+) -> Callable[[Progress], Report]:
+    """The test of the chosen picture with the other images, by their titles, as a job does it."""
+    title = picture_titles().get(store.read().picture, "the picture")
+    source = Provenance(model.name, model.fingerprint, title, picture.key, command="")
+    twin = twin_of(model)
+
+    def work(progress: Progress) -> Report:
+        opened = [opened_of(model, one, name) for name, one in [(title, picture), *partners]]
+        under_test = tested(model, twin)
+        means = means_of([one.encoding for one in opened])
+        one = measure_image(under_test, opened[0], opened[1:], means=means, settings=settings, progress=progress)
+        return Report.of(evidence_of(under_test, settings, [one], means=means), source)
+
+    return work
 
 
 def offer_samples() -> None:
@@ -182,8 +200,11 @@ def _choose_samples() -> None:
     store.write(store.read().on("inputs", tested_on="samples"))
 
 
-def following(picture: Picture, model: OpenModel, most: int) -> list[tuple[str, Picture]]:
-    """The other images for the chosen picture: the next ones of the gallery whose pixels differ, and their titles."""
+def following(picture: Picture, only: tuple[int, int] | None, most: int) -> list[tuple[str, Picture]]:
+    """The other images for the chosen picture: the next ones of the gallery whose pixels differ, and their titles.
+
+    only: the height and width that all have, where models take no others.
+    """
     session = store.read()
     titles = picture_titles()
     names = list(titles)
@@ -193,7 +214,7 @@ def following(picture: Picture, model: OpenModel, most: int) -> list[tuple[str, 
         if len(found) == most:
             break
         try:
-            other = open_named(name, session.working_size, model)
+            other = open_at(name, session.working_size, only)
         except BadInput:
             continue
         if not any(np.array_equal(other.pixels, one.pixels) for one in (picture, *(one for _, one in found))):

@@ -1,0 +1,77 @@
+"""What was measured of the compared models over the images: a job that is followed, stopped and gone on with.
+
+All views that speak of several images ask here: what one of them has had measured, the others find.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import streamlit as st
+
+from explorer.base.job import Job, Progress, turn
+from explorer.compare.measure import kept_folder, measure
+from explorer.compare.records import Comparison, Settings
+from explorer.images.sets import ImageSet
+from explorer.ui import jobs, store, widgets
+from explorer.ui.image_set import WORKING_SIZE
+from explorer.ui.views.compare.columns import Column, models_of
+from vqvae.words import counted
+
+MEASURING = "compared"
+MOST_SHELVED = 1000  # images of a comparison that stays in memory; a larger one is read from disk again
+
+
+def settings_of(images: ImageSet, *, weight: float) -> Settings:
+    """As the person chose them: a picture at the size of the pages, a set at the one at which sets are indexed."""
+    session = store.read()
+    size = session.working_size if session.compare.measured_on == "picture" else WORKING_SIZE
+    return Settings(working_size=size, weight=weight, most=session.compare.measured_most)
+
+
+def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) -> Comparison | None:
+    """What was measured of the models that are open, in their order; it is begun where it was not yet.
+
+    weight: the blend that decoders with two inputs get, 0 for the codes alone. Draws how far it is, and a button to
+    stop it. None while there is nothing to show, which is said; what was stopped halfway is there as far as it came.
+    """
+    models, settings = models_of(columns), settings_of(images, weight=weight)
+    if not models:
+        return None
+    known_by = (tuple(model.fingerprint for model in models), images.identity, settings)
+    key = f"{MEASURING}-{hash(known_by):x}"
+    jobs.forget_others(key, prefix=MEASURING)
+    shelf = jobs.shelf(MEASURING)
+    kept: Comparison | None = shelf.find(key)
+    if kept is not None:
+        return kept
+    lock = _lock()
+
+    def work(progress: Progress) -> Comparison:
+        with turn(lock, progress, "waiting for another comparison"):
+            found = measure(models, images, settings, progress=progress, kept=kept_folder())
+        if found.finished and len(found.rows) <= MOST_SHELVED:
+            shelf.put(key, found)
+        return found
+
+    job: Job[Comparison] = jobs.find(key) or jobs.start(key, work)
+    _follow(job, key, what=f"Measuring {counted(len(models), 'model')} on {widgets.plain(images.label)}")
+    return job.result
+
+
+def _follow(job: Job[Comparison], key: str, *, what: str) -> None:
+    """How far it is, or why it ended before it was done."""
+    jobs.follow(job, what, key=key, unit="passes")
+    if job.state == "failed":
+        widgets.refuse(job.message)
+        st.button("Try again", on_click=jobs.forget, args=(key,))
+    elif job.state == "cancelled":
+        with st.container(horizontal=True, vertical_alignment="center"):
+            done = f"Stopped after {len(job.result.rows):,} of {job.result.asked:,} images" if job.result else "Stopped"
+            st.caption(f"{done}; what was measured is kept.", width="content")
+            st.button("Go on", on_click=jobs.forget, args=(key,))
+
+
+@st.cache_resource
+def _lock() -> threading.Lock:
+    """One comparison at a time, whoever asks: the next one finds what this one has kept."""
+    return threading.Lock()

@@ -1,0 +1,287 @@
+"""The formats of large sets: the very pixels and labels that went in come out, in any of them."""
+
+import gzip
+import io
+import json
+import pickle
+import random
+import struct
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as arrow
+import pytest
+from pyarrow import parquet
+
+from explorer.images.sets import label_of, open_set
+from tests.toys import assert_one_sentence
+from vqvae.dataset import open_files
+from vqvae.errors import BadInput
+from vqvae.images import load_image, to_file, to_png
+
+NUMBER = 12
+LABELS = [number % 3 for number in range(NUMBER)]
+WORDS = ["cat", "dog", "a/b"]  # one with what separates folders
+
+
+def pictures(side: int = 32, *, grey: bool = False) -> np.ndarray:
+    """uint8 [N, side, side, 3] or [N, side, side]: each another."""
+    shape = (NUMBER, side, side) if grey else (NUMBER, side, side, 3)
+    return np.random.default_rng(side).integers(0, 256, shape, dtype=np.uint8)
+
+
+# --- the same pictures in each format
+
+
+def write_npy(where: Path) -> Path:
+    np.save(where / "set.npy", pictures())
+    np.save(where / "set.labels.npy", np.array(LABELS))
+    return where / "set.npy"
+
+
+def write_npz(where: Path) -> Path:
+    np.savez_compressed(where / "set.npz", images=pictures(), labels=np.array(LABELS)[:, None])
+    return where / "set.npz"
+
+
+def write_cifar(where: Path) -> Path:
+    planes = pictures().transpose(0, 3, 1, 2).reshape(NUMBER, -1)
+    rows = np.concatenate([np.array(LABELS, np.uint8)[:, None], planes], axis=1)
+    (where / "data_batch_1.bin").write_bytes(rows.tobytes())
+    return where / "data_batch_1.bin"
+
+
+def write_cifar_100(where: Path) -> Path:
+    planes = pictures().transpose(0, 3, 1, 2).reshape(NUMBER, -1)
+    labels = np.array([[7, label] for label in LABELS], np.uint8)  # coarse, fine
+    (where / "train.bin").write_bytes(np.concatenate([labels, planes], axis=1).tobytes())
+    (where / "fine_label_names.txt").write_text("zero\none\ntwo\n")
+    return where / "train.bin"
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def write_idx(where: Path) -> Path:
+    (where / "train-images-idx3-ubyte").write_bytes(idx(pictures(grey=True)))
+    (where / "train-labels-idx1-ubyte").write_bytes(idx(np.array(LABELS, np.uint8)))
+    return where / "train-images-idx3-ubyte"
+
+
+def write_idx_gz(where: Path) -> Path:
+    (where / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pictures(grey=True))))
+    (where / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.array(LABELS, np.uint8))))
+    return where / "train-images-idx3-ubyte.gz"
+
+
+def write_parquet(where: Path) -> Path:
+    images = [{"bytes": to_png(one), "path": f"{number}.png"} for number, one in enumerate(pictures())]
+    features = {"image": {"_type": "Image"}, "label": {"names": WORDS, "_type": "ClassLabel"}}
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = arrow.table({"image": images, "label": LABELS}).replace_schema_metadata(about)
+    parquet.write_table(table, where / "train-00000-of-00001.parquet", row_group_size=5)
+    return where / "train-00000-of-00001.parquet"
+
+
+def write_shard(path: Path, samples: list[tuple[str, dict[str, bytes]]]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for key, files in samples:
+            for ending, data in files.items():
+                member = tarfile.TarInfo(f"{key}.{ending}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+
+def write_webdataset(where: Path) -> Path:
+    samples = [
+        (f"{number:04d}", {"png": to_png(one), "json": b"{}", "cls": str(LABELS[number]).encode()})
+        for number, one in enumerate(pictures())
+    ]
+    for shard in range(3):
+        write_shard(where / f"shard-{shard:04d}.tar", samples[4 * shard : 4 * shard + 4])
+    return where / "shard-{0000..0002}.tar"
+
+
+FORMATS: dict[str, tuple[Callable[[Path], Path], list[str]]] = {
+    "npy": (write_npy, ["0", "1", "2"]),
+    "npz": (write_npz, ["0", "1", "2"]),
+    "cifar": (write_cifar, ["0", "1", "2"]),
+    "cifar-100": (write_cifar_100, ["zero", "one", "two"]),
+    "idx": (write_idx, ["0", "1", "2"]),
+    "idx, gzip": (write_idx_gz, ["0", "1", "2"]),
+    "parquet": (write_parquet, ["cat", "dog", "a-b"]),
+    "webdataset": (write_webdataset, ["0", "1", "2"]),
+}
+
+
+@pytest.fixture(params=FORMATS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def is_grey(kind: str) -> bool:
+    return kind.startswith("idx")
+
+
+def test_pixels_and_labels_come_out_as_they_went_in_and_in_that_order(kind: str, tmp_path: Path) -> None:
+    write, words = FORMATS[kind]
+    images = open_set(write(tmp_path))
+    assert [label_of(name) for name in images.names] == [words[label] for label in LABELS]
+    assert len(set(images.names)) == NUMBER
+    for name, expected in zip(images.names, pictures(grey=is_grey(kind)), strict=True):
+        pixels = np.asarray(load_image(images.read(name), name))
+        assert (pixels == (expected[..., None] if is_grey(kind) else expected)).all()
+
+
+def test_under_keeps_one_label(kind: str, tmp_path: Path) -> None:
+    write, words = FORMATS[kind]
+    source = write(tmp_path)
+    whole, part = open_files(source), open_files(source, under=words[1])
+    assert part.names == tuple(name for name in whole.names if label_of(name) == words[1])
+    assert part.read(part.names[-1]) == whole.read(part.names[-1])
+    assert part.identity != whole.identity
+    with pytest.raises(BadInput, match="'nobody'") as refusal:
+        open_files(source, under="nobody")
+    assert_one_sentence(refusal)
+
+
+def test_the_same_files_are_the_same_set_and_others_are_another(kind: str, tmp_path: Path) -> None:
+    write, _ = FORMATS[kind]
+    source = write(tmp_path)
+    before = open_files(source)
+    assert open_files(source).identity == before.identity
+    for path in tmp_path.iterdir():
+        path.touch()
+    assert open_files(source).identity != before.identity
+
+
+def test_a_set_is_handed_to_another_process_by_its_place(kind: str, tmp_path: Path) -> None:
+    write, _ = FORMATS[kind]
+    images = open_set(write(tmp_path))
+    again = pickle.loads(pickle.dumps(images))
+    assert again == images
+    assert again.read(again.names[3]) == images.read(images.names[3])
+    assert len(pickle.dumps(images)) < 1000  # and not by its list of names
+
+
+def test_damage_gives_pictures_or_a_refusal_and_nothing_else(kind: str, tmp_path: Path) -> None:
+    write, _ = FORMATS[kind]
+    source = write(tmp_path)
+    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    chance, refusals = random.Random(kind), 0
+    for _ in range(40):
+        for path, data in whole.items():
+            broken = bytearray(data)
+            for _ in range(chance.choice((1, 8, 64))):
+                broken[chance.randrange(len(broken))] = chance.randrange(256)
+            path.write_bytes(broken[: chance.choice((len(broken), chance.randrange(len(broken))))])
+        try:
+            images = open_set(source)
+        except BadInput as refusal:
+            assert_one_sentence(refusal)
+            refusals += 1
+            continue
+        for name in images.names:
+            try:
+                load_image(images.read(name), name)
+            except BadInput as refusal:
+                assert_one_sentence(refusal)
+                refusals += 1
+    assert refusals > 0
+
+
+# --- several files
+
+
+def test_a_folder_of_shards_is_the_same_set_as_their_range(tmp_path: Path) -> None:
+    ranged = open_files(write_webdataset(tmp_path))
+    folder = open_files(tmp_path)
+    assert folder.names == ranged.names and folder.identity == ranged.identity
+    assert folder.format == "WebDataset"
+
+
+def test_a_range_with_a_shard_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
+    write_webdataset(tmp_path)
+    with pytest.raises(BadInput, match=r"shard-0003\.tar is not there") as refusal:
+        open_files(tmp_path / "shard-{0000..0004}.tar")
+    assert_one_sentence(refusal)
+
+
+def test_samples_without_a_class_keep_the_folder_of_their_key(tmp_path: Path) -> None:
+    png = to_png(pictures()[0])
+    write_shard(tmp_path / "a-0.tar", [("n01/x.y", {"png": png}), ("top", {"png": png, "txt": b"a cat"})])
+    write_shard(tmp_path / "a-1.tar", [("n01/x.y", {"png": png})])
+    assert open_files(tmp_path).names == ("n01/a-0-x.y.png", "a-0-top.png", "n01/a-1-x.y.png")
+
+
+def test_a_packed_shard_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", [("0", {"png": to_png(pictures()[0])})])
+    packed = gzip.compress((tmp_path / "a.tar").read_bytes())
+    (tmp_path / "a.tar").write_bytes(packed)
+    with pytest.raises(BadInput, match="gunzip") as refusal:
+        open_files(tmp_path)
+    assert_one_sentence(refusal)
+
+
+def test_splits_of_a_folder_are_folders(tmp_path: Path) -> None:
+    write_idx(tmp_path)
+    write_idx_of_test = {"images-idx3": pictures(grey=True)[:4], "labels-idx1": np.array(LABELS[:4], np.uint8)}
+    for what, array in write_idx_of_test.items():
+        (tmp_path / f"t10k-{what}-ubyte").write_bytes(idx(array))
+    names = open_files(tmp_path).names
+    assert len(names) == NUMBER + 4 and {name.split("/")[0] for name in names} == {"train", "t10k"}
+    assert len(open_files(tmp_path, under="t10k/1").names) == 1
+
+
+def test_parquet_in_several_files_is_numbered_through(tmp_path: Path) -> None:
+    for part in range(2):
+        images = [{"bytes": to_png(one), "path": None} for one in pictures()[6 * part : 6 * part + 6]]
+        parquet.write_table(arrow.table({"image": images}), tmp_path / f"train-{part:05d}-of-00002.parquet")
+    files = open_files(tmp_path)
+    assert files.names == tuple(f"{number:09d}" for number in range(NUMBER))
+    last = np.asarray(load_image(files.read(files.names[-1]), "last"))
+    assert (last == pictures()[-1]).all()
+
+
+def test_a_row_without_an_image_is_refused_by_its_number(tmp_path: Path) -> None:
+    images = [{"bytes": to_png(pictures()[0]), "path": None}, {"bytes": None, "path": "gone.png"}, None]
+    parquet.write_table(arrow.table({"image": images}), tmp_path / "set.parquet")
+    files = open_files(tmp_path / "set.parquet")
+    assert files.read(files.names[0])
+    for name in files.names[1:]:
+        with pytest.raises(BadInput, match=name) as refusal:
+            files.read(name)
+        assert_one_sentence(refusal)
+
+
+def test_a_table_without_images_is_refused(tmp_path: Path) -> None:
+    parquet.write_table(arrow.table({"text": ["a", "b"]}), tmp_path / "set.parquet")
+    with pytest.raises(BadInput, match="no column of image bytes") as refusal:
+        open_files(tmp_path / "set.parquet")
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((2, 4, 4, 5), np.uint8)], ids=str
+)
+def test_arrays_that_are_no_pictures_are_refused_with_what_they_are(array: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "set.npy", array)
+    with pytest.raises(BadInput, match="uint8") as refusal:
+        open_files(tmp_path / "set.npy")
+    assert_one_sentence(refusal)
+
+
+def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "set.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(BadInput) as refusal:
+        open_files(tmp_path / "set.npy")
+    assert_one_sentence(refusal)
+
+
+def test_grey_and_coloured_arrays_become_files_with_exactly_these_pixels() -> None:
+    for array in (pictures()[0], pictures(grey=True)[0], pictures(31)[1]):
+        read = np.asarray(load_image(to_file(array, "BMP"), "it"))
+        assert (read == (array if array.ndim == 3 else array[..., None])).all()

@@ -1,0 +1,236 @@
+"""Images as arrays: `.npy` and `.npz`, the idx files of the MNIST family, and CIFAR's binary batches.
+
+Pixels become BMP files as they are read: every other part of the project reads image files, and these cost no more
+than a copy.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vqvae.errors import BadInput
+from vqvae.formats.contents import Contents, below, damaged, labelled, numbered, refusing, stamps_of
+from vqvae.images import to_file
+
+MOST_UNPACKED = 4 << 30  # bytes of an array that has to be held in memory, since its file is packed
+_IDX = {b"\x00\x00\x08\x03": 3, b"\x00\x00\x08\x04": 4}  # magic number of images, bytes -> dimensions
+_LABELS = ("labels", "label", "y", "targets", "classes")
+_IMAGES = ("images", "image", "x", "data", "pixels", "arr_0")
+_SIDE = 32  # of CIFAR's pictures
+FAULTS = (
+    *(OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, KeyError, NotImplementedError, OverflowError),
+    *(SyntaxError, tokenize.TokenError),  # NumPy reads its header as Python
+)
+
+
+def _contents(
+    pixels: Callable[[int], np.ndarray],
+    count: int,
+    size: int,
+    under: str,
+    *,
+    of: Sequence[Path],
+    labels: Sequence[object] | None,
+    split: str = "",
+) -> Contents:
+    """Numbered images with their labels; pixels: a number -> uint8 [H, W] or [H, W, 3]."""
+    prefix = f"{split}/" if split else ""
+    said = labels if labels is not None else [None] * count
+    numbers = {prefix + labelled(label, numbered(number)): number for number, label in enumerate(said)}
+    names = [name for name in numbers if below(name, under)]
+    return Contents(names, [size] * len(names), stamps_of(of), lambda name: to_file(pixels(numbers[name]), "BMP"))
+
+
+# --- NumPy
+
+
+def open_npy(source: Path, under: str) -> Contents:
+    """An array [N, H, W, C] or [N, H, W] of uint8, mapped into memory; its labels lie in `NAME.labels.npy` or not at
+    all."""
+    beside = source.with_suffix(".labels.npy")
+    with refusing(source, *FAULTS):
+        images = _checked(np.load(source, mmap_mode="r", allow_pickle=False), source)
+        labels = _labels_of(np.load(beside, allow_pickle=False), len(images)) if beside.is_file() else None
+    return _of_array(images, labels, under, [source])
+
+
+def open_npz(source: Path, under: str) -> Contents:
+    """The array of images in a `.npz`, with that of their labels, if there is one; both are unpacked into memory."""
+    with refusing(source, *FAULTS), source.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        if sum(member.file_size for member in arrays.zip.infolist()) > MOST_UNPACKED:
+            raise BadInput(
+                f"{source} unpacks to over {MOST_UNPACKED >> 30} GiB; save its images as .npy, which is mapped."
+            )
+        by_name = {name.lower(): name for name in arrays.files}
+        name = next((by_name[one] for one in _IMAGES if one in by_name), None) or next(iter(arrays.files), None)
+        if name is None:
+            raise BadInput(f"{source} holds no array; save one of images, uint8 [N, H, W, 3].")
+        images = _checked(arrays[name], source)
+        label = next((by_name[one] for one in _LABELS if one in by_name), None)
+        labels = _labels_of(arrays[label], len(images)) if label else None
+    return _of_array(images, labels, under, [source])
+
+
+def holds_arrays(source: Path) -> bool:
+    """Whether a zip is a `.npz`."""
+    return source.suffix.lower() == ".npz" and zipfile.is_zipfile(source)
+
+
+def is_npy(source: Path) -> bool:
+    with source.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
+
+
+def _checked(images: np.ndarray, source: Path) -> np.ndarray:
+    """[N, H, W, 3] or [N, H, W]; raises BadInput for anything that is not pictures of bytes."""
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] != 3):
+        shape = " × ".join(map(str, images.shape))
+        raise BadInput(f"{source} holds {images.dtype} {shape}; images have to be uint8 [N, H, W, 3] or [N, H, W].")
+    return images
+
+
+def _labels_of(labels: np.ndarray, count: int) -> list[object] | None:
+    flat = labels.reshape(len(labels), -1) if labels.ndim else labels.reshape(0, 0)
+    return [row[0].item() for row in flat] if flat.shape == (count, 1) else None
+
+
+def _of_array(images: np.ndarray, labels: Sequence[object] | None, under: str, of: Sequence[Path]) -> Contents:
+    size = int(np.prod(images.shape[1:]))
+    return _contents(lambda number: np.asarray(images[number]), len(images), size, under, of=of, labels=labels)
+
+
+# --- the MNIST family
+
+
+def idx_files(source: Path) -> list[Path] | None:
+    """The idx files of images that a path means: one, or those of a folder; None where it means none."""
+    if source.is_dir():
+        return [path for path in sorted(source.iterdir()) if path.is_file() and _idx_dimensions(path)] or None
+    return [source] if source.is_file() and _idx_dimensions(source) else None
+
+
+def open_idx(files: Sequence[Path], under: str) -> Contents:
+    """Images in idx files, packed with gzip or not; labels from the files of that name beside them.
+
+    Several files, as of training and test, are folders by what their names begin with.
+    """
+    parts = []
+    for path in files:
+        images = _read_idx(path)
+        labels_path = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+        found = _read_idx(labels_path) if labels_path != path and labels_path.is_file() else None
+        labels = found.tolist() if found is not None and found.shape == (len(images),) else None
+        split = re.split(r"[-_.]", path.name)[0] if len(files) > 1 else ""
+        size = int(np.prod(images.shape[1:]))
+        parts.append(_contents(images.__getitem__, len(images), size, under, of=[path], labels=labels, split=split))
+    return joined(parts)
+
+
+def _idx_dimensions(path: Path) -> int | None:
+    return _IDX.get(_head(path, 4))
+
+
+def _head(path: Path, count: int) -> bytes:
+    """The first bytes of a file's content, unpacked where it is gzip; nothing of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as content:
+            return content.read(count)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An idx file of bytes: [N, …] uint8, mapped into memory where it is not packed; raises BadInput."""
+    with refusing(path, *FAULTS):
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        if packed:
+            with gzip.open(path) as unpacked:
+                data = np.frombuffer(unpacked.read(MOST_UNPACKED + 1), np.uint8)
+            if len(data) > MOST_UNPACKED:
+                raise BadInput(f"{path} unpacks to over {MOST_UNPACKED >> 30} GiB; unpack it (gunzip).")
+        else:
+            data = np.memmap(path, np.uint8, mode="r")
+        if len(data) < 4 or data[0] or data[1] or data[2] != 8:
+            raise damaged(path)
+        head = 4 + 4 * int(data[3])
+        shape = tuple(np.frombuffer(data[4:head].tobytes(), ">u4").astype(int).tolist())
+        return data[head : head + int(np.prod(shape, dtype=object))].reshape(shape)
+
+
+# --- CIFAR
+
+
+def cifar_files(source: Path) -> list[Path] | None:
+    """CIFAR's binary batches that a path means: one, or those of a folder; None where it means none."""
+    if source.is_dir():
+        return [path for path in sorted(source.glob("*.bin")) if _cifar_labels(path)] or None
+    return [source] if source.suffix == ".bin" and source.is_file() and _cifar_labels(source) else None
+
+
+def open_cifar(files: Sequence[Path], under: str) -> Contents:
+    """The pictures of CIFAR-10's or CIFAR-100's binary batches (Krizhevsky 2009), 32 × 32; the finer label counts.
+
+    Labels are named as the text files beside the batches say. Several batches are folders: training and test.
+    """
+    parts = []
+    for path in files:
+        labels = _cifar_labels(path) or 1
+        with refusing(path, *FAULTS):
+            rows = np.memmap(path, np.uint8, mode="r").reshape(-1, labels + 3 * _SIDE**2)
+        names = _cifar_names(path, labels)
+        said = [names[one] if one < len(names) else one for one in rows[:, labels - 1].tolist()]
+
+        def pixels(number: int, rows: np.ndarray = rows, labels: int = labels) -> np.ndarray:
+            return np.ascontiguousarray(rows[number, labels:].reshape(3, _SIDE, _SIDE).transpose(1, 2, 0))
+
+        split = path.stem if len(files) > 1 else ""
+        parts.append(_contents(pixels, len(rows), 3 * _SIDE**2, under, of=[path], labels=said, split=split))
+    return joined(parts)
+
+
+def _cifar_labels(path: Path) -> int | None:
+    """How many bytes of labels stand before each picture; None where it is no such batch."""
+    size = path.stat().st_size
+    fits = [labels for labels in (1, 2) if size and size % (labels + 3 * _SIDE**2) == 0]
+    if not fits:
+        return None
+    return 2 if 2 in fits and (len(fits) == 1 or _beside(path, 2)) else fits[0]
+
+
+def _beside(path: Path, labels: int) -> Path | None:
+    found = path.with_name("batches.meta.txt" if labels == 1 else "fine_label_names.txt")
+    return found if found.is_file() else None
+
+
+def _cifar_names(path: Path, labels: int) -> list[str]:
+    names = _beside(path, labels)
+    return names.read_text(errors="backslashreplace").split() if names else []
+
+
+# --- several files
+
+
+def joined(parts: Sequence[Contents]) -> Contents:
+    """Several contents as one, in their order; their names differ."""
+    if len(parts) == 1:
+        return parts[0]
+    by_name = {name: part.read for part in parts for name in part.names}
+    return Contents(
+        [name for part in parts for name in part.names],
+        [size for part in parts for size in part.sizes],
+        [stamp for part in parts for stamp in part.stamps],
+        lambda name: by_name[name](name),
+    )

@@ -1,0 +1,88 @@
+"""What every format of a set of images gives: names in an order, sizes, how to read one; and the words for faults."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from vqvae.errors import BadInput
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+MOST_BYTES = 256 << 20  # of one file inside an archive
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The images that a format found. A name's folder is its label: "cat/0000017"."""
+
+    names: Sequence[str]  # in the order in which they are best read, each once
+    sizes: Sequence[int]  # of each in bytes, or of its pixels
+    stamps: Sequence[int]  # change when what is read from does
+    read: Callable[[str], bytes]  # an image file's bytes by its name, from any thread; raises BadInput
+
+
+def wanted(name: str, under: str) -> bool:
+    """Whether a file of that name is an image to list, below the folder `under` if that is not empty."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(("._", "__MACOSX")) for part in path.parts)
+    return below(name, under) and not hidden and path.suffix.lower() in SUFFIXES
+
+
+def below(name: str, under: str) -> bool:
+    """Whether a name lies in the folder `under`; every name does where that is empty."""
+    return not under or PurePosixPath(name).is_relative_to(PurePosixPath(under))
+
+
+def labelled(label: object, rest: str) -> str:
+    """The name of an image with a label, which becomes its folder; without one it has none."""
+    said = "" if label is None else str(label).strip().replace("/", "-")
+    return f"{said}/{rest}" if said and said not in (".", "..") else rest
+
+
+def numbered(number: int) -> str:
+    """The name of an image that has none of its own."""
+    return f"{number:09d}"
+
+
+def stamps_of(paths: Sequence[Path]) -> list[int]:
+    """Size and time of change of each file."""
+    stats = [path.stat() for path in paths]
+    return [part for stat in stats for part in (stat.st_size, stat.st_mtime_ns)]
+
+
+def damaged(source: Path | str) -> BadInput:
+    return BadInput(f"{source} is cut off, damaged or encrypted; copy it again.")
+
+
+@contextmanager
+def refusing(source: Path | str, *faults: type[Exception]) -> Iterator[None]:
+    """Turn what a reader raises of a damaged file into a sentence."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except faults:
+        raise damaged(source) from None
+
+
+class Reader:
+    """Pieces of a file by their place, from any thread; the file stays open while somebody can read from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._lock = threading.Lock()
+        weakref.finalize(self, self._file.close)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Exactly `size` bytes from `offset` on; raises BadInput where the file ends before that."""
+        with self._lock:
+            self._file.seek(offset)
+            data = self._file.read(size)
+        if len(data) != size:
+            raise damaged(self._path)
+        return data

@@ -1,0 +1,140 @@
+"""WebDataset: tar shards that hold each sample as files with one stem, `0007.jpg` beside `0007.cls`.
+
+The layout is that of the webdataset library (github.com/webdataset/webdataset): a sample's key is its path up to the
+first dot of its last part, and members of a sample follow one another. Only images and `.cls` are read.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from vqvae.errors import BadInput
+from vqvae.formats.archives import FAULTS, is_gzip
+from vqvae.formats.contents import MOST_BYTES, SUFFIXES, Contents, Reader, below, labelled, refusing, stamps_of, wanted
+
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MOST_SHARDS = 100_000
+_MOST_LABEL_BYTES = 1 << 10
+LABEL = ".cls"
+
+
+def shards_of(source: Path) -> list[Path] | None:
+    """The shards that a path means: `shard-{0000..0099}.tar`, or a folder of tars and nothing else to read.
+
+    None where it means none. Raises BadInput where a shard of the range is not there.
+    """
+    if source.is_dir():
+        entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+        shards = [path for path in entries if path.suffix == ".tar" and path.is_file()]
+        others = (path.is_dir() or path.suffix.lower() in SUFFIXES for path in entries)
+        return shards if shards and not any(others) else None
+    if source.exists() or not _BRACES.search(str(source)):
+        return None
+    shards = [Path(path) for path in _expanded(str(source))]
+    missing = next((path for path in shards if not path.is_file()), None)
+    if missing is not None:
+        raise BadInput(f"{missing} is not there; check the range of shards.")
+    return shards
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    """Every path of a pattern such as `a-{000..015}.tar`, as shells and webdataset expand it."""
+    found = _BRACES.search(pattern)
+    if not found:
+        yield pattern
+        return
+    first, last = found.groups()
+    if int(last) - int(first) >= MOST_SHARDS:
+        raise BadInput(f"{pattern} names over {MOST_SHARDS:,} shards; name fewer.")
+    width = len(first) if first.startswith("0") else 0
+    for number in range(int(first), int(last) + 1):
+        yield from _expanded(f"{pattern[: found.start()]}{number:0{width}d}{pattern[found.end() :]}")
+
+
+@dataclass(eq=False)
+class _Members:
+    """Where the images of all shards lie: a few bytes each, for millions of them."""
+
+    names: list[str] = field(default_factory=list)
+    shards: array[int] = field(default_factory=lambda: array("l"))
+    offsets: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, name: str, shard: int, offset: int, size: int) -> None:
+        self.names.append(name)
+        self.shards.append(shard)
+        self.offsets.append(offset)
+        self.sizes.append(size)
+
+
+def open_shards(shards: Sequence[Path], under: str) -> Contents:
+    """The images of tar shards, shard by shard in their own order; a sample's class, where it has one, is its folder.
+
+    Only the headers are read. Raises BadInput for a damaged shard, or one that is packed.
+    """
+    found = _Members()
+    for number, path in enumerate(shards):
+        with refusing(path, *FAULTS):
+            if is_gzip(path):
+                raise BadInput(
+                    f"{path} is packed with gzip; unpack the shards (gunzip), to read from any place in them."
+                )
+            _list(path, number, under, found)
+    places = {name: place for place, name in enumerate(found.names)}
+    readers: dict[int, Reader] = {}
+
+    def read(name: str) -> bytes:
+        place = places[name]
+        number = found.shards[place]
+        if number not in readers:
+            readers[number] = Reader(shards[number])
+        return readers[number].read(found.offsets[place], found.sizes[place])
+
+    return Contents(found.names, found.sizes, stamps_of(shards), read)
+
+
+def _list(path: Path, number: int, under: str, found: _Members) -> None:
+    """Add the images of one shard."""
+    with tarfile.open(path, "r:") as archive:
+        sample: list[tarfile.TarInfo] = []
+        for member in archive:
+            archive.members = []  # type: ignore[attr-defined]  # or every header of a million would be kept
+            if not member.isfile() or member.size > MOST_BYTES or member.issparse():
+                continue
+            if sample and _key(sample[0].name) != _key(member.name):
+                _add(archive, sample, path.stem, number, under, found)
+                sample = []
+            sample.append(member)
+        _add(archive, sample, path.stem, number, under, found)
+
+
+def _key(name: str) -> str:
+    """`a/b.left.jpg` -> `a/b`."""
+    path = PurePosixPath(name)
+    return str(path.with_name(path.name.split(".", 1)[0] or path.name))
+
+
+def _add(
+    archive: tarfile.TarFile, sample: Sequence[tarfile.TarInfo], shard: str, number: int, under: str, found: _Members
+) -> None:
+    """Add the images of one sample; its class is read, where it has one."""
+    label = next((_label(archive, member) for member in sample if member.name.endswith(LABEL)), None)
+    for member in sample:
+        path = PurePosixPath(member.name.removeprefix("./"))
+        if wanted(str(path), ""):
+            folder = label or str(path.parent).strip(".")
+            name = (
+                f"{folder}/{shard}-{path.name}" if label is None and folder else labelled(label, f"{shard}-{path.name}")
+            )
+            if below(name, under):
+                found.add(name, number, member.offset_data, member.size)
+
+
+def _label(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
+    file = archive.extractfile(member) if member.size <= _MOST_LABEL_BYTES else None
+    return file.read().decode(errors="backslashreplace").strip() if file else None
