@@ -28,6 +28,11 @@ class Column:
         """In which it is drawn, as CSS has it."""
         return COLOURS[self.number - 1]
 
+    @property
+    def chip(self) -> str:
+        """Its number in its colour before its name, as HTML."""
+        return f'<i class="column-number inline" style="--own:{self.colour}">{self.number}</i>'
+
 
 def choose_columns() -> tuple[Column, ...]:
     """Draw the pickers and what they say of the models; one that cannot be opened is a column all the same."""
@@ -53,6 +58,11 @@ def choose_columns() -> tuple[Column, ...]:
 def models_of(columns: Sequence[Column]) -> list[OpenModel]:
     """Those that are open."""
     return [column.model for column in columns if column.model is not None]
+
+
+def named(columns: Sequence[Column], images: str) -> tuple[str, ...]:
+    """What files of a comparison are of, for their names: the models, and the images."""
+    return (*(column.name for column in columns), images)
 
 
 def _filled(session: Session, names: Sequence[str]) -> Session:
