@@ -263,8 +263,8 @@ def charts(way: Way, asked: Asked) -> tuple[Chart, ...]:
     changes: list[Change | None] = list(way.changes)
     return (
         Chart(
-            "PSNR, dB",
-            "",
+            "PSNR",
+            "dB",
             lines(
                 line("codes", [one.off_quality.psnr for one in moments]),
                 line("blend", [one.psnr if one else None for one in on], second=True),
@@ -298,8 +298,8 @@ def charts(way: Way, asked: Asked) -> tuple[Chart, ...]:
             "and their perplexity, how many they would be if all were used equally.",
         ),
         Chart(
-            "Change, %",
-            "",
+            "Change",
+            "%",
             lines(
                 line("cells", [100 * one.cells if one else None for one in changes]),
                 line("codes", [100 * one.moved if one else None for one in changes], second=True),
