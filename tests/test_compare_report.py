@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from math import log2
@@ -13,13 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import explorer
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel
+from explorer.codebook.matching import KINDS, Rules
+from explorer.codebook.tiles import code_tiles
 from explorer.compare import examples, whole
 from explorer.compare.inputs import Side
 from explorer.compare.measure import measure
+from explorer.compare.rate import rates_of
 from explorer.compare.records import Comparison, Row, Seen, Settings
 from explorer.compare.report import Report, as_csv, as_html, as_json
 from explorer.compare.sentences import INTERVALS, digest
@@ -32,8 +37,9 @@ from explorer.inputs.reliance.verdict import summarize
 from tests import toy_tokenizers
 from tests.test_compare_measure import opened
 from tests.toys import Heard, assert_one_sentence, toy_model, write_toy_photos
+from vqvae.codecs import CODECS
 from vqvae.errors import BadInput
-from vqvae.images import to_pixels, to_tensor
+from vqvae.images import load_image, to_pixels, to_tensor
 from vqvae.tokenizer import blend
 
 SETTINGS = Settings(working_size=48, weight=0.5)
@@ -309,6 +315,70 @@ def test_a_file_is_written_in_the_form_of_its_ending(found: Report, tmp_path: Pa
     with pytest.raises(BadInput, match="is a folder"):
         (tmp_path / "folder.json").mkdir()
         found.save(tmp_path / "folder.json")
+
+
+# --- rate and distortion, and codebooks -------------------------------------------------------------------------------
+
+
+def test_the_codecs_are_held_against_the_codes_alone(found: Report, models: list[OpenModel], photos: ImageSet) -> None:
+    """Though these models are compared at a blend of one half: bits are those of the codes."""
+    alone = measure(models, photos, replace(SETTINGS, weight=0))
+    rates = rates_of(alone)
+    held = stored(found)["rate"]
+    for name in ("psnr", "ssim", "colour_difference"):
+        for place, model in enumerate(models):
+            rows = [row for row in held["rows"] if (row["model"], row["measure"]) == (model.name, name)]
+            assert len(rows) == 2 * len(CODECS)
+            assert {row["value"] for row in rows} == {rates.estimates[place, name].value}
+    assert held["images"] == 4 and held["left_out"] == 1  # the tall one
+    assert [curve["codec"] for curve in held["curves"]] == [codec.name for codec in CODECS]
+    assert all(len(curve["bits_per_pixel"]) == len(curve["qualities"]) for curve in held["curves"])
+    page = as_html(found)
+    drawn = [json.loads(one) for one in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+    assert len(drawn) == 4  # PSNR with headers and without, SSIM, colour difference
+    for figure in drawn:
+        hovers = [text for trace in figure["data"] for text in trace.get("customdata") or [] if isinstance(text, str)]
+        assert sum("codes only" in text for text in hovers) == 3 * len(models)
+        assert "<b" not in " ".join(hovers).replace("<br>", "")  # a model's name is no markup
+    assert page.count("</script>") == 4 + 2  # nor does it end a script
+
+
+def test_no_rate_where_no_image_was_drawn_by_all(found: Report, models: list[OpenModel], tmp_path: Path) -> None:
+    tall = open_set(write_toy_photos(tmp_path / "tall", count=2, height=50, width=21))
+    two = [models[1], replace(models[1], name="too", fingerprint="00")]
+    report = whole.of(measure(two, tall, SETTINGS), two, tall, command="c")
+    assert isinstance(report.distortion, str)
+    assert report.distortion in Reader(as_html(report)).words
+    assert stored(report)["rate"] == {"refused": [report.distortion]}
+    assert all(isinstance(pair.found, str) for pair in report.codebooks.pairs)  # type: ignore[union-attr]
+
+
+def test_codebooks_are_matched_two_by_two(models: list[OpenModel], photos: ImageSet) -> None:
+    """Two models that are one have every code in common; a permutation of the codes changes nothing."""
+    first, again = toy_model(3), toy_model(3)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
+    again.codebook.copy_(again.codebook[order])
+    two = [opened(first, "first"), opened(again, ODD)]
+    comparison = measure(two, photos, replace(SETTINGS, weight=0))
+    report = whole.of(comparison, two, photos, command="c")
+    held = stored(report)["codebooks"]
+    (matched,) = held["matched"]
+    used = [match for match in matched["matches"] if match["kind"] == "common"]
+    assert matched["counts"]["common"] == len(used) == len(matched["matches"]) > 0
+    place = {int(code): number for number, code in enumerate(order)}  # of a code of the first, in the second
+    assert all((match["there"], match["agreement"]) == ([place[match["here"][0]]], 1.0) for match in used)
+    read = Reader(as_html(report))
+    titles = {attributes["title"] for _, attributes in read.tags if attributes.get("title")}
+    rules = Rules(**matched["rules"])
+    assert all(rules.meaning(kind, here="first", there=ODD) in titles for kind in KINDS)
+    tiles = [str(attributes["src"]) for tag, attributes in read.tags if str(attributes.get("alt")).startswith("Code ")]
+    assert len(tiles) == 2 * len(used)
+    for match, src in zip(used, tiles[::2], strict=True):
+        shown = np.asarray(load_image(b64decode(src.partition(",")[2]), "tile"))
+        assert np.array_equal(shown[::8, ::8], code_tiles(first, np.array(match["here"]))[0])
+    assert [one["cells"] for one in held["usage"]] == [
+        sum(one.tokens for row in comparison.rows if isinstance(one := row.seen[place], Seen)) for place in range(2)
+    ]
 
 
 # --- which input each decoder follows ---------------------------------------------------------------------------------

@@ -148,6 +148,17 @@ def test_pictures_drawn_exactly_count_as_the_best_there_is() -> None:
     assert [one.name for one in farthest_apart(found, 0, 1)] == ["0.png", "1.png", "2.png"]
 
 
+def test_an_interval_holds_nothing_that_cannot_be() -> None:
+    """With two images Student's t reaches far: an SSIM above 1 and a time below 0 would be nonsense."""
+    random = np.random.default_rng(0)
+    rows = [[seen(random, psnr=psnr, ssim=ssim, encode_ms=ms)] for psnr, ssim, ms in ((20, 0.6, 1), (50, 0.95, 99))]
+    table = table_of(comparison([compared("a")], rows))
+    for name, lowest, highest in (("psnr", 0, BEST_PSNR), ("ssim", -1, 1), ("encode_ms", 0, math.inf)):
+        estimate = table.line(name).cells[0].estimate
+        assert lowest <= estimate.low < estimate.value < estimate.high <= highest
+    assert table.line("ssim").cells[0].estimate.high == 1 and table.line("encode_ms").cells[0].estimate.low == 0
+
+
 def test_one_picture_has_no_interval_and_says_so() -> None:
     table = table_of(drawn(1))
     for line in table.lines:

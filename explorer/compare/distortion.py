@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ def plain(found: Distortion) -> dict[str, Any]:
         "images": len(found.rates.rows),
         "left_out": found.rates.left_out,
         "rows": [
-            dict(row)
+            {name: _finite_or_none(value) for name, value in row.items()}
             for headers, equal in found.equal.items()
             for row in rate.plain(found.rates, equal, count="fixed", headers=headers)
         ],
@@ -79,5 +80,10 @@ def _plain_curve(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _finite(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
+def _finite(values: np.ndarray) -> list[Any]:
+    return [_finite_or_none(float(value)) for value in values]
+
+
+def _finite_or_none(value: Any) -> Any:
+    """NaN is a figure that there is not."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -319,5 +319,7 @@ def _made(report: Report) -> str:
         ),
     ]
     items = "".join(f"<dt>{name}</dt><dd>{said}</dd>" for name, said in facts)
+    if not report.command:
+        return f'<dl class="made">{items}</dl>\n'
     command = f"<h3>The command that gives the same figures</h3>\n<pre>{text(report.command)}</pre>\n"
     return f'<dl class="made">{items}</dl>\n{command}'

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from explorer.codebook.health import NONE
 from explorer.codebook.matching import KINDS, Compared, Kind, Match, Rules
 from explorer.compare.codebooks import Codebooks, Drawn, Pair
 from explorer.compare.markup import chip, data_uri, grid, small, text
@@ -24,6 +25,8 @@ def body(found: Codebooks, names: Sequence[str]) -> str:
     head = ["Figure", *(f"{chip(place)} {text(name)}" for place, name in enumerate(names))]
     rows = []
     for row in found.rows:
+        if all(values == (NONE,) for values in row.values):  # what only training could say
+            continue
         cells = [
             f'<td title="{text(meaning)}">{text(values[0])}</td>'
             for values, meaning in zip(row.values, row.meanings, strict=True)
@@ -60,7 +63,10 @@ def _counts(pair: Pair, found: Compared, names: Sequence[str]) -> str:
     for kind in KINDS:
         meaning = found.matching.rules.meaning(kind, here=here, there=there)
         by_chance = f"{found.chance.counts[kind]:.1f}" if kind in KINDS[:3] else "–"
-        shares = [f"<td>{share:.0%}</td>" for share in found.matching.share(kind)]
+        shares = [
+            f"<td>{'–' if kind == elsewhere else f'{share:.0%}'}</td>"
+            for share, elsewhere in zip(found.matching.share(kind), ("only there", "only here"), strict=True)
+        ]
         count = f"<td>{found.matching.counts[kind]:,}</td>"
         rows.append(
             [f'<span title="{text(meaning)}">{text(words[kind])}</span>', count, f"<td>{by_chance}</td>", *shares]
@@ -89,12 +95,15 @@ def _caution(found: Compared) -> str:
 
 def _drawn(drawn: Drawn, pair: Pair) -> str:
     match = drawn.match
-    sides = "".join(
-        f"<div>{''.join(_tile(tile, f'Code {code} of model {place + 1}') for tile, code in zip(tiles, own, strict=False))}</div>"
-        for tiles, own, place in ((drawn.here, match.here, pair.here), (drawn.there, match.there, pair.there))
-    )
+    sides = _side(drawn.here, match.here, pair.here) + _side(drawn.there, match.there, pair.there)
     told = f"{chip(pair.here)} {_listed(match.here)} {chip(pair.there)} {_listed(match.there)}"
     return f"<figure>{sides}<figcaption>{told}{small(_said(match))}</figcaption></figure>\n"
+
+
+def _side(tiles: np.ndarray, codes: tuple[int, ...], place: int) -> str:
+    """The first few codes of one of the models, one below the other."""
+    shown = zip(tiles, codes, strict=False)
+    return f"<div>{''.join(_tile(tile, f'Code {code} of model {place + 1}') for tile, code in shown)}</div>"
 
 
 def _tile(tile: np.ndarray, alt: str) -> str:

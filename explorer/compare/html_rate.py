@@ -34,7 +34,7 @@ def body(found: Distortion | str) -> str:
         for name, headers in others
         if any((place, name) in found.rates.estimates for place in range(len(found.rates.points)))
     )
-    return f"{_chart(found, MAIN, headers=True)}{_table(found)}{_basis(found)}{more}"
+    return f"{_chart(found, MAIN, headers=True)}{_table(found)}{_codecs(found)}{_basis(found)}{more}"
 
 
 def _heading(name: str, *, headers: bool) -> str:
@@ -60,13 +60,10 @@ def _names(found: Distortion) -> list[str]:
 
 
 def _table(found: Distortion) -> str:
-    """A row for each model: its bits three ways, how close it comes, and each codec's best file of as many bytes."""
+    """Each model's bits three ways, and how close it comes."""
     rates = found.rates
-    codecs = [curve.codec for curve in found.curves]
     heads = [f'<span title="{text(MEANINGS[count])}">{HEADS[count]}</span> <small>bit/px</small>' for count in COUNTS]
     heads += [f"{MEASURE[MAIN].label} <small>{MEASURE[MAIN].unit}</small>"]
-    for codec in codecs:
-        heads += [f"{codec.name} <small>equal bytes</small>", f"{codec.name} <small>without headers</small>"]
     rows = []
     for place, point in enumerate(rates.points):
         if isinstance(point, str):
@@ -75,10 +72,21 @@ def _table(found: Distortion) -> str:
         estimate = rates.estimates[place, MAIN]
         cells = [_bits(found, place, point, count) for count in COUNTS]
         cells.append(f"<td>{MEASURE[MAIN].shown(estimate.value)}{small(MEASURE[MAIN].interval(estimate))}</td>")
-        for number in range(len(codecs)):
-            cells += [_codec(found, place, found.equal[on][place][number], headers=on) for on in (True, False)]
         rows.append([f"{chip(place)} {text(point.model.name)}", *cells])
     return grid(["Model", *heads], rows, label="Bits and closeness")
+
+
+def _codecs(found: Distortion) -> str:
+    """A row for each codec, headers counted and not: its best files of as many bytes as each model's codes."""
+    points = [(place, point) for place, point in enumerate(found.rates.points) if isinstance(point, Point)]
+    rows = []
+    for number, curve in enumerate(found.curves):
+        for headers in (True, False):
+            without = "" if headers else f' <small title="{text(curve.codec.headers)}">headers not counted</small>'
+            cells = [_codec(found, place, found.equal[headers][place][number], headers=headers) for place, _ in points]
+            rows.append([f'<span title="{text(curve.codec.settings)}">{curve.codec.name}</span>{without}', *cells])
+    heads = [f"at the bytes of {chip(place)} {text(point.model.name)}" for place, point in points]
+    return grid([f"{MEASURE[MAIN].label} <small>{MEASURE[MAIN].unit}</small>", *heads], rows, label="At equal bytes")
 
 
 def _bits(found: Distortion, place: int, point: Point, count: Count) -> str:
@@ -95,7 +103,7 @@ def _codec(found: Distortion, place: int, equal: Equal, *, headers: bool) -> str
         return f'<td class="words" title="{text(told)}">{"none so small" if not equal.fits else "–"}</td>'
     some = "" if equal.fits == len(found.rates.rows) else f", {equal.fits:,} of {len(found.rates.rows):,} images"
     value = MEASURE[MAIN].shown(rate.mean(equal.closeness[MAIN]))
-    below = small(f"model {brief(MEASURE[MAIN], difference)}{some}")
+    below = small(f"the model: {brief(MEASURE[MAIN], difference)}{some}")
     return f'<td title="{text(told)}">{value}{below}</td>'
 
 
@@ -105,7 +113,7 @@ def _basis(found: Distortion) -> str:
     settings = "; ".join(f"{curve.codec.name}: {curve.codec.settings}" for curve in found.curves)
     return (
         f'<p class="note">Over {len(found.rates.rows):,} images, each a file of its own.{out} Entropy-coded: one '
-        "adaptive stream over the images in their order, which a decoder that knows K can read. Under a codec: the PSNR "
-        "of its best files of at most the bytes that the codes take at log2 K bits each, and how much the model is "
-        f"above that. {text(settings)}.</p>\n"
+        "adaptive stream over the images in their order, which a decoder that knows K can read. Of a codec: its best "
+        "files of at most the bytes that the codes take at log2 K bits each, and how much the model is above them. "
+        f"{text(settings)}.</p>\n"
     )

@@ -50,6 +50,6 @@ def chart(figure: Any, *, label: str, height: int = 460) -> str:
     """A figure of plotly's, drawn when the page is opened."""
     drawing = json.dumps(json.loads(figure.to_json()), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
     return (
-        f'<div class="chart" role="img" aria-label="{text(label)}" style="height: {height}px">'
+        f'<div class="chart" role="figure" aria-label="{text(label)}" style="height: {height}px">'
         f'<script type="application/json">{drawing}</script></div>\n'
     )

@@ -37,6 +37,7 @@ from vqvae.images import writers
 
 Count = Literal["fixed", "order0", "conditioned"]
 COUNTS: dict[Count, str] = {"fixed": "log2 K", "order0": "order 0", "conditioned": "by neighbours"}
+COUNTED: dict[Count, str] = {"fixed": "log2 K", "order0": "Order 0", "conditioned": "By neighbours"}  # as labels
 CLOSENESS = ("psnr", "ssim", "colour_difference")  # names of measures
 QUALITIES = {  # of the files that make a codec's curve
     "JPEG": (1, 2, 4, 7, 12, 20, 35, 60, 85),
@@ -433,9 +434,7 @@ def told_of_codec(rates: Rates, place: int, equal: Equal, name: str, *, headers:
         return f"no {codec} is this small{counted}"
     if difference is None:
         return f"the best {codec} of as many bytes{counted}: no figure"
-    some = (
-        "" if equal.fits == number else f" (of {equal.fits:,} of {number:,} images; of the others none is this small)"
-    )
+    some = "" if equal.fits == number else f" on {equal.fits:,} of {number:,} images, of the others none is this small"
     value = f"{measure.shown(mean(equal.closeness[name]))} {measure.unit}".rstrip()
-    told = f"the best {codec} of as many bytes{counted}{some}: {value}"
+    told = f"the best {codec} of as many bytes{counted}: {value}{some}"
     return f"{told}; {point.model.name} against it: {sentence(measure, difference)}"

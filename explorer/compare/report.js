@@ -3,7 +3,8 @@
 const draw = (place) => {
   const { data, layout } = JSON.parse(place.querySelector("script").textContent);
   place.querySelector("script").remove();
-  Plotly.newPlot(place, data, { ...layout, autosize: true }, {
+  const font = { ...layout.font, family: getComputedStyle(place).fontFamily };
+  Plotly.newPlot(place, data, { ...layout, font, autosize: true }, {
     responsive: true,
     displaylogo: false,
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
@@ -14,6 +15,8 @@ const waiting = (within) => within.querySelectorAll(".chart:has(> script)");
 for (const folded of document.querySelectorAll("details")) {
   folded.addEventListener("toggle", () => folded.open && waiting(folded).forEach(draw));
 }
-for (const place of waiting(document)) {
-  if (!place.closest("details:not([open])")) draw(place);
-}
+document.fonts.load("16px Inter").then(() => { // by which names are measured
+  for (const place of waiting(document)) {
+    if (!place.closest("details:not([open])")) draw(place);
+  }
+});

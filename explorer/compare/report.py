@@ -36,7 +36,7 @@ class Report:
     """A comparison with all that is concluded from it, and what is shown of it."""
 
     comparison: Comparison
-    command: str  # that gives the same figures
+    command: str  # that gives the same figures; empty where none does, as for a picture that was uploaded
     distortion: Distortion | str | None = None  # or why there is none, in a sentence; None where it was not asked for
     codebooks: Codebooks | None = None
     examples: tuple[Example, ...] = ()  # the images on which the models differ most, drawn
@@ -102,7 +102,7 @@ def plain(report: Report) -> dict[str, Any]:
         "data": comparison.data,
         "data_identity": comparison.identity,
         "pixels_sha256": digest(comparison),
-        "command": report.command,
+        "command": report.command or None,
         "versions": versions(),
         "settings": asdict(comparison.settings),
         "finished": comparison.finished,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +37,7 @@ class Measure:
     show: Callable[[float], str]  # a number, 0 or more, without its unit
     words: tuple[str, str]  # of a difference above 0 and of one below: "higher", "lower"
     meaning: str
+    bounds: tuple[float, float] = (0.0, math.inf)  # of what a figure, and so its mean, can be
 
     def shown(self, value: float, *, plus: bool = False) -> str:
         """A number with its sign, without its unit; one that rounds to 0 has none."""
@@ -86,6 +87,7 @@ MEASURES = (
         ("higher", "lower"),
         f"Peak signal-to-noise ratio: higher is closer to the original; 3 dB more is half the squared error. The mean "
         f"over images; one drawn closer than {BEST_PSNR:.0f} dB, or exactly, counts as {BEST_PSNR:.0f}.",
+        (0.0, BEST_PSNR),
     ),
     Measure(
         "ssim",
@@ -95,6 +97,7 @@ MEASURES = (
         _decimals(3),
         ("higher", "lower"),
         "Structural similarity (Wang et al. 2004): higher is closer; 1 is the same, 0 unrelated. The mean over images.",
+        (-1.0, 1.0),
     ),
     Measure(
         "colour_difference",
@@ -263,7 +266,9 @@ def table_of(comparison: Comparison, *, reference: int = 0) -> Table:
         for place, model in enumerate(models):
             if measure.kind == "mean":
                 key = (measure.name, place)
-                cells.append(_cell(estimates.get(f"is {measure.name} {place}"), columns[key]))
+                found = estimates.get(f"is {measure.name} {place}")
+                same = found is not None and _all_the_same(columns[key])
+                cells.append(Cell(None if found is None else _within(found, measure.bounds), same))
                 found = estimates.get(f"less {measure.name} {place}")
                 difference = None if found is None else Difference(found, _all_the_same(less[key]))
             else:
@@ -284,8 +289,12 @@ def _columns(comparison: Comparison) -> list[list[Seen | str]]:
     return [[row.seen[place] for row in comparison.rows] for place in range(len(comparison.models))]
 
 
-def _cell(estimate: Estimate | None, values: np.ndarray) -> Cell:
-    return Cell(estimate, estimate is not None and _all_the_same(values))
+def _within(estimate: Estimate, bounds: tuple[float, float]) -> Estimate:
+    """A mean whose interval, which may be wide where there are few images, holds nothing that cannot be."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    lowest, highest = bounds
+    return replace(estimate, low=max(lowest, estimate.low), high=min(highest, estimate.high))
 
 
 def _all_the_same(values: np.ndarray) -> bool:

@@ -493,7 +493,7 @@ class Comparison {
     const { layout, layers } = this.local;
     const { columns } = this.header;
     const [height, width] = this.original.shape;
-    const wanted = JSON.stringify([layout, layout === "side" && layers, columns.map(({ number, name, note }) => [number, name, note, this.refusalOf(number)])]);
+    const wanted = JSON.stringify([layout, layout === "side" && layers, height, width, columns.map(({ number, name, note }) => [number, name, note, this.refusalOf(number)])]);
     const place = this.find(".place");
     place.style.setProperty("--ratio", width / height);
     place.style.setProperty("--rows", layout === "side" ? layers.length : 1);

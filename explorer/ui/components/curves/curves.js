@@ -198,8 +198,8 @@ class Chart {
     if (!by || !steps.length) return;
     event.preventDefault();
     if (this.follows) {
-      const next = nearest(steps, this.marked ?? steps.at(-1)) + by;
-      return lead(this.follows, steps[Math.min(steps.length - 1, Math.max(0, next))]);
+      const here = this.marked ?? steps.at(-1); // which need not be among them
+      return lead(this.follows, by < 0 ? steps.findLast((step) => step < here) : steps.find((step) => step > here));
     }
     const place = this.at === null ? steps.length - 1 : nearest(steps, this.at) + by;
     this.read(steps[Math.min(steps.length - 1, Math.max(0, place))]);

@@ -15,6 +15,7 @@ from explorer.codebook.notes import Notes
 from explorer.images.pictures import Picture
 from explorer.index import usage
 from explorer.index.read import Occurrences
+from explorer.index.training_usage import TrainingUsage
 from explorer.ui import cache, exports, picture_choice, store, widgets
 from explorer.ui.components import open_code, tiles
 from explorer.ui.image_set import UsedSet
@@ -120,10 +121,13 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
 
 
 def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
-    return usage_figures(model, used.index.counts, code, label=used.label, images=used.index.images)
+    training = cache.training_usage(model)
+    return usage_figures(used.index.counts, code, label=used.label, images=used.index.images, training=training)
 
 
-def usage_figures(model: OpenModel, counts: np.ndarray, code: int, *, label: str, images: int) -> list[Figure]:
+def usage_figures(
+    counts: np.ndarray, code: int, *, label: str, images: int, training: TrainingUsage | None
+) -> list[Figure]:
     """How much a code is used over some images, counts [K], and in training where that is known."""
     cells, own = int(counts.sum()), int(counts[code])
     over = f"Over {label}: {counted(images, 'image')}, {counted(cells, 'cell')}."
@@ -139,7 +143,6 @@ def usage_figures(model: OpenModel, counts: np.ndarray, code: int, *, label: str
         Figure("Rank", rank, f"{ranked} {over}"),
         Figure("Share", f"{own / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
     ]
-    training = cache.training_usage(model)
     if training is not None:
         taken = int(training.counts[code])
         photos = f"the {counted(training.images, 'photo')} that the model was trained on"

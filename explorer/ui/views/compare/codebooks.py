@@ -30,24 +30,25 @@ VIEWS: dict[CodebooksView, str] = {"health": "Health", "matched": "Which codes s
 def show(columns: Sequence[Column], images: ImageSet) -> None:
     """Health or matching, whichever was chosen, once every model has been over the images."""
     st.html(STYLE)
-    view = store.read().compare.codebooks_view
-    bar = st.container(horizontal=True, vertical_alignment="center", key="codebooks_bar")
-    bar.segmented_control(
-        "Of the codebooks",
-        list(VIEWS),
-        format_func=VIEWS.__getitem__,
-        label_visibility="collapsed",
-        **widgets.bound(
-            "codebooks-view", view, lambda chosen: store.read().on("compare", codebooks_view=chosen or view)
-        ),
-    )
-    comparison = measured.find(columns, images)
-    if comparison is None:
-        return
-    if view == "health":
-        show_health(columns, comparison, own=images.source not in (sets.SAMPLES, "picture"))
-    else:
-        matched.show(columns, comparison, images, bar)
+    with st.container(key="codebooks"):
+        view = store.read().compare.codebooks_view
+        bar = st.container(horizontal=True, vertical_alignment="center")
+        bar.segmented_control(
+            "Of the codebooks",
+            list(VIEWS),
+            format_func=VIEWS.__getitem__,
+            label_visibility="collapsed",
+            **widgets.bound(
+                "codebooks-view", view, lambda chosen: store.read().on("compare", codebooks_view=chosen or view)
+            ),
+        )
+        comparison = measured.find(columns, images)
+        if comparison is None:
+            return
+        if view == "health":
+            show_health(columns, comparison, own=images.source not in (sets.SAMPLES, "picture"))
+        else:
+            matched.show(columns, comparison, images, bar)
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ def _verdict(column: Column, samples: list[Sample] | None, *, own: bool) -> Verd
 
 def _show_verdicts(judged: Sequence[tuple[Column, Verdict]]) -> None:
     entries = "".join(
-        f'<li class="verdict {one.grade}"><em class="model-number" style="background:{column.colour}">{column.number}'
+        f'<li class="verdict {one.grade}"><em class="model-number" style="--own:{column.colour}">{column.number}'
         f"</em><i></i><span><b>{widgets.escaped(column.name)}</b> · {widgets.escaped(one.sentence)}</span></li>"
         for column, one in judged
     )

@@ -28,6 +28,11 @@ class Column:
         """In which it is drawn, as CSS has it."""
         return COLOURS[self.number - 1]
 
+    @property
+    def chip(self) -> str:
+        """Its number in its colour before its name, as HTML."""
+        return f'<i class="column-number inline" style="--own:{self.colour}">{self.number}</i>'
+
 
 def choose_columns() -> tuple[Column, ...]:
     """Draw the pickers and what they say of the models; one that cannot be opened is a column all the same."""

@@ -367,7 +367,8 @@ def _of(sides: Sequence[Side]) -> tuple[str, ...]:
 def _table(sides: Sequence[Side], found: Sequence[Row]) -> str:
     """A row for each figure and a column for each model, looking as the Table view does."""
     heads = "".join(
-        f"<th role='columnheader' scope='col'><i style='background:{COLOURS[side.number - 1]}'>{side.number}</i>"
+        f"<th role='columnheader' scope='col'>"
+        f"<i class='column-number inline' style='--own:{COLOURS[side.number - 1]}'>{side.number}</i>"
         f"{widgets.escaped(side.name)}</th>"
         for side in sides
     )

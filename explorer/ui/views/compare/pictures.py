@@ -30,7 +30,7 @@ def show(columns: Sequence[Column], picture: Picture) -> None:
     """
     request = comparison.read_request(COMPARISON)
     session = _follow(store.keep(store.read().with_blend_within(0, 1)), request, columns, picture)
-    heads = {column.number: _head(column, picture, session) for column in columns}
+    heads = {column.number: head_of(column, picture, session) for column in columns}
     comparison.show(
         session,
         request,
@@ -45,7 +45,7 @@ def show(columns: Sequence[Column], picture: Picture) -> None:
     answers: dict[int, Answered] = {}
     for number in in_turn(models, picture):
         with places[number][0]:
-            answers |= _answer(heads[number], models[number], picture, session, request)
+            answers |= answer_of(heads[number], models[number], picture, session, request)
     exports.figure(
         COMPARISON,
         label="The pictures that are shown",
@@ -54,7 +54,7 @@ def show(columns: Sequence[Column], picture: Picture) -> None:
     )
     for number, found in answers.items():  # what codes look like takes as long again where they were never decoded
         with places[number][1]:
-            _colour(heads[number], models[number], found, request)
+            give_colours(heads[number], models[number], found, request)
 
 
 def _rows(
@@ -130,7 +130,7 @@ def _inside(cell: Cell, columns: Sequence[Column], anchor: str, picture: Picture
     return all(place < -(-side // min(strides)) for place, side in zip(cell, picture.pixels.shape[:2], strict=True))
 
 
-def _head(column: Column, picture: Picture, session: Session) -> ColumnHead:
+def head_of(column: Column, picture: Picture, session: Session) -> ColumnHead:
     """What is known of a column before its model has run."""
     model = column.model
     if model is None:
@@ -146,7 +146,7 @@ def _head(column: Column, picture: Picture, session: Session) -> ColumnHead:
     )
 
 
-def _answer(
+def answer_of(
     head: ColumnHead, model: OpenModel, picture: Picture, session: Session, request: Request | None
 ) -> dict[int, Answered]:
     """Give a column what its model makes or why it makes nothing; what it made, by the column's number."""
@@ -162,7 +162,7 @@ def _answer(
     return {head.number: found}
 
 
-def _colour(head: ColumnHead, model: OpenModel, found: Answered, request: Request | None) -> None:
+def give_colours(head: ColumnHead, model: OpenModel, found: Answered, request: Request | None) -> None:
     """Give a column what its codes look like, unless the browser has it or the model cannot say."""
     held = request.holds(head.content) if request else None
     if held and held.coloured:

@@ -21,7 +21,7 @@ from explorer.ui import exports, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import with_files
 from explorer.ui.session import Session, Upload
-from explorer.ui.views.compare import measured
+from explorer.ui.views.compare import measured, reported
 from explorer.ui.views.compare.columns import Column, named
 from vqvae.errors import BadInput
 from vqvae.words import counted
@@ -34,6 +34,8 @@ MOST_APART = 5  # images that are listed
 @guarded
 def show(columns: Sequence[Column], images: ImageSet) -> None:
     """What the decoders are fed, the table, and the images on which two of the models differ most."""
+    if store.read().compare.view != "table":
+        st.rerun()  # an image was opened from here, and so far only this part of the page has run again
     st.html(STYLE)
     opened = [column for column in columns if column.model is not None]
     session = store.keep(store.read().with_blend_within(0, 1))
@@ -57,7 +59,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(found))}</p>')
     for sentence in [*failures(columns, opened, table), *left_out(found), *filter(None, [found.remark])]:
         widgets.warn(sentence)
-    offer_every_image(found, of)
+    offer_files(columns, images, found, of)
     if len(opened) > 1 and len(found.rows) > 1:
         list_apart(found, opened, reference, images)
 
@@ -149,7 +151,7 @@ def _head(column: Column, place: int | None, table: Table) -> str:
     else:
         below = f"beside {table.models[table.reference]}"
     return (
-        f'<th role="columnheader" scope="col"><i style="background:{column.colour}">{column.number}</i>'
+        f'<th role="columnheader" scope="col">{column.chip}'
         f"{widgets.escaped(column.name)}<small>{widgets.escaped(below)}</small></th>"
     )
 
@@ -196,8 +198,14 @@ def left_out(found: Comparison) -> list[str]:
     return told + [f"Skipped {name}: it has the pixels of {same}." for name, same in found.repeated[:5]]
 
 
-def offer_every_image(found: Comparison, of: Sequence[str]) -> None:
-    """Every image's figures, as CSV."""
+def offer_files(columns: Sequence[Column], images: ImageSet, found: Comparison, of: Sequence[str]) -> None:
+    """Every image's figures as CSV, and the report, which is made once it is asked for."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _offer_every_image(found, of)
+        reported.offer(columns, images, found)
+
+
+def _offer_every_image(found: Comparison, of: Sequence[str]) -> None:
     st.download_button(
         "Every image (CSV)",
         lambda: as_csv(report.COLUMNS, report.rows(found)).encode(),
