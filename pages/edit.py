@@ -7,7 +7,7 @@ from explorer.editing import bundle
 from explorer.editing.animation import side_by_side
 from explorer.editing.engine import EditEngine
 from explorer.editing.recipe import as_python
-from explorer.ui import store, widgets
+from explorer.ui import exports, store, widgets
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, file_of, open_chosen
 from explorer.ui.views.edit import editing, opening
@@ -95,6 +95,7 @@ def offer_saving(engine: EditEngine) -> None:
             mime="application/zip",
             on_click="ignore",
         )
+        exports.figure(f"{EDITOR}#shown", label="As it is shown", of=(engine.saved_as,))
         st.caption("The history as a GIF or WebP is saved from its own panel.")
 
 

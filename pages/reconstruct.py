@@ -1,21 +1,24 @@
 """Reconstruct: a picture, what its codes say of it, and what the decoder's second input adds."""
 
 import json
+from itertools import chain
 
 import numpy as np
 import streamlit as st
 
+from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
 from explorer.compare.one_picture import price, price_figures
 from explorer.images.pictures import Picture
-from explorer.images.reconstruction import explain, quality_figures, render, time_figures
-from explorer.ui import cache, jobs, store, widgets
+from explorer.images.reconstruction import Quality, explain, quality_figures, quality_rows, render, time_figures
+from explorer.ui import cache, exports, jobs, store, widgets
 from explorer.ui.components import canvas
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen, saved_as
 from vqvae.images import to_png
 
 CANVAS = "canvas"
+FIGURES = {"all": "All pictures", "error": "Error map", "codes": "Grid of codes"}
 PRICE = "price"
 LESS = 0.85  # of the embedding, which some pictures are closer with than with all of it
 
@@ -49,6 +52,11 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
     codes_only = cache.quality_at(model, picture, 0)
     now = render(model.tokenizer, encoded, picture, weight=weight)
     other = LESS if weight == 1 else 1
+    figures = [
+        quality_figures(codes_only, now.quality),
+        cache.size_figures(model, picture),
+        time_figures(encoded.milliseconds, now.milliseconds, device=model.device.upper()),
+    ]
     canvas.show(
         session,
         request,
@@ -61,11 +69,7 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
         indices=encoded.indices,
         colours=cache.colours_of(model, encoded.indices),
         codes=model.codes,
-        figures=[
-            quality_figures(codes_only, now.quality),
-            cache.size_figures(model, picture),
-            time_figures(encoded.milliseconds, now.milliseconds, device=model.device.upper()),
-        ],
+        figures=figures,
         sentence=explain(
             codes_only,
             now.quality,
@@ -74,12 +78,16 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
             other=(other, cache.quality_at(model, picture, other)) if weight and model.inputs == 2 else None,
         ),
     )
-    show_price(model, picture, encoded.indices)
+    priced = show_price(model, picture, encoded.indices)
     offer_downloads(model, encoded.indices, now.pixels, picture)
+    offer_figures(model, codes_only, now.quality, [*chain(*figures), *priced])
 
 
-def show_price(model: OpenModel, picture: Picture, indices: np.ndarray) -> None:
-    """What the codes cost and what others make of as many bytes: some files have to be written, so beside the page."""
+def show_price(model: OpenModel, picture: Picture, indices: np.ndarray) -> list[Figure]:
+    """What the codes cost and what others make of as many bytes: some files have to be written, so beside the page.
+
+    Returns the figures; none where they are not known yet.
+    """
     made, key = jobs.shelf(PRICE), f"{PRICE}-{model.fingerprint[:16]}-{picture.key[:16]}"
     jobs.forget_others(key, prefix=f"{PRICE}-")
     if made.find(key) is None:
@@ -92,8 +100,10 @@ def show_price(model: OpenModel, picture: Picture, indices: np.ndarray) -> None:
             st.button("Write JPEG, WebP and AVIF of as many bytes", on_click=jobs.forget, args=(key,))
         if job.result is not None:
             made.put(key, job.result)
-    if (found := made.find(key)) is not None:
-        widgets.figure_row(price_figures(found))
+    if (found := made.find(key)) is None:
+        return []
+    widgets.figure_row(shown := price_figures(found))
+    return shown
 
 
 def offer_downloads(model: OpenModel, indices: np.ndarray, reconstruction: np.ndarray, picture: Picture) -> None:
@@ -126,6 +136,21 @@ def offer_downloads(model: OpenModel, indices: np.ndarray, reconstruction: np.nd
         )
         if picture.notes:
             st.caption(widgets.plain(" ".join(picture.notes)))
+
+
+def offer_figures(model: OpenModel, codes_only: Quality, now: Quality, figures: list[Figure]) -> None:
+    """The pictures side by side, the error map, the grid of codes, and the figures as a table."""
+    of = (saved_as(store.read().picture, model),)
+    with st.container(horizontal=True, gap="medium", key="reconstruct_exports"):
+        for part, label in FIGURES.items():
+            exports.figure(f"{CANVAS}#{part}", label=label, of=of)
+        exports.table(
+            lambda: [*quality_rows(codes_only, now), *exports.figure_rows(figures)],
+            key=CANVAS,
+            label="Figures",
+            of=of,
+            named=True,
+        )
 
 
 def to_json(model: OpenModel, indices: np.ndarray) -> str:

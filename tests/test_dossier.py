@@ -15,11 +15,14 @@ from explorer.codebook.dossier import (
     PatchSample,
     as_html,
     closeness,
+    colours_of_cells,
     in_context,
     mark_cells,
+    nearest_cells,
     patch_frame,
     patch_pictures,
     sample_embeddings,
+    some_cells,
 )
 from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import EncodedPicture, encode_picture
@@ -356,3 +359,49 @@ def test_markup_in_texts_is_shown_as_it_is() -> None:
 def test_without_a_note_there_is_no_heading_for_it() -> None:
     assert "Note" in Reader(as_html("t", [], [], "n")).text
     assert "Note" not in Reader(as_html("t", [], [], "")).text
+
+
+# --- cells of several pictures ----------------------------------------------------------------------------------------
+
+
+def test_the_nearest_cells_are_those_of_the_code_over_all_pictures() -> None:
+    model = toy_model()
+    codebook = Codebook.of(model)
+    shown = [encoded(model, 24, 40), encoded(model, 33, 17)]
+    for code in range(8):
+        plain = sorted(
+            (float((cells(one.encoding.embedding)[place] - model.codebook[code]).norm()), number, row, column)
+            for number, one in enumerate(shown)
+            for place, (row, column) in enumerate(np.ndindex(one.indices.shape))
+            if one.indices[row, column] == code
+        )[:5]
+        found = nearest_cells(codebook, shown, code, most=5)
+        assert found.distance == pytest.approx([distance for distance, *_ in plain], rel=1e-5)
+        assert list(zip(found.image, found.row, found.column, strict=True)) == [tuple(place) for _, *place in plain]
+    assert len(nearest_cells(codebook, [], 0, most=5)) == 0
+
+
+def test_some_cells_are_spread_over_all_that_have_the_code() -> None:
+    grids = [np.array([[0, 1], [1, 1]]), np.array([[2, 2]]), np.array([[1, 0, 1]])]
+    every = some_cells(grids, 1, most=9)
+    places = list(zip(every.image.tolist(), every.row.tolist(), every.column.tolist(), strict=True))
+    assert places == [(0, 0, 1), (0, 1, 0), (0, 1, 1), (2, 0, 0), (2, 0, 2)]
+    few = some_cells(grids, 1, most=2)
+    assert few.image.tolist() == [0, 2] and few.column.tolist() == [1, 2]
+    assert np.isnan(every.distance).all() and len(some_cells(grids, 7, most=3)) == len(some_cells([], 0, most=3)) == 0
+
+
+def test_the_colour_of_a_code_is_that_of_the_pixels_that_it_covers() -> None:
+    pictures = [noise(10, 14), noise(8, 8, seed=1)]  # the grid reaches beyond the first
+    random = np.random.default_rng(0)
+    grids = [random.integers(0, 3, (3, 4)), random.integers(0, 3, (2, 2))]
+    found = colours_of_cells(pictures, grids, codes=4, stride=4)
+    for code in range(3):
+        pixels = [
+            shown[row, column]
+            for shown, grid in zip(pictures, grids, strict=True)
+            for row, column in np.ndindex(shown.shape[:2])
+            if grid[row // 4, column // 4] == code
+        ]
+        assert found[code] == pytest.approx(np.mean(pixels, axis=0))
+    assert np.isnan(found[3]).all()

@@ -20,9 +20,11 @@ from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import compare, encode_picture
 from explorer.images.samples import SAMPLES
 from explorer.inputs import blending, sensitivity
+from explorer.inputs.reliance.boundary import Change
 from explorer.ui import cache, jobs
 from explorer.ui.session import SavedEdit, Session, Upload
 from explorer.ui.store import SESSION_KEY
+from explorer.ui.views.inputs import border
 from tests.browser import ROOT
 from tests.harness import at_rest, jobs_of
 from tests.toys import toy_model, until
@@ -316,3 +318,17 @@ def test_maps_that_are_switched_off_are_not_measured_on(toy, monkeypatch):
     assert job.state == "running"
     app.toggle(key="reliance-maps").set_value(False).run()
     assert job.wait(60) and not [name for name in jobs_of(app) if name.startswith("maps-")]
+
+
+@pytest.mark.parametrize(
+    ("margin", "said"),
+    [
+        (0.0, "exactly as far away"),
+        (4e-9, "less than 0.01% further away"),
+        (0.0001, "0.01% further away"),
+        (0.0123, "1.23% further away"),
+    ],
+)
+def test_a_second_code_that_is_hardly_further_away_is_not_said_to_be_by_nothing(margin: float, said: str) -> None:
+    change = Change(0.25, 0.75, 1.0, 0.0, 1.0)
+    assert f"the other code is {said}. At a blend" in border.sentence((3, 4), margin, change, 1.0)

@@ -108,15 +108,21 @@ def test_what_cannot_be_is_an_error() -> None:
     grid = np.zeros((4, 4), int)
     with pytest.raises(ValueError, match="does not cover"):
         overlap(grids(grid), grids(grid), [(17, 16)])
-    with pytest.raises(ValueError, match="outside of the codebook"):
-        grids(grid + 3, codes=3)
+    for here, there in ((0, 3), (3, 0)):
+        with pytest.raises(ValueError, match="outside of the codebook"):
+            overlap(grids(grid + here, codes=3), grids(grid + there, codes=3), [(16, 16)])
 
 
 def test_it_can_be_stopped() -> None:
     with pytest.raises(Cancelled):
         overlap(patches(1), patches(2), [(64, 64)] * 3, progress=Heard(stop_at=1))
-    with pytest.raises(Cancelled):
-        compare(patches(1), patches(2), [(64, 64)] * 3, progress=Heard(stop_at=3))
+    for stop_at in (0, 3):
+        with pytest.raises(Cancelled):
+            compare(patches(1), patches(2), [(64, 64)] * 3, progress=(heard := Heard(stop_at=stop_at)))
+        assert heard.steps[-1] == (stop_at, 21)
+    compare(patches(1), patches(2), [(64, 64)] * 3, progress=(heard := Heard()))
+    done = [step for step, _ in heard.steps]
+    assert done == sorted(done) and set(done) == set(range(21))
 
 
 # --- the definitions

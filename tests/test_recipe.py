@@ -33,6 +33,7 @@ from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_png
 from vqvae.model import VQVAE
+from vqvae.snapshots import keep
 from vqvae.tokenizer import Encoding, Sizes
 
 HASH = "0123456789abcdef" * 4
@@ -296,6 +297,10 @@ def test_its_checkpoint_is_found_by_name_or_under_another(tmp_path: Path) -> Non
     assert find_checkpoint(replace(first, checkpoint="b"), tmp_path) == tmp_path / "b"
     assert find_checkpoint(replace(first, checkpoint="c"), tmp_path) == tmp_path / "a"
     assert find_checkpoint(replace(second, checkpoint="broken"), tmp_path) == tmp_path / "c"
+    snapshot = keep(tmp_path / "a", 20, toy_model(seed=7), {})
+    of_run = replace(recipe, checkpoint_hash=checkpoint.content_hash(snapshot), checkpoint="a@20")
+    assert find_checkpoint(of_run, tmp_path) == snapshot
+    assert find_checkpoint(replace(first, checkpoint="a@20"), tmp_path) == tmp_path / "a"
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(BadInput) as refusal:
             find_checkpoint(replace(recipe, checkpoint="a"), root)

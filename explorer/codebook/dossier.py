@@ -111,6 +111,35 @@ def nearest_cells(codebook: Codebook, pictures: Sequence[EncodedPicture], code: 
     return Occurrences(image[order], row[order], column[order], distance[order])
 
 
+def some_cells(grids: Sequence[np.ndarray], code: int, *, most: int) -> Occurrences:
+    """Cells that have a code, evenly over all that do; how far each is from it is not known: NaN."""
+    places = [np.argwhere(grid == code) for grid in grids]
+    image = np.repeat(np.arange(len(places)), [len(found) for found in places])
+    cell = np.concatenate(places) if places else np.zeros((0, 2), np.int64)
+    chosen = np.linspace(0, len(cell) - 1, min(most, len(cell))).round().astype(np.int64)
+    row, column = cell[chosen].T
+    return Occurrences(image[chosen], row, column, np.full(len(chosen), np.nan, np.float32))
+
+
+def colours_of_cells(
+    pictures: Sequence[np.ndarray], grids: Sequence[np.ndarray], *, codes: int, stride: int
+) -> np.ndarray:
+    """The mean colour of the pixels that each code covers in pictures uint8 [H, W, 3]; NaN where none: float64 [K, 3].
+
+    For codes that cannot be decoded alone.
+    """
+    sums, pixels = np.zeros((codes, 3)), np.zeros(codes)
+    for picture, grid in zip(pictures, grids, strict=True):
+        height, width = picture.shape[:2]
+        covered = grid[np.arange(height)[:, None] // stride, np.arange(width) // stride].ravel()
+        pixels += np.bincount(covered, minlength=codes)
+        for channel in range(3):
+            sums[:, channel] += np.bincount(covered, picture[..., channel].ravel(), minlength=codes)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = sums / pixels[:, None]
+    return mean
+
+
 @dataclass(frozen=True, eq=False)
 class PatchSample:
     """Cells drawn evenly from a set of images."""

@@ -102,3 +102,11 @@ def inside(points: np.ndarray, outline: Sequence[tuple[float, float]]) -> np.nda
             crosses = (y0 > y) != (y1 > y)
             within ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
     return within
+
+
+def rows(codes: np.ndarray, points: np.ndarray, counts: np.ndarray) -> list[dict[str, float]]:
+    """The map of codes as a table: where each of them lies, points float32 [K, 2], and its cells, counts [K]."""
+    return [
+        {"code": code, "x": points[code, 0].item(), "y": points[code, 1].item(), "cells": int(counts[code])}
+        for code in sorted(codes.tolist())
+    ]

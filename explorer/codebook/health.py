@@ -173,6 +173,33 @@ def geometry_rows(codebook: np.ndarray, near_duplicates: int | None) -> list[Hea
     ]
 
 
+def exact_rows(
+    samples: Sequence[Sample], codebook: np.ndarray | None, near_duplicates: int | None
+) -> list[dict[str, float | str | None]]:
+    """The figures of the table in full: a row each, with a column for each sample, and one for the codebook [K, D]."""
+    most = max(1, round(samples[0].usage.codes / 100))
+    figures: list[tuple[str, Callable[[Sample], float | None]]] = [
+        ("cells counted", lambda one: one.usage.cells),
+        ("cells a code", lambda one: one.usage.cells / one.usage.codes),
+        ("codes used", lambda one: one.usage.active),
+        ("perplexity", lambda one: one.usage.perplexity),
+        ("entropy, bits", lambda one: one.usage.entropy),
+        (f"share of the cells that the {most} most used codes take", lambda one: one.usage.top_share),
+        ("share of the cells that the most used code takes", lambda one: one.usage.largest_share),
+        ("dead codes", lambda one: one.usage.unused if one.is_training else None),
+        ("codes unused here", lambda one: None if one.is_training else one.usage.unused),
+    ]
+    rows: list[dict[str, float | str | None]] = [
+        {"figure": name} | {one.words: value(one) for one in samples} for name, value in figures
+    ]
+    if codebook is None:
+        return rows
+    low, middle, high = np.quantile(np.linalg.norm(codebook, axis=1), [0.05, 0.5, 0.95]).tolist()
+    of_codebook = {"codes": len(codebook), "pairs of near-duplicates": near_duplicates, "norm, 5 %": low}
+    of_codebook |= {"norm, median": middle, "norm, 95 %": high}
+    return rows + [{"figure": name, "the codebook": value} for name, value in of_codebook.items()]
+
+
 def beside(tables: Sequence[Sequence[HealthRow]]) -> list[RowBeside]:
     """Tables of the same figures of several codebooks as one; what a figure means is said as far as it is the same."""
     found = []

@@ -55,10 +55,6 @@ class Grids:
     stride: int  # f, pixels a cell along each side
     indices: tuple[np.ndarray, ...]  # of each image, [h, w]; they may reach beyond it at the bottom and the right
 
-    def __post_init__(self) -> None:
-        if any(grid.size and int(grid.max()) >= self.codes for grid in self.indices):
-            raise ValueError("An index lies outside of the codebook.")
-
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
@@ -83,8 +79,8 @@ def overlap(here: Grids, there: Grids, sizes: Sequence[tuple[int, int]], *, prog
     """Add up what codes share over images of these sizes, H × W in pixels; exact for any two strides.
 
     Each image is cut at the borders of both grids: every piece lies in one cell of each. What a grid has beyond its
-    image, where that was padded, counts for nothing. Raises ValueError where a grid does not cover its image, and
-    Cancelled.
+    image, where that was padded, counts for nothing. Raises ValueError where a grid does not cover its image
+    or has an index that no code has, and Cancelled.
     """
     shape = (here.codes, there.codes)
     shared = csr_array(shape, dtype=np.int64)
@@ -95,6 +91,8 @@ def overlap(here: Grids, there: Grids, sizes: Sequence[tuple[int, int]], *, prog
         for grid, stride in ((one, here.stride), (other, there.stride)):
             if grid.shape[0] * stride < height or grid.shape[1] * stride < width:
                 raise ValueError("A grid does not cover its image.")
+        if max(int(one.max(initial=0)) - here.codes, int(other.max(initial=0)) - there.codes) >= 0:
+            raise ValueError("An index lies outside of the codebook.")
         rows, other_rows, tall = _pieces(height, here.stride, there.stride)
         columns, other_columns, wide = _pieces(width, here.stride, there.stride)
         parts.append(
@@ -445,17 +443,16 @@ def compare(
     they say of the same place. Where 1 % of all codes agree by chance to more than is asked of common ones, so much is
     asked: the images are too few to tell less. Raises ValueError as `overlap` does, and Cancelled.
     """
-    progress(0, draws + 1, "Adding up what the codes share")
-    real = overlap(here, there, sizes)
+    steps = _Steps(progress, draws + 1)
+    real = overlap(here, there, sizes, progress=steps.within("Adding up what the codes share"))
     found: list[_Figures] = []
-    for number, one in enumerate(_drawn(here, there, sizes, draws, seed)):
-        progress(number + 1, draws + 1, f"Matching at random, {number + 1} of {draws}")
+    for one in _drawn(here, there, sizes, draws, seed, steps):
         found.append(_figures(match(one, rules)))
     best = np.concatenate([one.best for one in found]) if found else np.zeros(0)
     usual, most = np.quantile(best, [0.5, SURE]).tolist() if len(best) else (0.0, 0.0)
     if most > rules.enough:
         rules = replace(rules, enough=most)
-        found = [_figures(match(one, rules)) for one in _drawn(here, there, sizes, draws, seed)]
+        found = [_figures(match(one, rules)) for one in _drawn(here, there, sizes, draws, seed, steps.again())]
     counts: dict[Kind, float] = {kind: float(np.mean([one.counts[kind] for one in found] or [0])) for kind in KINDS}
     return Compared(match(real, rules), Chance(draws, usual, most, counts))
 
@@ -472,10 +469,31 @@ def _figures(matching: Matching) -> _Figures:
     return _Figures(matching.best, matching.counts)
 
 
-def _drawn(here: Grids, there: Grids, sizes: Sequence[tuple[int, int]], draws: int, seed: int) -> Iterator[Overlap]:
+def _drawn(
+    here: Grids, there: Grids, sizes: Sequence[tuple[int, int]], draws: int, seed: int, steps: _Steps
+) -> Iterator[Overlap]:
     random = np.random.default_rng(seed)
-    for _ in range(draws):
-        yield overlap(here, shuffled(there, sizes, random), sizes)
+    for number in range(draws):
+        told = steps.within(f"Matching at random, {number + 1} of {draws}")
+        yield overlap(here, shuffled(there, sizes, random), sizes, progress=told)
+
+
+@dataclass(eq=False)
+class _Steps:
+    """How far the whole is while its parts, of equal length, go through the images."""
+
+    progress: Progress
+    total: int
+    done: int = -1
+
+    def within(self, stage: str) -> Progress:
+        """Progress of the next part."""
+        self.done += 1
+        return lambda done, total, _="": self.progress(self.done, self.total, stage)
+
+    def again(self) -> _Steps:
+        """All but the first part once more."""
+        return _Steps(self.progress, self.total, 0)
 
 
 def shuffled(grids: Grids, sizes: Sequence[tuple[int, int]], random: np.random.Generator) -> Grids:

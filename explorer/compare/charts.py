@@ -12,10 +12,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.base.charts import MARGIN, QUIET, plain_text, unchecked
-from explorer.compare.rate import COUNTS, Count, Curve, Point, Rates
+from explorer.compare.rate import COUNTED, COUNTS, Count, Curve, Point, Rates
 from explorer.compare.table import MEASURE
 
-HEIGHT = 340
+HEIGHT = 310
 _MARGIN = MARGIN | {"l": 60, "r": 56, "t": 30, "b": 46}
 _USUAL_WIDTH = 1000  # pixels of the figure, by which it is judged which names would cover each other
 _SYMBOLS: dict[Count, tuple[str, int]] = {
@@ -24,7 +24,7 @@ _SYMBOLS: dict[Count, tuple[str, int]] = {
     "conditioned": ("square", 8),
 }
 _DASHES = {"JPEG": "solid", "WebP": "dash", "AVIF": "dot"}
-_GAP = 17  # pixels between names above one another
+_GAP = 19  # pixels between names above one another
 _APART = 1.012  # by which models of the same bits are drawn beside one another
 
 
@@ -49,7 +49,7 @@ def rate_chart(
     """Closeness over bits per pixel, on an axis of powers; up is always closer to the original.
 
     drawn: each model's look, in their order. measure: a name of `rate.CLOSENESS`. headers: whether those of the codecs'
-    files are counted. told: what is said of a model's point on hover, by its number from 0 and the count of its bits.
+    files are counted. told: lines on a model's point on hover, by its number from 0 and the count of its bits.
     """
     shown = [
         (place, point)
@@ -131,7 +131,7 @@ def _view(
 ) -> _View:
     """All of the models, and what the codecs make of about as many bits."""
     bits = [value for places in at.values() for value in places.values()] or [0.1, 1.0]
-    left, right = min(bits) / 1.4, max(bits) * 2.2
+    left, right = min(bits) / 1.4, max(bits) * 1.6
     estimates = [rates.estimates[place, measure] for place, _ in shown]
     values = [end for one in estimates for end in (one.value, one.low, one.high) if end is not None]
     for curve in curves:
@@ -198,8 +198,9 @@ def _model(
             "symbol": [_SYMBOLS[count][0] for count in counts],
             "size": [_SYMBOLS[count][1] for count in counts],
             "line": {"width": 2, "color": drawn.colour},
+            "opacity": 1,
         },
-        "customdata": ["<br>".join(textwrap.wrap(plain_text(told(place, count)), 84)) for count in counts],
+        "customdata": [_wrapped(told(place, count)) for count in counts],
         "hovertemplate": "%{customdata}<extra></extra>",
         "cliponaxis": False,
     }
@@ -219,24 +220,22 @@ def _model(
     return [interval, line]
 
 
+def _wrapped(told: str) -> str:
+    """Lines of text as plotly shows them, none of them long."""
+    return "<br>".join(part for line in told.splitlines() for part in map(plain_text, textwrap.wrap(line, 96)))
+
+
 def _key(count: Count) -> dict[str, Any]:
     """What a sign stands for, in the legend."""
     symbol, size = _SYMBOLS[count]
     return {
         "type": "scatter",
-        "name": KEY[count],
+        "name": COUNTED[count],
         "x": [None],
         "y": [None],
         "mode": "markers",
         "marker": {"symbol": symbol, "size": size, "color": QUIET, "line": {"width": 2, "color": QUIET}},
     }
-
-
-KEY: dict[Count, str] = {
-    "fixed": "log2 K bits a code",
-    "order0": "entropy-coded",
-    "conditioned": "entropy-coded by neighbours",
-}
 
 
 def _names_of_models(models: Sequence[tuple[Drawn, float, float]], view: _View) -> list[dict[str, Any]]:
@@ -245,9 +244,10 @@ def _names_of_models(models: Sequence[tuple[Drawn, float, float]], view: _View) 
     heights = [view.up(value) for _, _, value in models]
     names = []
     for (drawn, bits, value), up, height in zip(models, spread(heights, wide), heights, strict=True):
-        place = {"x": math.log10(bits), "y": value, "showarrow": False, "yshift": up - height}
+        aside = max(other for _, other, _ in models if abs(math.log(other / bits)) < 0.05)  # in one column
+        place = {"x": math.log10(aside), "y": value, "showarrow": False, "yshift": up - height}
         chip = {"text": f"<b>{drawn.number}</b>", "font": {"color": "#ffffff", "size": 11}, "bgcolor": drawn.colour}
-        names.append({**place, **chip, "xanchor": "left", "xshift": 12, "borderpad": 2})
+        names.append({**place, **chip, "xanchor": "left", "xshift": 12, "borderpad": 1})
         names.append(
             {**place, "text": plain_text(_short(drawn.name)), "xanchor": "left", "xshift": 30, "font": {"size": 12}}
         )

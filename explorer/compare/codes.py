@@ -104,3 +104,21 @@ def match(comparison: Comparison, here: int, there: int, *, progress: Progress =
         return matching.compare(both.here, both.there, both.sizes, seed=seed, progress=progress)
     except ValueError as fault:
         raise BadInput(f"The codes cannot be matched: {fault}") from fault
+
+
+COLUMNS = ("kind", "codes_1", "codes_2", "overlap", "cells_1", "cells_2")
+
+
+def rows(found: matching.Matching) -> list[dict[str, str | float | int]]:
+    """A matching as a table: what is of which kind, and of one that is only here or there the closest beside it."""
+    return [
+        {
+            "kind": match.kind,
+            "codes_1": " ".join(map(str, match.here)),
+            "codes_2": " ".join(map(str, match.there)),
+            "overlap": match.agreement,
+            "cells_1": match.cells[0],
+            "cells_2": match.cells[1],
+        }
+        for match in found.matches
+    ]

@@ -37,6 +37,7 @@ from vqvae.images import writers
 
 Count = Literal["fixed", "order0", "conditioned"]
 COUNTS: dict[Count, str] = {"fixed": "log2 K", "order0": "order 0", "conditioned": "by neighbours"}
+COUNTED: dict[Count, str] = {"fixed": "log2 K", "order0": "Order 0", "conditioned": "By neighbours"}  # as labels
 CLOSENESS = ("psnr", "ssim", "colour_difference")  # names of measures
 QUALITIES = {  # of the files that make a codec's curve
     "JPEG": (1, 2, 4, 7, 12, 20, 35, 60, 85),
@@ -363,9 +364,9 @@ def as_csv(rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, head
 
 
 def plain(
-    rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool
+    rates: Rates, equal: Sequence[Sequence[Equal]] | None, *, count: Count, headers: bool
 ) -> Iterator[Mapping[str, Any]]:
-    """The rows of `as_csv`, with all of COLUMNS; None where there is none."""
+    """The rows of `as_csv`, with all of COLUMNS; None where there is none. Without `equal` a row for each measure."""
     for place, point in enumerate(rates.points):
         if not isinstance(point, Point):
             continue
@@ -373,6 +374,9 @@ def plain(
         for name in CLOSENESS:
             estimate = rates.estimates.get((place, name))
             of_model = [point.model.name, len(rates.rows), name, *_ends(estimate), *bits]
+            if equal is None:
+                yield dict(zip(COLUMNS, [*of_model, *[None] * (len(COLUMNS) - len(of_model))], strict=True))
+                continue
             for one in equal[place]:
                 difference = above(rates, place, one, name)
                 of_codec = [one.codec.name, COUNTS[count], headers, one.fits, mean(one.closeness[name])]
@@ -430,9 +434,7 @@ def told_of_codec(rates: Rates, place: int, equal: Equal, name: str, *, headers:
         return f"no {codec} is this small{counted}"
     if difference is None:
         return f"the best {codec} of as many bytes{counted}: no figure"
-    some = (
-        "" if equal.fits == number else f" (of {equal.fits:,} of {number:,} images; of the others none is this small)"
-    )
+    some = "" if equal.fits == number else f" on {equal.fits:,} of {number:,} images, of the others none is this small"
     value = f"{measure.shown(mean(equal.closeness[name]))} {measure.unit}".rstrip()
-    told = f"the best {codec} of as many bytes{counted}{some}: {value}"
+    told = f"the best {codec} of as many bytes{counted}: {value}{some}"
     return f"{told}; {point.model.name} against it: {sentence(measure, difference)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from explorer.editing.probes import size_of_grid
 from explorer.editing.starts import KINDS, LARGEST_SEED, MASKS, Kind, Start, begin, of_codes
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import encode_picture
-from vqvae import checkpoint
+from vqvae import checkpoint, places
 from vqvae.errors import BadInput, shown
 from vqvae.images import LONGEST_SIDE, to_pixels
 from vqvae.tokenizer import Encoding, Tokenizer
@@ -131,12 +132,17 @@ def check_checkpoint(recipe: Recipe, checkpoint_hash: str) -> None:
 
 
 def find_checkpoint(recipe: Recipe, root: Path) -> Path:
-    """The folder, directly below `root`, of the checkpoint that it was made with: by its name, or under another one.
+    """The folder, directly below `root`, of the checkpoint that it was made with: by its name, or under another one; or
+    that of a run's snapshot, by its name.
 
     Raises BadInput when none has the same content.
     """
     folders = [found.folder for found in checkpoint.find(root) if isinstance(found, checkpoint.CheckpointInfo)]
-    for folder in sorted(folders, key=lambda folder: folder.name != recipe.checkpoint):
+    folders.sort(key=lambda folder: folder.name != recipe.checkpoint)
+    if places.is_snapshot(recipe.checkpoint):
+        with suppress(BadInput):
+            folders.insert(0, places.find_checkpoint(recipe.checkpoint, [root]))
+    for folder in folders:
         if checkpoint.content_hash(folder) == recipe.checkpoint_hash:
             return folder
     raise BadInput(f"This recipe was made with {_its_checkpoint(recipe)}, which is not in {root}; put it there.")

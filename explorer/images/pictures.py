@@ -35,7 +35,12 @@ def file_stem(name: str) -> str:
     """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     stem = last.rsplit(".", 1)[0] if "." in last.lstrip(".") else last
-    return re.sub(r"[^\w-]+", "-", stem).strip("-_")[:60].rstrip("-_") or "picture"
+    return file_part(stem) or "picture"
+
+
+def file_part(text: str) -> str:
+    """Any text as a part of a file's name: letters, digits, - and _, at most 60 of them; none where it has none."""
+    return re.sub(r"[^\w-]+", "-", text).strip("-_")[:60].rstrip("-_")
 
 
 def open_picture(data: bytes, name: str, *, working_size: int, only: tuple[int, int] | None = None) -> Picture:

@@ -128,6 +128,16 @@ def quality_figures(codes_only: Quality, now: Quality) -> list[Figure]:
     ]
 
 
+def quality_rows(codes_only: Quality, now: Quality) -> list[dict[str, float | str | None]]:
+    """The measures in full, for a table."""
+    shown = {"codes only": codes_only, "now": now}
+    return [
+        {"figure": f"{measure}, {what}", "value": getattr(quality, name)}
+        for name, measure in (("psnr", "PSNR in dB"), ("ssim", "SSIM"))
+        for what, quality in shown.items()
+    ]
+
+
 def time_figures(encode_ms: float, decode_ms: float, *, device: str) -> list[Figure]:
     """How long the model took."""
     return [

@@ -68,6 +68,20 @@ def top_share(counts: np.ndarray, fraction: float = 0.01) -> float:
     return float(np.sort(counts)[-most:].sum() / max(1, counts.sum()))
 
 
+def ranked(counts: np.ndarray, training: np.ndarray | None) -> list[dict[str, float | None]]:
+    """Codes with their rank, cells and share, most used first; counts [K]. A code without a cell has no rank.
+
+    training: the cells that took each in training, [K], where that is known.
+    """
+    rows: list[dict[str, float | None]] = []
+    whole = max(1, int(counts.sum()))
+    for rank, code in enumerate(np.argsort(-counts, kind="stable").tolist(), 1):
+        cells = int(counts[code])
+        row = {"rank": rank if cells else None, "code": code, "cells": cells, "share of the cells": cells / whole}
+        rows.append(row if training is None else row | {"cells in training": int(training[code])})
+    return rows
+
+
 def distinct_curve(index: Index) -> np.ndarray:
     """How many different codes the first 1, 2, … images have together, in the order of the index: int64 [images]."""
     used = index.counts > 0

@@ -87,9 +87,29 @@ def blend_curve(
             figure.add_vrect(x0=left, x1=right, fillcolor=QUIET, opacity=0.12, line_width=0, layer="below")
     figure.update_xaxes(title="blend; shaded: extrapolation", range=[lowest, highest])
     figure.update_yaxes(title="PSNR, dB" if measure == "psnr" else "SSIM")
-    figure = plain(figure, height=270, legend=True)
-    above = {"orientation": "h", "x": 1, "y": 1.02, "xanchor": "right", "yanchor": "bottom"}  # it covers no curve there
-    return figure.update_layout(legend=above, margin=MARGIN | {"t": 28})
+    return plain(figure, height=270, legend=True)
+
+
+def blend_rows(curve: Curve | None, band: Band | None) -> list[dict[str, float]]:
+    """The figures of the curve: a row for each blend, of the picture and of the quartiles of a set."""
+    rows: dict[float, dict[str, float]] = {}
+    for name, unit in (("psnr", "PSNR, dB"), ("ssim", "SSIM")):
+        if curve is not None and (values := getattr(curve, name)) is not None:
+            for weight, value in zip(curve.weights.tolist(), values.tolist(), strict=True):
+                rows.setdefault(weight, {"blend": weight})[unit] = value
+        if band is not None and (quartiles := getattr(band, name)) is not None:
+            for part, values in zip(("lower quartile", "median", "upper quartile"), quartiles, strict=True):
+                for weight, value in zip(band.weights.tolist(), values.tolist(), strict=True):
+                    rows.setdefault(weight, {"blend": weight})[f"{unit}, {part} of {band.images}"] = value
+    return [rows[weight] for weight in sorted(rows)]
+
+
+def cell_rows(values: np.ndarray, errors: np.ndarray, *, title: str) -> list[dict[str, float]]:
+    """A map [h, w] with the standard error of each value, a row for each cell."""
+    return [
+        {"row": row, "column": column, title: value.item(), "standard error": errors[row, column].item()}
+        for (row, column), value in np.ndenumerate(values)
+    ]
 
 
 def sensitivity_heat(values: np.ndarray, errors: np.ndarray, *, title: str, largest: float) -> go.Figure:

@@ -1,5 +1,6 @@
 """Lines over the steps of a training: what the curves draw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,3 +45,13 @@ def thinned(values: np.ndarray, steps: np.ndarray | None = None) -> tuple[np.nda
     edges = np.unique(np.linspace(0, len(values), min(len(values), MOST_POINTS) + 1).round().astype(int))
     means = np.add.reduceat(values.astype(np.float64), edges[:-1]) / np.diff(edges)
     return edges[1:] if steps is None else steps[edges[1:] - 1], means
+
+
+def rows_of(charts: Sequence[Chart]) -> list[dict[str, float | str]]:
+    """What charts draw as a table: a row for each value of each line."""
+    return [
+        {"chart": chart.title, "unit": chart.unit, "line": line.name, "step": step, "value": value}
+        for chart in charts
+        for line in chart.lines
+        for step, value in zip(line.steps, line.values, strict=True)
+    ]

@@ -565,6 +565,17 @@ def picture_of(set_identity: str, name: str, size: int, only: tuple[int, int] | 
     return pictures.open_picture(_images.read(name), name, working_size=size, only=only)
 
 
+@_kept(8)
+def colours_of_cells(
+    content: tuple, codes: int, stride: int, _pictures: Callable[[], list[np.ndarray]], _grids: list[np.ndarray]
+) -> np.ndarray:
+    """The mean colour of what each code covers in pictures, NaN where that is nothing: float64 [K, 3].
+
+    content: names model, level and pictures.
+    """
+    return _read_only(dossier.colours_of_cells(_pictures(), _grids, codes=codes, stride=stride))
+
+
 @_kept(256)
 def patch_pictures(
     model: OpenModel, set_key: str, code: int, kind: str, _images: ImageSet, _index: Index, _found: Occurrences

@@ -67,7 +67,7 @@ _CORNER = '<td role="cell"></td>'
 
 def _head(head: Head) -> str:
     scope = "colgroup" if head.span > 1 else "col"
-    number = f'<i style="background:{head.colour}">{head.number}</i>' if head.number else ""
+    number = f'<i style="--own:{head.colour}">{head.number}</i>' if head.number else ""
     tip = widgets.escaped(head.meaning or head.size)
     return (
         f'<th role="columnheader" scope="{scope}" colspan="{head.span}" title="{tip}">'

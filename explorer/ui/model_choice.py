@@ -39,7 +39,7 @@ def choose_model(session: Session) -> OpenModel | None:
         opened, failed = _open(session, choices)
         broken = failed + broken
         if opened:
-            if opened.name != session.checkpoint:
+            if failed:  # the one that was chosen was tried first
                 st.caption(f"Shown in its place: {widgets.plain(opened.name)}")
             _describe(opened)
     list_broken(broken)

@@ -56,6 +56,7 @@ def open_comparison(title: str, subtitle: str) -> tuple[Column, ...]:
 def _begin(title: str, subtitle: str, choose: Callable[[], T]) -> T:
     """Draw what all pages share, and what is chosen in the sidebar."""
     navigation.ensure()
+    store.live().title = title
     store.follow_address()
     take_in(MODES.get(title))
     st.html(_STYLE)

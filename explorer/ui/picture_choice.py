@@ -175,8 +175,13 @@ def file_of(name: str) -> tuple[str, bytes]:
 
 def saved_as(name: str, model: OpenModel) -> str:
     """What files that the model makes of a picture are called, without an ending: the picture's name comes first."""
+    return f"{named(name)}-{model.name}"
+
+
+def named(name: str) -> str:
+    """A picture by its name as a part of a file's: of an upload, what its file was called."""
     upload = store.read().upload(name)
-    return f"{file_stem(upload.name if upload else name)}-{model.name}"
+    return file_stem(upload.name if upload else name)
 
 
 def open_named(name: str, working_size: int, model: OpenModel) -> Picture:

@@ -111,6 +111,7 @@ class Live:
 
     visitor: Visitor = field(default_factory=Visitor)  # their edits, which a socket reaches too
     jobs: dict[str, Job[Any]] = field(default_factory=dict)  # by name, newest last
+    title: str = ""  # of the page that is drawn
     page: tuple[str, str] = ("", "")  # that is open: its title, and the fingerprint of its model
     shown: tuple[OpenModel, ...] = ()  # the models on the screen: this keeps them open
     wants: dict[str, Job[Any]] = field(default_factory=dict)  # of the jobs that several share, one by each name

@@ -42,7 +42,7 @@ def facts(pairs: list[tuple[str, str, str]]) -> None:
     st.html(f'<dl class="facts">{rows}</dl>')
 
 
-PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["toImage"]}  # for st.plotly_chart
+PLOT = {"displaylogo": False, "scrollZoom": True}  # for `exports.chart`
 
 
 def bound(key: str, value: Any, apply: Callable[[Any], Session]) -> dict[str, Any]:

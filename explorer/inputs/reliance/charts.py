@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from explorer.base.bootstrap import Estimate
-from explorer.base.charts import ACCENT, MARGIN, QUIET, plain, plain_text
+from explorer.base.charts import ACCENT, QUIET, plain, plain_text
 from explorer.inputs.reliance.ablations import Ablation
 from explorer.inputs.reliance.verdict import FOLLOWS, Summary
 from explorer.inputs.reliance.width import Width
 
 FILLS = {ACCENT: "rgba(26,158,149,.18)", QUIET: "rgba(154,160,163,.22)"}
 BOTH = "#c9a227"  # where both inputs are replaced
-LEGEND = {"orientation": "h", "x": 1, "y": 1.02, "xanchor": "right", "yanchor": "bottom"}
 
 
 def follow_curve(summary: Summary) -> go.Figure:
@@ -53,8 +52,7 @@ def follow_curve(summary: Summary) -> go.Figure:
     figure.update_xaxes(title="blend", tickformat=".0%", range=[min(blends) - 0.04, max(blends) + 0.04])
     figure.update_yaxes(title="share that is followed", zeroline=True)
     figure.update_layout(dragmode=False)
-    figure = plain(figure, height=280, legend=True)
-    return figure.update_layout(legend=LEGEND, margin=MARGIN | {"t": 28})
+    return plain(figure, height=280, legend=True)
 
 
 def _starts_above_zero(summary: Summary) -> bool:
@@ -179,8 +177,7 @@ def width_curve(widths: Sequence[Width]) -> go.Figure:
         },
     )
     figure.update_xaxes(title="numbers a cell through which the second input passes", type="category")
-    figure = plain(figure, height=300, legend=True)
-    return figure.update_layout(legend=LEGEND, margin=MARGIN | {"t": 28}, bargap=0.45)
+    return plain(figure, height=300, legend=True).update_layout(bargap=0.45)
 
 
 def error_bars(estimates: Sequence[Estimate]) -> dict[str, object] | None:

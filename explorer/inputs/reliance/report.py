@@ -308,3 +308,43 @@ def _quality(quality: Quality) -> dict[str, Any]:
 def _finite(value: float) -> float | None:
     """None where nothing moved the picture."""
     return value if value == value else None
+
+
+# --- the tables of the page -------------------------------------------------------------------------------------------
+
+
+def following_rows(summary: Summary) -> list[dict[str, Any]]:
+    """Whom the decoder follows at each blend; shares as fractions."""
+    return [
+        {
+            "blend": one.blend,
+            **interval_columns("follows the code", one.code),
+            **interval_columns("follows the embedding", one.embedding),
+            **interval_columns("‖A‖ / ‖B‖", one.code_size),
+            **interval_columns("not additive", one.not_additive),
+        }
+        for one in summary.following
+    ]
+
+
+def cost_rows(summary: Summary) -> list[dict[str, Any]]:
+    """What it costs to replace each input in each way, in dB of PSNR, and which share lies beyond training."""
+    return [
+        {
+            "replaced": INPUTS[one.input],
+            "by": WAYS[one.way],
+            **interval_columns("cost, dB", cost),
+            "beyond training, share of the cells": summary.beyond.get(one),
+        }
+        for one, cost in summary.costs.items()
+    ]
+
+
+def figure_rows(summary: Summary) -> list[dict[str, Any]]:
+    """The remaining figures, in dB where they are of PSNR."""
+    return [{"figure": FIGURES[name]} | interval_columns("mean", one) for name, one in summary.figures.items()]
+
+
+def interval_columns(name: str, estimate: Estimate) -> dict[str, Any]:
+    """An estimate as columns: its value, and the ends of its 95 % interval where it has one."""
+    return {name: estimate.value, f"{name}, low": estimate.low, f"{name}, high": estimate.high}

@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 _UNPACK = Path(__file__).parent / "wire.js"
+PAPER = Path(__file__).parent / "paper.js"  # for components that draw figures, which can be saved
 
 
 def script(*paths: Path) -> str:

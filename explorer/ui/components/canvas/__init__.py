@@ -13,7 +13,7 @@ from explorer.base.figure import Figure
 from explorer.base.wire import pack
 from explorer.ui import navigation, widgets
 from explorer.ui.components.canvas.message import Request
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 from explorer.ui.session import Session
 
 __all__ = ["Request", "read_request", "show"]
@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_canvas",
     css=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
-    js=script(*(_FOLDER / f"{name}.js" for name in ("parts", "transport", "placement", "viewport", "canvas"))),
+    js=script(PAPER, *(_FOLDER / f"{name}.js" for name in ("parts", "transport", "placement", "viewport", "canvas"))),
 )
 
 

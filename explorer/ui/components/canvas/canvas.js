@@ -68,6 +68,11 @@ class Canvas {
     root.appendChild(holder);
     this.root = holder;
     this.panels = Object.fromEntries(PANELS.map((name) => [name, this.panelParts(name)]));
+    holder.figures = {
+      error: () => exactly(this.panels.error.pixels),
+      codes: () => exactly(this.panels.codes.pixels, this.message.stride),
+      all: () => inRows([PANELS.map((name) => this.onPaper(name))]),
+    };
     this.message = null;
     this.layers = null; // what stays the same while the content does: original, indices, colours
     this.local = { blend: 1, uses_embedding: true, cell: null, view: "side", panel: "error" };
@@ -299,6 +304,12 @@ class Canvas {
     this.find(".sentence").textContent = this.message.sentence;
     drawFigures(this.find(".figures"), this.message.figures);
     this.drawMarks();
+  }
+
+  /** The whole of a picture, whatever is zoomed. */
+  onPaper(name) {
+    const said = { error: `Error, black 0 to yellow ${ERROR_FULL}+ of 255` }[name] ?? `${name[0].toUpperCase()}${name.slice(1)}`;
+    return { canvas: this.panels[name].pixels, said, times: name === "codes" ? this.message.stride : 1 };
   }
 
   /** Put the picture behind its viewport, as the zoom says. */

@@ -46,6 +46,8 @@ class Editor {
     this.root = document.createElement("div");
     this.root.innerHTML = MARKUP;
     parent.appendChild(this.root);
+    const shown = () => exactly(this.stage.pixels);
+    this.root.figures = { "": shown, shown };
     this.screen = this.root.firstElementChild;
     this.model = new EditorModel();
     this.connection = new Connection(this.screen, (connected) => this.connect(connected));

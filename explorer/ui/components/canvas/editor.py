@@ -10,7 +10,7 @@ import streamlit as st
 from explorer.editing.answer import Answer
 from explorer.editing.requests import EditRequest
 from explorer.ui import widgets
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _BOXES = _FOLDER.parent / "boxes.js"
@@ -32,7 +32,7 @@ _SCRIPTS = (  # each may use those before it
 _mount = st.components.v2.component(
     "vqvae_explorer_editor",
     css="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("canvas.css", "editor.css", "drafts.css")),
-    js=script(_BOXES, *(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
+    js=script(_BOXES, PAPER, *(_FOLDER / f"{name}.js" for name in _SCRIPTS)),
 )
 
 

@@ -17,7 +17,7 @@ from explorer.base.wire import pack
 from explorer.compare.answers import Answered
 from explorer.ui import navigation, widgets
 from explorer.ui.components.comparison.message import Held, Request
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 from explorer.ui.session import Session
 from vqvae.tokenizer import Spec
 
@@ -29,6 +29,7 @@ _frame = st.components.v2.component(
     "vqvae_explorer_comparison",
     css="\n".join(file.read_text(encoding="utf-8") for file in (_CANVAS / "canvas.css", _FOLDER / "comparison.css")),
     js=script(
+        PAPER,
         *(_CANVAS / f"{name}.js" for name in ("parts", "transport", "placement", "viewport")),
         *(_FOLDER / f"{name}.js" for name in ("shared", "difference", "panel", "comparison")),
     ),

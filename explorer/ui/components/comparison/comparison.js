@@ -60,6 +60,7 @@ class Comparison {
     const holder = document.createElement("div");
     holder.innerHTML = COMPARISON;
     root.appendChild(holder);
+    holder.figures = { "": () => this.onPaper() };
     this.root = holder;
     this.canvas = holder.firstElementChild;
     this.header = null;
@@ -404,6 +405,26 @@ class Comparison {
     return this.made.get(name);
   }
 
+  /** The whole of each picture that is on a panel, whatever is zoomed: a row for each layer. */
+  onPaper() {
+    const rows = new Map();
+    for (const { shown } of this.panels) {
+      const { image } = this.imageOf(shown);
+      if (!image) continue;
+      const { number, layer } = shown;
+      const canvas = document.createElement("canvas");
+      paint(canvas, image);
+      const said = layer === "difference" ? this.saidOfDifference : `${this.nameOf(number)}${number ? `, ${LAYERS[layer].toLowerCase()}` : ""}`;
+      rows.set(layer, [...(rows.get(layer) ?? []), { canvas, said, times: layer === "codes" && number ? this.strideOf(number) : 1 }]);
+    }
+    return inRows([...rows.values()]);
+  }
+
+  get saidOfDifference() {
+    const { pair: [a, b], gain } = this.local;
+    return `${this.nameOf(a)} − ${this.nameOf(b)}, ${gain} times as strong`;
+  }
+
   pixelsOf(number) {
     return number ? this.answerOf(number)?.pixels : this.original;
   }
@@ -472,7 +493,7 @@ class Comparison {
     const { layout, layers } = this.local;
     const { columns } = this.header;
     const [height, width] = this.original.shape;
-    const wanted = JSON.stringify([layout, layout === "side" && layers, columns.map(({ number, name, note }) => [number, name, note, this.refusalOf(number)])]);
+    const wanted = JSON.stringify([layout, layout === "side" && layers, height, width, columns.map(({ number, name, note }) => [number, name, note, this.refusalOf(number)])]);
     const place = this.find(".place");
     place.style.setProperty("--ratio", width / height);
     place.style.setProperty("--rows", layout === "side" ? layers.length : 1);

@@ -1,5 +1,7 @@
 // One picture of the comparison in its viewport, with the marks over it.
 
+const SMALL_CELL = 9; // CSS pixels along a cell below which a frame would cover it
+
 class Panel {
   /** what: () -> {number, layer}, whose picture it shows; it is another one while a key is held. */
   constructor(comparison, what, label) {
@@ -69,17 +71,26 @@ class Panel {
     if (!owner) return;
     const placement = comparison.placementOf(owner, box);
     const { indices, colours } = comparison.gridOf(owner);
-    if (layer === "codes" && number && colours) writeIndices(brush, placement, indices, colours, this.viewport);
+    const own = owner === number; // else it only says where one is, on another model's grid
+    if (own && layer === "codes" && colours) writeIndices(brush, placement, indices, colours, this.viewport);
     const { hover, chosen } = comparison;
     const marked = hover ?? chosen;
-    if (number && marked) {
+    if (own && marked) {
       const codes = comparison.cellsOf(owner, marked).map((cell) => codeAt(indices, cell));
       frameCells(brush, placement, indices, [...new Set(codes)]);
     }
     for (const [place, colour, line] of [[hover, "#fff", 1.5], [chosen, accent(this.viewport), 3]]) {
-      if (!place) continue;
-      const thin = clamp(placement.side / 4, 1, line); // of a small cell, something is left to be seen
-      for (const cell of comparison.cellsOf(owner, place)) outline(brush, placement.at(...cell), colour, thin);
+      const cells = place ? comparison.cellsOf(owner, place) : [];
+      if (placement.side >= SMALL_CELL) for (const cell of cells) outline(brush, placement.at(...cell), colour, line);
+      else if (cells.length) ring(brush, cells.map((cell) => placement.at(...cell)), colour, line);
     }
   }
+}
+
+/** A frame around small cells, [x, y, side] each, all together, so far off that they can be seen in it. */
+function ring(brush, cells, colour, line) {
+  const ends = (axis) => [Math.min(...cells.map((cell) => cell[axis])), Math.max(...cells.map((cell) => cell[axis] + cell[2]))];
+  const [[left, right], [top, bottom]] = [ends(0), ends(1)];
+  const margin = Math.max(line, (SMALL_CELL + 2 * line - (right - left)) / 2);
+  outlineBox(brush, left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin, colour, Math.min(line, 2));
 }

@@ -11,13 +11,13 @@ import streamlit as st
 
 from explorer.training.curves import Chart
 from explorer.ui.components import film
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _mount = st.components.v2.component(
     "vqvae_explorer_curves",
     css=(_FOLDER / "curves.css").read_text(encoding="utf-8"),
-    js=script(film.CHANNEL, _FOLDER / "curves.js"),
+    js=script(film.CHANNEL, PAPER, _FOLDER / "curves.js"),
 )
 
 

@@ -25,6 +25,7 @@ class Curves {
     this.element.className = "curves";
     holder.appendChild(this.element);
     root.appendChild(holder);
+    holder.figures = { "": () => this.onPaper() };
     this.charts = [];
     new ResizeObserver(() => this.charts.forEach((chart) => chart.draw())).observe(this.element);
   }
@@ -41,6 +42,26 @@ class Curves {
     while (this.charts.length > charts.length) this.charts.pop().figure.remove();
     charts.forEach((chart, number) => this.charts[number].receive(chart, follows));
     if (follows) lead(follows); // it may have been there before
+  }
+
+  /** All charts where they stand, and below them what each line is. */
+  onPaper() {
+    const whole = this.element.getBoundingClientRect();
+    const lines = new Map();
+    for (const { chart } of this.charts) for (const line of chart.lines) if (line.name) lines.set(line.name, line);
+    let left = 0;
+    const legend = [...lines.values()].map(({ name, colour, dotted }) => {
+      const at = left;
+      left += 34 + 7 * name.length;
+      const dash = dotted ? ' stroke-dasharray="2 4" stroke-linecap="round"' : "";
+      return `<path d="M${at} -4h18" fill="none" stroke="${colour}" stroke-width="2"${dash}/><text x="${at + 24}">${escaped(name)}</text>`;
+    });
+    const height = Math.ceil(whole.height) + (legend.length ? 28 : 4);
+    const parts = this.charts.map((chart) => chart.onPaper(whole));
+    const style = `.grid{stroke:${INK};opacity:.13}.tick{font-size:11px;opacity:.75}.line{fill:none;stroke-width:2;stroke-linejoin:round}`;
+    const below = `<g transform="translate(0 ${height - 6})">${legend.join("")}</g>`;
+    const markup = onPaper(Math.ceil(whole.width), height, `<style>${style}</style>${parts.join("")}${below}`);
+    return { svg: () => markup };
   }
 }
 
@@ -82,17 +103,17 @@ class Chart {
     const parts = [];
     for (const value of ticks(floor, roof, 4)) {
       parts.push(node("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: this.y(value), y2: this.y(value) }));
-      parts.push(node("text", { x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, short(value)));
+      parts.push(node("text", { class: "tick", x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, short(value)));
     }
     for (const step of ticks(0, last, 5)) {
-      parts.push(node("text", { x: this.x(step), y: HEIGHT - 4, "text-anchor": "middle" }, step.toLocaleString("en")));
+      parts.push(node("text", { class: "tick", x: this.x(step), y: HEIGHT - 4, "text-anchor": "middle" }, step.toLocaleString("en")));
     }
     // The dotted lines lie above: where two coincide both are seen.
     for (const line of [...lines].sort((one, other) => one.dotted - other.dotted)) {
       const points = line.steps.map((step, number) => `${this.x(step).toFixed(1)} ${this.y(line.values[number]).toFixed(1)}`);
       if (points.length) {
         const dash = line.dotted ? { "stroke-dasharray": "2 4", "stroke-linecap": "round" } : {};
-        parts.push(node("path", { d: `M${points.join("L")}`, stroke: line.colour, ...dash }));
+        parts.push(node("path", { class: "line", d: `M${points.join("L")}`, stroke: line.colour, ...dash }));
       }
     }
     if (this.marked !== null) {
@@ -133,6 +154,18 @@ class Chart {
     });
   }
 
+  /** The chart at its place within a whole, with its title, its unit, and what lies along it. */
+  onPaper(whole) {
+    const box = this.svg.getBoundingClientRect();
+    const [x, y] = [box.left - whole.left, box.top - whole.top];
+    const { title, unit } = this.chart;
+    const drawn = [...this.svg.children].filter((part) => !part.classList.contains("cursor"));
+    const content = drawn.map((part) => new XMLSerializer().serializeToString(part)).join("");
+    const head = `<text x="${x}" y="${y - 6}"><tspan font-weight="600">${escaped(title)}</tspan> <tspan opacity="0.75">${escaped(unit)}</tspan></text>`;
+    const along = `<text x="${x + box.width - RIGHT}" y="${y - 6}" text-anchor="end" opacity="0.75" font-size="11">over steps</text>`;
+    return `${head}${along}<g transform="translate(${x} ${y})">${content}</g>`;
+  }
+
   /** The values of all lines at a step, in words. */
   told(step) {
     const said = this.chart.lines.flatMap((line) => {
@@ -165,8 +198,8 @@ class Chart {
     if (!by || !steps.length) return;
     event.preventDefault();
     if (this.follows) {
-      const next = nearest(steps, this.marked ?? steps.at(-1)) + by;
-      return lead(this.follows, steps[Math.min(steps.length - 1, Math.max(0, next))]);
+      const here = this.marked ?? steps.at(-1); // which need not be among them
+      return lead(this.follows, by < 0 ? steps.findLast((step) => step < here) : steps.find((step) => step > here));
     }
     const place = this.at === null ? steps.length - 1 : nearest(steps, this.at) + by;
     this.read(steps[Math.min(steps.length - 1, Math.max(0, place))]);

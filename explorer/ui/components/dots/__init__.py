@@ -17,7 +17,7 @@ from explorer.base.wire import pack
 from explorer.codebook.dots import VIRIDIS, Scale, crowding
 from explorer.ui import widgets
 from explorer.ui.components import open_code
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 MOST_CORNERS = 400  # of an outline; as in dots.js
 FARTHEST = 1e6  # of a corner from the middle, in the plane of the map
@@ -27,7 +27,7 @@ _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_dots",
     css=(_FOLDER / "dots.css").read_text(encoding="utf-8"),
-    js=script(_CANVAS / "parts.js", open_code.SHARED, _FOLDER / "raster.js", _FOLDER / "dots.js"),
+    js=script(_CANVAS / "parts.js", open_code.SHARED, PAPER, _FOLDER / "raster.js", _FOLDER / "dots.js"),
 )
 
 

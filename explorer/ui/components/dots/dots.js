@@ -49,6 +49,7 @@ class DotMap {
       '<p class="away" hidden></p><div class="chip" aria-live="polite" hidden></div>';
     root.appendChild(this.holder);
     this.holder.map = this;
+    this.holder.figures = { "": () => ({ svg: () => this.onPaper() }) };
     [this.plane, this.scale, this.toolbar, this.away, this.chip] = this.holder.children;
     [this.dots, this.marks] = this.plane.children;
     for (const [name, title] of TOOLS) {
@@ -342,7 +343,7 @@ class DotMap {
     const { points, radii, colours, counts, places, tints } = this.message;
     const { x, y, scale } = this.shown;
     const [left, top] = [(this.width / 2 - x * scale) * ratio, (this.height / 2 + y * scale) * ratio];
-    const raster = new Raster(width, height);
+    const raster = new Raster(width, height, rimOn(this.holder));
     const pitch = scale * ratio;
     const size = this.growth * ratio;
     for (let i = 0; i < places.shape[0]; i += 1) {
@@ -364,6 +365,40 @@ class DotMap {
     this.dots.getContext("2d").putImageData(raster.image, 0, 0);
     this.holder.dataset.drawn = this.count;
     this.holder.dataset.view = [x, y, scale].map((value) => value.toPrecision(6)).join(" ");
+  }
+
+  /** The map as it is looked at, as circles, with what its colours stand for. */
+  onPaper() {
+    const { points, radii, colours, counts, places, tints, codes, scale, stops } = this.message;
+    const { width, height, growth } = this;
+    const [parts, legend] = [[], []];
+    const circle = (at, radius, tint, how) => {
+      const [x, y] = this.place(at[0], at[1]);
+      if (x < -radius || y < -radius || x > width + radius || y > height + radius) return;
+      const colour = `rgb(${tint.join(",")})`;
+      parts.push(`<circle cx="${x.toFixed(2)}" cy="${y.toFixed(2)}" r="${radius.toFixed(2)}" ${how(colour)}/>`);
+    };
+    const part = (values, number, size) => values.subarray(size * number, size * (number + 1));
+    for (let i = 0; i < places.shape[0]; i += 1) {
+      circle(part(places.values, i, 2), 1.5, part(tints.values, i, 3), (colour) => `fill="${colour}" fill-opacity="0.45"`);
+    }
+    for (let i = 0; i < this.count; i += 1) {
+      const radius = radii.values[i] * growth;
+      const full = (colour) => `fill="${colour}" data-code="${codes.values[i]}"`;
+      const hollow = (colour) => `fill="none" stroke="${colour}" stroke-opacity="${FAINT}" data-code="${codes.values[i]}"`;
+      circle(part(points.values, i, 2), radius, part(colours.values, i, 3), counts.values[i] ? full : hollow);
+    }
+    if (scale) {
+      const shades = stops.map((stop, number) => `<stop offset="${number / (stops.length - 1)}" stop-color="${stop}"/>`);
+      legend.push(
+        `<linearGradient id="scale">${shades.join("")}</linearGradient>`,
+        `<rect x="4" y="4" width="230" height="42" fill="${PAPER}" fill-opacity="0.85"/>`,
+        `<text x="10" y="20">${escaped(scale.title)}</text><text x="10" y="38">${shortened(scale.low)}</text>`,
+        `<rect x="60" y="30" width="110" height="8" fill="url(#scale)"/><text x="176" y="38">${shortened(scale.high)}</text>`,
+      );
+    }
+    const dots = `<g stroke="rgb(60,60,60)" stroke-opacity="0.3" stroke-width="0.75">${parts.join("")}</g>`;
+    return onPaper(width, height, dots + legend.join(""));
   }
 
   drawMarks() {

@@ -5,7 +5,9 @@
  * at 3 × its number, its opacity, and the width of its line: 0 for a full dot. Edges are smooth to a part of a pixel.
  */
 class Raster {
-  constructor(width, height) {
+  /** rim: what the rims of full dots are mixed with, see `rimOn`. */
+  constructor(width, height, rim) {
+    this.rim = rim;
     this.image = new ImageData(width, height);
     this.width = width;
     this.height = height;
@@ -27,21 +29,26 @@ class Raster {
         if (cover > 1) cover = 1;
         if (line) cover = Math.min(cover, distance - radius + line + 0.5);
         if (cover <= 0) continue;
-        // A full dot has a darker rim, so that a light one shows on a light ground, and one dot on another.
-        const rim = line ? 0 : 0.3 * clamp(distance - radius + 1.5, 0, 1);
+        const rim = line ? 0 : this.rim.share * clamp(distance - radius + 1.5, 0, 1);
         const over = cover * opacity;
         const at = 4 * (row * width + column);
         const below = (data[at + 3] / 255) * (1 - over);
         const alpha = over + below;
-        data[at] = (mixed(red, rim) * over + data[at] * below) / alpha;
-        data[at + 1] = (mixed(green, rim) * over + data[at + 1] * below) / alpha;
-        data[at + 2] = (mixed(blue, rim) * over + data[at + 2] * below) / alpha;
+        data[at] = (mixed(red, rim, this.rim.grey) * over + data[at] * below) / alpha;
+        data[at + 1] = (mixed(green, rim, this.rim.grey) * over + data[at + 1] * below) / alpha;
+        data[at + 2] = (mixed(blue, rim, this.rim.grey) * over + data[at + 2] * below) / alpha;
         data[at + 3] = 255 * alpha;
       }
     }
   }
 }
 
-function mixed(channel, rim) {
-  return channel * (1 - rim) + 60 * rim;
+function mixed(channel, rim, grey) {
+  return channel * (1 - rim) + grey * rim;
+}
+
+/** The rim of a full dot: darker on a light ground and lighter on a dark one, so that a dot like it shows on it, too. */
+function rimOn(element) {
+  const [red, green, blue] = getComputedStyle(element).color.match(/[\d.]+/g).map(Number); // of the text
+  return 0.3 * red + 0.59 * green + 0.11 * blue > 128 ? { grey: 205, share: 0.5 } : { grey: 60, share: 0.3 };
 }

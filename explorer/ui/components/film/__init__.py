@@ -17,7 +17,7 @@ from explorer.base.wire import pack
 from explorer.learn.fixed_map import ASPECT, FixedMap
 from explorer.learn.lab import Snapshot
 from explorer.ui import widgets
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
@@ -25,7 +25,7 @@ CHANNEL = _FOLDER / "channel.js"
 _mount = st.components.v2.component(
     "vqvae_explorer_film",
     css=(_FOLDER / "film.css").read_text(encoding="utf-8"),
-    js=script(_CANVAS / "parts.js", CHANNEL, _FOLDER / "film.js"),
+    js=script(_CANVAS / "parts.js", CHANNEL, PAPER, _FOLDER / "film.js"),
 )
 _UNIT = 30_000  # of int16, for 1 on the map
 

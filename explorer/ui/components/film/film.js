@@ -50,6 +50,7 @@ class Film {
         ${TAKES}
       </div>`;
     root.appendChild(this.holder);
+    this.holder.figures = { "": () => inRows([...this.lanes.children].map((lane) => picturesOf(lane))) };
     this.lanes = this.holder.querySelector(".lanes");
     this.scrub = this.holder.querySelector(".scrub");
     this.takes = this.holder.querySelector(".takes");
@@ -256,6 +257,15 @@ class Film {
     this.playing = null;
     showPlaying(this.button, this.playing);
   }
+}
+
+/** What a lane draws now, each with its caption. */
+function picturesOf(lane) {
+  const shown = [...lane.querySelectorAll("figure")].filter((figure) => !figure.hidden);
+  return shown.map((figure) => ({
+    canvas: figure.querySelector("canvas"),
+    said: [...figure.querySelectorAll("figcaption > *")].map((part) => part.textContent.trim()).filter(Boolean).join(", "),
+  }));
 }
 
 /** A quality in words; nothing where it is infinite. */

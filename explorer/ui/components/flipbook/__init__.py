@@ -7,14 +7,14 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_flipbook",
     css=(_FOLDER / "flipbook.css").read_text(encoding="utf-8"),
-    js=script(_CANVAS / "parts.js", _FOLDER / "flipbook.js"),
+    js=script(_CANVAS / "parts.js", PAPER, _FOLDER / "flipbook.js"),
 )
 
 

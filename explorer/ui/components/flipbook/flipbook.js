@@ -27,6 +27,7 @@ class Flipbook {
   constructor(root) {
     this.root = document.createElement("div");
     this.root.innerHTML = MARKUP;
+    this.root.figures = { "": () => inRows([[{ canvas: this.root.querySelector("canvas"), said: this.captions[this.slider.value] }]]) };
     root.appendChild(this.root);
     this.slider = this.root.querySelector("input");
     this.button = this.root.querySelector("button");

@@ -1,6 +1,6 @@
 """Tiles: many small pictures in rows, to point at and to click: the codes on the wall, the patches of a code."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,16 +8,16 @@ import numpy as np
 import streamlit as st
 
 from explorer.base.wire import pack
-from explorer.ui import widgets
+from explorer.ui import exports, widgets
 from explorer.ui.components import open_code
-from explorer.ui.components.sources import script
+from explorer.ui.components.sources import PAPER, script
 
 _FOLDER = Path(__file__).parent
 _CANVAS = _FOLDER.parent / "canvas"
 _mount = st.components.v2.component(
     "vqvae_explorer_tiles",
     css=(_FOLDER / "tiles.css").read_text(encoding="utf-8"),
-    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", open_code.SHARED, _FOLDER / "tiles.js"),
+    js=script(_CANVAS / "parts.js", _CANVAS / "atlas.js", open_code.SHARED, PAPER, _FOLDER / "tiles.js"),
 )
 
 MOST_TILES = 4096  # on one page; more are paged by the caller
@@ -39,6 +39,8 @@ def show(
     scaling: Literal["pixelated", "smooth"] = "pixelated",
     opens: bool = False,
     halves: bool = False,
+    of: Sequence[str] = (),
+    rows: Callable[[], exports.Rows] | None = None,
 ) -> int | None:
     """Draw tiles, uint8 [N, h, w, 3], in rows; returns the id of the tile that was just clicked, if one was.
 
@@ -67,6 +69,7 @@ def show(
     }
     marked = np.zeros(len(tiles), np.uint8) if faint is None else faint.astype(np.uint8)
     result = _mount(key=key, data=pack(header, {"tiles": tiles, "faint": marked}), on_picked_change=lambda: None)
+    exports.figure(key, label=label, of=of, rows=rows)
     return _id(result.picked)
 
 

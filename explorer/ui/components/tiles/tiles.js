@@ -31,6 +31,7 @@ class Wall {
       '<div class="rows" tabindex="0" role="listbox"><canvas></canvas><span class="current" role="option" id="current"></span></div>' +
       '<p class="readout" hidden></p>';
     root.appendChild(this.holder);
+    this.holder.figures = { "": () => this.onPaper() };
     this.rows = this.holder.querySelector(".rows");
     this.canvas = this.holder.querySelector("canvas");
     this.readout = this.holder.querySelector(".readout");
@@ -215,11 +216,7 @@ class Wall {
       const height = Math.ceil(this.count / this.columns) * this.rowHeight;
       Object.assign(this.canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
       Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
-      brush.scale(ratio, ratio);
-      brush.imageSmoothingEnabled = this.message.scaling === "smooth";
-      brush.imageSmoothingQuality = "high";
-      brush.font = `400 11px ${styles.fontFamily}`;
-      brush.textBaseline = "top";
+      this.prepare(brush, ratio, styles.fontFamily);
       for (let number = 0; number < this.count; number += 1) this.drawTile(brush, number, styles);
     }
     this.outlined = [this.selected, this.hover, this.cursor].filter((number) => number !== null);
@@ -233,8 +230,44 @@ class Wall {
     this.holder.dataset.drawn = this.count;
   }
 
-  drawTile(brush, number, styles) {
-    const { side, captions, frame, faint, halves } = this.message;
+  /** All tiles, without what is pointed at or open: twice as large as here, or a little more, so that pixels are whole. */
+  onPaper() {
+    const { side, captions, tiles } = this.message;
+    const pixels = tiles.shape[1];
+    const ratio = (Math.ceil((2 * side) / pixels) * pixels) / side;
+    const columns = Math.min(this.columns, this.count);
+    const [width, height] = [columns * this.pitch, Math.ceil(this.count / this.columns) * this.rowHeight];
+    const drawn = (said) => {
+      const canvas = document.createElement("canvas");
+      Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+      const brush = canvas.getContext("2d");
+      this.prepare(brush, ratio, FONT);
+      for (let number = 0; number < this.count; number += 1) this.drawTile(brush, number, { color: INK }, said);
+      brush.globalCompositeOperation = "destination-over";
+      brush.fillStyle = PAPER;
+      brush.fillRect(0, 0, width, height);
+      return canvas;
+    };
+    const texts = (captions ?? []).map((caption, number) => {
+      const [x, y] = this.placeOf(number);
+      return `<text x="${x + 1}" y="${y + side + 12}" font-size="11">${escaped(caption)}</text>`;
+    });
+    return {
+      canvas: () => drawn(captions),
+      svg: () => onPaper(width, height, picture(drawn(null), 0, 0, width, height) + texts.join("")),
+    };
+  }
+
+  prepare(brush, ratio, font) {
+    brush.scale(ratio, ratio);
+    brush.imageSmoothingEnabled = this.message.scaling === "smooth";
+    brush.imageSmoothingQuality = "high";
+    brush.font = `400 11px ${font}`;
+    brush.textBaseline = "top";
+  }
+
+  drawTile(brush, number, styles, captions = this.message.captions) {
+    const { side, frame, faint, halves } = this.message;
     const { width } = this;
     const [x, y] = this.placeOf(number);
     brush.globalAlpha = faint.values[number] ? 0.4 : 1;

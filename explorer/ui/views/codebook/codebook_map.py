@@ -17,7 +17,7 @@ from explorer.codebook import dots, projection
 from explorer.codebook.dots import Scale
 from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.codebook.projection_job import find_job, start_job
-from explorer.ui import cache, jobs, store, widgets
+from explorer.ui import cache, exports, jobs, store, widgets
 from explorer.ui.components import dots as dot_map
 from explorer.ui.components import tiles
 from explorer.ui.components.dots import Dots
@@ -72,6 +72,8 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         behind=behind,
         remembered_as=model.fingerprint,
     )
+    of = (model.name, used.label, settings.method if made else "pca")
+    exports.figure(MAP, label="Map of the codes", of=of, rows=lambda: dots.rows(codes, placed.points, counts))
     st.caption(
         "Click a code to open it; box and lasso gather many. Dots grow with usage; codes unused in these images are "
         "hollow and lie below the others."
@@ -240,6 +242,7 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
     tile_store = cache.tile_store(model)
     name = f"tiles-{model.fingerprint[:16]}"
     filling.fill(tile_store, part, what="Decoding the codes", name=name, slot=st.empty())
+    of = (model.name, used.label)
     tiles.show(
         tile_store.known(part, unknown=wall.GREY),
         ids=part.tolist(),
@@ -249,12 +252,21 @@ def _show_gathered(model: OpenModel, used: UsedSet, codes: np.ndarray) -> None:
         faint=counts[part] == 0,
         height=130,
         opens=True,
+        of=of,
     )
     rows = [{"code": int(code), "cells": int(counts[code])} for code in codes]
     with st.container(horizontal=True):
         st.download_button(
-            "CSV", lambda: as_csv(("code", "cells"), rows), file_name="codes.csv", mime="text/csv", on_click="ignore"
+            "CSV",
+            lambda: as_csv(("code", "cells"), rows),
+            file_name=f"{exports.saved_as('Gathered codes', *of)}.csv",
+            mime="text/csv",
+            on_click="ignore",
         )
         st.download_button(
-            "JSON", lambda: json.dumps(rows), file_name="codes.json", mime="application/json", on_click="ignore"
+            "JSON",
+            lambda: json.dumps(rows),
+            file_name=f"{exports.saved_as('Gathered codes', *of)}.json",
+            mime="application/json",
+            on_click="ignore",
         )

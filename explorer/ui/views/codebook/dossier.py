@@ -15,7 +15,8 @@ from explorer.codebook.notes import Notes
 from explorer.images.pictures import Picture
 from explorer.index import usage
 from explorer.index.read import Occurrences
-from explorer.ui import cache, picture_choice, store, widgets
+from explorer.index.training_usage import TrainingUsage
+from explorer.ui import cache, exports, picture_choice, store, widgets
 from explorer.ui.components import open_code, tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.page import guarded
@@ -43,11 +44,17 @@ def show(model: OpenModel, used: UsedSet) -> None:
         _navigate(model, used, code)
         _appearance(model, picture, code)
         widgets.figure_row(_figures(model, used, code))
+        exports.figure(
+            "appearance",
+            label=f"Code {code}",
+            of=(model.name, used.label),
+            rows=lambda: exports.figure_rows(_figures(model, used, code)),
+        )
     if used.index.counts[code] == 0:
         _explain_unused(model, used, code)
     else:
         _patches(model, used, code, session.codebook.patch_order)
-        _places(used, code)
+        _places(model, used, code)
     _relatives(model, used, code)
     _my_picture(model, picture, code)
     _notes_and_export(model, used, code)
@@ -100,7 +107,7 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
     """The code as a field of itself, and put into the middle of the current picture."""
     context = cache.in_context(model, picture, code)
     side = 118
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", key="appearance"):
         for pixels, caption, words in (
             (cache.tiles_of(model, [code])[0], "A field of it", f"What a field of code {code} decodes to"),
             (
@@ -114,10 +121,13 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
 
 
 def _figures(model: OpenModel, used: UsedSet, code: int) -> list[Figure]:
-    return usage_figures(model, used.index.counts, code, label=used.label, images=used.index.images)
+    training = cache.training_usage(model)
+    return usage_figures(used.index.counts, code, label=used.label, images=used.index.images, training=training)
 
 
-def usage_figures(model: OpenModel, counts: np.ndarray, code: int, *, label: str, images: int) -> list[Figure]:
+def usage_figures(
+    counts: np.ndarray, code: int, *, label: str, images: int, training: TrainingUsage | None
+) -> list[Figure]:
     """How much a code is used over some images, counts [K], and in training where that is known."""
     cells, own = int(counts.sum()), int(counts[code])
     over = f"Over {label}: {counted(images, 'image')}, {counted(cells, 'cell')}."
@@ -133,7 +143,6 @@ def usage_figures(model: OpenModel, counts: np.ndarray, code: int, *, label: str
         Figure("Rank", rank, f"{ranked} {over}"),
         Figure("Share", f"{own / max(1, cells):.2%}", f"Equal use would be {1 / len(counts):.2%}. {over}"),
     ]
-    training = cache.training_usage(model)
     if training is not None:
         taken = int(training.counts[code])
         photos = f"the {counted(training.images, 'photo')} that the model was trained on"
@@ -188,6 +197,8 @@ def _patches(model: OpenModel, used: UsedSet, code: int, order: PatchOrder) -> N
         frame=dossier.patch_frame(),
         side=PATCH_SIDE,
         scaling="smooth",
+        of=(model.name, used.label, f"code {code}", order),
+        rows=lambda: _patch_rows(used, found),
     )
     if picked is not None and picked < used.index.images:
         _show_image(model, used, code, picked)
@@ -197,6 +208,15 @@ def _patch_titles(used: UsedSet, found: Occurrences) -> list[str]:
     return [
         f"{used.index.names[image]} · row {row}, column {column} · distance {distance:.3f}"
         for image, row, column, distance in zip(found.image, found.row, found.column, found.distance, strict=True)
+    ]
+
+
+def _patch_rows(used: UsedSet, found: Occurrences) -> list[dict[str, float | str]]:
+    return [
+        {"image": used.index.names[image], "row": row, "column": column, "distance": distance}
+        for image, row, column, distance in zip(
+            found.image.tolist(), found.row.tolist(), found.column.tolist(), found.distance.tolist(), strict=True
+        )
     ]
 
 
@@ -220,7 +240,7 @@ def _show_image(model: OpenModel, used: UsedSet, code: int, image: int) -> None:
     st.caption(f"{name}: {cells.sum():,} of its {counted(cells.size, 'cell')} {have} code {code}.")
 
 
-def _places(used: UsedSet, code: int) -> None:
+def _places(model: OpenModel, used: UsedSet, code: int) -> None:
     """How far its cells are from it, where in the image they sit, and in which images.
 
     Of a few cells no distribution is drawn: each of them is among the patches, with its place and distance.
@@ -228,6 +248,7 @@ def _places(used: UsedSet, code: int) -> None:
     index = used.index
     distances = np.asarray(index.distances[index.span(code)], np.float32)
     where = usage.places(index, code)
+    of = (model.name, used.label, f"code {code}")
     if len(distances) < FEWEST_SPREAD:
         few = counted(len(distances), "cell has", "cells have")
         st.caption(f"{few} this code here: too few for a chart of distances and places.")
@@ -235,11 +256,13 @@ def _places(used: UsedSet, code: int) -> None:
         left, right = st.columns([1.4, 1])
         with left:
             st.html(f"<p class='label'>Distance of its {counted(len(distances), 'cell')} to it</p>")
-            st.plotly_chart(charts.histogram(distances, title="distance"), key="distances", config=widgets.PLOT)
+            exports.chart(
+                charts.histogram(distances, title="distance"), key="distances", label="Distances of its cells", of=of
+            )
         with right:
             st.html("<p class='label'>Where in the image</p>")
             if where:
-                st.plotly_chart(charts.position_heat(where), key="places", config=widgets.PLOT)
+                exports.chart(charts.position_heat(where), key="places", label="Where in the image", of=of)
             else:
                 st.caption(f"{counted(len(distances), 'cell')} are too few to say.")
     images, cells = index.images_with(code)
@@ -304,6 +327,7 @@ def strip(
         captions=captions,
         side=40,
         opens=True,
+        of=(model.name, f"code {store.read().codebook.code}"),
     )
 
 
@@ -329,6 +353,7 @@ def _my_picture(model: OpenModel, picture: Picture, code: int) -> None:
         frame=dossier.patch_frame(),
         side=PATCH_SIDE,
         scaling="smooth",
+        of=(picture_choice.saved_as(store.read().picture, model), f"code {code}"),
     )
 
 

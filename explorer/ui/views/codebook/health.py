@@ -6,10 +6,11 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer.base import beside
 from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
+from explorer.codebook import health
 from explorer.codebook.health import HealthRow, Sample, geometry_rows, judge, usage_rows
 from explorer.index import usage
 from explorer.index.training_usage import TrainingUsage
-from explorer.ui import cache, figure_table, widgets
+from explorer.ui import cache, exports, figure_table, widgets
 from explorer.ui.image_set import UsedSet
 from vqvae.words import counted
 
@@ -34,7 +35,14 @@ def show(model: OpenModel, used: UsedSet | None, *, said: DeltaGenerator) -> Non
         widgets.verdict(first.grade, first.sentence)
         if others:
             widgets.verdicts(others)
-    _table(heads, usage_rows(samples), geometry_rows(model.codebook.array, cache.near_duplicates(model)))
+    with st.container(key="health"):
+        _table(heads, usage_rows(samples), geometry_rows(model.codebook.array, cache.near_duplicates(model)))
+    exports.table(
+        lambda: health.exact_rows(samples, model.codebook.array, cache.near_duplicates(model)),
+        key="health",
+        label="Figures of the codebook",
+        of=(model.name, *([used.label] if used else [])),
+    )
     if training is None:
         if damaged := cache.damage(model, beside.USAGE):
             widgets.warn(damaged)

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer.base.open_model import OpenModel
 from explorer.codebook import charts
 from explorer.index import usage
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.image_set import UsedSet
 from explorer.ui.session import Session
@@ -25,12 +25,15 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
         **widgets.bound("usage-by-powers", log, lambda on: store.read().on("codebook", usage_by_powers=on)),
     )
     training = cache.training_usage(model)
-    event = st.plotly_chart(
+    of = (model.name, used.label)
+    event = exports.chart(
         charts.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),
         key="usage-curve",
+        label="Usage by rank",
+        of=of,
+        rows=lambda: usage.ranked(counts, training.counts if training else None),
         on_select="rerun",
         selection_mode=("points", "box"),
-        config=widgets.PLOT,
     )
     chosen = widgets.selected_points(event)
     if chosen:
@@ -44,16 +47,21 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
             titles=wall.titles(model, used, codes),
             height=160,
             opens=True,
+            of=of,
         )
     else:
         st.caption("Click a point, or draw a box, to see the codes there.")
     st.html("<p class='label'>Distinct codes against images seen <span>· while it rises, look at more</span></p>")
-    st.plotly_chart(
-        charts.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)), key="distinct", config=widgets.PLOT
+    exports.chart(
+        charts.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)),
+        key="distinct",
+        label="Distinct codes against images seen",
+        of=of,
     )
     st.html("<p class='label'>Distinct codes of each image</p>")
-    st.plotly_chart(
+    exports.chart(
         charts.codes_per_image(usage.distinct_by_image(used.index), used.index.names),
         key="codes-per-image",
-        config=widgets.PLOT,
+        label="Distinct codes of each image",
+        of=of,
     )

@@ -64,6 +64,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
         side=28,
         height=560,
         opens=True,
+        of=(model.name, used.label),
     )
 
 

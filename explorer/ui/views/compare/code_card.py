@@ -16,7 +16,7 @@ from explorer.codebook.matching import Grids, Side
 from explorer.compare.records import Compared, Row
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.views.codebook import filling
 from explorer.ui.views.codebook.dossier import usage_figures
@@ -28,6 +28,7 @@ GREY = 128  # of a tile that is not known
 MOST_BESIDE = 5  # codes of the other model that are named
 MOST_PARTS = 12  # of a code that is split, beside its dossier
 MOST_PATCHES = 8
+MOST_AVERAGED = 24  # images in which the mean colours of codes are taken that cannot be decoded alone
 MOST_LOOKED_AT = 4  # images that are encoded again to find the nearest patches
 PATCH_SIDE = 56  # CSS pixels
 
@@ -42,9 +43,8 @@ class Subject:
     grids: Grids
     cells: np.ndarray  # int64 [K]: how many cells have each code there
     images: ImageSet
-    only: (
-        tuple[int, int] | None
-    )  # the height and width at which all models were given the images, where one asks for it
+    size: int  # of an image, pixels on the long side
+    only: tuple[int, int] | None  # height and width of all images, where one of the models asks for it
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class Subject:
     @property
     def chip(self) -> str:
         """Its number in its colour, as HTML."""
-        return f'<em class="model-number" style="background:{self.column.colour}">{self.column.number}</em>'
+        return f'<em class="model-number" style="--own:{self.column.colour}">{self.column.number}</em>'
 
     @property
     def model(self) -> OpenModel:
@@ -66,10 +66,35 @@ class Subject:
         """Whether it has one grid and no other level, so that a code alone can be decoded."""
         return len(self.compared.spec.levels) == 1
 
+    @cached_property
+    def colours(self) -> np.ndarray:
+        """The mean colour of what each code covers, in some of the images: float64 [K, 3]; NaN where none of it."""
+        some = np.linspace(0, len(self.rows) - 1, min(MOST_AVERAGED, len(self.rows))).round().astype(int).tolist()
+        grids = [self.grids.indices[place] for place in some]
+        content = (self.compared.fingerprint, self.size, *(self.rows[place].digest for place in some))
+        try:
+            return cache.colours_of_cells(
+                content,
+                self.grids.codes,
+                self.grids.stride,
+                lambda: [self.picture(place).pixels for place in some],
+                grids,
+            )
+        except BadInput:  # an image is no longer there
+            return np.full((self.grids.codes, 3), np.nan)
+
+    def picture(self, place: int) -> Picture:
+        """An image, as it was measured; raises BadInput."""
+        return cache.picture_of(self.images.identity, self.rows[place].name, self.size, self.only, self.images)
+
     def known_tiles(self, codes: np.ndarray, side: int, slot: DeltaGenerator) -> np.ndarray:
-        """What codes decode to, uint8 [N, side, side, 3]; grey where that is not known, or not yet."""
+        """What codes decode to, uint8 [N, side, side, 3]; grey where that is not known, or not yet.
+
+        A code of one of several levels draws nothing alone: it has the mean colour of what it covers.
+        """
         if not self.is_single:
-            return np.full((len(codes), side, side, 3), GREY, np.uint8)
+            colours = np.nan_to_num(self.colours[codes], nan=GREY).round().astype(np.uint8)
+            return np.broadcast_to(colours[:, None, None], (len(codes), side, side, 3))
         known = cache.tile_store(self.model)
         name = f"tiles-{self.model.fingerprint[:16]}"
         filling.fill(known, codes, what=f"Decoding the codes of {self.column.name}", name=name, slot=slot)
@@ -85,7 +110,8 @@ def choose_part(subject: Subject, own: tuple[int, ...], *, side: Side) -> int:
     chosen = store.read().compare.matched_part
     part = chosen if chosen in own else own[0]
     shown = own[:MOST_PARTS]
-    st.html(f"<p class='card-label'>{len(own)} codes together</p>")
+    rest = f" <span>· the largest {MOST_PARTS} of them</span>" if len(own) > MOST_PARTS else ""
+    st.html(f"<p class='card-label'>{len(own)} codes together{rest}</p>")
     picked = tiles.show(
         subject.known_tiles(np.array(shown, np.int64), subject.grids.stride, st.empty()),
         ids=shown,
@@ -110,25 +136,25 @@ def show(
     other: Subject,
     closest: bool,
     data: str,
-    size: int,
     side: Side,
 ) -> None:
     """Everything about a code in short. beside: what the other model has where this code is, and the share of each."""
     name = widgets.escaped(subject.column.name)
     address = "codebook?" + urlencode({"checkpoint": subject.column.name, "code": code})
     number = f"{subject.chip}<h3>{'Closest:' if closest else 'Code'} {code}</h3>"
-    words = f'aria-label="Page of code {code} of {name}" target="_blank" rel="noopener"'
+    words = f'aria-label="Its page: code {code} of {name}" target="_blank" rel="noopener"'
     link = f'<a href="{widgets.escaped(address)}" {words}>Its page</a>' if subject.is_single else ""
     st.html(f'<div class="card-head">{number}<span>{name}</span>{link}</div>')
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key=f"look_{side}"):
-        if subject.is_single:
-            alt = f"What a field of code {code} of {subject.column.name} decodes to"
-            st.image(cache.tiles_of(subject.model, [code])[0], alt=alt, width=72, output_format="PNG")
-            widgets.figure_row(usage_figures(subject.model, subject.cells, code, label=data, images=len(subject.rows)))
-        else:
-            st.caption("A code of one of several levels draws nothing by itself.")
+        of_it = "What a field of" if subject.is_single else "The mean colour of what"
+        alt = f"{of_it} code {code} of {subject.column.name} {'decodes to' if subject.is_single else 'covers'}"
+        tile = subject.known_tiles(np.array([code]), subject.grids.stride, st.empty())[0]
+        st.image(tile, alt=alt, width=72, output_format="PNG")
+        training = cache.training_usage(subject.model) if subject.is_single else None
+        widgets.figure_row(usage_figures(subject.cells, code, label=data, images=len(subject.rows), training=training))
+    exports.figure(f"look_{side}", label=f"Code {code} of {subject.column.name}")
     _show_beside(other, beside, side)
-    _show_patches(subject, code, size, side)
+    _show_patches(subject, code, side)
 
 
 def _show_beside(other: Subject, beside: list[tuple[int, float]], side: Side) -> None:
@@ -145,25 +171,25 @@ def _show_beside(other: Subject, beside: list[tuple[int, float]], side: Side) ->
     )
 
 
-def _show_patches(subject: Subject, code: int, size: int, side: Side) -> None:
+def _show_patches(subject: Subject, code: int, side: Side) -> None:
     """The cells that are nearest to it, in those images that have most of it."""
-    if not subject.is_single:
-        return
     most = [int((grid == code).sum()) for grid in subject.grids.indices]
     chosen = sorted(np.argsort(most, kind="stable")[::-1][:MOST_LOOKED_AT].tolist())
     chosen = [place for place in chosen if most[place]]
     try:
-        pictures = [_picture(subject, subject.rows[place], size) for place in chosen]
-        encoded = [cache.encode(subject.model, picture) for picture in pictures]
+        pictures = [subject.picture(place) for place in chosen]
+        if subject.is_single:
+            encoded = [cache.encode(subject.model, picture) for picture in pictures]
+            found = dossier.nearest_cells(subject.model.codebook, encoded, code, most=MOST_PATCHES)
+        else:
+            found = dossier.some_cells([subject.grids.indices[place] for place in chosen], code, most=MOST_PATCHES)
     except (BadInput, RuntimeError, MemoryError) as fault:
         widgets.refuse(f"The patches cannot be shown. {fault}")
         return
-    found = dossier.nearest_cells(subject.model.codebook, encoded, code, most=MOST_PATCHES)
     names = [subject.rows[place].name for place in chosen]
     images = sum(number > 0 for number in most)
-    where = f"nearest, from {counted(len(chosen), 'image')}" + (
-        f" of {images:,} with it" if images > len(chosen) else ""
-    )
+    where = f"{'nearest, ' if subject.is_single else ''}from {counted(len(chosen), 'image')}"
+    where += f" of {images:,} with it" if images > len(chosen) else ""
     st.html(f"<p class='card-label'>Patches <span>· {where}</span></p>")
     cells = list(zip(found.row.tolist(), found.column.tolist(), strict=True))
     tiles.show(
@@ -172,15 +198,11 @@ def _show_patches(subject: Subject, code: int, size: int, side: Side) -> None:
         key=f"patches-{side}",
         label=f"Patches of code {code} of {subject.name}",
         titles=[
-            f"{names[image]} · row {row}, column {column} · distance {distance:.3f}"
+            f"{names[image]} · row {row}, column {column}"
+            + (f" · distance {distance:.3f}" if np.isfinite(distance) else "")
             for image, row, column, distance in zip(found.image, found.row, found.column, found.distance, strict=True)
         ],
         frame=dossier.patch_frame(),
         side=PATCH_SIDE,
         scaling="smooth",
     )
-
-
-def _picture(subject: Subject, row: Row, size: int) -> Picture:
-    """An image of the set, as it was measured."""
-    return cache.picture_of(subject.images.identity, row.name, size, subject.only, subject.images)

@@ -8,18 +8,18 @@ import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Verdict
-from explorer.codebook.health import HealthRow, Sample, beside, geometry_rows, usage_rows
+from explorer.codebook.health import HealthRow, Sample, beside, exact_rows, geometry_rows, usage_rows
 from explorer.compare import codes
 from explorer.compare.records import Comparison
 from explorer.images import sets
 from explorer.images.sets import ImageSet
 from explorer.index import usage
-from explorer.ui import cache, figure_table, store, widgets
+from explorer.ui import cache, exports, figure_table, store, widgets
 from explorer.ui.figure_table import Cell, Head, Row
 from explorer.ui.session import CodebooksView
 from explorer.ui.views.codebook import health
 from explorer.ui.views.compare import matched, measured
-from explorer.ui.views.compare.columns import Column
+from explorer.ui.views.compare.columns import Column, named
 from vqvae.errors import BadInput
 from vqvae.words import counted
 
@@ -30,24 +30,25 @@ VIEWS: dict[CodebooksView, str] = {"health": "Health", "matched": "Which codes s
 def show(columns: Sequence[Column], images: ImageSet) -> None:
     """Health or matching, whichever was chosen, once every model has been over the images."""
     st.html(STYLE)
-    view = store.read().compare.codebooks_view
-    bar = st.container(horizontal=True, vertical_alignment="center", key="codebooks_bar")
-    bar.segmented_control(
-        "Of the codebooks",
-        list(VIEWS),
-        format_func=VIEWS.__getitem__,
-        label_visibility="collapsed",
-        **widgets.bound(
-            "codebooks-view", view, lambda chosen: store.read().on("compare", codebooks_view=chosen or view)
-        ),
-    )
-    comparison = measured.find(columns, images)
-    if comparison is None:
-        return
-    if view == "health":
-        show_health(columns, comparison, own=images.source not in (sets.SAMPLES, "picture"))
-    else:
-        matched.show(columns, comparison, images, bar)
+    with st.container(key="codebooks"):
+        view = store.read().compare.codebooks_view
+        bar = st.container(horizontal=True, vertical_alignment="center")
+        bar.segmented_control(
+            "Of the codebooks",
+            list(VIEWS),
+            format_func=VIEWS.__getitem__,
+            label_visibility="collapsed",
+            **widgets.bound(
+                "codebooks-view", view, lambda chosen: store.read().on("compare", codebooks_view=chosen or view)
+            ),
+        )
+        comparison = measured.find(columns, images)
+        if comparison is None:
+            return
+        if view == "health":
+            show_health(columns, comparison, own=images.source not in (sets.SAMPLES, "picture"))
+        else:
+            matched.show(columns, comparison, images, bar)
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
@@ -60,7 +61,14 @@ def show_health(columns: Sequence[Column], comparison: Comparison, *, own: bool)
     said = dict(zip((column.number for column in open_ones), samples, strict=True))
     _show_verdicts([(column, _verdict(column, said.get(column.number), own=own)) for column in columns])
     if open_ones:
-        _show_table(open_ones, samples)
+        with st.container(key="compared-codebooks"):
+            _show_table(open_ones, samples)
+        exports.table(
+            lambda: _rows(open_ones, samples),
+            key="compared-codebooks",
+            label="Figures of the codebooks",
+            of=named(columns, comparison.data),
+        )
     for place, column in enumerate(open_ones):
         compared = comparison.models[place]
         if len(compared.spec.levels) > 1 and (sentence := codes.which_level(column.name, compared.spec)):
@@ -90,7 +98,7 @@ def _verdict(column: Column, samples: list[Sample] | None, *, own: bool) -> Verd
 
 def _show_verdicts(judged: Sequence[tuple[Column, Verdict]]) -> None:
     entries = "".join(
-        f'<li class="verdict {one.grade}"><em class="model-number" style="background:{column.colour}">{column.number}'
+        f'<li class="verdict {one.grade}"><em class="model-number" style="--own:{column.colour}">{column.number}'
         f"</em><i></i><span><b>{widgets.escaped(column.name)}</b> · {widgets.escaped(one.sentence)}</span></li>"
         for column, one in judged
     )
@@ -122,6 +130,16 @@ def _show_table(columns: Sequence[Column], samples: Sequence[Sequence[Sample]]) 
         for row in beside(geometry)
     ]
     figure_table.show(heads, rows, label="Figures of the codebooks", over=over)
+
+
+def _rows(columns: Sequence[Column], samples: Sequence[list[Sample]]) -> list[dict[str, float | str | None]]:
+    """The table in full, one model after the other; of several levels no codebook is looked at."""
+    found: list[dict[str, float | str | None]] = []
+    for column, known in zip(columns, samples, strict=True):
+        model = column.model if column.model is not None and _is_single(column.model) else None
+        geometry = (None, None) if model is None else (model.codebook.array, cache.near_duplicates(model))
+        found += [{"model": column.name, **row} for row in exact_rows(known, *geometry)]
+    return found
 
 
 def _facts(column: Column) -> str:

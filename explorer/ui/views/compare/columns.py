@@ -60,6 +60,11 @@ def models_of(columns: Sequence[Column]) -> list[OpenModel]:
     return [column.model for column in columns if column.model is not None]
 
 
+def named(columns: Sequence[Column], images: str) -> tuple[str, ...]:
+    """What files of a comparison are of, for their names: the models, and the images."""
+    return (*(column.name for column in columns), images)
+
+
 def _filled(session: Session, names: Sequence[str]) -> Session:
     """The session with enough models: what the visitor chose, then the open one, then any."""
     chosen = session.compare.models

@@ -29,7 +29,7 @@ from explorer.inputs import manifold
 from explorer.inputs.reliance.measure import Settings
 from explorer.inputs.reliance.report import Report, counted
 from explorer.inputs.reliance.verdict import LINES, Finding, ranged
-from explorer.ui import cache, jobs, store, widgets
+from explorer.ui import cache, exports, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.picture_choice import open_at
 from explorer.ui.views.compare import table
@@ -43,7 +43,6 @@ from vqvae.tokenizer import blend
 JOB = "compared-inputs"
 STYLE = Path(__file__).parent / "inputs.css"
 WHAT = "Replacing one input after the other"
-PLOT = widgets.PLOT | {"scrollZoom": False}
 DIFFERENCE = (
     "Below each figure is its difference from that of the chosen model, image by image over the images that both were "
     "tested on, with its 95 % interval; pale where that reaches zero."
@@ -303,19 +302,32 @@ def _said(text: str) -> str:
 
 def show_charts(sides: Sequence[Side]) -> None:
     """Whom each follows over the blend, and what each input draws."""
-    curves = inputs_charts.follow_curves(sides)
+    curves, of = inputs_charts.follow_curves(sides), _of(sides)
     with st.container(key="stack_compared_inputs"):
         left, right = st.columns([1.7, 1], gap="large") if curves else (st.container(), st.container())
     if curves is not None:
         with left:
             widgets.heading("Whom each follows, at every blend", FOLLOWS_MEANING)
-            st.plotly_chart(curves, key="compared-curves", config=PLOT)
+            exports.chart(
+                curves,
+                key="compared-curves",
+                label="Whom each follows",
+                of=of,
+                rows=lambda: list(inputs.plain_rows(sides)),
+                config=exports.STILL,
+            )
             if single := [side for side in sides if side.inputs == 1]:
                 names = ", ".join(side.name for side in single)
                 st.caption(widgets.plain(f"{names}: one input, so there is no curve; the codes are all it is given."))
     with right:
         widgets.heading("What each input draws alone", ALONE_MEANING)
-        st.plotly_chart(inputs_charts.drawn_bars(sides), key="compared-bars", config=PLOT)
+        exports.chart(
+            inputs_charts.drawn_bars(sides),
+            key="compared-bars",
+            label="What each input draws alone",
+            of=of,
+            config=exports.STILL,
+        )
 
 
 def show_figures(columns: Sequence[Column], sides: Sequence[Side]) -> None:
@@ -331,14 +343,25 @@ def show_figures(columns: Sequence[Column], sides: Sequence[Side]) -> None:
             st.download_button(
                 form.upper(),
                 partial(write, sides),
-                file_name=f"{'-'.join(side.name for side in sides)}-inputs.{form}",
+                file_name=f"{exports.saved_as('Figures of the inputs', *_of(sides))}.{form}",
                 mime=f"{'application' if form == 'json' else 'text'}/{form}",
                 on_click="ignore",
                 icon=":material/download:",
             )
-    st.html(_table(sides, inputs.rows(sides, base=numbers.index(reference))))
+    exports.table(
+        lambda: list(inputs.plain_rows(sides)),
+        key="compared-inputs-table",
+        label="Figures of the inputs",
+        of=_of(sides),
+        markup=_table(sides, inputs.rows(sides, base=numbers.index(reference))),
+    )
     if any(len(side.report.evidence.images) == 1 for side in sides):
         st.caption("One picture: no interval.")
+
+
+def _of(sides: Sequence[Side]) -> tuple[str, ...]:
+    """What files are of: the models, and the images."""
+    return (*(side.name for side in sides), sides[0].report.provenance.data)
 
 
 def _table(sides: Sequence[Side], found: Sequence[Row]) -> str:

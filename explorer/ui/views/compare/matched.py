@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.base.figure import Figure
+from explorer.base.tables import as_csv
 from explorer.codebook.matching import KINDS, Compared, Kind, Match, Rules, Side
 from explorer.compare import codes
 from explorer.compare.measure import only_size
@@ -54,10 +55,11 @@ def show(columns: Sequence[Column], comparison: Comparison, images: ImageSet, ba
     found = _matched(comparison, here, there)
     if found is not None:
         both = codes.on_both(comparison, here, there)
-        only, cells = only_size(models_of(columns)), found.matching.overlap.cells
+        only, size = only_size(models_of(columns)), comparison.settings.working_size
+        cells = found.matching.overlap.cells
         subjects = (
-            Subject(one, comparison.models[here], both.rows, both.here, cells[0], images, only),
-            Subject(other, comparison.models[there], both.rows, both.there, cells[1], images, only),
+            Subject(one, comparison.models[here], both.rows, both.here, cells[0], images, size, only),
+            Subject(other, comparison.models[there], both.rows, both.there, cells[1], images, size, only),
         )
         _show_matching(found, subjects, comparison)
 
@@ -123,7 +125,7 @@ def _show_matching(found: Compared, subjects: tuple[Subject, Subject], compariso
     if not matching.matches:
         few = matching.rules.fewest_cells
         st.info(
-            f"On {_amount(found, subjects)} no code has {few} cells, and with fewer two codes agree by chance: there "
+            f"On {_amount(found, subjects)}, no code has {few} cells, and with fewer two codes agree by chance: there "
             "is nothing to match. Choose more images under “Compare on”."
         )
         return
@@ -216,6 +218,17 @@ def _show_matches(found: Compared, subjects: tuple[Subject, Subject], kind: Kind
                 **widgets.bound("matched-page", page, lambda number: store.read().on("compare", matched_page=number)),
             )
             st.caption(f"of {pages}", width="content")
+        st.download_button(
+            "CSV",
+            lambda: as_csv(codes.COLUMNS, codes.rows(matching)).encode(),
+            file_name="matched-codes.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            type="tertiary",
+            help=f"All matches: codes_1 are those of {widgets.plain(subjects[0].name)}, codes_2 of "
+            f"{widgets.plain(subjects[1].name)}.",
+        )
     part = listed[(page - 1) * PAGE : page * PAGE]
     opened = _opened(found, part)
     numbers = {id(match): number for number, match in enumerate(matching.matches)}
@@ -366,7 +379,6 @@ def _show_match(found: Compared, subjects: tuple[Subject, Subject], match: Match
                 other=other,
                 closest=not is_own,
                 data=comparison.data,
-                size=comparison.settings.working_size,
                 side=side,
             )
 

@@ -11,12 +11,12 @@ from explorer.base.cell import Cell
 from explorer.base.open_model import OpenModel
 from explorer.compare.answers import Answered, attempt, colours_here, figures, misfit, note
 from explorer.images.pictures import Picture
-from explorer.ui import cache, store
+from explorer.ui import cache, exports, picture_choice, store
 from explorer.ui.components import comparison
 from explorer.ui.components.comparison import ColumnHead, Request
 from explorer.ui.page import guarded
 from explorer.ui.session import Session
-from explorer.ui.views.compare.columns import Column
+from explorer.ui.views.compare.columns import Column, named
 
 COMPARISON = "comparison"
 
@@ -30,7 +30,7 @@ def show(columns: Sequence[Column], picture: Picture) -> None:
     """
     request = comparison.read_request(COMPARISON)
     session = _follow(store.keep(store.read().with_blend_within(0, 1)), request, columns, picture)
-    heads = {column.number: _head(column, picture, session) for column in columns}
+    heads = {column.number: head_of(column, picture, session) for column in columns}
     comparison.show(
         session,
         request,
@@ -45,10 +45,42 @@ def show(columns: Sequence[Column], picture: Picture) -> None:
     answers: dict[int, Answered] = {}
     for number in in_turn(models, picture):
         with places[number][0]:
-            answers |= _answer(heads[number], models[number], picture, session, request)
+            answers |= answer_of(heads[number], models[number], picture, session, request)
+    exports.figure(
+        COMPARISON,
+        label="The pictures that are shown",
+        of=named(columns, picture_choice.named(session.picture)),
+        rows=lambda: _rows(heads, models, answers, session),
+    )
     for number, found in answers.items():  # what codes look like takes as long again where they were never decoded
         with places[number][1]:
-            _colour(heads[number], models[number], found, request)
+            give_colours(heads[number], models[number], found, request)
+
+
+def _rows(
+    heads: Mapping[int, ColumnHead],
+    models: Mapping[int, OpenModel],
+    answers: Mapping[int, Answered],
+    session: Session,
+) -> list[dict[str, object]]:
+    """The figures below the columns, for a table, the measures of quality in full."""
+    return [
+        {"model": heads[number].name, "PSNR, dB": found.quality.psnr, "SSIM": found.quality.ssim}
+        | {
+            figure.label: figure.value
+            for figure in figures(
+                found,
+                models[number].spec,
+                weight=_weight(models[number], session),
+                device=models[number].device.upper(),
+            )[2:]
+        }
+        for number, found in sorted(answers.items())
+    ]
+
+
+def _weight(model: OpenModel, session: Session) -> float:
+    return session.weight_for(2) if model.inputs == 2 else 0.0
 
 
 def in_turn(models: Mapping[int, OpenModel], picture: Picture) -> list[int]:
@@ -98,7 +130,7 @@ def _inside(cell: Cell, columns: Sequence[Column], anchor: str, picture: Picture
     return all(place < -(-side // min(strides)) for place, side in zip(cell, picture.pixels.shape[:2], strict=True))
 
 
-def _head(column: Column, picture: Picture, session: Session) -> ColumnHead:
+def head_of(column: Column, picture: Picture, session: Session) -> ColumnHead:
     """What is known of a column before its model has run."""
     model = column.model
     if model is None:
@@ -114,11 +146,11 @@ def _head(column: Column, picture: Picture, session: Session) -> ColumnHead:
     )
 
 
-def _answer(
+def answer_of(
     head: ColumnHead, model: OpenModel, picture: Picture, session: Session, request: Request | None
 ) -> dict[int, Answered]:
     """Give a column what its model makes or why it makes nothing; what it made, by the column's number."""
-    weight = session.weight_for(2) if model.inputs == 2 else 0.0
+    weight = _weight(model, session)
     found = attempt(head.name, lambda: cache.answered(model, picture, weight))
     sequence = request.sequence if request else 0
     if isinstance(found, str):
@@ -130,7 +162,7 @@ def _answer(
     return {head.number: found}
 
 
-def _colour(head: ColumnHead, model: OpenModel, found: Answered, request: Request | None) -> None:
+def give_colours(head: ColumnHead, model: OpenModel, found: Answered, request: Request | None) -> None:
     """Give a column what its codes look like, unless the browser has it or the model cannot say."""
     held = request.holds(head.content) if request else None
     if held and held.coloured:

@@ -14,15 +14,15 @@ from explorer.base.job import Progress, turn
 from explorer.compare import rate as figures
 from explorer.compare.charts import Drawn, rate_chart
 from explorer.compare.measure import only_size
-from explorer.compare.rate import COUNTS, Count, Curve, Equal, Point, Rates, at_equal_bits, curves, rates_of
+from explorer.compare.rate import COUNTED, COUNTS, Count, Curve, Equal, Point, Rates, at_equal_bits, curves, rates_of
 from explorer.compare.records import Comparison
 from explorer.compare.table import MEASURE, brief
 from explorer.images.sets import ImageSet
-from explorer.ui import jobs, store, widgets
+from explorer.ui import exports, jobs, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.session import Closeness
 from explorer.ui.views.compare import measured
-from explorer.ui.views.compare.columns import Column, models_of
+from explorer.ui.views.compare.columns import Column, models_of, named
 from explorer.ui.views.compare.table import STYLE as TABLE_STYLE
 from vqvae.codecs import CODECS
 from vqvae.errors import BadInput
@@ -32,7 +32,6 @@ T = TypeVar("T")
 STYLE = Path(__file__).with_name("rate.css")
 CURVES, EQUAL = "curves-of-codecs", "equal-bits"
 MEASURES: dict[Closeness, str] = {"psnr": "PSNR", "ssim": "SSIM", "colour_difference": "Colour difference"}
-COUNTED: dict[Count, str] = {"fixed": "log2 K", "order0": "Order 0", "conditioned": "By neighbours"}
 
 
 @st.fragment
@@ -42,11 +41,11 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
     st.html(TABLE_STYLE)
     st.html(STYLE)
     measure, count, headers = choose()
-    for column in columns:
-        if column.refusal:
-            widgets.refuse(f"{column.name}: {column.refusal}")
     found = measured.find(columns, images)
     if found is None:
+        for column in columns:
+            if column.refusal:
+                widgets.refuse(f"{column.name}: {column.refusal}")
         return
     try:
         rates = _rates(found)
@@ -61,26 +60,27 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
     def told(place: int, by: Count) -> str:
         beside = equal[place] if equal is not None and by == count else ()
         codecs = [figures.told_of_codec(rates, place, one, measure, headers=headers) for one in beside]
-        return "; ".join([figures.told_of_model(rates, place, by, measure), *codecs]) + "."
+        return "\n".join([figures.told_of_model(rates, place, by, measure), *codecs])
 
-    st.plotly_chart(
+    of = named(columns, rates.data)
+    exports.chart(
         rate_chart(rates, looks, drawn or (), measure=measure, headers=headers, told=told),
         key="rate-chart",
-        config=widgets.PLOT | {"scrollZoom": False},
+        label=f"Bits against {MEASURES[measure]}",
+        of=of,
+        config=exports.STILL,
     )
-    draw_table(opened, rates, equal, measure=measure, count=count, headers=headers)
+    with st.container(key="rate-table"):
+        draw_table(columns, rates, equal, measure=measure, count=count, headers=headers)
+    exports.table(
+        lambda: list(figures.plain(rates, equal, count=count, headers=headers)),
+        key="rate-table",
+        label="Rate and distortion",
+        of=of,
+    )
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(rates, headers=headers))}</p>')
     for sentence in left_out(rates, opened, found):
         widgets.warn(sentence)
-    if equal is not None:
-        st.download_button(
-            "Table (CSV)",
-            lambda: figures.as_csv(rates, equal, count=count, headers=headers).encode(),
-            file_name="rate-distortion.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
 
 
 def choose() -> tuple[Closeness, Count, bool]:
@@ -196,7 +196,7 @@ def _lock() -> threading.Lock:
 
 
 def draw_table(
-    opened: Sequence[Column],
+    columns: Sequence[Column],
     rates: Rates,
     equal: Sequence[Sequence[Equal]] | None,
     *,
@@ -204,7 +204,8 @@ def draw_table(
     count: Count,
     headers: bool,
 ) -> None:
-    """A row for each model."""
+    """A row for each model; one that is not open has its row, too."""
+    places = {column.number: place for place, column in enumerate(one for one in columns if one.model is not None)}
     known = MEASURE[measure]
     bare = "" if headers else ", headers not counted"
     heads = [("Model", "", "")]
@@ -227,7 +228,7 @@ def draw_table(
         for label, small, tip in heads
     )
     rows = "".join(
-        _row(column, place, rates, equal, measure=measure, headers=headers) for place, column in enumerate(opened)
+        _row(column, places.get(column.number), rates, equal, measure=measure, headers=headers) for column in columns
     )
     st.html(
         '<div class="compared-place"><table class="compared rates" role="table" aria-label="Bits and closeness">'
@@ -247,7 +248,7 @@ MEANINGS: dict[Count, str] = {
 
 def _row(
     column: Column,
-    place: int,
+    place: int | None,
     rates: Rates,
     equal: Sequence[Sequence[Equal]] | None,
     *,
@@ -255,30 +256,30 @@ def _row(
     headers: bool,
 ) -> str:
     head = f'<th role="rowheader" scope="row">{column.chip}{widgets.escaped(column.name)}</th>'
-    point, estimate = rates.points[place], rates.estimates.get((place, measure))
-    if isinstance(point, str):
-        return f'<tr role="row">{head}<td role="cell" colspan="7">{widgets.escaped(point)}</td></tr>'
+    point = column.refusal if place is None else rates.points[place]
+    if place is None or isinstance(point, str):
+        why = f'<td role="cell" colspan="{len(COUNTS) + 1 + len(CODECS)}">{widgets.escaped(str(point))}</td>'
+        return f'<tr role="row">{head}{why}</tr>'
     cells = []
     for by in COUNTS:
         share = figures.saved(point, by)
         less = f"<span>−{share:.0%}</span>" if by != "fixed" and share >= 0.005 else ""
         tip = figures.told_of_model(rates, place, by, measure)
-        cells.append(_cell(f"<b>{rates.bits_per_pixel(point, by):.4f}</b>{less}", tip))
-    close = MEASURE[measure]
+        cells.append(_cell(f"<b>{rates.bits_per_pixel(point, by):.4f}</b>{less}", tip, f"Bits/px, {COUNTS[by]}"))
+    close, estimate = MEASURE[measure], rates.estimates.get((place, measure))
     if estimate is None:
-        cells.append(_cell("–", "These images are smaller than the measure's window."))
+        cells.append(_cell("–", "These images are smaller than the measure's window.", close.label))
     else:
-        cells.append(
-            _cell(f"<b>{close.shown(estimate.value)}</b><span>{close.interval(estimate)}</span>", close.meaning)
-        )
+        value = f"<b>{close.shown(estimate.value)}</b><span>{close.interval(estimate)}</span>"
+        cells.append(_cell(value, close.meaning, close.label))
     beside = {} if equal is None else {one.codec.name: one for one in equal[place]}
     for codec in CODECS:
         if codec.name in beside:
             cells.append(_of_codec(rates, place, beside[codec.name], measure, headers=headers))
         elif not codec.available:
-            cells.append(_cell("–", f"The Pillow that is installed here writes no {codec.name}."))
+            cells.append(_cell("–", f"The Pillow that is installed here writes no {codec.name}.", codec.name))
         else:
-            cells.append(_cell("…", "It is not computed yet."))
+            cells.append(_cell("…", "It is not computed yet.", codec.name))
     return f'<tr role="row">{head}{"".join(cells)}</tr>'
 
 
@@ -286,34 +287,34 @@ def _of_codec(rates: Rates, place: int, one: Equal, measure: str, *, headers: bo
     tip = figures.told_of_codec(rates, place, one, measure, headers=headers)
     difference = figures.above(rates, place, one, measure)
     if not one.fits:
-        return _cell("none this small", tip)
+        return _cell("none this small", tip, one.codec.name)
     if difference is None:
-        return _cell("–", tip)
+        return _cell("–", tip, one.codec.name)
     known, number = MEASURE[measure], len(rates.rows)
     some = "" if one.fits == number else f"<span>of {one.fits:,} of {number:,}</span>"
-    return _cell(
-        f"<b>{known.shown(figures.mean(one.closeness[measure]))}</b>{some}"
-        f'<small class="{"clear" if difference.clear else "unclear"}">{html.escape(brief(known, difference))}</small>',
-        tip,
-    )
+    less = brief(known, difference).removeprefix("not clear: ")  # its interval says so, and the sentence on hover
+    clear = "clear" if difference.clear else "unclear"
+    value = known.shown(figures.mean(one.closeness[measure]))
+    return _cell(f'<b>{value}</b>{some}<small class="{clear}">{html.escape(less)}</small>', tip, one.codec.name)
 
 
-def _cell(content: str, tip: str) -> str:
-    return f'<td role="cell" title="{widgets.escaped(tip)}">{content}</td>'
+def _cell(content: str, tip: str, label: str) -> str:
+    """label: stands above it where there is no room for the heads of the columns."""
+    return f'<td role="cell" title="{widgets.escaped(tip)}" data-label="{html.escape(label)}">{content}</td>'
 
 
 def basis(rates: Rates, *, headers: bool) -> str:
     """What the figures rest on, in a few words."""
-    number = len(rates.rows)
-    images = rates.data if number == 1 else f"{counted(number, 'image')} of {rates.data}"
-    what = (
-        f"{images}, codes only. Entropy-coded: one adaptive stream over the images in their order. Each codec writes "
-        f"one file an image{'' if headers else ', whose headers are not counted'}. "
-    )
-    if number == 1:
-        return what + "One picture: no interval, and no evidence for others."
+    files = f"Each codec writes one file an image{'' if headers else ', whose headers are not counted'}."
+    if len(rates.rows) == 1:
+        return (
+            f"{rates.data}, codes only. Entropy-coded: an adaptive code of this picture alone. {files} "
+            "One picture: no interval, and no evidence for others."
+        )
     return (
-        what + "In brackets, 95 % intervals over images; differences are the model's less the codec's, image by image."
+        f"{counted(len(rates.rows), 'image')} of {rates.data}, codes only. Entropy-coded: one adaptive stream over the "
+        f"images in their order. {files} In brackets, 95 % intervals over images; differences are the model's less the "
+        "codec's, image by image."
     )
 
 

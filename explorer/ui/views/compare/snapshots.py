@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -13,8 +14,8 @@ from explorer.compare import sequence
 from explorer.compare.sequence import Asked, Change, Member, Moment, Run, Way
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
-from explorer.training.curves import COLOURS, Chart, Line
-from explorer.ui import cache, jobs, store, widgets
+from explorer.training.curves import COLOURS, Chart, Line, rows_of
+from explorer.ui import cache, exports, jobs, picture_choice, store, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.components.film import Grid, Lane
 from explorer.ui.page import guarded
@@ -186,7 +187,9 @@ def _show_way(run: Run, members: tuple[Member, ...], asked: Asked, images: Image
         if way.gaps:
             widgets.refuse(f"None of the snapshots can be shown. {way.gaps[-1][0].name}: {way.gaps[-1][1].reason}")
         return
-    curves.show(charts(way, asked), columns=4, follows=FILM, key="snapshots-curves")
+    drawn, of = charts(way, asked), (Path(run.name).name, picture_choice.named(store.read().picture))
+    curves.show(drawn, columns=4, follows=FILM, key="snapshots-curves")
+    exports.figure("snapshots-curves", label="Curves of the snapshots", of=of, rows=lambda: rows_of(drawn))
     title = picture_titles().get(store.read().picture, "Original")
 
     def taken(step: int, column: int) -> None:
@@ -201,6 +204,7 @@ def _show_way(run: Run, members: tuple[Member, ...], asked: Asked, images: Image
         taken=taken,
         key=FILM,
     )
+    exports.figure(FILM, label="The snapshot that is shown", of=of)
     if widgets.said(FILM).get("taken"):
         st.rerun()  # the columns are in the sidebar; the whole page brings the address in line, too
     st.caption(widgets.plain(_said(run, members, way, images if asked.images else None)))

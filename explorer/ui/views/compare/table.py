@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -17,12 +17,12 @@ from explorer.compare.table import Apart, Cell, Difference, Measure, Table, fart
 from explorer.images import samples
 from explorer.images.reconstruction import decibels
 from explorer.images.sets import SAMPLES, ImageSet
-from explorer.ui import store, widgets
+from explorer.ui import exports, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import with_files
 from explorer.ui.session import Session, Upload
 from explorer.ui.views.compare import measured, reported
-from explorer.ui.views.compare.columns import Column
+from explorer.ui.views.compare.columns import Column, named
 from vqvae.errors import BadInput
 from vqvae.words import counted
 
@@ -52,11 +52,14 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
         return
     reference = next((place for place, one in enumerate(opened) if one.number == session.compare.reference), 0)
     table = table_of(found, reference=reference)
-    draw(columns, opened, table)
+    of = named(columns, found.data)
+    with st.container(key="compared-table"):
+        draw(columns, opened, table)
+    exports.table(lambda: list(figures.plain(table)), key="compared-table", label="Figures of the models", of=of)
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(found))}</p>')
     for sentence in [*failures(columns, opened, table), *left_out(found), *filter(None, [found.remark])]:
         widgets.warn(sentence)
-    offer_files(columns, images, found, table)
+    offer_files(columns, images, found, of)
     if len(opened) > 1 and len(found.rows) > 1:
         list_apart(found, opened, reference, images)
 
@@ -195,19 +198,18 @@ def left_out(found: Comparison) -> list[str]:
     return told + [f"Skipped {name}: it has the pixels of {same}." for name, same in found.repeated[:5]]
 
 
-def offer_files(columns: Sequence[Column], images: ImageSet, found: Comparison, table: Table) -> None:
-    """The table and every image's figures as CSV, and the report, which is made once it is asked for."""
+def offer_files(columns: Sequence[Column], images: ImageSet, found: Comparison, of: Sequence[str]) -> None:
+    """Every image's figures as CSV, and the report, which is made once it is asked for."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        _offer("Table (CSV)", "comparison.csv", lambda: figures.as_csv(table))
-        _offer("Every image (CSV)", "comparison-images.csv", lambda: as_csv(report.COLUMNS, report.rows(found)))
+        _offer_every_image(found, of)
         reported.offer(columns, images, found)
 
 
-def _offer(label: str, file: str, write: Callable[[], str]) -> None:
+def _offer_every_image(found: Comparison, of: Sequence[str]) -> None:
     st.download_button(
-        label,
-        lambda: write().encode(),
-        file_name=file,
+        "Every image (CSV)",
+        lambda: as_csv(report.COLUMNS, report.rows(found)).encode(),
+        file_name=f"{exports.saved_as('Every image', *of)}.csv",
         mime="text/csv",
         on_click="ignore",
         icon=":material/download:",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from explorer.base.open_model import OpenModel
@@ -16,6 +17,7 @@ from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import SavedEdit, Session, Upload
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
+from vqvae.places import is_snapshot
 
 
 def open_recipe(data: bytes, model: OpenModel) -> None:
@@ -65,6 +67,10 @@ def _with_checkpoint(session: Session, model: OpenModel, recipe: Recipe) -> Sess
     for found in cache.find_checkpoints():
         if isinstance(found, CheckpointInfo) and cache.fingerprint(found.folder) == recipe.checkpoint_hash:
             return session.with_checkpoint(found.name)
+    if is_snapshot(recipe.checkpoint):
+        with suppress(BadInput, OSError):
+            if cache.fingerprint(cache.find_named(recipe.checkpoint)) == recipe.checkpoint_hash:
+                return session.with_checkpoint(recipe.checkpoint)
     recipes.check_checkpoint(recipe, model.fingerprint)
     return session
 

@@ -11,6 +11,7 @@ from explorer.editing.engine import DecodedEdit, EditEngine, in_words
 from explorer.editing.starts import Kind
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, compare, quality_figures
+from explorer.ui import exports
 from explorer.ui.page import guarded
 from explorer.ui.views.edit import editing
 from explorer.ui.views.edit.editing import begin, open_editing
@@ -44,6 +45,7 @@ def show_editor(engine: EditEngine) -> None:
     if now.settled:  # a whole decode where there are edits: not while the blend is dragged
         parts.append(engine.unedited())
     editing.show(now, key=EDITOR, parts=parts)
+    exports.figure(EDITOR, label="The picture as it is blended", of=(engine.saved_as,))
     curve.follow(now)
 
 

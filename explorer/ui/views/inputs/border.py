@@ -11,9 +11,10 @@ from explorer.images.pictures import Picture
 from explorer.inputs.reliance import boundary
 from explorer.inputs.reliance.boundary import BORDER, Border, Change, Flip
 from explorer.learn.walk import dimmed
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import picker
 from explorer.ui.components.sources import png_url
+from explorer.ui.picture_choice import saved_as
 from vqvae.images import to_png
 
 MEANING = (
@@ -49,11 +50,13 @@ def show(model: OpenModel, picture: Picture) -> None:
             key="border-picture",
             apply=lambda chosen: store.read().with_cell(chosen),
         )
+        exports.figure("border-picture", label="Cells at a border", of=(saved_as(session.picture, model),))
         if session.cell is not None and session.cell not in found.cells:
             st.caption("The chosen cell lies at no border, so this is the one nearest to it of all cells.")
     encoding = cache.encode(model, picture).encoding
     with right:
-        show_flip(boundary.flip(model.tokenizer, encoding, found, cell, weight=weight), weight)
+        flip = boundary.flip(model.tokenizer, encoding, found, cell, weight=weight)
+        show_flip(flip, weight, of=saved_as(session.picture, model))
 
 
 def _lit(found: Border) -> np.ndarray:
@@ -64,7 +67,7 @@ def _lit(found: Border) -> np.ndarray:
     return lit
 
 
-def show_flip(found: Flip, weight: float) -> None:
+def show_flip(found: Flip, weight: float, *, of: str) -> None:
     """The four pictures around the cell, how they changed, and what that says."""
     moved = found.moved
     (change,) = moved.changes
@@ -80,7 +83,9 @@ def show_flip(found: Flip, weight: float) -> None:
         "</figure>"
         for pixels, title, told in [*views, (amplified(found), "What both change", "eight times as strong, on grey")]
     )
-    st.html(f"<div class='reliance-flips'>{figures}</div>")
+    with st.container(key="border-flips"):
+        st.html(f"<div class='reliance-flips'>{figures}</div>")
+    exports.figure("border-flips", label="At a border", of=(of, "cell {} {}".format(*moved.cell)))
     st.caption(widgets.plain(sentence(moved.cell, moved.margin, change, weight)))
 
 
@@ -94,7 +99,14 @@ def sentence(cell: Cell, margin: float, change: Change, weight: float) -> str:
     """What moving this cell says, at this blend."""
     row, column = cell
     return (
-        f"Row {row}, column {column}: the other code is {margin:.2%} further away. At a blend of {weight:.0%} the "
+        f"Row {row}, column {column}: the other code is {farther(margin)}. At a blend of {weight:.0%} the "
         f"decoder follows the code by {change.code_share:.2f} and the embedding by {change.embedding_share:.2f} here; "
         "one cell says little, the test above asks many."
     ).replace("-", "−")
+
+
+def farther(margin: float) -> str:
+    """How much farther away the second code is, as a share of the distance to the first; no share reads as nothing."""
+    if margin == 0:
+        return "exactly as far away"
+    return "less than 0.01% further away" if margin < 1e-4 else f"{margin:.2%} further away"

@@ -10,7 +10,7 @@ from explorer.editing.starts import Kind
 from explorer.images.reconstruction import Quality, compare
 from explorer.inputs import blending, charts
 from explorer.inputs.blending import Curve
-from explorer.ui import jobs, store, widgets
+from explorer.ui import exports, jobs, store, widgets
 from explorer.ui.page import guarded
 from explorer.ui.views.edit.editing import Editing
 from explorer.ui.views.inputs import sample_band
@@ -76,11 +76,18 @@ def show(engine: EditEngine) -> None:
         measure = "psnr"
     place = st.container()
     curve = measured(engine, painting, rule)
-    place.plotly_chart(
-        charts.blend_curve(curve, band, now=level, quality=quality, before=before(engine), measure=measure or "psnr"),
-        key="blend-curve",
-        config=widgets.PLOT | {"scrollZoom": False},
+    shown = charts.blend_curve(
+        curve, band, now=level, quality=quality, before=before(engine), measure=measure or "psnr"
     )
+    with place:
+        exports.chart(
+            shown,
+            key="blend-curve",
+            label="Quality at every blend",
+            of=(engine.saved_as,),
+            rows=lambda: charts.blend_rows(curve, band),
+            config=exports.STILL,
+        )
 
 
 def quality_of(engine: EditEngine, edit: Edit) -> Quality:

@@ -15,7 +15,7 @@ from explorer.inputs.reliance.ablations import INPUTS, WAYS, Ablation, Cost, Sub
 from explorer.inputs.reliance.measure import ImageEvidence
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.verdict import FIGURES, LINES, Finding, explain, ranged
-from explorer.ui import cache, widgets
+from explorer.ui import cache, exports, widgets
 from vqvae.images import to_png
 
 STYLE = Path(__file__).parent / "reliance.css"
@@ -39,16 +39,29 @@ def show(found: Report, *, gradient: float | None = None) -> None:
     gradient: what the maps of the same picture say, as `explain` takes it.
     """
     show_verdict(found)
-    summary = found.summary
+    summary, of = found.summary, named(found)
     with st.container(key="stack_reliance"):
         left, right = st.columns(2, gap="large")
     if summary.following:
         with left:
             widgets.heading("Whom it follows, at every blend", FOLLOWS_MEANING)
-            st.plotly_chart(charts.follow_curve(summary), key="follow-curve", config=_PLOT)
+            exports.chart(
+                charts.follow_curve(summary),
+                key="follow-curve",
+                label="Whom it follows",
+                of=of,
+                rows=lambda: report.following_rows(summary),
+                config=exports.STILL,
+            )
     with right if summary.following else left:
         widgets.heading("What each input draws alone", ALONE_MEANING)
-        st.plotly_chart(charts.drawn_bars(summary, twin=found.evidence.twin), key="drawn-bars", config=_PLOT)
+        exports.chart(
+            charts.drawn_bars(summary, twin=found.evidence.twin),
+            key="drawn-bars",
+            label="What each input draws alone",
+            of=of,
+            config=exports.STILL,
+        )
     with st.container(key="stack_costs"):
         left, right = st.columns([1.35, 1], gap="large")
     with left:
@@ -57,7 +70,14 @@ def show(found: Report, *, gradient: float | None = None) -> None:
             "Both inputs under the same replacements, one at a time, in dB of PSNR. A pale bar lies far from anything "
             "met in training, so that it measures disturbance as well as use.",
         )
-        st.plotly_chart(charts.cost_bars(summary), key="cost-bars", config=_PLOT)
+        exports.chart(
+            charts.cost_bars(summary),
+            key="cost-bars",
+            label="What it costs to replace an input",
+            of=of,
+            rows=lambda: report.cost_rows(summary),
+            config=exports.STILL,
+        )
     with right:
         if paragraph := explain(summary, gradient=gradient):
             widgets.heading("Where these agree, and where not", "Each sentence follows from the figures beside it.")
@@ -65,7 +85,9 @@ def show(found: Report, *, gradient: float | None = None) -> None:
     show_files(found)
 
 
-_PLOT = widgets.PLOT | {"scrollZoom": False}
+def named(found: Report) -> tuple[str, str]:
+    """What files of a test are of: the model, and the images."""
+    return found.provenance.model, found.provenance.data
 
 
 def show_verdict(found: Report) -> None:
@@ -129,9 +151,9 @@ def _encoded(write: Callable[[Report], str], found: Report) -> bytes:
 
 
 def show_tables(found: Report) -> None:
-    summary = found.summary
+    summary, of = found.summary, named(found)
     if summary.following:
-        st.dataframe(
+        exports.frame(
             {
                 "Blend": [f"{one.blend:.0%}" for one in summary.following],
                 "Follows the code": [ranged(one.code) for one in summary.following],
@@ -139,10 +161,12 @@ def show_tables(found: Report) -> None:
                 "‖A‖ / ‖B‖": [ranged(one.code_size) for one in summary.following],
                 "Not additive": [ranged(one.not_additive) for one in summary.following],
             },
-            hide_index=True,
-            height="content",
+            key="following-table",
+            label="Whom it follows",
+            of=of,
+            rows=lambda: report.following_rows(summary),
         )
-    st.dataframe(
+    exports.frame(
         {
             "Replaced": [INPUTS[one.input] for one in summary.costs],
             "By": [WAYS[one.way] for one in summary.costs],
@@ -151,16 +175,20 @@ def show_tables(found: Report) -> None:
                 f"{summary.beyond[one]:.0%} of the cells" if one in summary.beyond else "–" for one in summary.costs
             ],
         },
-        hide_index=True,
-        height="content",
+        key="cost-table",
+        label="What it costs to replace an input",
+        of=of,
+        rows=lambda: report.cost_rows(summary),
     )
-    st.dataframe(
+    exports.frame(
         {
             "Figure": [_capital(FIGURES[name]) for name in summary.figures],
             "Mean and 95 % interval": [ranged(figure) for figure in summary.figures.values()],
         },
-        hide_index=True,
-        height="content",
+        key="figures-table",
+        label="Every figure",
+        of=of,
+        rows=lambda: report.figure_rows(summary),
     )
 
 
@@ -187,6 +215,7 @@ def show_pictures(
                 if ablation.input == name or (name == "embedding" and ablation.input == "both"):
                     label = ablation.label if ablation.input == "both" else WAYS[ablation.way]
                     show_small(its_png, f"{_capital(label)}: {-cost.drop:+.1f} dB")
+        exports.figure(f"behind-{name}", label=f"{INPUTS[name].capitalize()} replaced", of=(model.name, found.name))  # type: ignore[index]
 
 
 def show_small(png: bytes, caption: str) -> None:

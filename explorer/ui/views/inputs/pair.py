@@ -14,7 +14,7 @@ from explorer.images.pictures import Picture
 from explorer.images.reconstruction import compare, decibels
 from explorer.inputs import blending
 from explorer.inputs.blending import ORDERS, THROUGH, CellOrder, Through
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import flipbook
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_named, picture_titles
@@ -89,15 +89,22 @@ def show_swap(model: OpenModel, one: Picture, other: Picture, a: Encoding, b: En
     with st.container(key="stack_swap"):
         left, right = st.columns(2, gap="medium")
     with left:
-        show_mixture(model, swapped.a_with_b_pixels, names, one, a, b)
+        show_mixture(model, swapped.a_with_b_pixels, names, one, a, b, key="swapped-first")
         show_meter(model, swapped.a_with_b)
     with right:
-        show_mixture(model, swapped.b_with_a_pixels, names[::-1], other, b, a)
+        show_mixture(model, swapped.b_with_a_pixels, names[::-1], other, b, a, key="swapped-second")
         show_meter(model, swapped.b_with_a)
 
 
 def show_mixture(
-    model: OpenModel, pixels: np.ndarray, names: tuple[str, str], picture: Picture, own: Encoding, other: Encoding
+    model: OpenModel,
+    pixels: np.ndarray,
+    names: tuple[str, str],
+    picture: Picture,
+    own: Encoding,
+    other: Encoding,
+    *,
+    key: str,
 ) -> None:
     """A picture's codes with another's embedding, and which of the two reconstructions that is closer to."""
     height, width = picture.pixels.shape[:2]
@@ -107,12 +114,14 @@ def show_mixture(
     by_codes, by_embedding = (compare(reconstruction, pixels).psnr for reconstruction in alone)
     codes_name, embedding_name = (widgets.plain(name) for name in names)
     more, closer = ("codes", codes_name) if by_codes >= by_embedding else ("embedding", embedding_name)
-    st.image(
-        to_png(pixels),
-        alt=f"Codes of {widgets.shown(names[0])}, embedding of {widgets.shown(names[1])}",
-        output_format="PNG",
-        width=min(WIDEST, TALLEST * width // height),
-    )
+    with st.container(key=key):
+        st.image(
+            to_png(pixels),
+            alt=f"Codes of {widgets.shown(names[0])}, embedding of {widgets.shown(names[1])}",
+            output_format="PNG",
+            width=min(WIDEST, TALLEST * width // height),
+        )
+    exports.figure(key, label=f"Codes of {names[0]}, embedding of {names[1]}", of=(model.name,))
     st.markdown(f"**Codes of {codes_name}, embedding of {embedding_name}**")
     st.caption(
         f"Against the reconstruction of {codes_name} it has a PSNR of {decibels(by_codes)} dB, against that of "
@@ -178,6 +187,7 @@ def show_between(
     captions = [f"{100 * step / (STEPS - 1):.0f} % of the way" for step in range(STEPS)]
     with place:
         flipbook.show(frames, captions=captions, ends=names, key="between")
+        exports.figure("between", label=f"From {names[0]} to {names[1]}, {WAYS[through]}", of=(model.name,))
         with st.container(horizontal=True):
             for form, form_name in FORMS.items():
                 st.download_button(

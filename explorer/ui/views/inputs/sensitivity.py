@@ -4,17 +4,18 @@ from functools import partial
 from weakref import ref
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
 from explorer.images.pictures import Picture
 from explorer.inputs import charts, sensitivity
 from explorer.inputs.sensitivity import Reading, SensitivityMap, percent, scaled
-from explorer.ui import cache, jobs, store, widgets
+from explorer.ui import cache, exports, jobs, store, widgets
+from explorer.ui.picture_choice import saved_as
 
 JOB = "maps"
 LONGEST = 240.0  # seconds, until the person asks for more
-QUIET = {"displayModeBar": False}  # a bar of buttons would cover the title of so small a chart
 READINGS: dict[Reading, str] = {"size": "its own size", "unit": "one unit"}
 
 
@@ -41,7 +42,7 @@ def show(model: OpenModel, picture: Picture) -> None:
     found = measured(model, picture, weight)
     if found is not None:
         st.caption(widgets.plain(f"{meaning(found, reading)} {certainty(found)}"))
-        show_maps(found, reading)
+        show_maps(found, reading, of=saved_as(session.picture, model))
 
 
 def choose_reading() -> Reading:
@@ -148,7 +149,7 @@ def certainty(found: SensitivityMap) -> str:
     )
 
 
-def show_maps(found: SensitivityMap, reading: Reading) -> None:
+def show_maps(found: SensitivityMap, reading: Reading, *, of: str) -> None:
     """A map of each input, and of the ratio between them."""
     parts = [scaled(one, reading) for one in found.inputs]
     largest = max(float(values.max()) for values, _ in parts)
@@ -156,9 +157,24 @@ def show_maps(found: SensitivityMap, reading: Reading) -> None:
         columns = st.columns(3, gap="medium")
     for column, title, (values, errors) in zip(columns, ("Codes", "Embedding"), parts, strict=False):
         heat = charts.sensitivity_heat(values, errors, title=title, largest=largest)
-        column.plotly_chart(heat, key=f"heat-{title.lower()}", config=QUIET)
+        with column:
+            show_map(heat, values, errors, key=f"heat-{title.lower()}", label=f"{title} by {READINGS[reading]}", of=of)
     ratio, ratio_errors = found.ratio(reading), found.ratio_errors
     if ratio is None or ratio_errors is None:
         columns[1].info("This decoder has one input, so there is nothing to compare it with.")
     else:
-        columns[2].plotly_chart(charts.sensitivity_ratio(ratio, ratio_errors), key="heat-ratio", config=QUIET)
+        heat, label = charts.sensitivity_ratio(ratio, ratio_errors), "Codes over embedding, log2"
+        with columns[2]:
+            show_map(heat, ratio, ratio_errors, key="heat-ratio", label=f"{label}, by {READINGS[reading]}", of=of)
+
+
+def show_map(heat: go.Figure, values: np.ndarray, errors: np.ndarray, *, key: str, label: str, of: str) -> None:
+    """A map, without plotly's bar of buttons, which would cover the title of so small a chart."""
+    exports.chart(
+        heat,
+        key=key,
+        label=label,
+        of=(of,),
+        rows=lambda: charts.cell_rows(values, errors, title=label),
+        config=exports.BARE,
+    )

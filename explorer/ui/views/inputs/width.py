@@ -4,7 +4,7 @@ import streamlit as st
 
 from explorer.inputs.reliance import charts
 from explorer.inputs.reliance import width as widths
-from explorer.ui import cache, widgets
+from explorer.ui import cache, exports, widgets
 
 SHIPPED = "photos-both"
 
@@ -19,7 +19,13 @@ def show() -> None:
         "A code is a function of its embedding: a decoder that is given all of it needs no codes. Through few numbers "
         "a cell it needs both.",
     )
-    st.plotly_chart(charts.width_curve(found.widths), key="width-curve", config=widgets.PLOT | {"scrollZoom": False})
+    exports.chart(
+        charts.width_curve(found.widths),
+        key="width-curve",
+        label="Width of the second input",
+        of=(SHIPPED,),
+        config=exports.STILL,
+    )
     st.caption(
         widgets.plain(
             f"{found.about} A code costs {found.code_bits:g} bits a cell, a number of the second input 32 as float32."

@@ -12,6 +12,7 @@ from explorer.learn.claims import Finding
 from explorer.learn.steps import Source
 from explorer.learn.tasks import Check, Task
 from explorer.learn.walk import Walk
+from explorer.ui import exports
 from explorer.ui.components.sources import png_url
 from vqvae.images import to_png
 
@@ -97,7 +98,13 @@ def heading(number: int, title: str, text: str) -> None:
     )
 
 
-def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]], *, alone: np.ndarray | None = None) -> None:
+def views(
+    walk: Walk,
+    entries: Sequence[tuple[np.ndarray, str, str]],
+    *,
+    of: Sequence[str],
+    alone: np.ndarray | None = None,
+) -> None:
     """Pictures of a walk's view in a row, the cell framed in each: (pixels, title, figure); first the cell alone."""
     height, width = walk.original.shape[:2]
     tall, wide = walk.patch(walk.original).shape[:2]
@@ -116,7 +123,9 @@ def views(walk: Walk, entries: Sequence[tuple[np.ndarray, str, str]], *, alone: 
         f"<figcaption>{html.escape(title)}<b>{html.escape(figure)}</b></figcaption></figure>"
         for pixels, title, figure, mark in shown
     )
-    st.html(f"<div class='walk-views'>{figures}</div>")
+    with st.container(key="learn-views"):
+        st.html(f"<div class='walk-views'>{figures}</div>")
+    exports.figure("learn-views", label="The cell's pictures", of=of)
 
 
 def label(text: str) -> None:

@@ -30,7 +30,7 @@ from explorer.learn.lab_run import USUAL_PACE, Course, Run, Training
 from explorer.learn.steps import Source
 from explorer.learn.training_steps import PARTS, lines_of
 from explorer.training.curves import COLOURS
-from explorer.ui import cache, jobs, store, widgets
+from explorer.ui import cache, exports, jobs, store, widgets
 from explorer.ui.components.film import Lane
 from explorer.ui.page import guarded
 from explorer.ui.session import Session
@@ -244,7 +244,13 @@ def _show_board(trainings: list[Training], running: bool) -> None:
         return
     with st.container():  # always one element: what follows keeps its place, and is not drawn anew
         if len(courses) == 2:
-            st.html(_table(courses))
+            exports.table(
+                lambda: _rows(courses),
+                key="lab-figures",
+                label="Runs A and B",
+                of=("small training",),
+                markup=_table(courses),
+            )
             st.html(f"<p class='lab-compared'>{html.escape(compared(*courses))}</p>")
             widgets.legend(list(zip([f"Run {name}" for name in _NAMES], COLOURS, strict=True)))
         else:
@@ -304,7 +310,14 @@ def _show_course(courses: list[Course], running: bool) -> None:
         aside="the map stays, the codes move",
         caption=caption,
     )
-    board.show(lab_charts.charts(courses), shown, key="lab")
+    board.show(lab_charts.charts(courses), shown, key="lab", of=("small training",))
+
+
+def _rows(courses: list[Course]) -> list[dict[str, str]]:
+    return [
+        {"run": name} | {one.label: one.value for one in figures(course)}
+        for name, course in zip(_NAMES, courses, strict=True)
+    ]
 
 
 def _table(courses: list[Course]) -> str:

@@ -98,6 +98,7 @@ def pick_code(model: OpenModel, counts: np.ndarray, sample: str, codes: np.ndarr
         selected=session.codebook.code,
         side=22,
         height=240,
+        of=(model.name,),
     )
     return session if picked is None else store.write(session.on("codebook", code=picked))
 

@@ -6,15 +6,15 @@ import streamlit as st
 from explorer.images.reconstruction import decibels
 from explorer.learn import charts
 from explorer.learn.steps import fact, source_of, steps, tell
-from explorer.learn.walk import Walk, light_up
-from explorer.ui import cache, store, widgets
+from explorer.learn.walk import light_up
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import picker, strip, tiles
+from explorer.ui.picture_choice import saved_as
 from explorer.ui.session import Session
 from explorer.ui.views.learn import lesson
 from explorer.ui.views.learn.opened import Lesson
 
 NEAREST_SHOWN = 14  # codes
-PLOT = {"displayModeBar": False}  # small charts: the wheel scrolls the page
 
 
 def show(opened: Lesson) -> None:
@@ -47,6 +47,7 @@ def choose_cell(opened: Lesson) -> None:
         key="learn-picture",
         apply=lambda cell: store.read().with_cell(cell),
     )
+    exports.figure("learn-picture", label="The picture", of=(saved_as(session.picture, model),))
     with st.container(horizontal=True):
         st.number_input(
             "Row",
@@ -113,17 +114,27 @@ def show_steps(opened: Lesson) -> None:
 
 def show_patch(opened: Lesson) -> None:
     walk = opened.walk
-    lesson.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original))
+    lesson.views(walk, [(walk.original, "With those around it", "")], alone=walk.patch(walk.original), of=named(opened))
 
 
 def show_embedding(opened: Lesson) -> None:
-    bars(opened.walk, opened.walk.embedding, "The embedding, number by number")
+    bars(opened, opened.walk.embedding, "The embedding, number by number")
 
 
 def show_distances(opened: Lesson) -> None:
     walk = opened.walk
     lesson.label("All codes by their distance to the embedding")
-    st.plotly_chart(charts.distance_curve(walk.order, walk.distances), key="learn-distances", config=PLOT)
+    exports.chart(
+        charts.distance_curve(walk.order, walk.distances),
+        key="learn-distances",
+        label="All codes by their distance",
+        of=named(opened),
+        rows=lambda: [
+            {"rank": rank, "code": code, "distance": distance}
+            for rank, (code, distance) in enumerate(zip(walk.order.tolist(), walk.distances.tolist(), strict=True), 1)
+        ],
+        config=exports.BARE,
+    )
     nearest = walk.order[:NEAREST_SHOWN]
     tiles.show(
         cache.tiles_of(opened.model, nearest),
@@ -134,6 +145,7 @@ def show_distances(opened: Lesson) -> None:
         captions=[f"{distance:.2f}" for distance in walk.distances[:NEAREST_SHOWN]],
         selected=walk.code,
         side=40,
+        of=named(opened),
     )
 
 
@@ -142,33 +154,35 @@ def show_code(opened: Lesson) -> None:
     tile, vector = st.columns([1, 4])
     with tile:
         lesson.label("Decoded alone")
-        st.image(
-            cache.tiles_of(opened.model, [walk.code])[0],
-            caption=f"Code {walk.code}",
-            alt=f"What code {walk.code} decodes to",
-            width=110,
-            output_format="PNG",
-        )
+        with st.container(key="learn-code"):
+            st.image(
+                cache.tiles_of(opened.model, [walk.code])[0],
+                caption=f"Code {walk.code}",
+                alt=f"What code {walk.code} decodes to",
+                width=110,
+                output_format="PNG",
+            )
+        exports.figure("learn-code", label=f"Code {walk.code}", of=(opened.model.name,))
     with vector:
-        bars(walk, walk.quantized, "The quantized vector; in grey the embedding", behind=walk.embedding)
+        bars(opened, walk.quantized, "The quantized vector; in grey the embedding", behind=walk.embedding)
 
 
 def show_residual(opened: Lesson) -> None:
-    bars(opened.walk, opened.walk.residual, "The residual, on the scale of the embedding")
+    bars(opened, opened.walk.residual, "The residual, on the scale of the embedding")
 
 
 def show_inputs(opened: Lesson) -> None:
     walk = opened.walk
     if walk.inputs == 1:
-        bars(walk, walk.quantized, "The only input: the quantized vector")
+        bars(opened, walk.quantized, "The only input: the quantized vector")
         return
     first, second = st.columns(2)
     with first:
-        bars(walk, walk.quantized, "First input, quantized")
+        bars(opened, walk.quantized, "First input, quantized")
     with second:
-        bars(walk, walk.second, "Second input, embedding; in grey the first", behind=walk.quantized)
+        bars(opened, walk.second, "Second input, embedding; in grey the first", behind=walk.quantized)
     if walk.passed is not None:
-        bars(walk, walk.passed, f"What the decoder is told by embedding − quantized: {len(walk.passed)} numbers")
+        bars(opened, walk.passed, f"What the decoder is told by embedding − quantized: {len(walk.passed)} numbers")
 
 
 def show_output(opened: Lesson) -> None:
@@ -178,7 +192,7 @@ def show_output(opened: Lesson) -> None:
         if 0 < walk.weight < 1:
             entries.append((walk.now, f"Blend {walk.weight:.0%}", f"{decibels(walk.psnr(walk.now))} dB"))
         entries.append((walk.on, "Embedding on", f"{decibels(walk.psnr(walk.on))} dB"))
-    lesson.views(walk, entries)
+    lesson.views(walk, entries, of=named(opened))
 
 
 VIEWS = {
@@ -192,8 +206,28 @@ VIEWS = {
 }
 
 
-def bars(walk: Walk, values: np.ndarray, title: str, *, behind: np.ndarray | None = None) -> None:
+def bars(opened: Lesson, values: np.ndarray, title: str, *, behind: np.ndarray | None = None) -> None:
     """A vector of the cell under a heading, on the axis that all its vectors share."""
     lesson.label(title)
-    figure = charts.vector_bars(values, largest=lesson.scale_of(walk), behind=behind)
-    st.plotly_chart(figure, key=f"learn-bars-{title}", config=PLOT)
+    exports.chart(
+        charts.vector_bars(values, largest=lesson.scale_of(opened.walk), behind=behind),
+        key=f"learn-bars-{title}",
+        label=title.partition(";")[0],
+        of=named(opened),
+        rows=lambda: vector_rows(values, behind),
+        config=exports.BARE,
+    )
+
+
+def vector_rows(values: np.ndarray, behind: np.ndarray | None) -> list[dict[str, float]]:
+    """The numbers of a vector [D], and of the one behind it."""
+    rows = [{"number": number, "value": value} for number, value in enumerate(values.tolist())]
+    if behind is None:
+        return rows
+    return [row | {"in grey": value} for row, value in zip(rows, behind.tolist(), strict=True)]
+
+
+def named(opened: Lesson) -> tuple[str, str]:
+    """What files of the cell are of: the picture and the model, and the cell."""
+    row, column = opened.walk.cell
+    return saved_as(store.read().picture, opened.model), f"cell {row} {column}"

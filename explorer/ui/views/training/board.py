@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from explorer.training.curves import Chart
-from explorer.ui import widgets
+from explorer.training.curves import Chart, rows_of
+from explorer.ui import exports, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.components.film import Lane
 
@@ -32,13 +32,15 @@ def style() -> None:
     st.html(_STYLE)
 
 
-def show(charts: Sequence[Chart], shown: Film | None, *, columns: int = 2, key: str) -> None:
-    """How a training came to where it is: its curves, and below them what it draws."""
+def show(charts: Sequence[Chart], shown: Film | None, *, columns: int = 2, key: str, of: Sequence[str] = ()) -> None:
+    """How a training came to where it is: its curves, and below them what it draws; `of` names their files."""
     curves.show(charts, columns=columns, key=f"{key}-curves")
+    exports.figure(f"{key}-curves", label="Curves of the training", of=of, rows=lambda: rows_of(charts))
     if shown is None:
         return
     label(shown.heading, shown.aside)
     film.show(shown.lanes, original=shown.original, title=shown.title, key=f"{key}-film")
+    exports.figure(f"{key}-film", label=shown.heading, of=of)
     st.caption(shown.caption)
 
 

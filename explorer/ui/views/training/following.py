@@ -162,7 +162,7 @@ def _show_run(folder: Path, went_on: bool) -> None:
         else:
             said = "PSNR is of crops in training; with --val PATH photos that it never learns from are measured."
             st.caption(widgets.plain(said))
-    board.show(logged.charts(log), _film(log), columns=3, key="training")
+    board.show(logged.charts(log), _film(log), columns=3, key="training", of=(folder.name,))
 
 
 def _film(log: Log) -> board.Film | None:
