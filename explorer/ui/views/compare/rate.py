@@ -260,14 +260,7 @@ def _row(
     measure: str,
     headers: bool,
 ) -> str:
-<<<<<<< HEAD
-    head = (
-        f'<th role="rowheader" scope="row"><i style="--own:{column.colour}">{column.number}</i>'
-        f"{widgets.escaped(column.name)}</th>"
-    )
-=======
     head = f'<th role="rowheader" scope="row">{column.chip}{widgets.escaped(column.name)}</th>'
->>>>>>> main
     point = column.refusal if place is None else rates.points[place]
     if place is None or isinstance(point, str):
         why = f'<td role="cell" colspan="{len(COUNTS) + 1 + len(CODECS)}">{widgets.escaped(str(point))}</td>'
