@@ -30,6 +30,7 @@ def main() -> None:
         page.screenshot(path=FOLDER / "codebook.png")
         take_edit(page, url)
         take_inputs(page, url)
+        take_compare(page, url)
 
 
 def take_edit(page: Page, url: str) -> None:
@@ -70,6 +71,18 @@ def take_inputs(page: Page, url: str) -> None:
     expect(page.get_by_text("Bypasses the codebook").first).to_be_visible(timeout=600_000)
     page.wait_for_timeout(4000)
     page.screenshot(path=FOLDER / "inputs.png")
+
+
+def take_compare(page: Page, url: str) -> None:
+    """Three models on the same photo, with one cell marked in all of them."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{url}/compare?models=photos,photos-fine,photos-classic&picture=coffee")
+    expect(page.locator(".comparison[data-sequence]")).to_be_visible()
+    page.wait_for_timeout(4000)
+    page.locator('.column[data-number="1"] .viewport').first.hover(position={"x": 150, "y": 80})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=FOLDER / "compare.png")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shlex
 import signal
 from pathlib import Path
@@ -20,6 +21,7 @@ from explorer.images.sets import open_set
 from tests.conftest import ROOT
 from tests.toys import assert_one_sentence, toy_model, write_toy_photos
 from vqvae import checkpoint
+from vqvae.codecs import Codec
 
 PLUGIN = f"{ROOT / 'tests' / 'toy_tokenizers.py'}:mixed_neighbours"
 
@@ -143,6 +145,45 @@ def test_a_signal_stops_it_and_it_goes_on(
     assert compare("-o", "report.json") == 0
     assert calls == 10  # five images by two models, none of them twice
     assert json.loads(Path("report.json").read_text())["finished"] is True
+
+
+def test_stopped_among_the_codecs_it_goes_on_there(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoded, files = Codec.encode, 0
+
+    def encode(codec: Codec, *arguments: Any) -> bytes:
+        nonlocal files
+        files += 1
+        if files == 60:  # of the third image
+            signal.raise_signal(signal.SIGINT)
+        return encoded(codec, *arguments)
+
+    monkeypatch.setattr(Codec, "encode", encode)
+    assert compare("-o", "report.json") == 128 + signal.SIGINT
+    assert not Path("report.json").exists()
+    begun, files = files, 61
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "measure_picture", lambda *_, **__: pytest.fail("it was measured again"))
+        assert compare("-o", "report.json") == 0
+    rest, files = files - 61, 61
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(where / "another"))
+    assert compare("-o", "straight.json") == 0
+    assert rest < files - 61 <= begun + rest  # all but the image at hand was kept
+    rates = [json.loads((where / name).read_text())["rate"] for name in ("report.json", "straight.json")]
+    assert rates[0] == rates[1]
+
+
+def test_a_folder_that_utf8_cannot_name_is_compared_on(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = Path(os.fsdecode(os.fsencode(where) + b"/odd \xff =1"))
+    write_toy_photos(odd, count=2)
+    (odd / "0.png").rename(odd / os.fsdecode(b"=\xfe.png"))
+    files = [str(where / f"report.{form}") for form in report.FORMS]
+    outputs = [word for path in files for word in ("-o", path)]
+    assert cli.main(["compare", "one", "two", "--set", str(odd), "--size", "32", *outputs]) == 0
+    capsys.readouterr().out.encode()
+    for path in files:
+        assert "xff" in Path(path).read_text(encoding="utf-8") or "\\udcfe" in Path(path).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -405,6 +405,9 @@ def test_the_reliance_of_each_model_is_that_of_its_own_test(
     for part in first.report.judgement.parts:
         assert part.sentence in read and part.sentence in str(report)
     assert failing in read and levels in read
+    labels = [attributes["aria-label"] for _, attributes in Reader(as_html(report)).tags if "aria-label" in attributes]
+    assert "Shares that decoders follow, over the blend" in labels
+    assert "What decoders draw from each input, as PSNR" in labels
     assert stored(found)["reliance"] is None
     assert 'id="inputs"' not in as_html(found)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from explorer.base.bootstrap import Estimate
 from explorer.compare.inputs import About, Difference, Side, rows
-from explorer.compare.markup import chip, colour, grid, small, text
+from explorer.compare.inputs_charts import drawn_bars, follow_curves
+from explorer.compare.markup import chart, chip, colour, grid, small, text
 from explorer.compare.records import Compared
 from explorer.inputs.reliance.verdict import LINES, ranged
 
@@ -14,6 +15,7 @@ ABOUT = (
     "Whom each decoder follows, the codes or the embedding, and what it draws without each: the reliance test of each "
     "model by itself, at a blend of 100 %, and differences image by image."
 )
+HEIGHT = 310  # pixels of a chart, as they are made
 
 
 def body(sides: Sequence[Side | str], models: Sequence[Compared]) -> str:
@@ -24,7 +26,15 @@ def body(sides: Sequence[Side | str], models: Sequence[Compared]) -> str:
         for place, (side, model) in enumerate(zip(sides, models, strict=True))
     )
     lines = f'<p class="note">{text(LINES)}</p>\n'
-    return f'<ul class="models">{cards}</ul>\n{_table(tested) if tested else ""}{lines}'
+    return f'<ul class="models">{cards}</ul>\n{_charts(tested) + _table(tested) if tested else ""}{lines}'
+
+
+def _charts(tested: Sequence[Side]) -> str:
+    curves = follow_curves(tested)
+    followed = (
+        "" if curves is None else chart(curves, label="Shares that decoders follow, over the blend", height=HEIGHT)
+    )
+    return followed + chart(drawn_bars(tested), label="What decoders draw from each input, as PSNR", height=HEIGHT)
 
 
 def _verdict(side: Side | str) -> str:
