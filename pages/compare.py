@@ -39,7 +39,7 @@ def main() -> None:
     if view == "pictures":
         pictures.show(columns, picture)
     elif view == "snapshots":
-        snapshots.show(picture)
+        snapshots.show(picture, row)
     elif images := choose_images(row):
         SHOWS[view](columns, images)
 

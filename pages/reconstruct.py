@@ -8,10 +8,10 @@ import streamlit as st
 
 from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
-from explorer.compare.one_picture import price, price_figures
+from explorer.compare.one_picture import price_figures
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import Quality, explain, quality_figures, quality_rows, render, time_figures
-from explorer.ui import cache, exports, jobs, store, widgets
+from explorer.ui import cache, exports, store, widgets
 from explorer.ui.components import canvas
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, open_chosen, saved_as
@@ -19,7 +19,6 @@ from vqvae.images import to_png
 
 CANVAS = "canvas"
 FIGURES = {"all": "All pictures", "error": "Error map", "codes": "Grid of codes"}
-PRICE = "price"
 LESS = 0.85  # of the embedding, which some pictures are closer with than with all of it
 
 
@@ -78,32 +77,11 @@ def show_reconstruction(model: OpenModel, picture: Picture) -> None:
             other=(other, cache.quality_at(model, picture, other)) if weight and model.inputs == 2 else None,
         ),
     )
-    priced = show_price(model, picture, encoded.indices)
+    cost = st.container()
     offer_downloads(model, encoded.indices, now.pixels, picture)
+    with cost:  # last: files of other formats have to be written for it, once for each picture
+        widgets.figure_row(priced := price_figures(cache.price(model, picture)))
     offer_figures(model, codes_only, now.quality, [*chain(*figures), *priced])
-
-
-def show_price(model: OpenModel, picture: Picture, indices: np.ndarray) -> list[Figure]:
-    """What the codes cost and what others make of as many bytes: some files have to be written, so beside the page.
-
-    Returns the figures; none where they are not known yet.
-    """
-    made, key = jobs.shelf(PRICE), f"{PRICE}-{model.fingerprint[:16]}-{picture.key[:16]}"
-    jobs.forget_others(key, prefix=f"{PRICE}-")
-    if made.find(key) is None:
-        pixels, codes = picture.pixels, model.codes
-        job = jobs.find(key) or jobs.start(key, lambda progress: price(pixels, indices, codes, progress))
-        jobs.follow(job, "To compare with", key=key)
-        if job.state == "failed":
-            widgets.refuse(job.message)
-        if job.state == "cancelled":
-            st.button("Write JPEG, WebP and AVIF of as many bytes", on_click=jobs.forget, args=(key,))
-        if job.result is not None:
-            made.put(key, job.result)
-    if (found := made.find(key)) is None:
-        return []
-    widgets.figure_row(shown := price_figures(found))
-    return shown
 
 
 def offer_downloads(model: OpenModel, indices: np.ndarray, reconstruction: np.ndarray, picture: Picture) -> None:

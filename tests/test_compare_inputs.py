@@ -192,3 +192,12 @@ def test_rows_for_other_programs_hold_every_figure_and_every_pair(sides: list[Si
     assert float(share["value"]) == estimate(row(rows(sides), "whole").differences[1].estimate).value
     assert {one["says"] for one in found if one["model"] == "toy 3" and not one["value"]} == {ONE_INPUT}
     assert [one["part"] for one in verdicts(sides)] == ["follows", "stands_alone"] * 3
+
+
+def test_the_curves_are_written_down_blend_by_blend(sides: list[Side]) -> None:
+    written = inputs.curve_rows(sides)
+    assert [(one["model"], one["blend"]) for one in written] == [
+        (side.name, blend) for side in sides[:2] for blend in (0.25, 0.5, 0.75, 1.0)
+    ]
+    shares = [one["follows the embedding"] for one in written[:4]]
+    assert shares == pytest.approx([0.3 * blend for blend in (0.25, 0.5, 0.75, 1.0)], abs=0.001)

@@ -135,7 +135,7 @@ def test_a_model_of_one_size_says_so_of_any_other():
 def test_a_code_of_a_level_has_the_mean_colour_of_where_it_stands():
     found = passed(toy_tokenizers.two_levels(), photo(24, 40))
     grid = found.grids[1]
-    colours = colours_here(found, 1, 4)
+    colours = colours_here(found, 1, toy_tokenizers.two_levels().spec)
     for code in np.unique(grid):
         cells = np.argwhere(grid == code)
         means = [found.pixels[4 * row : 4 * row + 4, 4 * column : 4 * column + 4].mean((0, 1)) for row, column in cells]

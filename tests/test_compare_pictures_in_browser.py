@@ -69,6 +69,7 @@ def test_each_column_outlines_and_names_its_own_cells_at_the_place_and_opens_the
         grids[number], expected = library(name, weight)
         assert_same(picture(compared, number), expected)
     np.testing.assert_array_equal(picture(compared, 0), sample().pixels)
+    assert compared.get_by_test_id("stMain").evaluate("main => main.scrollHeight <= main.clientHeight")
     expect(compared.locator(".sentence")).to_have_text("Column 3 has one input: codes only.")
 
     point_at(panel(compared, 1), 117, 84)  # in cell 10, 14 of stride 8

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from explorer.images.reconstruction import encode_picture, render
 from tests.browser import assert_same, at_rest, pixels_of, sample, serve_app
-from tests.test_accessibility_in_browser import MOVING
+from tests.test_accessibility_in_browser import AXE, MOVING, looked_at
 from tests.toy_runs import write_run
 from tests.toys import toy_model
 from vqvae import checkpoint
@@ -79,6 +79,18 @@ def test_a_way_is_scrubbed_through_and_its_steps_are_put_into_columns(blank_page
     page.goto(page.url)  # it is a link
     for number, name in ((1, "run@20"), (2, "run@40")):
         expect(page.get_by_role("combobox", name=f"Model {number}")).to_have_value(name)
+
+
+def test_axe_finds_nothing_serious_or_critical_on_it(blank_page: Page, url: str) -> None:
+    page = blank_page
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    page.goto(f"{url}/compare?view=snapshots&run=run")
+    page.evaluate(AXE)
+    expect(page.get_by_text("1 snapshot cannot be shown")).to_be_visible()
+    page.get_by_role("slider", name="Step of the training").press("ArrowLeft")
+    expect(page.locator(".film .gap")).to_be_visible()
+    found = looked_at(page, "snapshots, at one that is damaged")
+    assert not found, "\n" + "\n".join(found)
 
 
 def test_with_motion_it_plays_to_the_end_and_fits_a_narrow_window(blank_page: Page, url: str) -> None:

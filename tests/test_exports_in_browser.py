@@ -272,6 +272,32 @@ def test_the_map_is_circles_and_the_wall_a_picture(blank_page: Page, app_url: st
     assert picture(saved(blank_page, "codebook-map", "png")[1]).std() > 10
 
 
+DARKEST = """({ map }) => {
+  const { colours, codes, counts, radii } = map.message;
+  const of = (number) => colours.values.subarray(3 * number, 3 * number + 3);
+  const light = (number) => counts.values[number] ? of(number).reduce((sum, channel) => sum + channel) : Infinity;
+  const [number] = [...codes.values.keys()].sort((a, b) => light(a) - light(b));
+  const reach = Math.ceil(radii.values[number] * map.growth + 1);
+  const [x, y] = map.placeOf(codes.values[number]).map(Math.round);
+  const { data } = map.dots.getContext("2d").getImageData(x - reach, y - reach, 2 * reach, 2 * reach);
+  const greens = [...data].filter((_, place) => place % 4 === 1);
+  return Math.max(...greens.map((green, place) => (green * data[4 * place + 3]) / 255));
+}"""
+
+
+def test_a_dark_dot_has_a_light_rim_on_the_dark_theme(blank_page: Page, app_url: str) -> None:
+    blank_page.emulate_media(color_scheme="dark")
+    blank_page.goto(f"{app_url}/codebook?code=281")
+    choose(blank_page, "Map")
+    dots = blank_page.locator(".st-key-codebook-map .map[data-drawn]")
+    expect(dots).to_be_visible()
+    at_rest(blank_page)
+    dark = dots.evaluate(DARKEST)
+    blank_page.emulate_media(color_scheme="light")
+    blank_page.wait_for_timeout(1000)
+    assert dots.evaluate(DARKEST) < 70 < 90 < dark
+
+
 def test_the_error_map_and_the_grid_of_codes_are_exact(page: Page) -> None:
     at_rest(page)
     name, data = saved(page, "canvas#error", "png")

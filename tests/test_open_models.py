@@ -3,7 +3,6 @@
 import gc
 import weakref
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.base.open_model import OpenModel
 from explorer.ui import cache
-from explorer.ui.session import CompareView, InputsPage, Session
+from explorer.ui.session import InputsPage, Session
 from explorer.ui.store import LIVE_KEY, SESSION_KEY
 from tests.browser import ROOT
 from tests.harness import at_rest
@@ -75,7 +74,9 @@ PAGES = {
     "inputs": Session(),
     "inputs, reliance": Session(inputs=InputsPage(view="reliance")),
     "learn": Session(),
-    **{f"compare, {view}": Session().on("compare", view=view) for view in get_args(CompareView)},
+    "compare": Session(),
+    "compare, codebooks": Session().on("compare", view="codebooks"),
+    "compare, inputs": Session().on("compare", view="inputs"),
 }  # by the page that is open
 
 

@@ -122,3 +122,23 @@ def test_a_failure_is_told_to_all_who_wait_and_the_next_one_tries_again():
         recent.get("bad", fail)
     assert len(tries) == tried + 1
     assert recent.get("bad", lambda: Thing("mended")).name == "mended"
+
+
+def test_garbage_that_holds_one_is_looked_for_once_another_is_let_go_of_and_only_then():
+    looked: list[int] = []
+
+    def look() -> None:
+        looked.append(1)
+        gc.collect()
+
+    recent: Recent[Thing] = Recent(2, look)
+    gone = weakref.ref(recent.get("a", lambda: Thing("a")))
+    circle: list[object] = [gone()]
+    circle.append(circle)
+    del circle  # as a visitor's session goes, whose parts hold one another
+    recent.get("b", lambda: Thing("b"))
+    assert gone() is not None and not looked
+    recent.get("c", lambda: Thing("c"))
+    assert gone() is None and len(looked) == 1
+    recent.get("d", lambda: Thing("d"))  # b goes at once
+    assert len(looked) == 1

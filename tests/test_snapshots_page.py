@@ -79,15 +79,15 @@ def test_a_runs_way_is_shown_with_its_curves(root: Path, drawn: dict[str, Any]) 
     assert [frame.step for frame in lane.frames] == [10, 20, 30, 40] and lane.gaps == []
     np.testing.assert_array_equal(drawn["film"]["original"], sample().pixels)
     charts = drawn["charts"]
-    assert all(line.steps == [10, 20, 30, 40] for name in ("PSNR, dB", "SSIM", "Codes") for line in charts[name].lines)
-    assert all(line.steps == [20, 30, 40] for line in charts["Change, %"].lines)
-    assert [line.values for line in charts["PSNR, dB"].lines] == [
+    assert all(line.steps == [10, 20, 30, 40] for name in ("PSNR", "SSIM", "Codes") for line in charts[name].lines)
+    assert all(line.steps == [20, 30, 40] for line in charts["Change"].lines)
+    assert [line.values for line in charts["PSNR"].lines] == [
         [frame.psnr_off for frame in lane.frames],
         [frame.psnr_on for frame in lane.frames],
     ]
     assert [grid.change for grid in lane.grids] == [
         "",
-        *(f"{share / 100:.0%} of cells changed" for share in charts["Change, %"].lines[0].values),
+        *(f"{share / 100:.0%} of cells changed" for share in charts["Change"].lines[0].values),
     ]
     assert not lane.grids[0].changed.any()
     for before, after in zip(lane.grids, lane.grids[1:], strict=False):
@@ -121,11 +121,11 @@ def test_what_is_damaged_is_a_gap_and_the_others_stay(root: Path, drawn: dict[st
 def test_figures_are_of_the_images_that_are_chosen(root: Path, drawn: dict[str, Any]) -> None:
     app = opened(view="snapshots")
     frames = drawn["film"]["lane"].frames
-    alone = drawn["charts"]["PSNR, dB"].lines[0].values
+    alone = drawn["charts"]["PSNR"].lines[0].values
     app.session_state[SESSION_KEY] = app.session_state[SESSION_KEY].on("compare", measured_on="samples")
     at_rest(app.run())
     assert not app.exception and "Sample photos" in said(app)
-    assert drawn["charts"]["PSNR, dB"].lines[0].values != alone
+    assert drawn["charts"]["PSNR"].lines[0].values != alone
     assert [frame.psnr_off for frame in drawn["film"]["lane"].frames] == [frame.psnr_off for frame in frames] == alone
 
 

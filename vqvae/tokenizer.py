@@ -58,8 +58,8 @@ class Spec:
         if len(self.levels) != 1 or self.levels[0].stride is None:
             what = "a row of tokens" if len(self.levels) == 1 else f"{len(self.levels)} levels"
             raise BadInput(
-                f"This tokenizer has {what}, and pages show tokenizers of one grid; "
-                "the commands encode and decode work on it."
+                f"This tokenizer has {what}, and pages show tokenizers of one grid; Compare, and "
+                "the commands encode and decode, work on it."
             )
         return self.levels[0]
 

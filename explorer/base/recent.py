@@ -21,7 +21,7 @@ class Recent(Generic[T]):
     """
 
     most: int
-    dropped: Callable[[], object] = lambda: None  # called after something was, by the thread that asked for another
+    lingers: Callable[[], object] = lambda: None  # called when something is let go of while others are still alive
     _kept: OrderedDict[Hashable, T] = field(default_factory=OrderedDict)  # the one asked for last is last
     _alive: WeakValueDictionary[Hashable, T] = field(default_factory=WeakValueDictionary)
     _making: dict[Hashable, Future[T]] = field(default_factory=dict)
@@ -65,4 +65,5 @@ class Recent(Generic[T]):
             too_many = [self._kept.popitem(last=False) for _ in range(len(self._kept) - self.most)]
         if too_many:
             too_many.clear()
-            self.dropped()
+            if len(self._alive) > self.most:  # shown to somebody, or garbage of whoever has left
+                self.lingers()

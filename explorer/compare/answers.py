@@ -10,6 +10,7 @@ import numpy as np
 
 from explorer.base.figure import Figure
 from explorer.base.open_model import OpenModel
+from explorer.codebook.dossier import colours_of_cells
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, Quality, Rendering, amount, decibels
 from vqvae.errors import BadInput
@@ -117,21 +118,15 @@ def figures(found: Answered, spec: Spec, *, weight: float, device: str) -> list[
     ]
 
 
-def colours_here(found: Answered, level: int, stride: int) -> np.ndarray:
-    """What each code of one level looks like in this picture: the mean colour where it stands, uint8 [h, w, 3].
+def colours_here(found: Answered, level: int, spec: Spec) -> np.ndarray:
+    """What each code of one level looks like in this picture: the mean colour of what it covers, uint8 [h, w, 3].
 
-    For models of several levels, of which no code can be decoded alone.
+    For models of several levels, of which no code can be decoded alone; grey where it covers padding alone.
     """
-    grid = found.grids[level]
-    rows, columns = grid.shape
-    height, width = found.pixels.shape[:2]
-    across = np.minimum(np.arange(columns * stride), width - 1)
-    down = np.minimum(np.arange(rows * stride), height - 1)
-    cells = found.pixels[down][:, across].reshape(rows, stride, columns, stride, 3).mean((1, 3))
-    _, place, counts = np.unique(grid, return_inverse=True, return_counts=True)
-    place = place.reshape(-1)
-    sums = np.stack([np.bincount(place, cells[..., channel].reshape(-1)) for channel in range(3)], -1)
-    return (sums / counts[:, None]).round().astype(np.uint8)[place].reshape(rows, columns, 3)
+    grid, of_it = found.grids[level], spec.levels[level]
+    assert of_it.stride
+    means = colours_of_cells([found.pixels], [grid], codes=of_it.codes, stride=of_it.stride)
+    return np.nan_to_num(means, nan=128.0).round().astype(np.uint8)[grid]
 
 
 # --- who answers first

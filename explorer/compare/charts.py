@@ -246,7 +246,11 @@ def _names_of_models(models: Sequence[tuple[Drawn, float, float]], view: _View) 
     for (drawn, bits, value), up, height in zip(models, spread(heights, wide), heights, strict=True):
         aside = max(other for _, other, _ in models if abs(math.log(other / bits)) < 0.05)  # in one column
         place = {"x": math.log10(aside), "y": value, "showarrow": False, "yshift": up - height}
-        chip = {"text": f"<b>{drawn.number}</b>", "font": {"color": "#ffffff", "size": 11}, "bgcolor": drawn.colour}
+        chip = {
+            "text": f"<b>{drawn.number}</b>",
+            "font": {"color": "#ffffff", "size": 11},
+            "bgcolor": _deep(drawn.colour),
+        }
         names.append({**place, **chip, "xanchor": "left", "xshift": 12, "borderpad": 1})
         names.append(
             {**place, "text": plain_text(_short(drawn.name)), "xanchor": "left", "xshift": 30, "font": {"size": 12}}
@@ -301,6 +305,11 @@ def spread(heights: Sequence[float], wide: Sequence[tuple[float, float]]) -> lis
         if not near:
             break
     return found
+
+
+def _deep(colour: str) -> str:
+    """A colour #rrggbb with so much black in it that white can be read on it, as in the sidebar."""
+    return "#" + "".join(f"{round(0.78 * int(colour[at : at + 2], 16)):02x}" for at in (1, 3, 5))
 
 
 def _short(name: str, longest: int = 24) -> str:

@@ -18,7 +18,7 @@ from explorer.base.open_model import OpenModel
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance.boundary import Change
 from explorer.inputs.reliance.measure import ImageEvidence, Settings, measure_set
-from explorer.inputs.reliance.report import Report
+from explorer.inputs.reliance.report import Report, following_rows
 from explorer.inputs.reliance.subject import named, provenance_of, tested
 from explorer.inputs.reliance.verdict import figures_of
 from vqvae.errors import BadInput
@@ -217,6 +217,11 @@ def plain_rows(sides: Sequence[Side]) -> list[dict[str, Any]]:
     low, high: of the 95 % interval; nothing where there is one image. says: why there is no value.
     """
     return [*_own_rows(sides), *_rows_of_pairs(sides)]
+
+
+def curve_rows(sides: Sequence[Side]) -> list[dict[str, Any]]:
+    """Whom each model follows at each blend, with 95 % intervals; nothing of one with one input."""
+    return [{"model": side.name} | row for side in sides for row in following_rows(side.report.summary)]
 
 
 def _own_rows(sides: Sequence[Side]) -> Iterator[dict[str, Any]]:

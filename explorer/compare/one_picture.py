@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.base.figure import Figure
-from explorer.base.job import Progress, unheard
 from explorer.compare.coding import CodeLengths, code_lengths
 from explorer.images.reconstruction import Quality, amount, compare, decibels
 from explorer.images.written import Size, Written
@@ -47,12 +46,11 @@ class Price:
         return float(self.bits.fixed[0]) / 8
 
 
-def price(pixels: np.ndarray, indices: np.ndarray, codes: int, progress: Progress = unheard) -> Price:
-    """The price of a picture, uint8 [H, W, 3], whose codes are a grid of indices [h, w] below K. Raises Cancelled."""
+def price(pixels: np.ndarray, indices: np.ndarray, codes: int) -> Price:
+    """The price of a picture, uint8 [H, W, 3], whose codes are a grid of indices [h, w] below K."""
     bits = code_lengths([(indices,)], [codes])
     files, beside = Written(lambda: pixels, compare), []
-    for number, codec in enumerate(CODECS):
-        progress(number, len(CODECS), f"{codec.name} of as many bytes")
+    for codec in CODECS:
         both = (_best(files, codec, bits.fixed[0] / 8, headers=headers) for headers in (True, False))
         beside.append(Beside(codec, *both) if codec.available else Beside(codec, None, None))
     return Price(codes, indices.size, bits, tuple(beside))
@@ -91,7 +89,7 @@ def _codec_figure(found: Price, beside: Beside) -> Figure:
     if beside.file is None or beside.data is None:
         return Figure(label, "–", f"The Pillow that is installed here writes no {name}.")
     file, data = beside.file, beside.data
-    with_headers, without = (decibels(one.closeness.psnr) if one.fits else "none so small" for one in (file, data))
+    with_headers, without = (decibels(one.closeness.psnr) if one.fits else "none this small" for one in (file, data))
     return Figure(
         label,
         f"{with_headers} → {without} dB" if data.fits else without,

@@ -28,8 +28,9 @@ from explorer.base.soundness import Soundness
 from explorer.codebook import dossier, dots, geometry, projection, tiles
 from explorer.codebook.per_code import PerCode
 from explorer.codebook.projection import Projection, ProjectionSettings
-from explorer.compare import answers, sequence
+from explorer.compare import answers, one_picture, sequence
 from explorer.compare.answers import Answered, Paces
+from explorer.compare.one_picture import Price
 from explorer.images import pictures, reconstruction, sets
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, Quality
@@ -252,6 +253,12 @@ def quality_at(model: OpenModel, picture: Picture, weight: float) -> Quality:
 @_kept(32)
 def size_figures(model: OpenModel, picture: Picture) -> list[Figure]:
     return reconstruction.size_figures(picture, encode(model, picture), codes=model.codes)
+
+
+@_kept(32, spinner="Writing JPEG, WebP and AVIF of as many bytes")
+def price(model: OpenModel, picture: Picture) -> Price:
+    """What the picture's codes cost, and what others make of as many bytes."""
+    return one_picture.price(picture.pixels, encode(model, picture).indices, model.codes)
 
 
 @_kept(128, spinner="Measuring what the decoder listens to")

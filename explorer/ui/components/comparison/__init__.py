@@ -76,7 +76,6 @@ def show(
         "content": content,
         "codebook": navigation.url_path("codebook"),
         "anchor": session.anchor,
-        "checkpoint": session.checkpoint,
         "cell": session.compared_cell,
         "blend": session.blend,
         "uses_embedding": session.uses_embedding,

@@ -145,13 +145,14 @@ class Chart {
 
   /** The values of all lines at a step, each with what its line looks like. */
   values(step) {
-    return this.chart.lines.flatMap((line) => {
+    const said = this.chart.lines.flatMap((line) => {
       const place = line.steps.indexOf(step);
       const sign = document.createElement("i");
       sign.style.borderTop = `2px ${line.dotted ? "dotted" : "solid"} ${line.colour}`;
       const value = place < 0 ? "–" : line.values[place].toLocaleString("en", { maximumFractionDigits: this.chart.digits });
       return [sign, `${line.name} ${value} `];
     });
+    return [...said, this.chart.unit];
   }
 
   /** The chart at its place within a whole, with its title, its unit, and what lies along it. */

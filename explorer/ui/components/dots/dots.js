@@ -6,6 +6,8 @@ const MOST_CORNERS = 400; // of an outline; as in Python
 const ROOM = 22; // CSS pixels around all dots
 const NEAR = 4; // CSS pixels beside a dot that still point at it
 const CLICK = 4; // CSS pixels that the pointer may move within a click
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const THEMED = 300; // ms until the page has the colours of another theme
 const FAINT = 0.45; // opacity of a code that no cell has
 const ICONS = {
   move: '<path d="M10 3v14M3 10h14M10 3l-2 2M10 3l2 2M10 17l-2-2M10 17l2-2M3 10l2-2M3 10l2 2M17 10l-2-2M17 10l-2 2"/>',
@@ -33,8 +35,11 @@ export default function ({ parentElement, data, setStateValue }) {
   map.setStateValue = setStateValue;
   map.receive(unpack(data));
   const deaf = onOpened((code) => map.mark(code));
+  const recolour = () => setTimeout(() => map.ask(), THEMED); // the rims of dots are of the theme
+  DARK.addEventListener("change", recolour);
   return () => {
     deaf();
+    DARK.removeEventListener("change", recolour);
     map.resizes.disconnect();
   };
 }

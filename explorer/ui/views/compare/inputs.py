@@ -313,7 +313,7 @@ def show_charts(sides: Sequence[Side]) -> None:
                 key="compared-curves",
                 label="Whom each follows",
                 of=of,
-                rows=lambda: list(inputs.plain_rows(sides)),
+                rows=lambda: inputs.curve_rows(sides),
                 config=exports.STILL,
             )
             if single := [side for side in sides if side.inputs == 1]:
@@ -339,15 +339,14 @@ def show_figures(columns: Sequence[Column], sides: Sequence[Side]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(sides) > 1:
             choose_reference([column for column in columns if column.number in numbers], store.read())
-        for form, write in {"csv": as_csv, "json": as_json}.items():
-            st.download_button(
-                form.upper(),
-                partial(write, sides),
-                file_name=f"{exports.saved_as('Figures of the inputs', *_of(sides))}.{form}",
-                mime=f"{'application' if form == 'json' else 'text'}/{form}",
-                on_click="ignore",
-                icon=":material/download:",
-            )
+        st.download_button(
+            "Verdicts and figures (JSON)",
+            partial(as_json, sides),
+            file_name=f"{exports.saved_as('Figures of the inputs', *_of(sides))}.json",
+            mime="application/json",
+            on_click="ignore",
+            icon=":material/download:",
+        )
     exports.table(
         lambda: list(inputs.plain_rows(sides)),
         key="compared-inputs-table",
@@ -418,10 +417,6 @@ def percent(value: Estimate) -> str:
     low, high = (None if end is None else 100 * end for end in (value.low, value.high))
     said, _, interval = ranged(Estimate(100 * value.value, low, high, value.images), digits=1).partition(" [")
     return f"{said} %{f' [{interval}' if interval else ''}"
-
-
-def as_csv(sides: Sequence[Side]) -> bytes:
-    return tables.as_csv(inputs.COLUMNS, inputs.plain_rows(sides)).encode()
 
 
 def as_json(sides: Sequence[Side]) -> bytes:

@@ -17,7 +17,7 @@ from explorer.compare import codes
 from explorer.compare.measure import only_size
 from explorer.compare.records import Comparison
 from explorer.images.sets import ImageSet
-from explorer.ui import jobs, store, widgets
+from explorer.ui import exports, jobs, store, widgets
 from explorer.ui.components import tiles
 from explorer.ui.page import guarded
 from explorer.ui.session import MatchOrder
@@ -221,7 +221,7 @@ def _show_matches(found: Compared, subjects: tuple[Subject, Subject], kind: Kind
         st.download_button(
             "CSV",
             lambda: as_csv(codes.COLUMNS, codes.rows(matching)).encode(),
-            file_name="matched-codes.csv",
+            file_name=f"{exports.saved_as('Matched codes', *(subject.name for subject in subjects))}.csv",
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
@@ -243,6 +243,7 @@ def _show_matches(found: Compared, subjects: tuple[Subject, Subject], kind: Kind
         side=SIDE,
         height=430,
         halves=True,
+        rows=lambda: codes.rows(matching),
     )
     if picked is not None and 0 <= picked < len(matching.matches) and matching.matches[picked] in part:
         opened = matching.matches[picked]

@@ -94,7 +94,7 @@ def colours_of(model: OpenModel, found: Answered) -> list[np.ndarray]:
     if len(levels) == 1 and levels[0].stride:
         return [cache.colours_of(model, found.grids[0])]
     return [
-        colours_here(found, number, level.stride) if level.stride else np.zeros((0, 0, 3), np.uint8)
+        colours_here(found, number, model.spec) if level.stride else np.zeros((0, 0, 3), np.uint8)
         for number, level in enumerate(levels)
     ]
 

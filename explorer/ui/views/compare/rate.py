@@ -214,7 +214,7 @@ def draw_table(
     heads += [
         (
             codec.name,
-            f"at the bits by {COUNTS[count]}",
+            AT[count],
             f"{known.label} of the best {codec.name} ({codec.settings}) of at most the bits of each image's codes"
             f"{bare}; below it, how much the model's is above it, over the same images.",
         )
@@ -236,6 +236,11 @@ def draw_table(
     )
 
 
+AT: dict[Count, str] = {
+    "fixed": "at its log2 K bits",
+    "order0": "at its bits of order 0",
+    "conditioned": "at its bits by neighbours",
+}
 MEANINGS: dict[Count, str] = {
     "fixed": "What the codes take when each costs the same: log2 K bits. The mean over images; the raw picture has 24.",
     "order0": "What they take in an adaptive code, each by how often it came before: one stream over these images in "

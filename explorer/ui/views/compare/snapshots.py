@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.compare import sequence
 from explorer.compare.sequence import Asked, Change, Member, Moment, Run, Way
@@ -50,8 +51,8 @@ class Shot:
 
 
 @guarded
-def show(picture: Picture) -> None:
-    """Choose a run, then its way from the first snapshot to the last."""
+def show(picture: Picture, row: DeltaGenerator) -> None:
+    """Choose a run, then its way from the first snapshot to the last; what figures are of is asked for in the row."""
     runs, named = cache.runs_with_snapshots(), store.read().training.run
     run, missing = _find(runs, named)
     if run is None:
@@ -59,9 +60,8 @@ def show(picture: Picture) -> None:
             widgets.warn(missing)
         _show_nothing()
         return
-    with st.container(horizontal=True, vertical_alignment="bottom", key="snapshots_row"):
-        _choose(run, runs)
-        images = choose_images(st.container())
+    images = choose_images(row)
+    _choose(run, runs)
     _say_refusal()
     if missing:
         widgets.warn(f"{missing} Shown in its place: {run.name}.")
@@ -97,12 +97,12 @@ def _find(runs: Sequence[str], named: str) -> tuple[Run | None, str]:
 
 def _choose(run: Run, runs: Sequence[str]) -> None:
     """Another run: one among the checkpoints, or in a folder whose path is typed."""
-    with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.selectbox(
             "Run",
             runs if run.name in runs else [run.name, *runs],
             format_func=lambda name: widgets.shown(name) if len(name) < 40 else f"…{widgets.shown(name)[-38:]}",
-            help="The checkpoints that have snapshots.",
+            label_visibility="collapsed",
             width=260,
             **widgets.bound("snapshots-run", run.name, lambda name: store.read().on("training", run=name or "")),
         )
@@ -263,8 +263,8 @@ def charts(way: Way, asked: Asked) -> tuple[Chart, ...]:
     changes: list[Change | None] = list(way.changes)
     return (
         Chart(
-            "PSNR, dB",
-            "",
+            "PSNR",
+            "dB",
             lines(
                 line("codes", [one.off_quality.psnr for one in moments]),
                 line("blend", [one.psnr if one else None for one in on], second=True),
@@ -298,8 +298,8 @@ def charts(way: Way, asked: Asked) -> tuple[Chart, ...]:
             "and their perplexity, how many they would be if all were used equally.",
         ),
         Chart(
-            "Change, %",
-            "",
+            "Change",
+            "%",
             lines(
                 line("cells", [100 * one.cells if one else None for one in changes]),
                 line("codes", [100 * one.moved if one else None for one in changes], second=True),
