@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 
@@ -23,6 +24,7 @@ from explorer.codebook.matching import KINDS, Rules
 from explorer.codebook.tiles import code_tiles
 from explorer.compare import examples, whole
 from explorer.compare.inputs import Side
+from explorer.compare.markup import chart
 from explorer.compare.measure import measure
 from explorer.compare.rate import rates_of
 from explorer.compare.records import Comparison, Row, Seen, Settings
@@ -288,6 +290,21 @@ def test_the_page_holds_all_and_asks_for_nothing(found: Report) -> None:
         assert row.name in read.words
     assert digest(found.comparison) in read.words
     assert all(f"{name} {number}" in read.words for name, number in stored(found)["versions"].items())
+
+
+def test_the_browser_is_told_to_let_nothing_out(found: Report) -> None:
+    read = Reader(as_html(found))
+    (policy,) = [attributes["content"] for tag, attributes in read.tags if "http-equiv" in attributes]
+    sources = {words.split()[0]: set(words.split()[1:]) for words in str(policy).split(";")}
+    assert sources.pop("default-src") == {"'none'"}
+    assert set().union(*sources.values()) <= {"data:", "blob:", "'unsafe-inline'"}
+
+
+def test_nothing_in_a_chart_ends_its_script() -> None:
+    figure = go.Figure(layout={"title": {"text": "</script><b>"}})
+    (script,) = re.findall(r"<script[^>]*>(.*?)</script>", chart(figure, label=ODD))
+    assert json.loads(script)["layout"]["title"]["text"] == "</script><b>"
+    assert "<" not in script
 
 
 def test_each_link_in_the_page_leads_somewhere(found: Report) -> None:
