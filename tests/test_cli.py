@@ -224,7 +224,7 @@ def test_each_command_has_its_line_of_help_and_no_more(
     words = [line.split() for line in listed]
     assert [line[0] for line in words] == [
         *("app", "encode", "decode", "render", "train", "evaluate", "convert", "projection"),
-        *("index", "usage", "fed", "reliance", "doctor"),
+        *("index", "usage", "fed", "reliance", "compare", "doctor"),
     ]
     assert all(len(line) > 3 for line in words)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqvae.errors import BadInput
-from vqvae.formats import FORMATS, KINDS, archives, folder
+from vqvae.formats import FORMATS, UNLIKE, archives, folder
 from vqvae.formats.contents import Contents, refusing
 
 
@@ -59,7 +59,7 @@ def _opened(source: Path, under: str) -> tuple[str, Contents]:
                 return one.name, one.open(here, under)
     if not source.exists():
         raise BadInput(f"{source} is not there; check the path.")
-    raise BadInput(f"{source} is not {KINDS}; name one that holds images.")
+    raise BadInput(f"{source} is not {UNLIKE}; name one that holds images.")
 
 
 def _hashed(listing: object) -> str:

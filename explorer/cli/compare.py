@@ -125,7 +125,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
 
 def add_to(commands: Any) -> None:
     parser: CommandParser = commands.add_parser(
-        "compare", help="two to four models on the same images: a table, and a report", description=run.__doc__
+        "compare", help="hold two to four models against one another on images", description=run.__doc__
     )
     parser.set_defaults(run=run, takes_more=True)  # more models may stand behind the options
     parser.add_argument("models", nargs="*", metavar="model", help="a name in checkpoints/, or a checkpoint's folder")

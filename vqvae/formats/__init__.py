@@ -39,4 +39,4 @@ FORMATS = (
     Format("zip", _file(zipfile.is_zipfile), archives.open_zip),
     Format("folder", lambda source: source if source.is_dir() else None, folder.open_folder),
 )
-KINDS = "a folder, tar or zip of images, WebDataset shards, Parquet, idx, CIFAR's batches, .npy or .npz"
+UNLIKE = "a folder, a tar or a zip of images, nor WebDataset shards, Parquet, idx, CIFAR's batches, .npy or .npz"

@@ -217,7 +217,7 @@ def _beside(path: Path, labels: int) -> Path | None:
 
 def _cifar_names(path: Path, labels: int) -> list[str]:
     names = _beside(path, labels)
-    return names.read_text(errors="backslashreplace").split() if names else []
+    return names.read_text(encoding="utf-8", errors="backslashreplace").split() if names else []
 
 
 # --- several files

@@ -100,7 +100,7 @@ def open_shards(shards: Sequence[Path], under: str) -> Contents:
 
 def _list(path: Path, number: int, under: str, found: _Members) -> None:
     """Add the images of one shard."""
-    with tarfile.open(path, "r:") as archive:
+    with tarfile.TarFile.taropen(path) as archive:
         sample: list[tarfile.TarInfo] = []
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # or every header of a million would be kept

@@ -6,9 +6,9 @@ Neither says anything of a visitor. /metrics is there only where the environment
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -78,12 +78,16 @@ def sessions() -> int:
 
 def metrics() -> list[Metric]:
     """All figures."""
-    memory = resident_bytes()
+    memory = peak_bytes()
     counted = counts.so_far()
     return [
         Metric("sessions", "gauge", "Visitors whose session is kept.", sessions()),
         Metric("start_time_seconds", "gauge", "When the server started, in seconds since 1970.", counts.STARTED),
-        *([Metric("resident_memory_bytes", "gauge", "Memory of the process.", memory)] if memory else []),
+        *(
+            [Metric("peak_memory_bytes", "gauge", "The most memory that the process has held.", memory)]
+            if memory
+            else []
+        ),
         *(Metric(name, "counter", COUNTED[name], counted.get(name, 0)) for name in COUNTED),
     ]
 
@@ -105,10 +109,11 @@ def text(figures: Iterable[Metric]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def resident_bytes() -> int | None:
-    """Memory that the process holds; None where the system has no /proc."""
+def peak_bytes() -> int | None:
+    """The most memory that the process has held; None where the system does not say."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
+        import resource
+    except ImportError:
         return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
