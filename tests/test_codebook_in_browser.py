@@ -144,6 +144,7 @@ def test_each_code_is_one_step_to_go_back_and_the_link_one_step_to_leave(blank_p
 def test_a_click_on_a_patch_shows_its_image_with_the_cells_marked(codebook):
     codebook.get_by_role("button", name="Most used").click()
     expect(codebook.get_by_text(re.compile(r"^1 of 9\d\d$"))).to_be_visible()
+    at_rest(codebook)
     codebook.locator(".st-key-patches canvas").click(position={"x": 30, "y": 30})
     dialog = codebook.get_by_role("dialog")
     expect(dialog.get_by_text("cells have code")).to_be_visible()

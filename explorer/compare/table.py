@@ -164,8 +164,9 @@ MEASURES = (
         "mean",
         _milliseconds,
         ("more", "less"),
-        "Time from picture to codes on this machine, as it was then: lower is faster. The mean over images, one at a "
-        "time, after a first pass that is not counted.",
+        "Time from picture to codes, the mean over images, one at a time, after a first pass that is not counted: lower is "
+        "faster. The interval is about the images; models that were measured at different times also met a machine "
+        "that was busy in different ways.",
     ),
     Measure(
         "decode_ms",
@@ -174,8 +175,9 @@ MEASURES = (
         "mean",
         _milliseconds,
         ("more", "less"),
-        "Time from codes to picture on this machine, as it was then: lower is faster. The mean over images, one at a "
-        "time, after a first pass that is not counted.",
+        "Time from codes to picture, the mean over images, one at a time, after a first pass that is not counted: lower is "
+        "faster. The interval is about the images; models that were measured at different times also met a machine "
+        "that was busy in different ways.",
     ),
     Measure(
         "peak_bytes",
