@@ -164,7 +164,7 @@ MEASURES = (
         "mean",
         _milliseconds,
         ("more", "less"),
-        "Time from picture to codes, the mean over images, one at a time, after a first pass that is not counted: lower is "
+        "Time from picture to codes, the mean over images, one at a time, after one that is not counted: lower is "
         "faster. The interval is about the images; models that were measured at different times also met a machine "
         "that was busy in different ways.",
     ),
@@ -175,7 +175,7 @@ MEASURES = (
         "mean",
         _milliseconds,
         ("more", "less"),
-        "Time from codes to picture, the mean over images, one at a time, after a first pass that is not counted: lower is "
+        "Time from codes to picture, the mean over images, one at a time, after one that is not counted: lower is "
         "faster. The interval is about the images; models that were measured at different times also met a machine "
         "that was busy in different ways.",
     ),
