@@ -84,7 +84,6 @@ def frame(
     return event
 
 
-@st.fragment
 def offer(
     key: str,
     label: str,
@@ -95,7 +94,11 @@ def offer(
     rows: Callable[[], Rows] | None = None,
     named: bool = False,
 ) -> None:
-    """The row of buttons for what has a key; a fragment, so that the page does not run again for a table."""
+    """The row of buttons for what has a key.
+
+    It is no fragment of its own: where the fragment around it runs again at once, Streamlit throws away what it had not
+    sent of that one yet and keeps what it had of those within, and the browser has no place for it.
+    """
     exports.show(
         forms,
         key=f"exports-{kind}{key}",
