@@ -27,12 +27,12 @@ def test_the_files_say_in_full_what_the_table_shows(table: Page) -> None:
     shown = [float(text) for text in row.locator("b").all_inner_texts()]
     difference = row.locator("small").inner_text()
     found = {}
-    for label in ("Table (CSV)", "Every image (CSV)"):
+    for label in ("Figures of the models as CSV", "Every image (CSV)"):
         with table.expect_download() as download:
             table.get_by_role("button", name=label).click()
         with Path(download.value.path()).open(newline="", encoding="utf-8") as file:
             found[label] = list(csv.DictReader(file))
-    psnr = {line["model"]: line for line in found["Table (CSV)"] if line["figure"] == "psnr"}
+    psnr = {line["model"]: line for line in found["Figures of the models as CSV"] if line["figure"] == "psnr"}
     assert [round(float(psnr[name]["value"]), 2) for name in ("photos", "photos-classic")] == shown
     classic = psnr["photos-classic"]
     assert f"{float(classic['difference']):.2f}"[1:] in difference and classic["reference"] == "photos"
