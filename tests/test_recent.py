@@ -142,3 +142,14 @@ def test_garbage_that_holds_one_is_looked_for_once_another_is_let_go_of_and_only
     assert gone() is None and len(looked) == 1
     recent.get("d", lambda: Thing("d"))  # b goes at once
     assert len(looked) == 1
+
+
+def test_coming_back_to_what_others_still_hold_costs_no_collection():
+    told: list[int] = []
+    recent: Recent[Thing] = Recent(2, lambda: told.append(1))
+    held = [recent.get(name, lambda name=name: Thing(name)) for name in "abcd"]
+    once = len(told)
+    assert once
+    for _ in range(3):
+        assert [recent.get(thing.name, lambda: Thing("never")) for thing in held] == held
+    assert len(told) == once

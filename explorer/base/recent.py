@@ -21,7 +21,7 @@ class Recent(Generic[T]):
     """
 
     most: int
-    lingers: Callable[[], object] = lambda: None  # called when something is let go of while others are still alive
+    lingers: Callable[[], object] = lambda: None  # called when something new has others let go of that are still alive
     _kept: OrderedDict[Hashable, T] = field(default_factory=OrderedDict)  # the one asked for last is last
     _alive: WeakValueDictionary[Hashable, T] = field(default_factory=WeakValueDictionary)
     _making: dict[Hashable, Future[T]] = field(default_factory=dict)
@@ -37,9 +37,10 @@ class Recent(Generic[T]):
             making = self._making.get(name)
             if found is None and making is None:
                 mine = self._making[name] = Future()
+        is_new = found is None
         if found is None:
             found = self._made(name, mine, make) if making is None else making.result()
-        self._keep(name, found)
+        self._keep(name, found, is_new=is_new)
         return found
 
     def _made(self, name: Hashable, making: Future[T], make: Callable[[], T]) -> T:
@@ -58,12 +59,13 @@ class Recent(Generic[T]):
         making.set_result(made)
         return made
 
-    def _keep(self, name: Hashable, thing: T) -> None:
+    def _keep(self, name: Hashable, thing: T, *, is_new: bool) -> None:
         with self._lock:
             self._kept[name] = thing
             self._kept.move_to_end(name)
             too_many = [self._kept.popitem(last=False) for _ in range(len(self._kept) - self.most)]
         if too_many:
             too_many.clear()
-            if len(self._alive) > self.most:  # shown to somebody, or garbage of whoever has left
+            # Shown to somebody, or garbage of whoever has left. Whoever comes back to what is shown adds nothing to it.
+            if is_new and len(self._alive) > self.most:
                 self.lingers()

@@ -7,8 +7,9 @@ from explorer.compare.records import Comparison
 from vqvae.words import counted
 
 INTERVALS = (
-    f"Intervals in brackets are {CONFIDENCE:.0%}, by the bootstrap over images ({RESAMPLES:,} resamples). Differences "
-    "are paired: image by image, over those that both models could do."
+    f"Intervals in brackets are {CONFIDENCE:.0%}: each end is the further one of the bootstrap's over images "
+    f"({RESAMPLES:,} resamples) and of Student's t, corrected for skewness. Differences are paired: image by image, "
+    "over those that both models could do."
 )
 
 

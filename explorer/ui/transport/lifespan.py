@@ -12,13 +12,14 @@ from streamlit.logger import get_logger
 
 from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.open_model import OpenModel
-from explorer.ui.transport import health
+from explorer.ui.transport import health, outbox
 from vqvae.errors import BadInput
 
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Load in a thread of its own: nobody who comes earlier waits for more than what they need."""
+    outbox.install()
     threading.Thread(target=_warm_up, name="warm up", daemon=True).start()
     yield
 
