@@ -22,6 +22,7 @@ def read_back(address: Address) -> dict[str, str]:
 def test_every_part_of_the_address_is_a_step_or_small_and_none_is_both():
     session = Session().with_cell((1, 2)).with_tried("sky").on("codebook", code=1).on("learn", step="code")
     session = session.on("training", run="mine").on("compare", models=("a", "b"), view="table")
+    session = session.on("compare", measured_on="samples")
     assert set(session.to_query()) == {*STEPS, *SMALL}
     assert not set(STEPS) & set(SMALL)
 

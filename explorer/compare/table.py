@@ -38,6 +38,7 @@ class Measure:
     words: tuple[str, str]  # of a difference above 0 and of one below: "higher", "lower"
     meaning: str
     bounds: tuple[float, float] = (0.0, math.inf)  # of what a figure, and so its mean, can be
+    clocked: bool = False  # told by a clock when each model was first measured: a difference is also one of the moment
 
     def shown(self, value: float, *, plus: bool = False) -> str:
         """A number with its sign, without its unit; one that rounds to 0 has none."""
@@ -165,8 +166,9 @@ MEASURES = (
         _milliseconds,
         ("more", "less"),
         "Time from picture to codes, the mean over images, one at a time, after one that is not counted: lower is "
-        "faster. The interval is about the images; models that were measured at different times also met a machine "
-        "that was busy in different ways.",
+        "faster. Its interval is over the images. A difference has none: each model was timed when it was first "
+        "measured, and the machine may have been busier then.",
+        clocked=True,
     ),
     Measure(
         "decode_ms",
@@ -176,8 +178,9 @@ MEASURES = (
         _milliseconds,
         ("more", "less"),
         "Time from codes to picture, the mean over images, one at a time, after one that is not counted: lower is "
-        "faster. The interval is about the images; models that were measured at different times also met a machine "
-        "that was busy in different ways.",
+        "faster. Its interval is over the images. A difference has none: each model was timed when it was first "
+        "measured, and the machine may have been busier then.",
+        clocked=True,
     ),
     Measure(
         "peak_bytes",
@@ -272,6 +275,8 @@ def table_of(comparison: Comparison, *, reference: int = 0) -> Table:
                 same = found is not None and _all_the_same(columns[key])
                 cells.append(Cell(None if found is None else _within(found, measure.bounds), same))
                 found = estimates.get(f"less {measure.name} {place}")
+                if found is not None and measure.clocked:
+                    found = replace(found, low=None, high=None)
                 difference = None if found is None else Difference(found, _all_the_same(less[key]))
             else:
                 cells.append(_of_all(measure, model, by_model[place]))
@@ -387,6 +392,8 @@ def sentence(measure: Measure, difference: Difference) -> str:
     every = f"in each of {estimate.images:,} images"
     if difference.same:
         return f"{amount_of_it}, {every}" if estimate.value else f"the same {every}"
+    if measure.clocked:
+        return f"{amount_of_it}; timed at different moments: no interval"
     if difference.clear:
         return f"{amount_of_it} {measure.interval(turned)}"
     behind = f" {measure.unit}" if measure.unit else ""
@@ -399,7 +406,7 @@ def sentence(measure: Measure, difference: Difference) -> str:
 def brief(measure: Measure, difference: Difference) -> str:
     """The same in a few signs, for a cell: "+2.31 [1.90, 2.70]"; where it is not clear, that is said."""
     estimate = difference.estimate
-    if measure.kind != "mean" or estimate.images == 1 or difference.same:
+    if measure.kind != "mean" or estimate.images == 1 or difference.same or measure.clocked:
         return measure.shown(estimate.value, plus=True) if estimate.value else "the same"
     return f"{'' if difference.clear else 'not clear: '}{measure.ranged(estimate, plus=True)}"
 

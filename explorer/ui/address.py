@@ -13,7 +13,7 @@ STEPS = (
     "step",
     "run",
 )  # each of these, and each page, is one step to go back
-SMALL = ("size", "blend", "cell", "tried", "view")  # the rest of what is ours: these change within a step
+SMALL = ("size", "blend", "cell", "tried", "view", "on")  # the rest of what is ours: these change within a step
 
 
 @dataclass(frozen=True)

@@ -407,6 +407,8 @@ class Session:
             query["models"] = ",".join(quote(name, safe=" @") for name in self.compare.models)
         if self.compare.view != type(self.compare).view:
             query["view"] = self.compare.view
+        if self.compare.measured_on == "samples":  # a path is nothing for a link
+            query["on"] = self.compare.measured_on
         if self.training.run:
             query["run"] = self.training.run
         if self.learn.step != type(self.learn).step:
@@ -435,6 +437,8 @@ class Session:
             session = session.on("compare", models=tuple(names)[:MOST_COMPARED])
         if (view := query.get("view")) in get_args(CompareView):
             session = session.on("compare", view=view)
+        if query.get("on") == "samples":
+            session = session.on("compare", measured_on="samples")
         if (run := query.get("run", "")) and len(run) <= LONGEST_RUN and run.isprintable():
             session = session.on("training", run=run)
         if (step := query.get("step")) in STEP_NAMES:
@@ -456,6 +460,8 @@ class Session:
         session = session.with_blend(there.blend, uses_embedding=there.uses_embedding).with_cell(None)
         session = session.on("codebook", code=there.codebook.code).on("training", run=there.training.run)
         session = session.on("compare", models=there.compare.models, view=there.compare.view)
+        if "samples" in (self.compare.measured_on, there.compare.measured_on):  # a set of one's own no address says
+            session = session.on("compare", measured_on=there.compare.measured_on)
         return session.on("learn", step=there.learn.step, linked_cell=there.learn.linked_cell)
 
 
