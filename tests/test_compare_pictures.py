@@ -77,7 +77,7 @@ def test_the_figures_of_any_family_are_those_of_its_grids(make):
     rows = figures(found, tokenizer.spec, weight=0, device="CPU")
     tokens = tokenizer.encode(picture.image).indices
     size = sum(level.numel() * np.log2(one.codes) for level, one in zip(tokens, tokenizer.spec.levels, strict=True))
-    assert float(value(rows, "Bits per pixel")) == pytest.approx(size / picture.pixels[..., 0].size, abs=6e-4)
+    assert float(value(rows, "Bits per pixel, codes")) == pytest.approx(size / picture.pixels[..., 0].size, abs=6e-4)
     distinct = " + ".join(f"{len(level.unique()):,}" for level in tokens)
     assert value(rows, "Distinct codes") == distinct
     mse = ((picture.pixels.astype(float) - found.pixels) ** 2).mean() / 255**2
@@ -100,7 +100,7 @@ def test_what_the_decoder_is_given_is_said_and_the_embedding_is_not_counted_sile
     ]
     found = passed(toy_tokenizers.mixed_neighbours(), photo(), weight=0.5)
     meaning = {row.label: row.meaning for row in figures(found, two, weight=0.5, device="CPU")}
-    assert "not counted" in meaning["Bits per pixel"]
+    assert "not counted" in meaning["Bits per pixel, codes"]
     assert "codes alone" in {row.label: row.meaning for row in figures(found, two, weight=0, device="CPU")}["PSNR"]
 
 
@@ -342,6 +342,9 @@ def test_the_link_says_which_models_are_compared(heard, models, names):
     assert [bool(column["refusal"]) for column in frame["columns"]] == [name == "gone" for name in names]
     link = app.session_state[SESSION_KEY].to_query()
     assert Session.from_query(link).compare.models == tuple(names)
+    said = " ".join(caption.value for caption in app.sidebar.caption)
+    assert ("names one model" in said) == (models == "photos,photos")
+    assert ("names 5 models" in said) == models.endswith("more")
 
 
 def test_codes_only_and_a_blend_are_those_of_the_session(heard):

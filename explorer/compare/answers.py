@@ -93,7 +93,7 @@ def figures(found: Answered, spec: Spec, *, weight: float, device: str) -> list[
             + (" This picture is smaller than its window." if found.quality.ssim is None else ""),
         ),
         Figure(
-            "Bits per pixel",
+            "Bits per pixel, codes",
             f"{size / (height * width):.3f}",
             f"{cells:,} indices take {amount(size / 8)} when every code costs the same, over {height * width:,} "
             f"pixels; the raw picture has 24.{beside}",

@@ -76,6 +76,11 @@ def is_linked(name: str) -> bool:
     return name in st.query_params
 
 
+def linked(name: str) -> str:
+    """What the address says of a part of the session; empty where it leaves that open."""
+    return st.query_params.get(name, "")
+
+
 def _query() -> dict[str, str]:
     """The address, with code of one's own where it names no checkpoint."""
     named = {"checkpoint": name} if (name := plugin.name()) else {}

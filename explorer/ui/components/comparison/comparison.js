@@ -116,6 +116,7 @@ class Comparison {
     if (!others && header.sequence < this.transport.answered) return;
     if (others) this.transport.restart(header.sequence);
     if (this.header?.content !== header.content) Object.assign(this, { zoom: new Zoom(), hover: null, chosen: null });
+    if (others && this.chosen) this.carryChosen(header);
     this.header = header;
     if (header.original) this.original = { ...header.original, content: header.content };
     for (const content of this.answers.keys()) {
@@ -126,6 +127,13 @@ class Comparison {
     if (this.original?.content !== header.content) return void this.transport.request(); // it was left out, and is not here
     this.finish();
     this.draw();
+  }
+
+  /** The chosen cell is of its model, in whichever column that stands now; without it nothing is chosen. */
+  carryChosen(header) {
+    const model = this.column(this.chosen.number)?.content;
+    const now = header.columns.find(({ content }) => content === model);
+    this.chosen = now ? { ...this.chosen, number: now.number } : null;
   }
 
   /** What is chosen, as the page says. */

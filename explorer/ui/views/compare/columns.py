@@ -43,6 +43,8 @@ def choose_columns() -> tuple[Column, ...]:
         model_choice.list_broken(broken)
         return ()
     session = store.settle(_filled(store.read(), list(by_name)))
+    if said := _said_of_link(store.linked("models")):
+        widgets.warn(said)
     columns = []
     for number, name in enumerate(session.compare.models, 1):
         column = _opened(number, name, by_name.get(name) or model_choice.snapshot(name), reasons.get(name, ""))
@@ -53,6 +55,16 @@ def choose_columns() -> tuple[Column, ...]:
         st.button("Add a model", icon=":material/add:", type="tertiary", on_click=_add, args=(left[0],))
     model_choice.list_broken([entry for entry in broken if entry.name not in session.compare.models])
     return tuple(columns)
+
+
+def _said_of_link(link: str) -> str:
+    """What of the models that the link names is not as it says; empty where all of them are."""
+    named = {name for name in link.split(",") if name}
+    if len(named) > MOST_COMPARED:
+        return f"The link names {len(named)} models; {MOST_COMPARED} can be compared, so the first of them are."
+    if named and len(named) < FEWEST_COMPARED:
+        return "The link names one model, and two are the fewest to compare; another stands beside it."
+    return ""
 
 
 def models_of(columns: Sequence[Column]) -> list[OpenModel]:

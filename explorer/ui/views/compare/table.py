@@ -175,6 +175,8 @@ def _cell(measure: Measure, cell: Cell, difference: Difference | None, table: Ta
 def basis(found: Comparison) -> str:
     """What the figures rest on."""
     data = f"{found.data}, long side at most {found.settings.working_size} px{fed(found)}."
+    if found.settings.weight and any(model.spec.inputs == 2 for model in found.models):
+        data += " Bits are those of the codes: the embedding would come on top."
     if len(found.rows) == 1:
         return f"{data} One picture: no interval, and no evidence for others."
     sure = "In brackets, 95 % intervals by the bootstrap over images; differences are paired, image by image."
