@@ -48,7 +48,7 @@ class Curves {
   onPaper() {
     const whole = this.element.getBoundingClientRect();
     const lines = new Map();
-    for (const { chart } of this.charts) for (const line of chart.lines) if (line.name) lines.set(line.name, line);
+    for (const { chart } of this.charts) for (const line of chart.lines) if (line.name) lines.set(`${line.name} ${line.colour} ${line.dotted}`, line);
     let left = 0;
     const legend = [...lines.values()].map(({ name, colour, dotted }) => {
       const at = left;

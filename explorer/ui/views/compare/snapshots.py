@@ -314,7 +314,11 @@ def charts(way: Way, asked: Asked) -> tuple[Chart, ...]:
 
 def _said(run: Run, members: Sequence[Member], way: Way, images: ImageSet | None) -> str:
     """What the figures are of, and what is left out."""
-    said = [f"Curves are of {images.label}, means over its images." if images else "Curves are of this picture."]
+    said = [
+        f"Curves are of {images.label}, means over its images; Change, and what stands below, are of the picture."
+        if images
+        else "Curves are of this picture."
+    ]
     if len(members) < len(run.members):
         said.append(f"Shown are {len(members)} of {len(run.members):,} snapshots, evenly over the run.")
     if way.gaps:
