@@ -246,6 +246,14 @@ def test_parquet_in_several_files_is_numbered_through(tmp_path: Path) -> None:
     assert (last == pictures()[-1]).all()
 
 
+def test_a_folder_named_like_a_parquet_file_is_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "set.parquet"  # as Spark and Dask write a table
+    folder.mkdir()
+    write_parquet(folder)
+    assert open_files(tmp_path).names == open_files(folder).names
+    assert len(open_files(tmp_path).names) == NUMBER
+
+
 def test_a_row_without_an_image_is_refused_by_its_number(tmp_path: Path) -> None:
     images = [{"bytes": to_png(pictures()[0]), "path": None}, {"bytes": None, "path": "gone.png"}, None]
     parquet.write_table(arrow.table({"image": images}), tmp_path / "set.parquet")

@@ -26,7 +26,7 @@ _SPLIT = re.compile(r"^(.+?)-\d{5}-of-\d{5}")
 def files_of(source: Path) -> list[Path] | None:
     """The Parquet files that a path means: one, or a folder with some in it; None where it means none."""
     if source.is_dir():
-        return sorted(source.rglob("*.parquet")) or None
+        return sorted(path for path in source.rglob("*.parquet") if path.is_file()) or None
     if not source.is_file():
         return None
     with source.open("rb") as file:
