@@ -217,6 +217,53 @@ def test_samples_without_a_class_keep_the_folder_of_their_key(tmp_path: Path) ->
     assert open_files(tmp_path).names == ("n01/a-0-x.y.png", "a-0-top.png", "n01/a-1-x.y.png")
 
 
+def test_shards_of_one_name_in_several_folders_are_told_apart_by_these(tmp_path: Path) -> None:
+    for number, one in enumerate(pictures()[:4]):
+        folder = tmp_path / f"part-{number // 2}" / "tars"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_shard(folder / f"{number % 2}.tar", [("x", {"png": to_png(one)})])
+    files = open_files(tmp_path / "part-{0..1}" / "tars" / "{0..1}.tar")
+    assert files.names == tuple(f"part-{a}-tars-{b}-x.png" for a in range(2) for b in range(2))
+    for name, expected in zip(files.names, pictures(), strict=False):
+        assert (np.asarray(load_image(files.read(name), name)) == expected).all()
+
+
+def test_a_range_may_say_a_shard_twice_and_end_in_its_numbers(tmp_path: Path) -> None:
+    said = [f"a.{first}{second}" for first in range(1, 13) for second in range(1, 13)]
+    for name in said:  # a.111 is 1 and 11, and 11 and 1
+        write_shard(tmp_path / name, [("x", {"png": to_png(pictures()[0])})])
+    names = open_files(tmp_path / "a.{1..12}{1..12}").names
+    assert names == tuple(f"{name}-x.png" for name in dict.fromkeys(said)) and len(names) < len(said)
+
+
+def test_of_a_file_that_is_twice_in_a_shard_the_later_counts_as_unpacked(tmp_path: Path) -> None:
+    old, new, other = map(to_png, pictures()[:3])
+    again = [("0", {"png": old, "cls": b"1"}), ("1", {"png": other}), ("0", {"png": new, "cls": b"2"})]
+    write_shard(tmp_path / "a.tar", again)
+    files = open_files(tmp_path)
+    assert [(name, files.read(name)) for name in files.names] == [("a-1.png", other), ("2/a-0.png", new)]
+
+
+def test_no_image_is_lost_to_another_whose_name_would_be_its_own(tmp_path: Path) -> None:
+    files = [to_png(one) for one in pictures()]
+    samples = [(f"{number}/image", {"png": one, "cls": b"7"}) for number, one in enumerate(files[:10])]
+    write_shard(tmp_path / "a.tar", [*samples, ("0-x", {"png": files[10]})])
+    write_shard(tmp_path / "a-0.tar", [("x", {"png": files[11]})])
+    found = open_files(tmp_path)
+    assert len(set(found.names)) == NUMBER
+    assert sorted(found.read(name) for name in found.names) == sorted(files)
+    part = open_files(tmp_path, under="7")
+    assert part.names == tuple(name for name in found.names if label_of(name) == "7")
+
+
+def test_a_folder_keeps_its_dots_and_an_empty_class_takes_none_away(tmp_path: Path) -> None:
+    png = to_png(pictures()[0])
+    write_shard(
+        tmp_path / "a.tar", [(".x/0", {"png": png}), ("./y./1", {"png": png}), ("z/2", {"png": png, "cls": b""})]
+    )
+    assert open_files(tmp_path).names == (".x/a-0.png", "y./a-1.png", "z/a-2.png")
+
+
 def test_a_packed_shard_is_refused_with_what_to_do(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.tar", [("0", {"png": to_png(pictures()[0])})])
     packed = gzip.compress((tmp_path / "a.tar").read_bytes())
