@@ -3,11 +3,15 @@
 import gzip
 import io
 import json
+import os
 import pickle
 import random
+import resource
 import struct
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +23,7 @@ from explorer.images.sets import label_of, open_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
+from vqvae.formats.contents import MOST_OPEN
 from vqvae.images import load_image, to_file, to_png
 
 NUMBER = 12
@@ -299,6 +304,85 @@ def test_a_folder_named_like_a_parquet_file_is_a_folder(tmp_path: Path) -> None:
     write_parquet(folder)
     assert open_files(tmp_path).names == open_files(folder).names
     assert len(open_files(tmp_path).names) == NUMBER
+
+
+@contextmanager
+def open_files_at_most(more: int) -> Iterator[None]:
+    """Let this process open so many files more than it has open now."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    taken = [free]
+    most = max(map(int, os.listdir("/dev/fd")))
+    while taken[-1] < most:  # what is free below it
+        taken.append(os.dup(free))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 1 + more, limits[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for one in taken:
+            os.close(one)
+
+
+def write_many(kind: str, where: Path, count: int) -> None:
+    """So many files with a picture each."""
+    for number in range(count):
+        png = to_png(pictures()[number % NUMBER])
+        if kind == "webdataset":
+            write_shard(where / f"{number:04d}.tar", [("x", {"png": png})])
+        else:
+            parquet.write_table(arrow.table({"image": [{"bytes": png, "path": None}]}), where / f"{number:04d}.parquet")
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_set_of_many_files_is_read_with_few_of_them_open(kind: str, tmp_path: Path) -> None:
+    count = MOST_OPEN + 30
+    write_many(kind, tmp_path, count)
+    with open_files_at_most(MOST_OPEN + 10):
+        files = open_files(tmp_path)
+        assert len(files.names) == count
+        with ThreadPoolExecutor(4) as threads:
+            read = list(threads.map(files.read, files.names * 2))
+    for data, number in zip(read, [*range(count)] * 2, strict=True):
+        assert (np.asarray(load_image(data, "it")) == pictures()[number % NUMBER]).all()
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_too_many_open_files_are_no_damage(kind: str, tmp_path: Path) -> None:
+    write_many(kind, tmp_path, MOST_OPEN + 1)
+    files = open_files(tmp_path)
+    for name in files.names[1:]:  # so the first is open no longer
+        files.read(name)
+    with open_files_at_most(0), pytest.raises(BadInput, match="too many files are open") as refusal:
+        files.read(files.names[0])
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_file_that_is_gone_when_it_is_read_is_refused(kind: str, tmp_path: Path) -> None:
+    write_many(kind, tmp_path, MOST_OPEN + 1)
+    files = open_files(tmp_path)
+    for name in files.names[1:]:
+        files.read(name)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(BadInput) as refusal:
+        files.read(files.names[0])
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_file_that_is_another_when_it_is_opened_again_is_refused(kind: str, tmp_path: Path) -> None:
+    write_many(kind, tmp_path, MOST_OPEN + 1)
+    files = open_files(tmp_path)
+    for name in files.names[1:]:
+        files.read(name)
+    first = min(tmp_path.iterdir())
+    first.unlink()
+    max(tmp_path.iterdir()).replace(first)  # as large, perhaps, and another picture
+    with pytest.raises(BadInput, match="has changed") as refusal:
+        files.read(files.names[0])
+    assert_one_sentence(refusal)
 
 
 def test_a_row_without_an_image_is_refused_by_its_number(tmp_path: Path) -> None:

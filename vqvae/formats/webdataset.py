@@ -16,7 +16,18 @@ from pathlib import Path, PurePosixPath
 
 from vqvae.errors import BadInput
 from vqvae.formats.archives import FAULTS, is_gzip
-from vqvae.formats.contents import MOST_BYTES, SUFFIXES, Contents, Reader, below, labelled, refusing, stamps_of, wanted
+from vqvae.formats.contents import (
+    MOST_BYTES,
+    SUFFIXES,
+    Contents,
+    Reader,
+    below,
+    labelled,
+    opened_latest,
+    refusing,
+    stamps_of,
+    wanted,
+)
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
@@ -78,7 +89,7 @@ def open_shards(shards: Sequence[Path], under: str) -> Contents:
 
     Only the headers are read. Raises BadInput for a damaged shard, or one that is packed.
     """
-    found = _Members()
+    found, stamps = _Members(), stamps_of(shards)
     for number, (path, prefix) in enumerate(zip(shards, _prefixes(shards), strict=True)):
         with refusing(path, *FAULTS):
             if is_gzip(path):
@@ -87,16 +98,15 @@ def open_shards(shards: Sequence[Path], under: str) -> Contents:
                 )
             _list(path, prefix, number, under, found)
     places = found.places
-    readers: dict[int, Reader] = {}
+    reader = opened_latest(Reader, shards, stamps)
 
     def read(name: str) -> bytes:
         place = places[name]
         number = found.shards[place]
-        if number not in readers:
-            readers[number] = Reader(shards[number])
-        return readers[number].read(found.offsets[place], found.sizes[place])
+        with refusing(shards[number], *FAULTS):
+            return reader(number).read(found.offsets[place], found.sizes[place])
 
-    return Contents(list(places), [found.sizes[place] for place in places.values()], stamps_of(shards), read)
+    return Contents(list(places), [found.sizes[place] for place in places.values()], stamps, read)
 
 
 def _prefixes(shards: Sequence[Path]) -> list[str]:
