@@ -80,7 +80,8 @@ def _reopened(source: str, under: str) -> ImageSet:
 
 def is_there(source: str) -> bool:
     """Whether there is something at the place of a set, without opening it."""
-    return source == SAMPLES or Path(source).exists() or bool(Path(source).parent.is_dir() and "{" in source)
+    before, brace, _ = source.partition("{")  # of a range of shards
+    return source == SAMPLES or Path(source).exists() or bool(brace and Path(f"{before}0").parent.is_dir())
 
 
 def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:
