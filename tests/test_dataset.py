@@ -81,6 +81,13 @@ def test_a_part_without_images_is_refused_by_its_name(kind: str, tmp_path: Path)
     assert_one_sentence(refusal)
 
 
+def test_a_folder_of_images_is_no_other_format_for_want_of_a_part(tmp_path: Path) -> None:
+    source = make_set("folder", tmp_path, FILES | {"table.parquet": b"damaged"})
+    with pytest.raises(BadInput, match="no images under 'test'") as refusal:
+        list(read_files(source, under="test"))
+    assert_one_sentence(refusal)
+
+
 @pytest.mark.parametrize("content", [b"", b"just a letter", bytes(5000), b"PK\x03\x04 nearly"])
 def test_a_file_that_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "set.zip"

@@ -3,11 +3,15 @@
 import gzip
 import io
 import json
+import os
 import pickle
 import random
+import resource
 import struct
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +23,7 @@ from explorer.images.sets import label_of, open_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
+from vqvae.formats.contents import MOST_OPEN
 from vqvae.images import load_image, to_file, to_png
 
 NUMBER = 12
@@ -217,6 +222,53 @@ def test_samples_without_a_class_keep_the_folder_of_their_key(tmp_path: Path) ->
     assert open_files(tmp_path).names == ("n01/a-0-x.y.png", "a-0-top.png", "n01/a-1-x.y.png")
 
 
+def test_shards_of_one_name_in_several_folders_are_told_apart_by_these(tmp_path: Path) -> None:
+    for number, one in enumerate(pictures()[:4]):
+        folder = tmp_path / f"part-{number // 2}" / "tars"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_shard(folder / f"{number % 2}.tar", [("x", {"png": to_png(one)})])
+    files = open_files(tmp_path / "part-{0..1}" / "tars" / "{0..1}.tar")
+    assert files.names == tuple(f"part-{a}-tars-{b}-x.png" for a in range(2) for b in range(2))
+    for name, expected in zip(files.names, pictures(), strict=False):
+        assert (np.asarray(load_image(files.read(name), name)) == expected).all()
+
+
+def test_a_range_may_say_a_shard_twice_and_end_in_its_numbers(tmp_path: Path) -> None:
+    said = [f"a.{first}{second}" for first in range(1, 13) for second in range(1, 13)]
+    for name in said:  # a.111 is 1 and 11, and 11 and 1
+        write_shard(tmp_path / name, [("x", {"png": to_png(pictures()[0])})])
+    names = open_files(tmp_path / "a.{1..12}{1..12}").names
+    assert names == tuple(f"{name}-x.png" for name in dict.fromkeys(said)) and len(names) < len(said)
+
+
+def test_of_a_file_that_is_twice_in_a_shard_the_later_counts_as_unpacked(tmp_path: Path) -> None:
+    old, new, other = map(to_png, pictures()[:3])
+    again = [("0", {"png": old, "cls": b"1"}), ("1", {"png": other}), ("0", {"png": new, "cls": b"2"})]
+    write_shard(tmp_path / "a.tar", again)
+    files = open_files(tmp_path)
+    assert [(name, files.read(name)) for name in files.names] == [("a-1.png", other), ("2/a-0.png", new)]
+
+
+def test_no_image_is_lost_to_another_whose_name_would_be_its_own(tmp_path: Path) -> None:
+    files = [to_png(one) for one in pictures()]
+    samples = [(f"{number}/image", {"png": one, "cls": b"7"}) for number, one in enumerate(files[:10])]
+    write_shard(tmp_path / "a.tar", [*samples, ("0-x", {"png": files[10]})])
+    write_shard(tmp_path / "a-0.tar", [("x", {"png": files[11]})])
+    found = open_files(tmp_path)
+    assert len(set(found.names)) == NUMBER
+    assert sorted(found.read(name) for name in found.names) == sorted(files)
+    part = open_files(tmp_path, under="7")
+    assert part.names == tuple(name for name in found.names if label_of(name) == "7")
+
+
+def test_a_folder_keeps_its_dots_and_an_empty_class_takes_none_away(tmp_path: Path) -> None:
+    png = to_png(pictures()[0])
+    write_shard(
+        tmp_path / "a.tar", [(".x/0", {"png": png}), ("./y./1", {"png": png}), ("z/2", {"png": png, "cls": b""})]
+    )
+    assert open_files(tmp_path).names == (".x/a-0.png", "y./a-1.png", "z/a-2.png")
+
+
 def test_a_packed_shard_is_refused_with_what_to_do(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.tar", [("0", {"png": to_png(pictures()[0])})])
     packed = gzip.compress((tmp_path / "a.tar").read_bytes())
@@ -244,6 +296,93 @@ def test_parquet_in_several_files_is_numbered_through(tmp_path: Path) -> None:
     assert files.names == tuple(f"{number:09d}" for number in range(NUMBER))
     last = np.asarray(load_image(files.read(files.names[-1]), "last"))
     assert (last == pictures()[-1]).all()
+
+
+def test_a_folder_named_like_a_parquet_file_is_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "set.parquet"  # as Spark and Dask write a table
+    folder.mkdir()
+    write_parquet(folder)
+    assert open_files(tmp_path).names == open_files(folder).names
+    assert len(open_files(tmp_path).names) == NUMBER
+
+
+@contextmanager
+def open_files_at_most(more: int) -> Iterator[None]:
+    """Let this process open so many files more than it has open now."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    taken = [free]
+    most = max(map(int, os.listdir("/dev/fd")))
+    while taken[-1] < most:  # what is free below it
+        taken.append(os.dup(free))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 1 + more, limits[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for one in taken:
+            os.close(one)
+
+
+def write_many(kind: str, where: Path, count: int) -> None:
+    """So many files with a picture each."""
+    for number in range(count):
+        png = to_png(pictures()[number % NUMBER])
+        if kind == "webdataset":
+            write_shard(where / f"{number:04d}.tar", [("x", {"png": png})])
+        else:
+            parquet.write_table(arrow.table({"image": [{"bytes": png, "path": None}]}), where / f"{number:04d}.parquet")
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_set_of_many_files_is_read_with_few_of_them_open(kind: str, tmp_path: Path) -> None:
+    count = MOST_OPEN + 30
+    write_many(kind, tmp_path, count)
+    with open_files_at_most(MOST_OPEN + 10):
+        files = open_files(tmp_path)
+        assert len(files.names) == count
+        with ThreadPoolExecutor(4) as threads:
+            read = list(threads.map(files.read, files.names * 2))
+    for data, number in zip(read, [*range(count)] * 2, strict=True):
+        assert (np.asarray(load_image(data, "it")) == pictures()[number % NUMBER]).all()
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_too_many_open_files_are_no_damage(kind: str, tmp_path: Path) -> None:
+    write_many(kind, tmp_path, MOST_OPEN + 1)
+    files = open_files(tmp_path)
+    for name in files.names[1:]:  # so the first is open no longer
+        files.read(name)
+    with open_files_at_most(0), pytest.raises(BadInput, match="too many files are open") as refusal:
+        files.read(files.names[0])
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_file_that_is_gone_when_it_is_read_is_refused(kind: str, tmp_path: Path) -> None:
+    write_many(kind, tmp_path, MOST_OPEN + 1)
+    files = open_files(tmp_path)
+    for name in files.names[1:]:
+        files.read(name)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(BadInput) as refusal:
+        files.read(files.names[0])
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_a_file_that_is_another_when_it_is_opened_again_is_refused(kind: str, tmp_path: Path) -> None:
+    write_many(kind, tmp_path, MOST_OPEN + 1)
+    files = open_files(tmp_path)
+    for name in files.names[1:]:
+        files.read(name)
+    first = min(tmp_path.iterdir())
+    first.unlink()
+    max(tmp_path.iterdir()).replace(first)  # as large, perhaps, and another picture
+    with pytest.raises(BadInput, match="has changed") as refusal:
+        files.read(files.names[0])
+    assert_one_sentence(refusal)
 
 
 def test_a_row_without_an_image_is_refused_by_its_number(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from explorer.base import folders
 from explorer.images import samples
-from explorer.images.sets import SAMPLES, label_of, open_set, sample_set
+from explorer.images.sets import SAMPLES, is_there, label_of, open_set, sample_set
 from tests.test_dataset import FILES, KINDS, OTHERS, make_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
@@ -239,3 +239,10 @@ def test_where_things_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("VQVAE_EXPLORER_DATA", "/data")
     assert folders.cache_folder() == tmp_path / "mine"
     assert folders.user_data_folder() == Path("/data")
+
+
+@pytest.mark.parametrize("pattern", ["shard-{0..1}.tar", "part-{0..1}/train.tar", "part-{0..1}/{0..1}.tar"])
+def test_a_range_of_shards_is_there_when_the_folder_before_its_first_brace_is(pattern: str, tmp_path: Path) -> None:
+    assert is_there(str(tmp_path / pattern))
+    assert not is_there(str(tmp_path / "gone" / pattern))
+    assert not is_there(str(tmp_path / "gone.tar"))

@@ -49,10 +49,8 @@ def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
 
 def _opened(source: Path, under: str) -> tuple[str, Contents]:
     """The name of the format, and what is in the set."""
-    if source.is_dir():  # of image files, wherever there are any
-        found = folder.open_folder(source, under)
-        if found.names:
-            return "folder", found
+    if source.is_dir() and folder.holds_images(source):  # of image files, wherever there are any
+        return "folder", folder.open_folder(source, under)
     with refusing(source, *archives.FAULTS):
         for one in FORMATS:
             if here := one.find(source):

@@ -1,4 +1,4 @@
-"""Sets of images, read by name at any time: the bundled samples, or a folder, tar or zip."""
+"""Sets of images, read by name at any time: the bundled samples, or those of a path in any format of vqvae.formats."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from vqvae.errors import BadInput
 
 SAMPLES = "samples"  # the source of the bundled photos
 PICTURE = "picture"  # that of a single picture, which lies nowhere
+PATHS = (  # which a person may type, as every field for one says
+    "A path on this computer: a folder, tar or zip of images, WebDataset shards such as shard-{0000..0099}.tar, "
+    "Parquet, idx files, CIFAR's binary batches, .npy or .npz."
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,10 @@ def one_picture(name: str, data: bytes) -> ImageSet:
 
 
 def open_set(source: Path, *, under: str = "") -> ImageSet:
-    """The image files of a folder, tar or zip, sorted by name, those below the folder `under`; raises BadInput.
+    """The images of a path in any format of vqvae.formats, those below the folder `under`; raises BadInput.
 
-    The identity changes with the names, the sizes and the times at which files, or the archive, were last changed;
-    contents are not read for it.
+    Those of a folder, tar or zip are sorted by name, others in their own order. The identity changes with the names,
+    the sizes and the times at which files, or the archive, were last changed; contents are not read for it.
     """
     try:
         files = open_files(source, under=under)
@@ -68,7 +72,7 @@ def open_set(source: Path, *, under: str = "") -> ImageSet:
 
 
 def find_set(data: str, under: str = "") -> ImageSet:
-    """The set that a person means: the path of a folder, tar or zip, or SAMPLES for the bundled photos."""
+    """The set that a person means: a path in any format of vqvae.formats, or SAMPLES for the bundled photos."""
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
     return open_set(Path(data).expanduser(), under=under)
@@ -80,7 +84,8 @@ def _reopened(source: str, under: str) -> ImageSet:
 
 def is_there(source: str) -> bool:
     """Whether there is something at the place of a set, without opening it."""
-    return source == SAMPLES or Path(source).exists() or bool(Path(source).parent.is_dir() and "{" in source)
+    before, brace, _ = source.partition("{")  # of a range of shards
+    return source == SAMPLES or Path(source).exists() or bool(brace and Path(f"{before}0").parent.is_dir())
 
 
 def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
         st.text_input(
             "Add a folder, tar or zip",
             placeholder="/path/to/images",
-            help="A path on this computer.",
+            help=sets.PATHS,
             key=PATH,
             on_change=_add,
         )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from vqvae.errors import BadInput
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MOST_BYTES = 256 << 20  # of one file inside an archive
+MOST_OPEN = 64  # files of one set at once: systems let a process open 256 to 1024
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,33 @@ def damaged(source: Path | str) -> BadInput:
 
 @contextmanager
 def refusing(source: Path | str, *faults: type[Exception]) -> Iterator[None]:
-    """Turn what a reader raises of a damaged file into a sentence."""
+    """Turn what a reader raises of a damaged file, or one too many, into a sentence."""
     try:
         yield
     except BadInput:
         raise
-    except faults:
+    except faults as fault:
+        if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
+            raise BadInput(
+                f"{source} cannot be opened while too many files are open; raise their number (ulimit -n)."
+            ) from None
         raise damaged(source) from None
+
+
+def opened_latest(opened: Callable[[Path], T], paths: Sequence[Path], stamps: Sequence[int]) -> Callable[[int], T]:
+    """Files by their number, each opened when it is wanted: MOST_OPEN stay open, and one that falls out closes itself.
+
+    `stamps` are of all paths. Raises BadInput for a file that has changed since, or what `opened` raises.
+    """
+
+    @lru_cache(MOST_OPEN)
+    def numbered_file(number: int) -> T:
+        path = paths[number]
+        if stamps_of([path]) != [*stamps[2 * number : 2 * number + 2]]:
+            raise BadInput(f"{path} has changed since its images were listed; open the set again.")
+        return opened(path)
+
+    return numbered_file
 
 
 class Reader:

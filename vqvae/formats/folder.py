@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from vqvae.errors import BadInput
@@ -10,8 +11,7 @@ from vqvae.formats.contents import Contents, wanted
 
 def open_folder(source: Path, under: str) -> Contents:
     """The image files of a folder, sorted by name."""
-    named = ((path.relative_to(source).as_posix(), path) for path in source.rglob("*") if path.is_file())
-    files = {name: path.stat() for name, path in sorted(named) if wanted(name, under)}
+    files = {name: path.stat() for name, path in sorted(_images(source, under))}
 
     def read(name: str) -> bytes:
         try:
@@ -21,3 +21,13 @@ def open_folder(source: Path, under: str) -> Contents:
 
     stats = list(files.values())
     return Contents(list(files), [stat.st_size for stat in stats], [stat.st_mtime_ns for stat in stats], read)
+
+
+def holds_images(source: Path) -> bool:
+    """Whether there is an image file anywhere in a folder."""
+    return any(True for _ in _images(source, ""))
+
+
+def _images(source: Path, under: str) -> Iterator[tuple[str, Path]]:
+    named = ((path.relative_to(source).as_posix(), path) for path in source.rglob("*"))
+    return ((name, path) for name, path in named if wanted(name, under) and path.is_file())

@@ -9,13 +9,13 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vqvae.errors import BadInput
-from vqvae.formats.contents import Contents, below, labelled, numbered, refusing, stamps_of
+from vqvae.formats.contents import Contents, below, labelled, numbered, opened_latest, refusing, stamps_of
 
 IMAGES = ("image", "img", "jpg", "png", "picture", "photo")  # names of the column, the first of them that there is
 LABELS = ("label", "labels", "fine_label", "class", "cls", "category")
@@ -26,7 +26,7 @@ _SPLIT = re.compile(r"^(.+?)-\d{5}-of-\d{5}")
 def files_of(source: Path) -> list[Path] | None:
     """The Parquet files that a path means: one, or a folder with some in it; None where it means none."""
     if source.is_dir():
-        return sorted(source.rglob("*.parquet")) or None
+        return sorted(path for path in source.rglob("*.parquet") if path.is_file()) or None
     if not source.is_file():
         return None
     with source.open("rb") as file:
@@ -46,7 +46,7 @@ class _Layout:
 class _Groups:
     """The image bytes of row groups; those that were read last are kept."""
 
-    def __init__(self, opened: Sequence[Any], layouts: Sequence[_Layout]) -> None:
+    def __init__(self, opened: Callable[[int], Any], layouts: Sequence[_Layout]) -> None:
         self._opened, self._layouts = opened, layouts
         self._kept: OrderedDict[tuple[int, int], Any] = OrderedDict()
         self._bytes = 0
@@ -58,7 +58,7 @@ class _Groups:
             if key not in self._kept:
                 layout = self._layouts[file]
                 what = f"{layout.column}.bytes" if layout.nested else layout.column
-                column = self._opened[file].read_row_group(group, columns=[what]).column(layout.column)
+                column = self._opened(file).read_row_group(group, columns=[what]).column(layout.column)
                 self._kept[key] = column
                 self._bytes += column.nbytes
             self._kept.move_to_end(key)
@@ -78,18 +78,19 @@ def open_parquet(files: Sequence[Path], under: str) -> Contents:
     import pyarrow as arrow  # here, since it takes a while
     from pyarrow import parquet
 
-    opened, layouts = [], []
-    for path in files:
-        with refusing(path, arrow.ArrowException, OSError):
-            opened.append(parquet.ParquetFile(path, memory_map=True))
-            layouts.append(_layout(path, opened[-1].schema_arrow))
+    stamps = stamps_of(files)
+    opened = opened_latest(lambda path: parquet.ParquetFile(path, memory_map=True), files, stamps)
+    layouts: list[_Layout] = []
     splits = [found.group(1) if (found := _SPLIT.match(path.name)) else "" for path in files]
     several = len(set(splits)) > 1
     names: list[str] = []
     places: list[tuple[int, int, int]] = []  # file, row group, row
     numbers = dict.fromkeys(splits, 0)
-    for file, (one, layout, split) in enumerate(zip(opened, layouts, splits, strict=True)):
-        with refusing(files[file], arrow.ArrowException, OSError):
+    for file, (path, split) in enumerate(zip(files, splits, strict=True)):
+        with refusing(path, arrow.ArrowException, OSError):
+            one = opened(file)
+            layout = _layout(path, one.schema_arrow)
+            layouts.append(layout)
             for group in range(one.num_row_groups):
                 for row, label in enumerate(_labels(one, group, layout)):
                     name = labelled(label, numbered(numbers[split]))
@@ -109,7 +110,7 @@ def open_parquet(files: Sequence[Path], under: str) -> Contents:
             raise BadInput(f"{name} of {files[file].name} holds no image; leave the row out.")
         return data
 
-    return Contents(names, [0] * len(names), stamps_of(files), read)
+    return Contents(names, [0] * len(names), stamps, read)
 
 
 def _layout(path: Path, schema: Any) -> _Layout:

@@ -11,11 +11,23 @@ import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from os.path import commonpath
 from pathlib import Path, PurePosixPath
 
 from vqvae.errors import BadInput
 from vqvae.formats.archives import FAULTS, is_gzip
-from vqvae.formats.contents import MOST_BYTES, SUFFIXES, Contents, Reader, below, labelled, refusing, stamps_of, wanted
+from vqvae.formats.contents import (
+    MOST_BYTES,
+    SUFFIXES,
+    Contents,
+    Reader,
+    below,
+    labelled,
+    opened_latest,
+    refusing,
+    stamps_of,
+    wanted,
+)
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
@@ -35,7 +47,7 @@ def shards_of(source: Path) -> list[Path] | None:
         return shards if shards and not any(others) else None
     if source.exists() or not _BRACES.search(str(source)):
         return None
-    shards = [Path(path) for path in _expanded(str(source))]
+    shards = [Path(path) for path in dict.fromkeys(_expanded(str(source)))]  # {1..12}{1..12} says 111 twice
     missing = next((path for path in shards if not path.is_file()), None)
     if missing is not None:
         raise BadInput(f"{missing} is not there; check the range of shards.")
@@ -60,13 +72,13 @@ def _expanded(pattern: str) -> Iterator[str]:
 class _Members:
     """Where the images of all shards lie: a few bytes each, for millions of them."""
 
-    names: list[str] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)  # of each name in the arrays
     shards: array[int] = field(default_factory=lambda: array("l"))
     offsets: array[int] = field(default_factory=lambda: array("q"))
     sizes: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, name: str, shard: int, offset: int, size: int) -> None:
-        self.names.append(name)
+        self.places[name] = len(self.shards)
         self.shards.append(shard)
         self.offsets.append(offset)
         self.sizes.append(size)
@@ -77,40 +89,48 @@ def open_shards(shards: Sequence[Path], under: str) -> Contents:
 
     Only the headers are read. Raises BadInput for a damaged shard, or one that is packed.
     """
-    found = _Members()
-    for number, path in enumerate(shards):
+    found, stamps = _Members(), stamps_of(shards)
+    for number, (path, prefix) in enumerate(zip(shards, _prefixes(shards), strict=True)):
         with refusing(path, *FAULTS):
             if is_gzip(path):
                 raise BadInput(
                     f"{path} is packed with gzip; unpack the shards (gunzip), to read from any place in them."
                 )
-            _list(path, number, under, found)
-    places = {name: place for place, name in enumerate(found.names)}
-    readers: dict[int, Reader] = {}
+            _list(path, prefix, number, under, found)
+    places = found.places
+    reader = opened_latest(Reader, shards, stamps)
 
     def read(name: str) -> bytes:
         place = places[name]
         number = found.shards[place]
-        if number not in readers:
-            readers[number] = Reader(shards[number])
-        return readers[number].read(found.offsets[place], found.sizes[place])
+        with refusing(shards[number], *FAULTS):
+            return reader(number).read(found.offsets[place], found.sizes[place])
 
-    return Contents(found.names, found.sizes, stamps_of(shards), read)
+    return Contents(list(places), [found.sizes[place] for place in places.values()], stamps, read)
 
 
-def _list(path: Path, number: int, under: str, found: _Members) -> None:
-    """Add the images of one shard."""
+def _prefixes(shards: Sequence[Path]) -> list[str]:
+    """What the names of each shard's images begin with: its own, after the folders that tell it from its namesakes."""
+    if len({path.stem for path in shards}) == len(shards):
+        return [path.stem for path in shards]
+    above = commonpath([path.parent for path in shards])
+    return ["-".join(path.relative_to(above).parts).removesuffix(".tar") for path in shards]
+
+
+def _list(path: Path, prefix: str, number: int, under: str, found: _Members) -> None:
+    """Add the images of one shard; of a file that is there twice the later counts, as unpacked."""
     with tarfile.TarFile.taropen(path) as archive:
         sample: list[tarfile.TarInfo] = []
+        names: dict[str, str] = {}  # in this shard -> among all
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # or every header of a million would be kept
             if not member.isfile() or member.size > MOST_BYTES or member.issparse():
                 continue
             if sample and _key(sample[0].name) != _key(member.name):
-                _add(archive, sample, path.stem, number, under, found)
+                _add(archive, sample, prefix, names, number, under, found)
                 sample = []
             sample.append(member)
-        _add(archive, sample, path.stem, number, under, found)
+        _add(archive, sample, prefix, names, number, under, found)
 
 
 def _key(name: str) -> str:
@@ -120,19 +140,33 @@ def _key(name: str) -> str:
 
 
 def _add(
-    archive: tarfile.TarFile, sample: Sequence[tarfile.TarInfo], shard: str, number: int, under: str, found: _Members
+    archive: tarfile.TarFile,
+    sample: Sequence[tarfile.TarInfo],
+    prefix: str,
+    names: dict[str, str],
+    number: int,
+    under: str,
+    found: _Members,
 ) -> None:
     """Add the images of one sample; its class is read, where it has one."""
     label = next((_label(archive, member) for member in sample if member.name.endswith(LABEL)), None)
     for member in sample:
         path = PurePosixPath(member.name.removeprefix("./"))
         if wanted(str(path), ""):
-            folder = label or str(path.parent).strip(".")
-            name = (
-                f"{folder}/{shard}-{path.name}" if label is None and folder else labelled(label, f"{shard}-{path.name}")
-            )
+            found.places.pop(names.get(str(path), ""), None)
+            rest = path.name
+            while (name := _named(path, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
+                rest = f"{member.offset // tarfile.BLOCKSIZE}-{rest}"
+            names[str(path)] = name
             if below(name, under):
                 found.add(name, number, member.offset_data, member.size)
+
+
+def _named(path: PurePosixPath, label: str | None, rest: str) -> str:
+    """The name of an image in the folder of its class, or in its own."""
+    if label:
+        return labelled(label, rest)
+    return rest if path.parent.name in ("", "..") else f"{path.parent}/{rest}"
 
 
 def _label(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:

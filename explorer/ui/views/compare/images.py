@@ -48,7 +48,7 @@ def _choose_path() -> None:
     st.text_input(
         "Images",
         placeholder="/path/to/images",
-        help="A folder, tar or zip: a path on this computer.",
+        help=sets.PATHS,
         **widgets.bound(
             "compared-path",
             chosen.measured_path,

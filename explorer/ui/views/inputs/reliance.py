@@ -10,7 +10,7 @@ import streamlit as st
 from explorer.base import beside
 from explorer.base.job import Progress
 from explorer.base.open_model import OpenModel
-from explorer.images import pictures
+from explorer.images import pictures, sets
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance.ablations import means_of
@@ -76,7 +76,7 @@ def choose_set(on: TestedOn) -> ImageSet | None:
     st.text_input(
         "Images",
         placeholder="/path/to/images",
-        help="A path on this computer.",
+        help=sets.PATHS,
         **widgets.bound(PATH, path, lambda typed: store.read().on("inputs", tested_path=typed.strip())),
     )
     if not path:
