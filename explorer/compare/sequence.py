@@ -74,12 +74,12 @@ def runs_in(roots: Sequence[Path]) -> list[str]:
     return list(dict.fromkeys(place.name for place in places if place.name[0] != "." and snapshots_of(place)))
 
 
-def find(name: str, roots: Sequence[Path] = ()) -> Run:
+def find(name: str, roots: Sequence[Path] = (), *, by_path: bool = True) -> Run:
     """The run that a person means, by its name or the path of its folder; raises BadInput where it has no snapshots.
 
-    roots: where checkpoints lie, in place of the usual folders.
+    roots, by_path: as for `places.find_checkpoint`.
     """
-    folder = find_checkpoint(name, roots)
+    folder = find_checkpoint(name, roots, by_path=by_path)
     snapshots = snapshots_of(folder)
     if not snapshots:
         raise BadInput(

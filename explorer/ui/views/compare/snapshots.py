@@ -19,12 +19,14 @@ from explorer.training.curves import COLOURS, Chart, Line, rows_of
 from explorer.ui import cache, exports, jobs, picture_choice, store, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.components.film import Grid, Lane
+from explorer.ui.model_choice import NO_PATHS
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import picture_titles
 from explorer.ui.session import LONGEST_RUN
 from explorer.ui.views.compare.columns import with_model
 from explorer.ui.views.compare.images import choose_images
 from vqvae.errors import BadInput
+from vqvae.places import is_bare
 from vqvae.words import counted
 
 JOB, FILM = "snapshots", "snapshots-film"
@@ -86,10 +88,13 @@ def show(picture: Picture, row: DeltaGenerator) -> None:
 
 def _find(runs: Sequence[str], named: str) -> tuple[Run | None, str]:
     """The run that is named, or else the first one with snapshots; and why it is not the one that is named."""
-    missing = ""
+    missing, typed = "", store.read().training.typed
     for name in dict.fromkeys([*([named] if named else []), *runs]):
+        if not is_bare(name) and name not in typed:
+            missing = NO_PATHS
+            continue
         try:
-            return cache.find_sequence(name), missing
+            return cache.find_sequence(name, by_path=name in typed), missing
         except BadInput as refusal:
             missing = missing or str(refusal)
     return None, missing
@@ -128,12 +133,12 @@ def _add() -> None:
     if not typed:
         return
     try:
-        cache.find_sequence(typed)
+        cache.find_sequence(typed, by_path=True)
     except BadInput as fault:
         widgets.put_back_text(_PATH, typed)
         store.keep(store.read().on("training", refusal=str(fault)))
         return
-    store.write(store.read().on("training", run=typed))
+    store.write(store.read().with_typed_run(typed))
 
 
 def _say_refusal() -> None:
