@@ -207,6 +207,23 @@ def test_folders_that_hold_no_checkpoint_are_none(tmp_path: Path) -> None:
     assert snapshots.kept_beyond(tmp_path, -1) == []
 
 
+def test_what_else_lies_among_a_runs_snapshots_hides_none_of_them(
+    kept: Path, photos: Path, settings: Path, tmp_path: Path
+) -> None:
+    theirs = ("best-1", "best-2", "best-3", "best-4")
+    make(kept / "snapshots", *theirs)
+    assert steps_of(kept) == [2, 4, 6]
+    ours = [kept / "snapshots" / f"{step:07}" for step in (2, 4, 6)]
+    assert snapshots.kept_beyond(kept, -1) == ours and snapshots.kept_beyond(kept, 4) == ours[2:]
+    (make(kept / "snapshots", "6") / "4").mkdir()
+    assert {folder.name for folder in snapshots.kept_beyond(kept, 4)} == {"6", "0000006"}  # both are of step 6
+    assert run(photos, "--out", kept, "--config", settings, "--overwrite", "--keep-every", 3, "--seed", 1) == 0
+    assert steps_of(kept) == [3, 6]
+    assert {folder.name for folder in (kept / "snapshots").iterdir()} == {"0000003", "0000006", "4", *theirs}
+    only = make(tmp_path / "foreign" / "snapshots", *theirs).parent
+    assert steps_of(only) == [1, 2, 3, 4] and snapshots.kept_beyond(only, -1) == []
+
+
 def test_a_snapshot_is_named_by_its_run_and_its_step(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +253,28 @@ def test_only_snapshots_are_named_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [snapshots.name_of(tmp_path / "root" / name) for name in ("vqgan-1", "vqgan-2")] == ["vqgan-1", "vqgan-2"]
     assert snapshots.name_of(tmp_path / "root" / "theirs" / "step-2") == "theirs@2"
     assert find_checkpoint("theirs@2") == tmp_path / "root" / "theirs" / "step-2"
+    monkeypatch.chdir(tmp_path / "root")
+    assert snapshots.name_of(Path("theirs/step-2")) == snapshots.name_of(Path("../root/theirs/step-2")) == "theirs@2"
+    assert snapshots.name_of(make(tmp_path / "root" / "mine" / "snapshots", "0000005") / "0000005") == "mine@5"
+    monkeypatch.chdir(tmp_path / "root" / "mine")
+    assert snapshots.name_of(Path("snapshots/0000005")) == "mine@5"
+    assert snapshots.name_of(make(tmp_path / "else" / "mine" / "snapshots", "0000005") / "0000005") == "mine@5"
     assert snapshots_of(tmp_path / "root" / "theirs")[0] == Snapshot(1, tmp_path / "root" / "theirs" / "step-1")
+
+
+@pytest.mark.parametrize("named", ["{root}/vqgan-8", "vqgan-8", "models/vqgan-8", "./link/vqgan-8", "{link}/vqgan-8"])
+def test_a_checkpoint_beside_others_with_a_number_keeps_its_name(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path / "models", "vqgan-8", "vqgan-16")
+    (tmp_path / "link").symlink_to(root)
+    monkeypatch.chdir(tmp_path)
+    for checkpoints in (root, "models", tmp_path / "link", tmp_path / "elsewhere"):
+        monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(checkpoints))
+        if named == "vqgan-8" and checkpoints == tmp_path / "elsewhere":
+            continue  # there is none of that name
+        model = open_folder(find_checkpoint(named.format(root=root, link=tmp_path / "link")))
+        assert (model.name, model.argument) == ("vqgan-8", "--checkpoint vqgan-8")
 
 
 # As a sequence
