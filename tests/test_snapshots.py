@@ -19,7 +19,7 @@ from explorer.codebook.tiles import code_tiles
 from explorer.compare import sequence
 from explorer.compare.sequence import Asked, Gap, Kept, Moment, coarse_to_fine, measure_all, way_of
 from explorer.images.pictures import Picture, open_picture
-from explorer.images.reconstruction import compare, encode_picture, render
+from explorer.images.reconstruction import Quality, compare, encode_picture, render
 from explorer.images.sets import one_picture, open_set
 from tests.test_train import TOY, refused, run, stop_after
 from tests.toy_tokenizers import one_size, row_of_tokens, two_levels
@@ -376,6 +376,12 @@ def test_figures_over_images_are_means_and_usage_over_all_of_their_cells(
     measure_all([member], nothing, kept)
     gap = kept.of(member, nothing)
     assert isinstance(gap, Gap) and "images" in assert_one_sentence(gap.reason)
+
+
+def test_an_image_that_is_drawn_exactly_leaves_the_mean_finite() -> None:
+    mean = sequence.mean_of([Quality(math.inf, 1.0), Quality(30.0, None), Quality(24.0, 0.5)])
+    assert mean == Quality((60 + 30 + 24) / 3, 0.75)
+    assert sequence.mean_of([Quality(math.inf, None)]) == Quality(60.0, None)
 
 
 def test_what_is_damaged_is_a_gap_with_its_reason_and_the_others_stay(

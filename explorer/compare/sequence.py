@@ -21,7 +21,7 @@ import torch
 from explorer.base.job import Progress, unheard
 from explorer.codebook import tiles
 from explorer.images.pictures import Picture, open_picture
-from explorer.images.reconstruction import Quality, Rendering, encode_picture, render
+from explorer.images.reconstruction import BEST_PSNR, Quality, Rendering, encode_picture, render
 from explorer.images.sets import ImageSet
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
@@ -324,9 +324,9 @@ def _drawn(tokenizer: Tokenizer, picture: Picture, weight: float) -> _Drawn:
 
 
 def mean_of(qualities: Sequence[Quality]) -> Quality:
-    """The means; of SSIM over those images that are large enough for it."""
+    """The means: of PSNR with at most BEST_PSNR an image, of SSIM over those images that are large enough for it."""
     similar = [one.ssim for one in qualities if one.ssim is not None]
-    return Quality(fmean(one.psnr for one in qualities), fmean(similar) if similar else None)
+    return Quality(fmean(min(one.psnr, BEST_PSNR) for one in qualities), fmean(similar) if similar else None)
 
 
 @torch.inference_mode()
