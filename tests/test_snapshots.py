@@ -403,9 +403,70 @@ def test_what_is_damaged_is_a_gap_with_its_reason_and_the_others_stay(
     assert found.changes[0] is None and found.changes[1] is not None
     weights.write_bytes(whole)  # mended: it is looked at again, and the others are not
     heard = Heard()
+    members = sequence.find("run", [tmp_path]).members
     measure_all(members, asked, kept, heard)
     assert [member.step for member, _ in way_of(members, asked, kept).moments] == [1, 2, 6]
     assert heard.steps == [(5, 6), (6, 6)]
+
+
+def test_what_is_measured_while_it_is_overwritten_is_not_kept(
+    way: Path, tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, kept, real = Asked(picture, 1.0), Kept(), checkpoint.load
+    before = sequence.find("run", [tmp_path]).members
+
+    def load(folder: Path) -> object:
+        model = real(folder)
+        if folder == way:  # the training goes on meanwhile
+            checkpoint.save(way, toy_model(seed=8), {"training": {"step": 8}})
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sequence.checkpoint, "load", load)
+        measure_all(before, asked, kept)
+    after = sequence.find("run", [tmp_path]).members
+    assert [(one.step, kept.of(one, asked) is None) for one in after] == [
+        (step, step == 8) for step in (1, 2, 3, 4, 5, 8)
+    ]
+    assert kept.of(before[-1], asked) is None
+    measure_all(after, asked, kept)
+    moment = kept.of(after[-1], asked)
+    assert isinstance(moment, Moment)
+    model = toy_model(seed=8)
+    np.testing.assert_array_equal(moment.off, render(model, encode_picture(model, picture), picture, weight=0).pixels)
+    assert [member.step for member, _ in way_of(before, asked, kept).moments] == [1, 2, 3, 4, 5]  # not 8 called 6
+
+
+@pytest.mark.parametrize(
+    ("fault", "passes"),
+    [
+        (OSError(24, "Too many open files"), True),
+        (MemoryError(), True),
+        (RuntimeError("out of memory"), True),
+        (ValueError("of another shape"), False),
+        (BadInput("It is damaged."), False),
+    ],
+)
+def test_what_may_pass_is_said_and_tried_again(
+    fault: Exception, passes: bool, way: Path, tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members, asked, kept = sequence.find("run", [tmp_path]).members, Asked(picture, 1.0), Kept()
+    real = checkpoint.load
+
+    def load(folder: Path) -> object:
+        if folder.name == "step-3":
+            raise fault
+        return real(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sequence.checkpoint, "load", load)
+        measure_all(members, asked, kept)
+    [(member, gap)] = way_of(members, asked, kept).gaps
+    assert member.step == 3 and assert_one_sentence(gap.reason)
+    assert sequence.left_of(members, asked, kept) == ([member] if passes else [])
+    measure_all(members, asked, kept)
+    assert len(way_of(members, asked, kept).moments) == (6 if passes else 5)
+    assert sequence.left_of(members, asked, kept) == []
 
 
 def test_one_model_is_in_memory_at_a_time(

@@ -121,6 +121,25 @@ def test_what_is_damaged_is_a_gap_and_the_others_stay(root: Path, drawn: dict[st
     assert "None of the snapshots can be shown" in text_of(opened(view="snapshots").error).replace("\\", "")
 
 
+def test_what_may_pass_can_be_tried_again(root: Path, drawn: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checkpoint.load
+
+    def load(folder: Path) -> object:
+        if folder.name == "0000020":
+            raise OSError(24, "Too many open files")
+        return real(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots.sequence.checkpoint, "load", load)
+        app = opened(view="snapshots")
+    assert not app.exception and not app.error
+    assert [step for step, _ in drawn["film"]["lane"].gaps] == [20]
+    at_rest(app.button(key="snapshots-go-on").click().run())
+    assert not app.exception and drawn["film"]["lane"].gaps == []
+    assert [frame.step for frame in drawn["film"]["lane"].frames] == [10, 20, 30, 40]
+    assert "snapshots-go-on" not in [button.key for button in app.button]
+
+
 def test_figures_are_of_the_images_that_are_chosen(root: Path, drawn: dict[str, Any]) -> None:
     app = opened(view="snapshots")
     frames = drawn["film"]["lane"].frames

@@ -164,7 +164,7 @@ def _show_nothing() -> None:
 def _follow(members: Sequence[Member], asked: Asked) -> bool:
     """Measure what was not yet, beside the page; whether that goes on."""
     kept = cache.moments()
-    left = sum(kept.of(member, asked) is None for member in members)
+    left = len(sequence.left_of(members, asked, kept))
     if not left:
         return False
     told = repr((asked.key, [(str(member.folder), member.stamp) for member in members]))
@@ -174,10 +174,14 @@ def _follow(members: Sequence[Member], asked: Asked) -> bool:
     jobs.follow(job, "Opening one snapshot after the other", key=key, unit="snapshots")
     if job.state == "failed":
         widgets.refuse(job.message)
-    if job.state == "cancelled":
+    ended = job.state in ("cancelled", "done")
+    if ended and (left := len(sequence.left_of(members, asked, kept))):  # asked again: it may just have ended
+        stopped = job.state == "cancelled"
+        said = f"{counted(left, 'snapshot is', 'snapshots are')} not opened yet."
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Stopped: {counted(left, 'snapshot is', 'snapshots are')} not opened yet.", width="content")
-            st.button("Go on", key="snapshots-go-on", on_click=jobs.forget, args=(key,))
+            st.caption(f"Stopped: {said}" if stopped else said, width="content")
+            what = "Go on" if stopped else "Try again"
+            st.button(what, key="snapshots-go-on", on_click=jobs.forget, args=(key,))
     return job.state == "running"
 
 
