@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.base.open_model import OpenModel
+from explorer.base import open_model
+from explorer.base.open_model import OpenModel, open_folder
 from explorer.ui import cache
 from explorer.ui.session import InputsPage, Session
 from explorer.ui.store import LIVE_KEY, SESSION_KEY
 from tests.browser import ROOT
 from tests.harness import at_rest
 from tests.toy_engine import asking, painted
-from tests.toys import toy_model
+from tests.toys import assert_one_sentence, toy_model
 from vqvae import checkpoint
+from vqvae.errors import BadInput
 
 NAMES = tuple(f"toy {number}" for number in range(7))
 
@@ -127,3 +129,27 @@ def test_a_visitor_who_leaves_holds_nothing():
     del app
     opened(NAMES[1])
     assert is_gone(*shown)
+
+
+def test_a_model_that_is_overwritten_while_it_is_opened_is_known_by_its_own_weights(
+    toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, folder, overwritten_with = checkpoint.load, toys / NAMES[0], [20]
+
+    def load(folder: Path) -> object:
+        tokenizer = real(folder)
+        if overwritten_with:
+            seed = overwritten_with.pop(0)
+            checkpoint.save(folder, toy_model(seed), {"figures": {"seed": seed}})
+        return tokenizer
+
+    monkeypatch.setattr(open_model.checkpoint, "load", load)
+    model = open_folder(folder)
+    assert model.fingerprint == checkpoint.content_hash(folder)
+    assert model.settings["figures"] == {"seed": 20}
+    expected = toy_model(20).state_dict()
+    assert all(bool((expected[name] == one).all()) for name, one in model.tokenizer.state_dict().items())
+    overwritten_with += [21, 22]
+    with pytest.raises(BadInput) as refusal:
+        open_folder(folder)
+    assert "being written" in assert_one_sentence(refusal)

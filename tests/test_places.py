@@ -95,6 +95,23 @@ def test_a_name_without_a_folder_is_refused(name: str, here: Path) -> None:
     assert "There is no checkpoint" in assert_one_sentence(refusal)
 
 
+@pytest.mark.parametrize(
+    "name", ["../work/theirs", "./mine", "theirs", "~/work/mine", "..", "", "deep/er", "{here}/work/mine"]
+)
+def test_a_name_that_is_no_path_leads_to_a_checkpoint_only(
+    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    assert find_checkpoint("mine", by_path=False).resolve() == here / "kept" / "mine"
+    name = name.format(here=here)
+    said = {}
+    for each in (name, f"{name}@1"):
+        with pytest.raises(BadInput) as refusal:
+            find_checkpoint(each, by_path=False)
+        said[each] = assert_one_sentence(refusal)
+    assert all("There is no checkpoint" in one for one in said.values())  # whether or not there is such a folder
+
+
 # Whether there is room for an output
 
 

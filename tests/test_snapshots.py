@@ -19,7 +19,7 @@ from explorer.codebook.tiles import code_tiles
 from explorer.compare import sequence
 from explorer.compare.sequence import Asked, Gap, Kept, Moment, coarse_to_fine, measure_all, way_of
 from explorer.images.pictures import Picture, open_picture
-from explorer.images.reconstruction import compare, encode_picture, render
+from explorer.images.reconstruction import Quality, compare, encode_picture, render
 from explorer.images.sets import one_picture, open_set
 from tests.test_train import TOY, refused, run, stop_after
 from tests.toy_tokenizers import one_size, row_of_tokens, two_levels
@@ -207,6 +207,23 @@ def test_folders_that_hold_no_checkpoint_are_none(tmp_path: Path) -> None:
     assert snapshots.kept_beyond(tmp_path, -1) == []
 
 
+def test_what_else_lies_among_a_runs_snapshots_hides_none_of_them(
+    kept: Path, photos: Path, settings: Path, tmp_path: Path
+) -> None:
+    theirs = ("best-1", "best-2", "best-3", "best-4")
+    make(kept / "snapshots", *theirs)
+    assert steps_of(kept) == [2, 4, 6]
+    ours = [kept / "snapshots" / f"{step:07}" for step in (2, 4, 6)]
+    assert snapshots.kept_beyond(kept, -1) == ours and snapshots.kept_beyond(kept, 4) == ours[2:]
+    (make(kept / "snapshots", "6") / "4").mkdir()
+    assert {folder.name for folder in snapshots.kept_beyond(kept, 4)} == {"6", "0000006"}  # both are of step 6
+    assert run(photos, "--out", kept, "--config", settings, "--overwrite", "--keep-every", 3, "--seed", 1) == 0
+    assert steps_of(kept) == [3, 6]
+    assert {folder.name for folder in (kept / "snapshots").iterdir()} == {"0000003", "0000006", "4", *theirs}
+    only = make(tmp_path / "foreign" / "snapshots", *theirs).parent
+    assert steps_of(only) == [1, 2, 3, 4] and snapshots.kept_beyond(only, -1) == []
+
+
 def test_a_snapshot_is_named_by_its_run_and_its_step(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +253,28 @@ def test_only_snapshots_are_named_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [snapshots.name_of(tmp_path / "root" / name) for name in ("vqgan-1", "vqgan-2")] == ["vqgan-1", "vqgan-2"]
     assert snapshots.name_of(tmp_path / "root" / "theirs" / "step-2") == "theirs@2"
     assert find_checkpoint("theirs@2") == tmp_path / "root" / "theirs" / "step-2"
+    monkeypatch.chdir(tmp_path / "root")
+    assert snapshots.name_of(Path("theirs/step-2")) == snapshots.name_of(Path("../root/theirs/step-2")) == "theirs@2"
+    assert snapshots.name_of(make(tmp_path / "root" / "mine" / "snapshots", "0000005") / "0000005") == "mine@5"
+    monkeypatch.chdir(tmp_path / "root" / "mine")
+    assert snapshots.name_of(Path("snapshots/0000005")) == "mine@5"
+    assert snapshots.name_of(make(tmp_path / "else" / "mine" / "snapshots", "0000005") / "0000005") == "mine@5"
     assert snapshots_of(tmp_path / "root" / "theirs")[0] == Snapshot(1, tmp_path / "root" / "theirs" / "step-1")
+
+
+@pytest.mark.parametrize("named", ["{root}/vqgan-8", "vqgan-8", "models/vqgan-8", "./link/vqgan-8", "{link}/vqgan-8"])
+def test_a_checkpoint_beside_others_with_a_number_keeps_its_name(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path / "models", "vqgan-8", "vqgan-16")
+    (tmp_path / "link").symlink_to(root)
+    monkeypatch.chdir(tmp_path)
+    for checkpoints in (root, "models", tmp_path / "link", tmp_path / "elsewhere"):
+        monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(checkpoints))
+        if named == "vqgan-8" and checkpoints == tmp_path / "elsewhere":
+            continue  # there is none of that name
+        model = open_folder(find_checkpoint(named.format(root=root, link=tmp_path / "link")))
+        assert (model.name, model.argument) == ("vqgan-8", "--checkpoint vqgan-8")
 
 
 # As a sequence
@@ -340,6 +378,12 @@ def test_figures_over_images_are_means_and_usage_over_all_of_their_cells(
     assert isinstance(gap, Gap) and "images" in assert_one_sentence(gap.reason)
 
 
+def test_an_image_that_is_drawn_exactly_leaves_the_mean_finite() -> None:
+    mean = sequence.mean_of([Quality(math.inf, 1.0), Quality(30.0, None), Quality(24.0, 0.5)])
+    assert mean == Quality((60 + 30 + 24) / 3, 0.75)
+    assert sequence.mean_of([Quality(math.inf, None)]) == Quality(60.0, None)
+
+
 def test_what_is_damaged_is_a_gap_with_its_reason_and_the_others_stay(
     way: Path, tmp_path: Path, picture: Picture
 ) -> None:
@@ -359,9 +403,70 @@ def test_what_is_damaged_is_a_gap_with_its_reason_and_the_others_stay(
     assert found.changes[0] is None and found.changes[1] is not None
     weights.write_bytes(whole)  # mended: it is looked at again, and the others are not
     heard = Heard()
+    members = sequence.find("run", [tmp_path]).members
     measure_all(members, asked, kept, heard)
     assert [member.step for member, _ in way_of(members, asked, kept).moments] == [1, 2, 6]
     assert heard.steps == [(5, 6), (6, 6)]
+
+
+def test_what_is_measured_while_it_is_overwritten_is_not_kept(
+    way: Path, tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, kept, real = Asked(picture, 1.0), Kept(), checkpoint.load
+    before = sequence.find("run", [tmp_path]).members
+
+    def load(folder: Path) -> object:
+        model = real(folder)
+        if folder == way:  # the training goes on meanwhile
+            checkpoint.save(way, toy_model(seed=8), {"training": {"step": 8}})
+        return model
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sequence.checkpoint, "load", load)
+        measure_all(before, asked, kept)
+    after = sequence.find("run", [tmp_path]).members
+    assert [(one.step, kept.of(one, asked) is None) for one in after] == [
+        (step, step == 8) for step in (1, 2, 3, 4, 5, 8)
+    ]
+    assert kept.of(before[-1], asked) is None
+    measure_all(after, asked, kept)
+    moment = kept.of(after[-1], asked)
+    assert isinstance(moment, Moment)
+    model = toy_model(seed=8)
+    np.testing.assert_array_equal(moment.off, render(model, encode_picture(model, picture), picture, weight=0).pixels)
+    assert [member.step for member, _ in way_of(before, asked, kept).moments] == [1, 2, 3, 4, 5]  # not 8 called 6
+
+
+@pytest.mark.parametrize(
+    ("fault", "passes"),
+    [
+        (OSError(24, "Too many open files"), True),
+        (MemoryError(), True),
+        (RuntimeError("out of memory"), True),
+        (ValueError("of another shape"), False),
+        (BadInput("It is damaged."), False),
+    ],
+)
+def test_what_may_pass_is_said_and_tried_again(
+    fault: Exception, passes: bool, way: Path, tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members, asked, kept = sequence.find("run", [tmp_path]).members, Asked(picture, 1.0), Kept()
+    real = checkpoint.load
+
+    def load(folder: Path) -> object:
+        if folder.name == "step-3":
+            raise fault
+        return real(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sequence.checkpoint, "load", load)
+        measure_all(members, asked, kept)
+    [(member, gap)] = way_of(members, asked, kept).gaps
+    assert member.step == 3 and assert_one_sentence(gap.reason)
+    assert sequence.left_of(members, asked, kept) == ([member] if passes else [])
+    measure_all(members, asked, kept)
+    assert len(way_of(members, asked, kept).moments) == (6 if passes else 5)
+    assert sequence.left_of(members, asked, kept) == []
 
 
 def test_one_model_is_in_memory_at_a_time(

@@ -1,7 +1,10 @@
 """The view of a run's snapshots on Compare, without a browser: which run, what it says, and snapshots as models."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -118,6 +121,25 @@ def test_what_is_damaged_is_a_gap_and_the_others_stay(root: Path, drawn: dict[st
     assert "None of the snapshots can be shown" in text_of(opened(view="snapshots").error).replace("\\", "")
 
 
+def test_what_may_pass_can_be_tried_again(root: Path, drawn: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checkpoint.load
+
+    def load(folder: Path) -> object:
+        if folder.name == "0000020":
+            raise OSError(24, "Too many open files")
+        return real(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots.sequence.checkpoint, "load", load)
+        app = opened(view="snapshots")
+    assert not app.exception and not app.error
+    assert [step for step, _ in drawn["film"]["lane"].gaps] == [20]
+    at_rest(app.button(key="snapshots-go-on").click().run())
+    assert not app.exception and drawn["film"]["lane"].gaps == []
+    assert [frame.step for frame in drawn["film"]["lane"].frames] == [10, 20, 30, 40]
+    assert "snapshots-go-on" not in [button.key for button in app.button]
+
+
 def test_figures_are_of_the_images_that_are_chosen(root: Path, drawn: dict[str, Any]) -> None:
     app = opened(view="snapshots")
     frames = drawn["film"]["lane"].frames
@@ -145,6 +167,71 @@ def test_a_folder_of_checkpoints_from_elsewhere_is_opened_by_its_path(
     assert not app.exception and not app.error
     assert [frame.step for frame in drawn["film"]["lane"].frames] == [1, 2, 10] and drawn["film"]["unit"] == "epoch"
     assert app.query_params["run"] == str(theirs)
+
+
+def test_a_link_opens_no_folder_by_its_path(
+    root: Path, drawn: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path_factory.mktemp("secret")
+    for step in (1, 2):
+        checkpoint.save(secret / "run" / f"step-{step}", toy_model(seed=step), {})
+    shutil.copytree(secret / "run" / "step-2", secret / "run@2")
+    looked: list[str] = []
+    real = snapshots.sequence.find_checkpoint
+
+    def find(name: str, *more: Any, by_path: bool = True) -> Path:
+        if by_path:
+            looked.append(name)
+        return real(name, *more, by_path=by_path)
+
+    monkeypatch.setattr(snapshots.sequence, "find_checkpoint", find)
+    monkeypatch.setattr(cache, "find_checkpoint", find)
+    monkeypatch.chdir(secret)
+    found: list[Any] = []
+    choose = columns.choose_columns
+    monkeypatch.setattr(page, "choose_columns", lambda: found.extend(made := choose()) or made)
+    there, nowhere = f"{secret}/run@2", f"{secret}/nobody@2"
+    relative = os.path.relpath(secret / "run@2", root)
+    app = opened(models=f"{quote(there)},{quote(nowhere)},{quote(relative)},run@2")
+    assert not app.exception
+    assert [column.model for column in found[:4]] == [None] * 4
+    assert found[0].refusal == found[1].refusal == found[2].refusal != ""  # it does not tell what there is
+    for name in (there, relative):
+        app = AppTest.from_file(str(ROOT / "pages" / "reconstruct.py"), default_timeout=120)
+        app.query_params["checkpoint"] = name
+        at_rest(app.run())
+        assert app.sidebar.selectbox[0].value == "photos" and "no checkpoint named" in text_of(app.sidebar.warning)
+        assert "examine-0" not in [button.key for button in app.button]
+    said = {}
+    for name in ("run", "nobody"):
+        said[name] = text_of(opened(view="snapshots", run=f"{secret}/{name}").main.caption)
+        assert [frame.step for frame in drawn["film"]["lane"].frames] == [10, 20, 30, 40]
+    assert said["run"] == said["nobody"].replace("nobody", "run") and "A link opens no folder" in said["run"]
+    assert looked == []
+
+
+def test_snapshots_of_a_folder_that_was_typed_are_columns(
+    root: Path, drawn: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path_factory.mktemp("theirs") / "run"
+    checkpoint.save(theirs, toy_model(seed=9), {"training": {"step": 9}})
+    keep(theirs, 5, toy_model(seed=5), {})
+    app = opened(view="snapshots")
+    app.text_input(key="snapshots-path").set_value(str(theirs)).run()
+    at_rest(app)
+    assert [frame.step for frame in drawn["film"]["lane"].frames] == [5, 9]
+    found: list[Any] = []
+    choose = columns.choose_columns
+    monkeypatch.setattr(page, "choose_columns", lambda: found.extend(made := choose()) or made)
+    models = (f"{theirs}@5", str(theirs))
+    app.session_state[SESSION_KEY] = app.session_state[SESSION_KEY].on("compare", models=models)
+    at_rest(app.run())
+    assert not app.exception and not app.error
+    assert [column.model is not None for column in found[:2]] == [True, True]
+    session = app.session_state[SESSION_KEY]
+    assert session.training.typed == (str(theirs),)
+    assert session.following(session.to_query()).training.typed == (str(theirs),)  # Back and Forward lose it not
+    assert Session.from_query(session.to_query()).training.typed == ()
 
 
 def test_without_snapshots_it_is_said_what_they_are_and_how_to_make_them(root: Path) -> None:

@@ -236,6 +236,19 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+Stamp = tuple[tuple[int, int], ...]
+
+
+def stamp(folder: Path) -> Stamp:
+    """Another one when a checkpoint's files have changed: their sizes, and when they were last written to."""
+    found = []
+    for name in (CONFIG_FILE, *WEIGHTS_FILES):
+        with suppress(OSError):
+            stat = (folder / name).stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new and nothing between."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -37,7 +37,7 @@ def checkpoints_folders() -> tuple[Path, ...]:
     return (first, here)
 
 
-def find_checkpoint(name: str, roots: Sequence[Path] = ()) -> Path:
+def find_checkpoint(name: str, roots: Sequence[Path] = (), *, by_path: bool = True) -> Path:
     """The folder that a person means: of a bare name, the one among the checkpoints; else the path as it stands.
 
     A folder of that name in the working directory is taken only where there is no such checkpoint, so that it does not
@@ -45,11 +45,11 @@ def find_checkpoint(name: str, roots: Sequence[Path] = ()) -> Path:
     BadInput where there is none either.
 
     roots: where checkpoints lie, in place of `checkpoints_folders()`.
+    by_path: whether a path is meant, too. Not where a link says the name, or a file: it may be anybody's, and is to
+    lead to checkpoints and their snapshots alone, and not to tell what else there is.
     """
-    as_path = Path(os.path.expanduser(name))  # it leaves a home that is no one's as it is
     among = [folder / name for folder in roots or checkpoints_folders()]
-    order = (*among, as_path) if _is_bare(name) else (as_path, *among)
-    for folder in order:
+    for folder in _in_order(name, among) if by_path else among if is_bare(name) else ():
         with suppress(OSError, ValueError):  # a name that no file system takes
             if folder.is_dir():
                 return folder
@@ -57,8 +57,13 @@ def find_checkpoint(name: str, roots: Sequence[Path] = ()) -> Path:
         from vqvae import snapshots  # which needs torch: a command that is only to say how it is called does not
 
         run, _, step = name.rpartition("@")
-        return snapshots.find(find_checkpoint(run, roots), int(step))
+        return snapshots.find(find_checkpoint(run, roots, by_path=by_path), int(step))
     raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
+
+
+def _in_order(name: str, among: Sequence[Path]) -> tuple[Path, ...]:
+    as_path = Path(os.path.expanduser(name))  # it leaves a home that is no one's as it is
+    return (*among, as_path) if is_bare(name) else (as_path, *among)
 
 
 def is_snapshot(name: str) -> bool:
@@ -67,7 +72,8 @@ def is_snapshot(name: str) -> bool:
     return bool(run) and step.isascii() and step.isdecimal() and len(step) < 13
 
 
-def _is_bare(name: str) -> bool:
+def is_bare(name: str) -> bool:
+    """Whether a name is that of a folder in another, and no path."""
     return name not in ("", ".", "..") and not name.startswith("~") and Path(name).name == name
 
 

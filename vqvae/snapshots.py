@@ -22,6 +22,7 @@ from vqvae.places import checkpoints_folders
 FOLDER = "snapshots"
 FEWEST = 2  # folders with a number that are a sequence, where they are not said to be one
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,12})", re.DOTALL)
+_OURS = ""  # the kind of our names: a number and nothing else
 _UNFINISHED = ".unfinished-"  # what a folder is called that is being written
 
 
@@ -43,7 +44,7 @@ class Snapshot:
 
 def snapshots_of(run: Path) -> tuple[Snapshot, ...]:
     """Those of a run, by their step: in its folder `snapshots`, or else the numbered folders below it."""
-    return tuple(_numbered(run / FOLDER)) or _somebody_elses(run)
+    return tuple(_numbered(run / FOLDER, first=_OURS)) or _somebody_elses(run)
 
 
 def find(run: Path, step: int) -> Path:
@@ -61,11 +62,19 @@ def find(run: Path, step: int) -> Path:
 
 
 def name_of(folder: Path) -> str:
-    """What to call a checkpoint by its folder: the folder's name, or RUN@STEP where it is a snapshot of a run."""
-    run = folder.parent.parent if folder.parent.name == FOLDER else folder.parent
-    if _number_of(folder.name) is None or folder.parent in checkpoints_folders() or not run.name:
+    """What to call a checkpoint by its folder: the folder's name, or RUN@STEP where it is a snapshot of a run.
+
+    It is one in a folder `snapshots`. Elsewhere a number alone does not say so, as beside vqgan-8 and vqgan-16: only
+    where the folder around it is itself one of the checkpoints, by whose name it is found again.
+    """
+    if _number_of(folder.name) is None:
         return folder.name
-    return next((one.name_in(run.name) for one in snapshots_of(run) if one.folder == folder), folder.name)
+    place, roots = folder.absolute(), [root.resolve() for root in checkpoints_folders()]
+    home = place.parent
+    run = home.parent if home.name == FOLDER else home
+    if home.resolve() in roots or not run.name or (run == home and home.parent.resolve() not in roots):
+        return folder.name
+    return next((one.name_in(run.name) for one in snapshots_of(run) if one.folder == place), folder.name)
 
 
 def _somebody_elses(folder: Path) -> tuple[Snapshot, ...]:
@@ -73,24 +82,30 @@ def _somebody_elses(folder: Path) -> tuple[Snapshot, ...]:
     return tuple(found) if len(found) >= FEWEST else ()
 
 
-def _numbered(folder: Path) -> list[Snapshot]:
+def _numbered(folder: Path, *, first: str | None = None) -> list[Snapshot]:
     """The checkpoints directly below a folder whose names end with a number, by it.
 
-    Where there are several kinds of names the most frequent is meant, and of two with one number the shorter name.
+    Where there are several kinds of names `first` is meant, or else the most frequent; and of two with one number the
+    shorter name.
     """
-    try:
-        places = [place for place in folder.iterdir() if not place.name.startswith(".") and _looks_like_one(place)]
-    except (OSError, ValueError):  # a ValueError: a path that no file system takes
-        return []
-    numbers = {place: number for place in places if (number := _number_of(place.name))}
+    numbers = _numbers(folder)
     by_kind = {
         kind: list(group) for kind, group in groupby(sorted(numbers, key=lambda p: numbers[p]), lambda p: numbers[p][0])
     }
-    most = max(by_kind.values(), key=len, default=[])
+    most = by_kind[first] if first in by_kind else max(by_kind.values(), key=len, default=[])
     by_step: dict[int, Path] = {}
     for place in sorted(most, key=lambda place: (numbers[place][1], len(place.name), place.name)):
         by_step.setdefault(numbers[place][1], place)
     return [Snapshot(step, place, _unit(place.name)) for step, place in by_step.items()]
+
+
+def _numbers(folder: Path) -> dict[Path, tuple[str, int]]:
+    """The checkpoints directly below a folder whose names end with a number, with what `_number_of` says of them."""
+    try:
+        places = [place for place in folder.iterdir() if not place.name.startswith(".") and _looks_like_one(place)]
+    except (OSError, ValueError):  # a ValueError: a path that no file system takes
+        return {}
+    return {place: number for place in places if (number := _number_of(place.name))}
 
 
 def _looks_like_one(place: Path) -> bool:
@@ -128,8 +143,8 @@ def keep(run: Path, step: int, model: VQVAE, about: Mapping[str, Any]) -> Path:
 def kept_beyond(run: Path, step: int) -> list[Path]:
     """The snapshots that a run kept after a step, and what it was writing when it was broken off."""
     home = run / FOLDER
-    ours = [one.folder for one in _numbered(home) if one.folder.name.isdecimal() and one.step > step]
-    return ours + sorted(home.glob(f"{_UNFINISHED}*"))
+    ours = [place for place, (kind, number) in _numbers(home).items() if kind == _OURS and number > step]
+    return sorted(ours) + sorted(home.glob(f"{_UNFINISHED}*"))
 
 
 def forget_beyond(run: Path, step: int) -> None:

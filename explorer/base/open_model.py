@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from explorer.base.folders import cache_folder
 from vqvae import checkpoint
+from vqvae.errors import BadInput, shown
 from vqvae.plugin import Request, fingerprint
 from vqvae.search import Codebook
 from vqvae.served import Served, tensors
@@ -68,7 +69,19 @@ def with_grid(model: OpenModel) -> OpenModel:
 
 
 def open_folder(folder: Path) -> OpenModel:
-    """Open a checkpoint's folder, of any number of levels; raises BadInput with the first thing that is wrong."""
+    """Open a checkpoint's folder, of any number of levels; raises BadInput with the first thing that is wrong.
+
+    One that a training overwrites meanwhile is opened once more: the fingerprint has to be that of the weights.
+    """
+    for _ in range(2):
+        stamp = checkpoint.stamp(folder)
+        model = _open_as_it_is(folder)
+        if checkpoint.stamp(folder) == stamp:
+            return model
+    raise BadInput(f"The checkpoint {shown(folder.name)} is being written; open it again in a moment.")
+
+
+def _open_as_it_is(folder: Path) -> OpenModel:
     tokenizer = checkpoint.load(folder)
     settings = checkpoint.read_config(folder)
     name = name_of(folder)

@@ -6,7 +6,6 @@ whole way is seen early and ever more finely.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ import torch
 from explorer.base.job import Progress, unheard
 from explorer.codebook import tiles
 from explorer.images.pictures import Picture, open_picture
-from explorer.images.reconstruction import Quality, Rendering, encode_picture, render
+from explorer.images.reconstruction import BEST_PSNR, Quality, Rendering, encode_picture, render
 from explorer.images.sets import ImageSet
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
@@ -48,12 +47,7 @@ class Member:
     step: int
     folder: Path
     name: str  # what opens it: RUN@STEP, or the run's name
-
-    @property
-    def stamp(self) -> tuple[tuple[int, int], ...]:
-        """Another one when its files have changed: their sizes, and when they were last written to."""
-        files = (self.folder / name for name in (checkpoint.CONFIG_FILE, *checkpoint.WEIGHTS_FILES))
-        return tuple((stat.st_size, stat.st_mtime_ns) for file in files if (stat := _stat(file)))
+    stamp: checkpoint.Stamp  # of its files when it was found: what is in them later may be of another step
 
 
 @dataclass(frozen=True)
@@ -74,31 +68,32 @@ def runs_in(roots: Sequence[Path]) -> list[str]:
     return list(dict.fromkeys(place.name for place in places if place.name[0] != "." and snapshots_of(place)))
 
 
-def find(name: str, roots: Sequence[Path] = ()) -> Run:
+def find(name: str, roots: Sequence[Path] = (), *, by_path: bool = True) -> Run:
     """The run that a person means, by its name or the path of its folder; raises BadInput where it has no snapshots.
 
-    roots: where checkpoints lie, in place of the usual folders.
+    roots, by_path: as for `places.find_checkpoint`.
     """
-    folder = find_checkpoint(name, roots)
+    folder = find_checkpoint(name, roots, by_path=by_path)
     snapshots = snapshots_of(folder)
     if not snapshots:
         raise BadInput(
             f"{shown(name, longest=120)} has no snapshots: neither a folder of that name nor checkpoints below it "
             "whose names differ by a number."
         )
-    members = [Member(one.step, one.folder, one.name_in(name)) for one in snapshots]
+    members = [Member(one.step, one.folder, one.name_in(name), checkpoint.stamp(one.folder)) for one in snapshots]
     return Run(name, (*members, *_own(folder, name, snapshots[-1])), snapshots[-1].unit)
 
 
 def _own(folder: Path, name: str, last: Snapshot) -> Iterator[Member]:
     """The run's own checkpoint, where it says that it is further than its last snapshot."""
+    stamp = checkpoint.stamp(folder)
     try:
         training = checkpoint.read_config(folder).get("training")
     except BadInput:
         return
     step = training.get("step") if isinstance(training, dict) else None
     if type(step) is int and step > last.step and last.unit == "step":
-        yield Member(step, folder, name)
+        yield Member(step, folder, name, stamp)
 
 
 def shown_of(run: Run, picture: Picture) -> tuple[Member, ...]:
@@ -173,6 +168,7 @@ class Gap:
     """A snapshot that cannot be shown, and why, in a sentence."""
 
     reason: str
+    passing: bool = False  # it may be gone the next time: another try is worth it
     size: int = 1000
 
 
@@ -206,23 +202,26 @@ class Kept:
                 self._found.popitem(last=False)
 
 
-def _stat(file: Path) -> os.stat_result | None:
-    try:
-        return file.stat()
-    except OSError:
-        return None
-
-
 def _key(member: Member, asked: Asked) -> object:
     return str(member.folder), member.stamp, asked.key
+
+
+def left_of(members: Sequence[Member], asked: Asked, kept: Kept) -> list[Member]:
+    """Those that are still to be measured: not looked at yet, or kept from it by what may have passed."""
+
+    def is_left(found: Moment | Gap | None) -> bool:
+        return found is None or (isinstance(found, Gap) and found.passing)
+
+    return [member for member in members if is_left(kept.of(member, asked))]
 
 
 def measure_all(members: Sequence[Member], asked: Asked, kept: Kept, progress: Progress = unheard) -> None:
     """Measure those that were not yet, coarse to fine, and keep what comes out; raises Cancelled.
 
-    What one of them cannot do is a gap with its reason, and costs none of the others.
+    What one of them cannot do is a gap with its reason, and costs none of the others. What was overwritten since it was
+    found is not kept: its step is another one now, and it has to be found again.
     """
-    left = [members[place] for place in coarse_to_fine(len(members)) if kept.of(members[place], asked) is None]
+    left = left_of([members[place] for place in coarse_to_fine(len(members))], asked, kept)
     opened = Opened(asked)
     for done, member in enumerate(left, len(members) - len(left)):
 
@@ -230,7 +229,9 @@ def measure_all(members: Sequence[Member], asked: Asked, kept: Kept, progress: P
             progress(done, len(members), f"{member.step:,}")
 
         listen()
-        kept.put(member, asked, _measured(member, opened, listen))
+        made = _measured(member, opened, listen)
+        if checkpoint.stamp(member.folder) == member.stamp:
+            kept.put(member, asked, made)
     progress(len(members), len(members))
 
 
@@ -241,11 +242,12 @@ def _measured(member: Member, opened: Opened, listen: Callable[[], None]) -> Mom
     except BadInput as refusal:
         return Gap(str(refusal))
     except OSError as fault:
-        return Gap(f"It cannot be read ({reason_of(fault)}).")
+        return Gap(f"It cannot be read ({reason_of(fault)}).", passing=True)
     except MemoryError:
-        return Gap("There is not enough memory for it; choose a smaller working size.")
+        return Gap("There is not enough memory for it; choose a smaller working size.", passing=True)
     except (RuntimeError, ValueError) as fault:
-        return Gap(f"It cannot draw this picture ({shown(str(fault), longest=120)}).")
+        said = f"It cannot draw this picture ({shown(str(fault), longest=120)})."
+        return Gap(said, passing=isinstance(fault, RuntimeError))  # which out of memory is, too
 
 
 @dataclass(eq=False)
@@ -324,9 +326,9 @@ def _drawn(tokenizer: Tokenizer, picture: Picture, weight: float) -> _Drawn:
 
 
 def mean_of(qualities: Sequence[Quality]) -> Quality:
-    """The means; of SSIM over those images that are large enough for it."""
+    """The means: of PSNR with at most BEST_PSNR an image, of SSIM over those images that are large enough for it."""
     similar = [one.ssim for one in qualities if one.ssim is not None]
-    return Quality(fmean(one.psnr for one in qualities), fmean(similar) if similar else None)
+    return Quality(fmean(min(one.psnr, BEST_PSNR) for one in qualities), fmean(similar) if similar else None)
 
 
 @torch.inference_mode()

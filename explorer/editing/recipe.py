@@ -141,7 +141,7 @@ def find_checkpoint(recipe: Recipe, root: Path) -> Path:
     folders.sort(key=lambda folder: folder.name != recipe.checkpoint)
     if places.is_snapshot(recipe.checkpoint):
         with suppress(BadInput):
-            folders.insert(0, places.find_checkpoint(recipe.checkpoint, [root]))
+            folders.insert(0, places.find_checkpoint(recipe.checkpoint, [root], by_path=False))
     for folder in folders:
         if checkpoint.content_hash(folder) == recipe.checkpoint_hash:
             return folder

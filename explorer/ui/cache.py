@@ -114,9 +114,12 @@ def find_checkpoints() -> list[checkpoint.CheckpointInfo | checkpoint.BrokenChec
     return list(found.values())
 
 
-def find_named(name: str) -> Path:
-    """The folder of a checkpoint, or of a run's snapshot, RUN@STEP; raises BadInput where there is none."""
-    return find_checkpoint(name, (ROOT, *MORE_ROOTS))
+def find_named(name: str, *, by_path: bool = False) -> Path:
+    """The folder of a checkpoint, or of a run's snapshot, RUN@STEP; raises BadInput where there is none.
+
+    by_path: whether a path is meant, too, which a visitor typed.
+    """
+    return find_checkpoint(name, (ROOT, *MORE_ROOTS), by_path=by_path)
 
 
 def fingerprint(folder: Path) -> str:
@@ -213,9 +216,12 @@ def runs_with_snapshots() -> list[str]:
     return sequence.runs_in((ROOT, *MORE_ROOTS))
 
 
-def find_sequence(run: str) -> sequence.Run:
-    """The snapshots of a run, by its name or the path of its folder; raises BadInput where it has none."""
-    return sequence.find(run, (ROOT, *MORE_ROOTS))
+def find_sequence(run: str, *, by_path: bool = False) -> sequence.Run:
+    """The snapshots of a run, by its name; raises BadInput where it has none.
+
+    by_path: whether the path of its folder is meant, too, which a visitor typed.
+    """
+    return sequence.find(run, (ROOT, *MORE_ROOTS), by_path=by_path)
 
 
 @st.cache_resource

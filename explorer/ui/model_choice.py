@@ -13,11 +13,12 @@ from explorer.ui.session import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
 from vqvae.families import TITLES
-from vqvae.places import is_snapshot
+from vqvae.places import is_bare, is_snapshot
 from vqvae.tokenizer import METRICS
 from vqvae.words import counted
 
 DEFAULT = "photos"  # opened where there is no such model as the link says
+NO_PATHS = "A link opens no folder by its path; type the path on Compare, under Snapshots."
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,16 @@ def found() -> tuple[list[Choice], list[BrokenCheckpoint]]:
 
 
 def snapshot(name: str) -> Choice | None:
-    """What opens a run's snapshot, where the name is one of a snapshot, RUN@STEP; whether there is one is seen then."""
-    return Choice(name, lambda: cache.open_model(cache.find_named(name))) if is_snapshot(name) else None
+    """What opens a run's snapshot, RUN@STEP, or the run itself in a folder that this visitor typed; else None.
+
+    Whether there is one is seen then. The name may be a link's, so a path is only what was typed in this session.
+    """
+    typed = store.read().training.typed
+    run = name.rpartition("@")[0] if is_snapshot(name) else ""
+    by_path = name in typed or run in typed
+    if not by_path and not is_bare(run):
+        return None
+    return Choice(name, lambda: cache.open_model(cache.find_named(name, by_path=by_path)))
 
 
 def _plugin() -> list[Choice]:

@@ -47,6 +47,7 @@ MOST_UPLOADS, MOST_UPLOAD_BYTES = 24, 100 << 20
 MOST_SAVED_EDITS = 24
 MOST_GUESSES = 200
 LONGEST_RUN = 1000  # characters of a run's path
+MOST_TYPED = 50  # of these paths
 FEWEST_COMPARED, MOST_COMPARED = 2, 4  # models
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
 
@@ -226,6 +227,7 @@ class TrainingPage:
     """Which run is followed, there and among the snapshots on Compare."""
 
     run: str = ""  # a checkpoint's name, or the path of a folder; empty is the one that was written to last
+    typed: tuple[str, ...] = ()  # paths of runs that this visitor typed, newest last: a link alone opens none
     refusal: str = ""  # why a folder could not be opened, until it was said
 
 
@@ -325,6 +327,11 @@ class Session:
         """Choose a cell of `anchor`. One that is not the open model's waits, as a link's does: its grid is another."""
         own = self.anchor == self.checkpoint
         return self.with_cell(cell if own else None).on("learn", linked_cell=None if own else cell)
+
+    def with_typed_run(self, path: str) -> Session:
+        """Follow the run in a folder whose path was typed; the oldest of too many is forgotten."""
+        typed = (*(other for other in self.training.typed if other != path), path)
+        return self.on("training", run=path, typed=typed[-MOST_TYPED:])
 
     def with_compared(self, models: Sequence[str]) -> Session:
         """Other columns; the chosen cell stays as long as its model is the one that cells are of."""

@@ -19,12 +19,14 @@ from explorer.training.curves import COLOURS, Chart, Line, rows_of
 from explorer.ui import cache, exports, jobs, picture_choice, store, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.components.film import Grid, Lane
+from explorer.ui.model_choice import NO_PATHS
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import picture_titles
 from explorer.ui.session import LONGEST_RUN
 from explorer.ui.views.compare.columns import with_model
 from explorer.ui.views.compare.images import choose_images
 from vqvae.errors import BadInput
+from vqvae.places import is_bare
 from vqvae.words import counted
 
 JOB, FILM = "snapshots", "snapshots-film"
@@ -86,10 +88,13 @@ def show(picture: Picture, row: DeltaGenerator) -> None:
 
 def _find(runs: Sequence[str], named: str) -> tuple[Run | None, str]:
     """The run that is named, or else the first one with snapshots; and why it is not the one that is named."""
-    missing = ""
+    missing, typed = "", store.read().training.typed
     for name in dict.fromkeys([*([named] if named else []), *runs]):
+        if not is_bare(name) and name not in typed:
+            missing = NO_PATHS
+            continue
         try:
-            return cache.find_sequence(name), missing
+            return cache.find_sequence(name, by_path=name in typed), missing
         except BadInput as refusal:
             missing = missing or str(refusal)
     return None, missing
@@ -128,12 +133,12 @@ def _add() -> None:
     if not typed:
         return
     try:
-        cache.find_sequence(typed)
+        cache.find_sequence(typed, by_path=True)
     except BadInput as fault:
         widgets.put_back_text(_PATH, typed)
         store.keep(store.read().on("training", refusal=str(fault)))
         return
-    store.write(store.read().on("training", run=typed))
+    store.write(store.read().with_typed_run(typed))
 
 
 def _say_refusal() -> None:
@@ -159,7 +164,7 @@ def _show_nothing() -> None:
 def _follow(members: Sequence[Member], asked: Asked) -> bool:
     """Measure what was not yet, beside the page; whether that goes on."""
     kept = cache.moments()
-    left = sum(kept.of(member, asked) is None for member in members)
+    left = len(sequence.left_of(members, asked, kept))
     if not left:
         return False
     told = repr((asked.key, [(str(member.folder), member.stamp) for member in members]))
@@ -169,10 +174,14 @@ def _follow(members: Sequence[Member], asked: Asked) -> bool:
     jobs.follow(job, "Opening one snapshot after the other", key=key, unit="snapshots")
     if job.state == "failed":
         widgets.refuse(job.message)
-    if job.state == "cancelled":
+    ended = job.state in ("cancelled", "done")
+    if ended and (left := len(sequence.left_of(members, asked, kept))):  # asked again: it may just have ended
+        stopped = job.state == "cancelled"
+        said = f"{counted(left, 'snapshot is', 'snapshots are')} not opened yet."
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Stopped: {counted(left, 'snapshot is', 'snapshots are')} not opened yet.", width="content")
-            st.button("Go on", key="snapshots-go-on", on_click=jobs.forget, args=(key,))
+            st.caption(f"Stopped: {said}" if stopped else said, width="content")
+            what = "Go on" if stopped else "Try again"
+            st.button(what, key="snapshots-go-on", on_click=jobs.forget, args=(key,))
     return job.state == "running"
 
 

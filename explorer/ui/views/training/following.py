@@ -112,7 +112,7 @@ def _add() -> None:
         widgets.put_back_text(_PATH, typed)
         store.keep(store.read().on("training", refusal=str(fault)))
         return
-    store.write(store.read().on("training", run=str(folder.absolute())))
+    store.write(store.read().with_typed_run(str(folder.absolute())))
 
 
 def _show_nothing() -> None:
