@@ -165,7 +165,7 @@ def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
     asked_for: what the person has to ask for first, since it takes long; empty for what is done at once.
     """
     keys = {test.key for test in tests}
-    for name in [name for name in store.live().jobs if name.startswith(JOB) and name not in keys]:
+    for name in [name for name in store.live().jobs if name.startswith(f"{JOB}-") and name not in keys]:
         jobs.forget(name)
     for test in tests:
         if test.job is not None and test.job.state == "done" and test.job.result is not None:

@@ -98,7 +98,7 @@ def _matched(comparison: Comparison, here: int, there: int) -> Compared | None:
     found: Compared | None = shelf.find(key)
     if found is not None:
         return found
-    jobs.forget_others(key, prefix=MATCHING)
+    jobs.forget_others(key, prefix=f"{MATCHING}-")
     job = jobs.find(key) or jobs.start(key, lambda progress: codes.match(comparison, here, there, progress=progress))
     job.wait(AT_ONCE)
     if job.state == "running":

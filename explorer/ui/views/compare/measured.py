@@ -17,7 +17,7 @@ from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.views.compare.columns import Column, models_of
 from vqvae.words import counted
 
-MEASURING = "compared"
+MEASURING = "measured"
 MOST_SHELVED = 1000  # images of a comparison that stays in memory; a larger one is read from disk again
 
 
@@ -39,7 +39,7 @@ def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) ->
         return None
     known_by = (tuple(model.fingerprint for model in models), images.identity, settings)
     key = f"{MEASURING}-{hash(known_by):x}"
-    jobs.forget_others(key, prefix=MEASURING)
+    jobs.forget_others(key, prefix=f"{MEASURING}-")
     shelf = jobs.shelf(MEASURING)
     kept: Comparison | None = shelf.find(key)
     if kept is not None:

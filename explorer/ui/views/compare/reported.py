@@ -26,7 +26,7 @@ def offer(columns: Sequence[Column], images: ImageSet, found: Comparison) -> Non
         return
     known_by = (tuple(model.fingerprint for model in models), images.identity, found.settings, len(found.rows))
     key = f"{REPORTING}-{hash(known_by):x}"
-    jobs.forget_others(key, prefix=REPORTING)
+    jobs.forget_others(key, prefix=f"{REPORTING}-")
     shelf = jobs.shelf(REPORTING)
     made: Report | None = shelf.find(key)
     job: Job[Report] | None = jobs.find(key)
