@@ -143,14 +143,17 @@ def test_a_single_size_is_that_of_all_and_a_second_one_is_refused(photos: ImageS
         assert "32 × 32" in assert_one_sentence(row.seen[2])
 
 
-def test_a_model_that_fails_costs_its_own_figures_alone(models: list[OpenModel], photos: ImageSet) -> None:
+@pytest.mark.parametrize("fault", [RuntimeError, ValueError, IndexError, TypeError])
+def test_a_model_that_fails_costs_its_own_figures_alone(
+    fault: type[Exception], models: list[OpenModel], photos: ImageSet
+) -> None:
     class Failing:
         spec = models[0].spec
         encode, lookup, vectors = (getattr(models[0].tokenizer, name) for name in ("encode", "lookup", "vectors"))
 
         def decode(self, quantized: Any, embedding: Any = None) -> Any:
             if quantized.shape[-1] > 8:
-                raise RuntimeError("out of memory")
+                raise fault("out of memory")
             return models[0].tokenizer.decode(quantized, embedding)
 
     failing = replace(models[0], name="failing", tokenizer=Failing(), fingerprint="f" * 64)

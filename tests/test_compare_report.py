@@ -59,7 +59,7 @@ class Failing:
 
     def encode(self, images: Any) -> Any:
         if images.shape[-2] > images.shape[-1]:
-            raise RuntimeError("no room")
+            raise ValueError("no room")
         return self._tokenizer.encode(images)
 
 
@@ -430,6 +430,24 @@ def test_the_reliance_of_each_model_is_that_of_its_own_test(
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, ValueError, IndexError])
+def test_a_model_that_fails_only_now_costs_its_own_part_of_the_report(
+    fault: type[Exception], models: list[OpenModel], photos: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault("no room")
+
+    grids = [models[0], opened(toy_model(7), "other")]
+    comparison = measure(grids, photos, SETTINGS)
+    for place in ("examples.encode_picture", "codebooks.code_tiles", "whole.tested_on"):
+        monkeypatch.setattr(f"explorer.compare.{place}", fail)
+    sides = whole.reliance(grids, whole.Source(photos, "photos"), SETTINGS)
+    report = whole.of(comparison, grids, photos, command="", sides=sides)
+    drawn = [picture for one in report.examples for picture in one.drawn]
+    assert drawn and all("no room" in assert_one_sentence(str(one)) for one in [*drawn, *sides])
+    assert report.codebooks is not None and not report.codebooks.pairs[0].drawn
 
 
 def test_two_to_four_models_that_differ_are_compared(models: list[OpenModel], photos: ImageSet) -> None:

@@ -162,7 +162,7 @@ class _Subject:
             seen = self._measured(picture)
         except BadInput as refusal:
             return str(refusal)
-        except (RuntimeError, MemoryError) as fault:
+        except Exception as fault:
             return f"The model could not do this image: it raises {quoted(fault)}."
         self.kept.add(name, Known(digest, (height, width), seen))
         return seen

@@ -156,7 +156,9 @@ def reliance(
         except BadInput as refusal:
             sides.append(str(refusal))
             continue
-        except (RuntimeError, MemoryError) as fault:
+        except Cancelled:
+            raise
+        except Exception as fault:
             sides.append(f"The model could not be tested: it raises {quoted(fault)}.")
             continue
         if not found.evidence.finished:
