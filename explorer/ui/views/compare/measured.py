@@ -49,7 +49,7 @@ def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) ->
     def work(progress: Progress) -> Comparison:
         with turn(lock, progress, "waiting for another comparison"):
             found = measure(models, images, settings, progress=progress, kept=kept_folder())
-        if found.finished and len(found.rows) <= MOST_SHELVED:
+        if found.finished and not found.failed and len(found.rows) <= MOST_SHELVED:  # a fault may pass
             shelf.put(key, found)
         return found
 
