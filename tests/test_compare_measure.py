@@ -18,7 +18,7 @@ from explorer.base.open_model import OpenModel
 from explorer.compare import kept as keeping
 from explorer.compare.measure import colour_difference, measure
 from explorer.compare.records import Comparison, Row, Seen, Settings
-from explorer.images.sets import ImageSet, open_set
+from explorer.images.sets import ImageSet, one_picture, open_set
 from tests import toy_tokenizers
 from tests.toys import Heard, assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
@@ -276,6 +276,12 @@ def test_kept_files_hold_few_images_each(
     wanted = measure(models, photos, SMALL, kept=tmp_path / "kept")
     assert len(list((tmp_path / "kept").glob(f"*/*{keeping.SUFFIX}"))) == 3 * 3
     assert all_untimed(measure(models, photos, SMALL, kept=tmp_path / "kept")) == all_untimed(wanted)
+
+
+def test_a_picture_that_lies_nowhere_is_not_kept(models: list[OpenModel], photos: ImageSet, tmp_path: Path) -> None:
+    """Nor its name: it may be what a visitor has uploaded."""
+    found = measure(models, one_picture("my secret.png", photos.read("1.png")), SMALL, kept=tmp_path / "kept")
+    assert found.finished and found.remark == "" and not (tmp_path / "kept").exists()
 
 
 def test_a_full_disk_is_said_and_costs_nothing_else(

@@ -28,7 +28,7 @@ from explorer.compare.records import Compared, Comparison, Row, Seen
 from explorer.compare.table import MEASURE, Difference, sentence
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import BEST_PSNR, compare
-from explorer.images.sets import ImageSet
+from explorer.images.sets import PICTURE, ImageSet
 from explorer.images.written import Size, Written
 from vqvae.checkpoint import write_atomically
 from vqvae.codecs import CODECS, Codec
@@ -266,7 +266,11 @@ def kept_folder() -> Path:
 def _each(
     rates: Rates, images: ImageSet, only: tuple[int, int] | None, progress: Progress, kept: Path | None
 ) -> Iterator[Written[_Closeness]]:
-    """Each image as files; what is found out of them is kept once the next one is asked for."""
+    """Each image as files; what is found out of them is kept once the next one is asked for.
+
+    Nothing is kept of a picture that lies nowhere: it may be a visitor's.
+    """
+    kept = None if images.source == PICTURE else kept
     for number, row in enumerate(rates.rows):
         progress(number, len(rates.rows))
         path = None if kept is None else kept / f"{row.digest[:40]}.json"
