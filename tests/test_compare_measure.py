@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from explorer.base import versions as versioned
 from explorer.base.job import Cancelled
 from explorer.base.memory import peak_bytes
 from explorer.base.open_model import OpenModel
@@ -247,6 +249,18 @@ def test_other_settings_are_measured_anew(
     measure([model for model, _ in counts], photos, replace(SMALL, **changes), kept=tmp_path / "kept")
     has_one_input = [model.inputs == 1 and "weight" in changes for model in models[:2]]
     assert [tokenizer.encoded == 0 for _, tokenizer in counts] == has_one_input  # a blend is nothing to one input
+
+
+@pytest.mark.parametrize("package", ["pillow", "scikit-image", "numpy", "torch"])
+def test_other_versions_measure_anew(
+    package: str, models: list[OpenModel], photos: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report says with which versions its figures were made."""
+    measure(models[:1], photos, SMALL, kept=tmp_path / "kept")
+    counted, tokenizer = counting(models[0])
+    monkeypatch.setattr(versioned, "version", lambda name: "0.0.0" if name == package else version(name))
+    measure([counted], photos, SMALL, kept=tmp_path / "kept")
+    assert tokenizer.encoded == 5 + 1
 
 
 def test_more_images_of_a_set_cost_only_those(models: list[OpenModel], photos: ImageSet, tmp_path: Path) -> None:

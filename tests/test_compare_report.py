@@ -461,6 +461,26 @@ def test_two_to_four_models_that_differ_are_compared(models: list[OpenModel], ph
     assert "Models 1 and 3" in assert_one_sentence(refusal)
 
 
+def test_models_of_one_name_are_told_apart(models: list[OpenModel], photos: ImageSet) -> None:
+    same = [replace(opened(toy_model(seed), f"m{seed}"), name="m") for seed in range(3)]
+    report = whole.compare([*same[:2], replace(same[2], name="m (2)")], whole.Source(photos, "photos"), SETTINGS)
+    names = [model.name for model in report.comparison.models]
+    assert names == ["m (1)", "m (3)", "m (2)"]  # the third one has a name of its own, which stays
+    assert "m (3), held against m (1):" in str(report)
+    psnr = [one for one in stored(report)["differences"] if one["figure"] == "psnr"]
+    assert [(one["model"], one["minus"]) for one in psnr] == [
+        ("m (3)", "m (1)"),
+        ("m (2)", "m (1)"),
+        ("m (2)", "m (3)"),
+    ]
+
+
+def test_differences_are_each_given_once_whatever_the_names(models: list[OpenModel], photos: ImageSet) -> None:
+    same = [replace(opened(toy_model(seed), f"m{seed}"), name="m") for seed in range(3)]
+    held = stored(Report(measure(same, photos, SETTINGS), "c"))
+    assert len([one for one in held["differences"] if one["figure"] == "psnr"]) == 3
+
+
 def test_what_is_left_is_measured_by_the_next_call(
     models: list[OpenModel], photos: ImageSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

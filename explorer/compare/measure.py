@@ -14,6 +14,7 @@ from explorer.base.folders import cache_folder
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.base.memory import peak_bytes
 from explorer.base.open_model import OpenModel
+from explorer.base.versions import versions
 from explorer.compare.kept import Kept, Known
 from explorer.compare.records import Compared, Comparison, Row, Seen, Settings
 from explorer.images.pictures import Picture, open_picture
@@ -142,7 +143,7 @@ class _Subject:
             {
                 "fingerprint": model.fingerprint,
                 "device": model.device,
-                "torch": torch.__version__,
+                "versions": versions(),
                 "images": images.identity,
                 "working_size": settings.working_size,
                 "only": only,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from explorer.base import tables
 from explorer.base.bootstrap import Estimate, means
 from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, unheard
+from explorer.base.versions import versions
 from explorer.compare.coding import CodeLengths, code_lengths
 from explorer.compare.measure import colour_difference
 from explorer.compare.records import Compared, Comparison, Row, Seen
@@ -333,10 +334,12 @@ def _of_numbers(psnr: float, ssim: float | None, colour: float) -> _Closeness:
     return _Closeness(float(psnr), None if ssim is None else float(ssim), float(colour))
 
 
+@cache
 def _writers() -> str:
-    """What the files depend on beside the pixels."""
+    """What the files, and how close they come, depend on beside the pixels."""
     settings = (f"{codec.name} {sorted(codec.options.items())}" for codec in CODECS)
-    return "; ".join([writers(), *settings])
+    measured_by = (f"{name} {number}" for name, number in versions().items())
+    return "; ".join([writers(), *settings, *measured_by])
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
