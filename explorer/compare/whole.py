@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from explorer.base.job import Cancelled, Progress, at_stage, unheard
 from explorer.base.open_model import OpenModel, open_folder
@@ -51,6 +52,20 @@ def check(models: Sequence[OpenModel]) -> None:
                 raise BadInput(f"Models {before} and {number}, {names}, are the same weights; name another.")
 
 
+def told_apart(models: Sequence[OpenModel]) -> list[OpenModel]:
+    """The models, of which those that share a name have their number behind it: "m (1)"."""
+    names = [model.name for model in models]
+    found: list[OpenModel] = []
+    for place, model in enumerate(models, 1):
+        if names.count(model.name) == 1:
+            found.append(model)
+            continue
+        taken = {*names, *(one.name for one in found)}
+        numbered = (f"{model.name} ({number})" for number in count(place))
+        found.append(replace(model, name=next(name for name in numbered if name not in taken)))
+    return found
+
+
 def command_of(models: Sequence[OpenModel], source: Source, settings: Settings, *, with_reliance: bool = False) -> str:
     """The command that gives the same figures; -o says where to."""
     words = ["python", "-m", "explorer", "compare"]
@@ -88,6 +103,7 @@ def compare(
     call with the same models and the same set goes on from there.
     """
     check(models)
+    models = told_apart(models)
     folder = measure.kept_folder()
     comparison = measure.measure(models, source.images, settings, progress=at_stage(progress, MEASURING), kept=folder)
     if not comparison.finished:
