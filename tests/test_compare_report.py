@@ -444,7 +444,7 @@ def test_a_model_that_fails_only_now_costs_its_own_part_of_the_report(
     for place in ("examples.encode_picture", "codebooks.code_tiles", "whole.tested_on"):
         monkeypatch.setattr(f"explorer.compare.{place}", fail)
     sides = whole.reliance(grids, whole.Source(photos, "photos"), SETTINGS)
-    report = whole.of(comparison, grids, photos, command="", sides=sides)
+    report = whole.of(comparison, grids, photos, command="")
     drawn = [picture for one in report.examples for picture in one.drawn]
     assert drawn and all("no room" in assert_one_sentence(str(one)) for one in [*drawn, *sides])
     assert report.codebooks is not None and not report.codebooks.pairs[0].drawn

@@ -98,9 +98,9 @@ def compare(
 ) -> Report:
     """Compare two to four models over a set, in all that a report has; what is measured is kept in the cache.
 
-    with_reliance: also find out which input each decoder follows, which is not kept.
+    with_reliance: also find out which input each decoder follows; it comes last, since it is not kept.
     `progress` counts each stage by itself. Raises BadInput, and Cancelled where `progress` stops the work: the next
-    call with the same models and the same set goes on from there.
+    call with the same models and the same set goes on from there, but starts the test of reliance again.
     """
     check(models)
     models = told_apart(models)
@@ -108,9 +108,11 @@ def compare(
     comparison = measure.measure(models, source.images, settings, progress=at_stage(progress, MEASURING), kept=folder)
     if not comparison.finished:
         raise Cancelled
-    sides = reliance(models, source, settings, progress=progress) if with_reliance else ()
     command = command_of(models, source, settings, with_reliance=with_reliance)
-    return of(comparison, models, source.images, command=command, sides=sides, progress=progress)
+    report = of(comparison, models, source.images, command=command, progress=progress)
+    if not with_reliance:
+        return report
+    return replace(report, sides=reliance(models, source, settings, progress=progress))
 
 
 def of(
@@ -119,7 +121,6 @@ def of(
     images: ImageSet,
     *,
     command: str,
-    sides: tuple[Side | str, ...] = (),
     progress: Progress = unheard,
 ) -> Report:
     """The report of a comparison, with all that follows from it; raises Cancelled."""
@@ -131,7 +132,6 @@ def of(
         ),
         codebooks=codebooks.look_at(comparison, models, progress=at_stage(progress, MATCHING)),
         examples=examples.draw(comparison, models, images, progress=progress),
-        sides=sides,
     )
 
 
