@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from explorer.base.job import Progress
 from explorer.base.open_model import open_folder
 from explorer.cli import main as cli
 from explorer.compare import measure as measuring
@@ -172,6 +173,24 @@ def test_stopped_among_the_codecs_it_goes_on_there(
     assert rest < files - 61 <= begun + rest  # all but the image at hand was kept
     rates = [json.loads((where / name).read_text())["rate"] for name in ("report.json", "straight.json")]
     assert rates[0] == rates[1]
+
+
+def test_reliance_comes_last_and_it_is_said_that_it_starts_again(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, progress: Progress, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        progress(1, 2)
+
+    words = ("--images", "2", "--reliance", "-o", "report.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(whole, "tested_on", stopped)
+        assert compare(*words) == 128 + signal.SIGINT
+    assert "starts again" in capsys.readouterr().err
+    monkeypatch.setattr(measuring, "measure_picture", lambda *_, **__: pytest.fail("it was measured again"))
+    monkeypatch.setattr(Codec, "encode", lambda *_: pytest.fail("it was written again"))
+    assert compare(*words) == 0
+    assert json.loads(Path("report.json").read_text())["reliance"]["verdicts"]
 
 
 def test_a_folder_that_utf8_cannot_name_is_compared_on(where: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,19 @@ def test_a_set_is_asked_for_and_what_is_stopped_goes_on(tmp_path: Path) -> None:
     assert all("What stands alone?" in card for card in cards(at_rest(app)))
 
 
+def test_a_test_that_was_begun_outlives_a_look_at_the_table(tmp_path: Path) -> None:
+    photos = write_toy_photos(tmp_path / "photos", count=3)
+    app = on_compare("one", "two", measured_on="set", measured_path=str(photos))
+    button(app, "Run the test").click()
+    app.run()
+    begun = {name: job for name, job in jobs_of(app).items() if name.startswith(JOB)}
+    app.session_state[SESSION_KEY] = app.session_state[SESSION_KEY].on("compare", view="table")
+    app.run()
+    assert begun and begun.items() <= jobs_of(app).items()
+    assert not any(job.stopping or job.state == "cancelled" for job in begun.values())
+    at_rest(app)
+
+
 def test_every_figure_has_its_meaning_and_a_name_of_its_own() -> None:
     assert len({about.label for about in COMPARED.values()}) == len(COMPARED)
     assert all(about.meaning.endswith(".") for about in COMPARED.values())

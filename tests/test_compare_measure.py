@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from explorer.base import versions as versioned
 from explorer.base.job import Cancelled
 from explorer.base.memory import peak_bytes
 from explorer.base.open_model import OpenModel
 from explorer.compare import kept as keeping
 from explorer.compare.measure import colour_difference, measure
 from explorer.compare.records import Comparison, Row, Seen, Settings
-from explorer.images.sets import ImageSet, open_set
+from explorer.images.sets import ImageSet, one_picture, open_set
 from tests import toy_tokenizers
 from tests.toys import Heard, assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
@@ -143,14 +145,17 @@ def test_a_single_size_is_that_of_all_and_a_second_one_is_refused(photos: ImageS
         assert "32 × 32" in assert_one_sentence(row.seen[2])
 
 
-def test_a_model_that_fails_costs_its_own_figures_alone(models: list[OpenModel], photos: ImageSet) -> None:
+@pytest.mark.parametrize("fault", [RuntimeError, ValueError, IndexError, TypeError])
+def test_a_model_that_fails_costs_its_own_figures_alone(
+    fault: type[Exception], models: list[OpenModel], photos: ImageSet
+) -> None:
     class Failing:
         spec = models[0].spec
         encode, lookup, vectors = (getattr(models[0].tokenizer, name) for name in ("encode", "lookup", "vectors"))
 
         def decode(self, quantized: Any, embedding: Any = None) -> Any:
             if quantized.shape[-1] > 8:
-                raise RuntimeError("out of memory")
+                raise fault("out of memory")
             return models[0].tokenizer.decode(quantized, embedding)
 
     failing = replace(models[0], name="failing", tokenizer=Failing(), fingerprint="f" * 64)
@@ -246,6 +251,18 @@ def test_other_settings_are_measured_anew(
     assert [tokenizer.encoded == 0 for _, tokenizer in counts] == has_one_input  # a blend is nothing to one input
 
 
+@pytest.mark.parametrize("package", ["pillow", "scikit-image", "numpy", "torch"])
+def test_other_versions_measure_anew(
+    package: str, models: list[OpenModel], photos: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report says with which versions its figures were made."""
+    measure(models[:1], photos, SMALL, kept=tmp_path / "kept")
+    counted, tokenizer = counting(models[0])
+    monkeypatch.setattr(versioned, "version", lambda name: "0.0.0" if name == package else version(name))
+    measure([counted], photos, SMALL, kept=tmp_path / "kept")
+    assert tokenizer.encoded == 5 + 1
+
+
 def test_more_images_of_a_set_cost_only_those(models: list[OpenModel], photos: ImageSet, tmp_path: Path) -> None:
     measure(models[:1], photos, replace(SMALL, most=3), kept=tmp_path / "kept")
     counted, tokenizer = counting(models[0])
@@ -273,6 +290,12 @@ def test_kept_files_hold_few_images_each(
     wanted = measure(models, photos, SMALL, kept=tmp_path / "kept")
     assert len(list((tmp_path / "kept").glob(f"*/*{keeping.SUFFIX}"))) == 3 * 3
     assert all_untimed(measure(models, photos, SMALL, kept=tmp_path / "kept")) == all_untimed(wanted)
+
+
+def test_a_picture_that_lies_nowhere_is_not_kept(models: list[OpenModel], photos: ImageSet, tmp_path: Path) -> None:
+    """Nor its name: it may be what a visitor has uploaded."""
+    found = measure(models, one_picture("my secret.png", photos.read("1.png")), SMALL, kept=tmp_path / "kept")
+    assert found.finished and found.remark == "" and not (tmp_path / "kept").exists()
 
 
 def test_a_full_disk_is_said_and_costs_nothing_else(

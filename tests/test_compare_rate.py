@@ -225,6 +225,12 @@ def _listed(closeness: object) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in closeness.items()}
 
 
+def test_files_of_a_picture_that_lies_nowhere_are_not_kept(images: ImageSet, tmp_path: Path) -> None:
+    one = sets.one_picture("My cat", images.read(images.names[0]))
+    rates = rates_of(comparison(one, [seen(22.0, cells=1200)]))
+    assert curves(rates, one, None, kept=tmp_path) and not list(tmp_path.iterdir())
+
+
 def test_it_can_be_stopped_and_goes_on_where_it_was(
     images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

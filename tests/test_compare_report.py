@@ -59,7 +59,7 @@ class Failing:
 
     def encode(self, images: Any) -> Any:
         if images.shape[-2] > images.shape[-1]:
-            raise RuntimeError("no room")
+            raise ValueError("no room")
         return self._tokenizer.encode(images)
 
 
@@ -432,6 +432,24 @@ def test_the_reliance_of_each_model_is_that_of_its_own_test(
 # --- what is compared -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("fault", [RuntimeError, ValueError, IndexError])
+def test_a_model_that_fails_only_now_costs_its_own_part_of_the_report(
+    fault: type[Exception], models: list[OpenModel], photos: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault("no room")
+
+    grids = [models[0], opened(toy_model(7), "other")]
+    comparison = measure(grids, photos, SETTINGS)
+    for place in ("examples.encode_picture", "codebooks.code_tiles", "whole.tested_on"):
+        monkeypatch.setattr(f"explorer.compare.{place}", fail)
+    sides = whole.reliance(grids, whole.Source(photos, "photos"), SETTINGS)
+    report = whole.of(comparison, grids, photos, command="")
+    drawn = [picture for one in report.examples for picture in one.drawn]
+    assert drawn and all("no room" in assert_one_sentence(str(one)) for one in [*drawn, *sides])
+    assert report.codebooks is not None and not report.codebooks.pairs[0].drawn
+
+
 def test_two_to_four_models_that_differ_are_compared(models: list[OpenModel], photos: ImageSet) -> None:
     source = whole.Source(photos, "photos")
     for too in ([], models[:1], [*models, *models]):
@@ -441,6 +459,26 @@ def test_two_to_four_models_that_differ_are_compared(models: list[OpenModel], ph
     with pytest.raises(BadInput) as refusal:
         whole.compare([models[0], models[2], replace(models[0], name="again")], source, SETTINGS)
     assert "Models 1 and 3" in assert_one_sentence(refusal)
+
+
+def test_models_of_one_name_are_told_apart(models: list[OpenModel], photos: ImageSet) -> None:
+    same = [replace(opened(toy_model(seed), f"m{seed}"), name="m") for seed in range(3)]
+    report = whole.compare([*same[:2], replace(same[2], name="m (2)")], whole.Source(photos, "photos"), SETTINGS)
+    names = [model.name for model in report.comparison.models]
+    assert names == ["m (1)", "m (3)", "m (2)"]  # the third one has a name of its own, which stays
+    assert "m (3), held against m (1):" in str(report)
+    psnr = [one for one in stored(report)["differences"] if one["figure"] == "psnr"]
+    assert [(one["model"], one["minus"]) for one in psnr] == [
+        ("m (3)", "m (1)"),
+        ("m (2)", "m (1)"),
+        ("m (2)", "m (3)"),
+    ]
+
+
+def test_differences_are_each_given_once_whatever_the_names(models: list[OpenModel], photos: ImageSet) -> None:
+    same = [replace(opened(toy_model(seed), f"m{seed}"), name="m") for seed in range(3)]
+    held = stored(Report(measure(same, photos, SETTINGS), "c"))
+    assert len([one for one in held["differences"] if one["figure"] == "psnr"]) == 3
 
 
 def test_what_is_left_is_measured_by_the_next_call(

@@ -1,6 +1,7 @@
 """The report on the page, through Streamlit's own harness: made of what was measured, once it is asked for."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from explorer.ui.store import SESSION_KEY
 from explorer.ui.views.compare.reported import REPORTING
 from tests.browser import ROOT
 from tests.harness import at_rest
-from tests.toys import toy_model
+from tests.toys import toy_model, write_toy_photos
 from vqvae import checkpoint
 
 
@@ -34,11 +35,11 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.shelf.clear()
 
 
-def on_table(on: str) -> AppTest:
+def on_table(on: str, *models: str, **changes: object) -> AppTest:
     app = AppTest.from_file(str(ROOT / "pages" / "compare.py"), default_timeout=120)
     session = Session(checkpoint="one", working_size=128).with_blend(1, uses_embedding=False)
     app.session_state[SESSION_KEY] = session.on(
-        "compare", models=("one", "two"), view="table", measured_on=on, measured_most=3
+        "compare", models=models or ("one", "two"), view="table", measured_on=on, measured_most=3, **changes
     )
     return at_rest(app.run())
 
@@ -50,7 +51,7 @@ def made(app: AppTest) -> Report:
     at_rest(button.click().run())
     assert not app.exception and not app.error
     assert _files(app) == ["Report (HTML)", "Report (JSON)"]
-    (report,) = jobs.shelf(REPORTING)._made.values()
+    *_, report = jobs.shelf(REPORTING)._made.values()
     return report
 
 
@@ -70,6 +71,23 @@ def test_it_is_of_what_the_page_measured_and_what_the_command_makes(
     path = tmp_path / "report.html"
     assert cli.main([*shlex.split(report.command)[3:], "-o", str(path)]) == 0
     assert path.read_text(encoding="utf-8") == as_html(report)
+
+
+def test_a_copy_has_a_report_of_its_own_with_its_own_names(tmp_path: Path) -> None:
+    photos = write_toy_photos(tmp_path / "photos", count=2)
+    made(on_table("set", measured_path=str(photos)))
+    shutil.copytree(cache.ROOT / "two", cache.ROOT / "twin")
+    photos.rename(tmp_path / "moved")
+    report = made(on_table("set", "one", "twin", measured_path=str(tmp_path / "moved")))
+    assert [model.name for model in report.comparison.models] == ["one", "twin"]
+    assert report.comparison.data == "moved" and "moved" in report.command
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "elsewhere" / "moved")
+    again = made(on_table("set", "one", "twin", measured_path=str(tmp_path / "elsewhere" / "moved")))
+    assert "elsewhere" in again.command
+    distortion = again.distortion
+    assert not isinstance(distortion, str) and distortion is not None
+    assert [getattr(point, "model", point).name for point in distortion.rates.points] == ["one", "twin"]
 
 
 def test_of_one_picture_there_is_a_report_but_no_command() -> None:

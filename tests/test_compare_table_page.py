@@ -140,6 +140,16 @@ def test_a_model_that_cannot_be_opened_or_fails_costs_its_own_column(monkeypatch
     assert "12 of 12 images could not be done" in said(app).replace("\\", "")
 
 
+def test_what_failed_once_is_tried_again_for_the_next_visitor(monkeypatch: pytest.MonkeyPatch):
+    def failing(tokenizer, picture, *, weight):
+        raise RuntimeError("no memory is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "measure_picture", failing)
+        assert cells(on_table("one", "two", on="samples"))["SSIM"] == ["–", "–"]
+    assert "–" not in cells(on_table("one", "two", on="samples"))["SSIM"]
+
+
 def test_what_was_stopped_is_shown_as_far_as_it_came_and_goes_on(monkeypatch: pytest.MonkeyPatch):
     def stopping(tokenizer, picture, *, weight):
         seen.append(picture.key)

@@ -113,7 +113,7 @@ def test_hashes_versions_and_settings_are_right(found: Report) -> None:
     assert kept["twin"] == {"name": "classic", "fingerprint": "ef" * 32}
     assert kept["pixels_sha256"] == found.evidence.digest
     assert kept["versions"]["vqvae-explorer"] == explorer.__version__
-    assert set(kept["versions"]) == {"vqvae-explorer", "torch", "numpy", "scipy", "pillow"}
+    assert set(kept["versions"]) == {"vqvae-explorer", "torch", "numpy", "scipy", "scikit-image", "pillow"}
     assert kept["settings"]["blends"] == [0.25, 0.5, 0.6, 0.75, 1.0]
     assert (kept["settings"]["seed"], kept["settings"]["partners"], kept["settings"]["blend"]) == (0, 2, 0.6)
     for hashed in ("ab" * 8, "ef" * 8, found.evidence.digest[:16]):

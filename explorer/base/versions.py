@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import explorer
 
-PACKAGES = ("torch", "numpy", "scipy", "pillow")
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pillow")
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,9 @@ from vqvae.places import check_file
 from vqvae.plugin import Request
 
 HERE = "-"  # standard output, in place of a file
+KEPT_BUT_RELIANCE = (
+    "Stopped; what was done is kept, but for the test of reliance, which starts again. Go on with the same command."
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             found = whole.compare(models, source, settings, with_reliance=options.reliance, progress=pace)
         except Cancelled:
-            raise Stopped(pace.stopped_by, KEPT) from None
+            raise Stopped(pace.stopped_by, KEPT_BUT_RELIANCE if options.reliance else KEPT) from None
     _write(found, options)
     return 0
 
@@ -163,7 +166,9 @@ def add_to(commands: Any) -> None:
         "--seed", type=whole_number(0, 10**9), default=Settings.seed, help="of all that is drawn at random (default: 0)"
     )
     parser.add_argument(
-        "--reliance", action="store_true", help="also find out which input each decoder follows, which takes longer"
+        "--reliance",
+        action="store_true",
+        help="also find out which input each decoder follows, which takes longer and starts again where it was stopped",
     )
     parser.add_argument(
         "-o",

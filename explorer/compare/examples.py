@@ -82,6 +82,6 @@ def _drawn(row: Row, models: Sequence[OpenModel], picture: Picture, weight: floa
             found.append(drawn.pixels)
         except BadInput as refusal:
             found.append(str(refusal))
-        except (RuntimeError, MemoryError) as fault:
+        except Exception as fault:
             found.append(f"The model could not draw this image again: it raises {quoted(fault)}.")
     return tuple(found)

@@ -14,11 +14,12 @@ from explorer.base.folders import cache_folder
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.base.memory import peak_bytes
 from explorer.base.open_model import OpenModel
+from explorer.base.versions import versions
 from explorer.compare.kept import Kept, Known
 from explorer.compare.records import Compared, Comparison, Row, Seen, Settings
 from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import compare
-from explorer.images.sets import ImageSet, evenly
+from explorer.images.sets import PICTURE, ImageSet, evenly
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.served import quoted
@@ -50,11 +51,13 @@ def measure(
     pieces of evidence.
 
     kept: the folder where what was measured is looked for and kept as it comes (see `kept_folder`): of each model by
-    itself, so that another one beside it costs no more than its own passes. `progress` counts images times models, the
+    itself, so that another one beside it costs no more than its own passes. A picture that lies nowhere is not kept:
+    nobody would ask for it again, and it may be a visitor's. `progress` counts images times models, the
     kept ones included; when it stops the work, the result is of the images that all models were given by then. Raises
     Cancelled when there are none yet, and BadInput when no image can be read.
     """
     names, only = evenly(images.names, settings.most), only_size(models)
+    kept = None if images.source == PICTURE else kept
     subjects = [_Subject(model, images, settings, only=only, kept=kept) for model in models]
     rows: list[Row] = []
     unreadable: list[tuple[str, str]] = []
@@ -140,7 +143,7 @@ class _Subject:
             {
                 "fingerprint": model.fingerprint,
                 "device": model.device,
-                "torch": torch.__version__,
+                "versions": versions(),
                 "images": images.identity,
                 "working_size": settings.working_size,
                 "only": only,
@@ -162,7 +165,7 @@ class _Subject:
             seen = self._measured(picture)
         except BadInput as refusal:
             return str(refusal)
-        except (RuntimeError, MemoryError) as fault:
+        except Exception as fault:
             return f"The model could not do this image: it raises {quoted(fault)}."
         self.kept.add(name, Known(digest, (height, width), seen))
         return seen

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,13 +22,14 @@ from explorer.base import tables
 from explorer.base.bootstrap import Estimate, means
 from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, unheard
+from explorer.base.versions import versions
 from explorer.compare.coding import CodeLengths, code_lengths
 from explorer.compare.measure import colour_difference
 from explorer.compare.records import Compared, Comparison, Row, Seen
 from explorer.compare.table import MEASURE, Difference, sentence
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import BEST_PSNR, compare
-from explorer.images.sets import ImageSet
+from explorer.images.sets import PICTURE, ImageSet
 from explorer.images.written import Size, Written
 from vqvae.checkpoint import write_atomically
 from vqvae.codecs import CODECS, Codec
@@ -266,7 +267,11 @@ def kept_folder() -> Path:
 def _each(
     rates: Rates, images: ImageSet, only: tuple[int, int] | None, progress: Progress, kept: Path | None
 ) -> Iterator[Written[_Closeness]]:
-    """Each image as files; what is found out of them is kept once the next one is asked for."""
+    """Each image as files; what is found out of them is kept once the next one is asked for.
+
+    Nothing is kept of a picture that lies nowhere: it may be a visitor's.
+    """
+    kept = None if images.source == PICTURE else kept
     for number, row in enumerate(rates.rows):
         progress(number, len(rates.rows))
         path = None if kept is None else kept / f"{row.digest[:40]}.json"
@@ -329,10 +334,12 @@ def _of_numbers(psnr: float, ssim: float | None, colour: float) -> _Closeness:
     return _Closeness(float(psnr), None if ssim is None else float(ssim), float(colour))
 
 
+@cache
 def _writers() -> str:
-    """What the files depend on beside the pixels."""
+    """What the files, and how close they come, depend on beside the pixels."""
     settings = (f"{codec.name} {sorted(codec.options.items())}" for codec in CODECS)
-    return "; ".join([writers(), *settings])
+    measured_by = (f"{name} {number}" for name, number in versions().items())
+    return "; ".join([writers(), *settings, *measured_by])
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------

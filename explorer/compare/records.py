@@ -73,5 +73,10 @@ class Comparison:
     remark: str = ""  # a sentence on why it could not be kept on disk, where that is so
 
     @property
+    def failed(self) -> bool:
+        """Whether there is an image that one of the models could not do."""
+        return any(isinstance(one, str) for row in self.rows for one in row.seen)
+
+    @property
     def finished(self) -> bool:
         return len(self.rows) + len(self.unreadable) + len(self.repeated) == self.asked

@@ -141,9 +141,9 @@ def _plain_figures(found: Table) -> Iterator[Mapping[str, Any]]:
 
 def _plain_differences(found: Table) -> Iterator[Mapping[str, Any]]:
     """How each model behind the reference differs from it; the other way round it is the same with another sign."""
-    behind = found.models[found.reference + 1 :]
-    for row in figures.plain(found):
-        if row["model"] in behind and row["reference"] is not None:
+    for number, row in enumerate(figures.plain(found)):
+        place = number % len(found.models)  # and not the name: several may have the same
+        if place > found.reference and row["reference"] is not None:
             named = {"figure": row["figure"], "unit": row["unit"], "model": row["model"], "minus": row["reference"]}
             ends = ("low", "high", "images")
             yield named | {"value": row["difference"]} | {end: row[f"difference_{end}"] for end in ends}

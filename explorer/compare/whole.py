@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from explorer.base.job import Cancelled, Progress, at_stage, unheard
 from explorer.base.open_model import OpenModel, open_folder
@@ -51,6 +52,20 @@ def check(models: Sequence[OpenModel]) -> None:
                 raise BadInput(f"Models {before} and {number}, {names}, are the same weights; name another.")
 
 
+def told_apart(models: Sequence[OpenModel]) -> list[OpenModel]:
+    """The models, of which those that share a name have their number behind it: "m (1)"."""
+    names = [model.name for model in models]
+    found: list[OpenModel] = []
+    for place, model in enumerate(models, 1):
+        if names.count(model.name) == 1:
+            found.append(model)
+            continue
+        taken = {*names, *(one.name for one in found)}
+        numbered = (f"{model.name} ({number})" for number in count(place))
+        found.append(replace(model, name=next(name for name in numbered if name not in taken)))
+    return found
+
+
 def command_of(models: Sequence[OpenModel], source: Source, settings: Settings, *, with_reliance: bool = False) -> str:
     """The command that gives the same figures; -o says where to."""
     words = ["python", "-m", "explorer", "compare"]
@@ -83,18 +98,21 @@ def compare(
 ) -> Report:
     """Compare two to four models over a set, in all that a report has; what is measured is kept in the cache.
 
-    with_reliance: also find out which input each decoder follows, which is not kept.
+    with_reliance: also find out which input each decoder follows; it comes last, since it is not kept.
     `progress` counts each stage by itself. Raises BadInput, and Cancelled where `progress` stops the work: the next
-    call with the same models and the same set goes on from there.
+    call with the same models and the same set goes on from there, but starts the test of reliance again.
     """
     check(models)
+    models = told_apart(models)
     folder = measure.kept_folder()
     comparison = measure.measure(models, source.images, settings, progress=at_stage(progress, MEASURING), kept=folder)
     if not comparison.finished:
         raise Cancelled
-    sides = reliance(models, source, settings, progress=progress) if with_reliance else ()
     command = command_of(models, source, settings, with_reliance=with_reliance)
-    return of(comparison, models, source.images, command=command, sides=sides, progress=progress)
+    report = of(comparison, models, source.images, command=command, progress=progress)
+    if not with_reliance:
+        return report
+    return replace(report, sides=reliance(models, source, settings, progress=progress))
 
 
 def of(
@@ -103,7 +121,6 @@ def of(
     images: ImageSet,
     *,
     command: str,
-    sides: tuple[Side | str, ...] = (),
     progress: Progress = unheard,
 ) -> Report:
     """The report of a comparison, with all that follows from it; raises Cancelled."""
@@ -115,7 +132,6 @@ def of(
         ),
         codebooks=codebooks.look_at(comparison, models, progress=at_stage(progress, MATCHING)),
         examples=examples.draw(comparison, models, images, progress=progress),
-        sides=sides,
     )
 
 
@@ -156,7 +172,9 @@ def reliance(
         except BadInput as refusal:
             sides.append(str(refusal))
             continue
-        except (RuntimeError, MemoryError) as fault:
+        except Cancelled:
+            raise
+        except Exception as fault:
             sides.append(f"The model could not be tested: it raises {quoted(fault)}.")
             continue
         if not found.evidence.finished:

@@ -31,7 +31,7 @@ from explorer.inputs.reliance.report import Report, counted
 from explorer.inputs.reliance.verdict import LINES, Finding, ranged
 from explorer.ui import cache, exports, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
-from explorer.ui.picture_choice import open_at
+from explorer.ui.picture_choice import open_at, picture_titles
 from explorer.ui.views.compare import table
 from explorer.ui.views.compare.columns import Column, models_of
 from explorer.ui.views.compare.table import choose_reference
@@ -134,8 +134,9 @@ def _of_picture(column: Column, model: OpenModel, images: ImageSet, only: tuple[
     session = store.read()
     settings = reliance.settings_of(model, working_size=session.working_size, images=None)
     picture = open_at(session.picture, session.working_size, only)
+    title = picture_titles().get(session.picture, "")
     partners = reliance.following(picture, only, settings.partners)
-    name = _key(model, settings, picture.key, *(partner.key for _, partner in partners))
+    name = _key(model, settings, title, picture.key, *(f"{name} {partner.key}" for name, partner in partners))
     return Planned(column, model, name, lambda: reliance.work_on(model, picture, partners, settings))
 
 
@@ -152,11 +153,11 @@ def _of_set(column: Column, model: OpenModel, images: ImageSet, only: tuple[int,
             model, images, settings, data=data, twin=twin, only=only, progress=progress
         )
 
-    return Planned(column, model, _key(model, settings, images.identity, str(only)), begin)
+    return Planned(column, model, _key(model, settings, data, images.label, images.identity, str(only)), begin)
 
 
 def _key(model: OpenModel, settings: Settings, *of: str) -> str:
-    return f"{JOB}-{model.fingerprint[:16]}-{hash((settings, of)):x}"
+    return f"{JOB}-{model.fingerprint[:16]}-{hash((model.name, settings, of)):x}"
 
 
 def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
@@ -165,7 +166,7 @@ def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
     asked_for: what the person has to ask for first, since it takes long; empty for what is done at once.
     """
     keys = {test.key for test in tests}
-    for name in [name for name in store.live().jobs if name.startswith(JOB) and name not in keys]:
+    for name in [name for name in store.live().jobs if name.startswith(f"{JOB}-") and name not in keys]:
         jobs.forget(name)
     for test in tests:
         if test.job is not None and test.job.state == "done" and test.job.result is not None:

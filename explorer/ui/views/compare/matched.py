@@ -92,13 +92,14 @@ def _choose_pair(
 def _matched(comparison: Comparison, here: int, there: int) -> Compared | None:
     """The matching of two models; None while it is made, or was stopped, which is said. Kept while the server runs."""
     models = comparison.models[here], comparison.models[there]
-    content = hashlib.sha256("".join(row.digest for row in comparison.rows).encode()).hexdigest()
+    rows = [row for row in comparison.rows if not any(isinstance(row.seen[place], str) for place in (here, there))]
+    content = hashlib.sha256("".join(row.digest for row in rows).encode()).hexdigest()
     key = f"{MATCHING}-{'-'.join(model.fingerprint[:16] for model in models)}-{content[:16]}"
     shelf = jobs.shelf(MATCHING)
     found: Compared | None = shelf.find(key)
     if found is not None:
         return found
-    jobs.forget_others(key, prefix=MATCHING)
+    jobs.forget_others(key, prefix=f"{MATCHING}-")
     job = jobs.find(key) or jobs.start(key, lambda progress: codes.match(comparison, here, there, progress=progress))
     job.wait(AT_ONCE)
     if job.state == "running":

@@ -17,7 +17,7 @@ from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.views.compare.columns import Column, models_of
 from vqvae.words import counted
 
-MEASURING = "compared"
+MEASURING = "measured"
 MOST_SHELVED = 1000  # images of a comparison that stays in memory; a larger one is read from disk again
 
 
@@ -37,9 +37,9 @@ def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) ->
     models, settings = models_of(columns), settings_of(images, weight=weight)
     if not models:
         return None
-    known_by = (tuple(model.fingerprint for model in models), images.identity, settings)
+    known_by = (tuple((model.name, model.fingerprint) for model in models), images.label, images.identity, settings)
     key = f"{MEASURING}-{hash(known_by):x}"
-    jobs.forget_others(key, prefix=MEASURING)
+    jobs.forget_others(key, prefix=f"{MEASURING}-")
     shelf = jobs.shelf(MEASURING)
     kept: Comparison | None = shelf.find(key)
     if kept is not None:
@@ -49,13 +49,23 @@ def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) ->
     def work(progress: Progress) -> Comparison:
         with turn(lock, progress, "waiting for another comparison"):
             found = measure(models, images, settings, progress=progress, kept=kept_folder())
-        if found.finished and len(found.rows) <= MOST_SHELVED:
+        if found.finished and not found.failed and len(found.rows) <= MOST_SHELVED:  # a fault may pass
             shelf.put(key, found)
         return found
 
     job: Job[Comparison] = jobs.find(key) or jobs.start(key, work)
     _follow(job, key, what=f"Measuring {counted(len(models), 'model')} on {widgets.plain(images.label)}")
     return job.result
+
+
+def name_of(found: Comparison) -> str:
+    """Names a comparison by all that is said of it, so that what is made of it is never shown for another one."""
+    models = tuple((model.name, model.fingerprint) for model in found.models)
+    rows = tuple(
+        (row.name, row.digest, *(one if isinstance(one, str) else "" for one in row.seen)) for row in found.rows
+    )
+    of_the_set = (found.data, found.identity, found.unreadable, found.repeated)
+    return f"{hash((models, of_the_set, found.settings, rows)):x}"
 
 
 def _follow(job: Job[Comparison], key: str, *, what: str) -> None:

@@ -120,7 +120,7 @@ def choose() -> tuple[Closeness, Count, bool]:
 def _rates(found: Comparison) -> Rates:
     """Kept: to code the grids of a large set takes a while."""
     shelf = jobs.shelf("rates")
-    key = str((tuple(one.fingerprint for one in found.models), found.identity, found.settings, len(found.rows)))
+    key = measured.name_of(found)
     rates: Rates | None = shelf.find(key)
     if rates is None:
         rates = rates_of(found)

@@ -12,6 +12,7 @@ from explorer.compare.records import Comparison
 from explorer.compare.report import Report
 from explorer.images.sets import SAMPLES, ImageSet
 from explorer.ui import jobs, widgets
+from explorer.ui.views.compare import measured
 from explorer.ui.views.compare.columns import Column, models_of
 
 REPORTING = "reported"
@@ -24,9 +25,9 @@ def offer(columns: Sequence[Column], images: ImageSet, found: Comparison) -> Non
     models = models_of(columns)
     if len(models) < whole.FEWEST:
         return
-    known_by = (tuple(model.fingerprint for model in models), images.identity, found.settings, len(found.rows))
-    key = f"{REPORTING}-{hash(known_by):x}"
-    jobs.forget_others(key, prefix=REPORTING)
+    command = command_of(found, models, images)
+    key = f"{REPORTING}-{measured.name_of(found)}-{hash(command):x}"
+    jobs.forget_others(key, prefix=f"{REPORTING}-")
     shelf = jobs.shelf(REPORTING)
     made: Report | None = shelf.find(key)
     job: Job[Report] | None = jobs.find(key)
@@ -39,7 +40,7 @@ def offer(columns: Sequence[Column], images: ImageSet, found: Comparison) -> Non
             "and the images on which the models differ most. JPEG, WebP and AVIF files are written for it.",
             icon=":material/description:",
             on_click=_start,
-            args=(key, found, models, images),
+            args=(key, found, models, images, command),
         )
     elif job.state == "running":
         jobs.follow(job, "Making the report", key=key, unit="steps")
@@ -49,13 +50,13 @@ def offer(columns: Sequence[Column], images: ImageSet, found: Comparison) -> Non
         st.button("Try again" if job.state == "failed" else "Go on with the report", on_click=jobs.forget, args=(key,))
 
 
-def _start(key: str, found: Comparison, models: Sequence[OpenModel], images: ImageSet) -> None:
+def _start(key: str, found: Comparison, models: Sequence[OpenModel], images: ImageSet, command: str) -> None:
     """Have it made by a job; the report is put where the page finds it."""
     shelf, lock = jobs.shelf(REPORTING), _lock()
 
     def work(progress: Progress) -> Report:
         with turn(lock, progress, "waiting for another report"):
-            made = whole.of(found, models, images, command=command_of(found, models, images), progress=progress)
+            made = whole.of(found, models, images, command=command, progress=progress)
         shelf.put(key, made)
         return made
 
