@@ -188,6 +188,20 @@ def test_the_difference_from_a_codec_is_paired_over_the_images_that_have_a_file(
     assert nothing.fits == 0 and above(of_models(images, 5), 0, nothing, "psnr") is None
 
 
+def test_a_row_has_the_models_value_over_the_images_of_the_codec(images: ImageSet) -> None:
+    columns = [[seen(20.0 + 3 * image, cells=(1200, 5, 1000)[image], seed=image) for image in range(3)]]
+    rates = rates_of(comparison(images, *columns))
+    equal = at_equal_bits(rates, images, None, count="fixed", headers=True, kept=None)
+    row = next(iter(rate.plain(rates, equal, count="fixed", headers=True)))
+    assert (row["images"], row["codec_images"], row["measure"]) == (3, 2, "psnr")
+    assert row["value"] == 23.0 and row["value_on_codec_images"] == 23.0
+    assert row["value_on_codec_images"] - row["codec_value"] == pytest.approx(row["difference"])
+    columns[0][1] = seen(40.0, cells=5)
+    row = next(iter(rate.plain(rates_of(comparison(images, *columns)), equal, count="fixed", headers=True)))
+    assert row["value"] == pytest.approx(86 / 3) and row["value_on_codec_images"] == 23.0
+    assert list(row) == list(rate.COLUMNS)
+
+
 def test_a_model_that_failed_has_no_codec_beside_it(images: ImageSet) -> None:
     rates = rates_of(comparison(images, ["No."] * 3, [seen(24.0, cells=900)] * 3))
     found = at_equal_bits(rates, images, None, count="fixed", headers=True, kept=None)

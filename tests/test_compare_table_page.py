@@ -14,7 +14,7 @@ from explorer.compare.measure import measure
 from explorer.compare.records import Settings
 from explorer.compare.table import MEASURES, farthest_apart, sentence, table_of
 from explorer.images.sets import open_set, sample_set
-from explorer.ui import cache, jobs
+from explorer.ui import cache, jobs, widgets
 from explorer.ui.session import Session
 from explorer.ui.store import SESSION_KEY
 from tests.browser import ROOT
@@ -138,6 +138,16 @@ def test_a_model_that_cannot_be_opened_or_fails_costs_its_own_column(monkeypatch
         assert row[2] == "–" or label == "Parameters"
     assert "2 gone: There is no checkpoint of this name here" in said(app).replace("\\", "")
     assert "12 of 12 images could not be done" in said(app).replace("\\", "")
+
+
+def test_a_models_name_is_read_as_it_is_written_above_the_images_that_differ_most():
+    for name in ("two", "three"):
+        (cache.ROOT / name).rename(cache.ROOT / f"*{name}* [x](y)")
+    app = on_table("one", "*two* [x](y)", "*three* [x](y)", on="samples")
+    assert app.button_group(key="compared-against").options == [
+        f"2 {widgets.plain('*two* [x](y)')}",
+        f"3 {widgets.plain('*three* [x](y)')}",
+    ]
 
 
 def test_what_failed_once_is_tried_again_for_the_next_visitor(monkeypatch: pytest.MonkeyPatch):

@@ -289,6 +289,14 @@ def test_of_jobs_of_a_kind_all_but_one_are_stopped_and_forgotten(session_state: 
 # --- on a page --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("kind", "most"), [("anything", 32), ("rates", 8), ("reported", 4)])
+def test_of_what_jobs_made_the_newest_is_kept_and_less_of_what_is_large(kind: str, most: int) -> None:
+    jobs.shelf.clear()
+    for number in range(40):
+        jobs.shelf(kind).put(str(number), number)
+    assert [number for number in range(40) if jobs.shelf(kind).find(str(number)) is not None] == list(range(40))[-most:]
+
+
 def page() -> None:
     import streamlit as st
 

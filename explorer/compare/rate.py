@@ -358,6 +358,7 @@ COLUMNS = (
     "codec_bits_by",
     "codec_headers_counted",
     "codec_images",
+    "value_on_codec_images",
     "codec_value",
     "difference",
     "difference_low",
@@ -366,7 +367,10 @@ COLUMNS = (
 
 
 def as_csv(rates: Rates, equal: Sequence[Sequence[Equal]], *, count: Count, headers: bool) -> str:
-    """A row for each measure of each model and codec; a difference is the model's less the codec's."""
+    """A row for each measure of each model and codec; a difference is the model's less the codec's.
+
+    It is over those images of which there is a file of the codec, as the two values before it are.
+    """
     return tables.as_csv(COLUMNS, plain(rates, equal, count=count, headers=headers))
 
 
@@ -386,7 +390,9 @@ def plain(
                 continue
             for one in equal[place]:
                 difference = above(rates, place, one, name)
-                of_codec = [one.codec.name, COUNTS[count], headers, one.fits, mean(one.closeness[name])]
+                codec_values = one.closeness[name]
+                same = mean(np.where(np.isfinite(codec_values), point.closeness[name], math.nan))
+                of_codec = [one.codec.name, COUNTS[count], headers, one.fits, same, mean(codec_values)]
                 less = _ends(None if difference is None else difference.estimate)
                 yield dict(zip(COLUMNS, [*of_model, *of_codec, *less], strict=True))
 

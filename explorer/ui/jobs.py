@@ -21,6 +21,7 @@ T = TypeVar("T")
 MOST_JOBS = 8  # of one visitor that are remembered
 LOOK_EVERY = 0.4  # seconds
 MOST_MADE = 32  # of a kind that are kept
+MOST_LARGE = {"rates": 8, "reported": 4}  # of those kinds that hold every grid, or pictures
 
 
 def find(key: str) -> Job[Any] | None:
@@ -55,6 +56,7 @@ def forget_others(key: str, *, prefix: str) -> None:
 class Shelf:
     """What jobs of a kind made, by a name that says what of; shared by all visitors, and the oldest goes first."""
 
+    most: int = MOST_MADE
     _made: dict[str, Any] = field(default_factory=dict)
 
     def find(self, key: str) -> Any:
@@ -63,14 +65,14 @@ class Shelf:
     def put(self, key: str, made: Any) -> None:
         self._made.pop(key, None)
         self._made[key] = made
-        while len(self._made) > MOST_MADE:
+        while len(self._made) > self.most:
             self._made.pop(next(iter(self._made)), None)
 
 
 @st.cache_resource
 def shelf(kind: str) -> Shelf:
     """Where what jobs of this kind made is kept, for as long as the server runs."""
-    return Shelf()
+    return Shelf(MOST_LARGE.get(kind, MOST_MADE))
 
 
 def follow(job: Job[Any], what: str, *, key: str, unit: str = "") -> None:

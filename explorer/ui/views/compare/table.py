@@ -235,7 +235,9 @@ def list_apart(found: Comparison, opened: Sequence[Column], reference: int, imag
         st.segmented_control(
             f"Beside {widgets.plain(first.name)}",
             [column.number for column in others],
-            format_func=lambda number: next(f"{one.number} {one.name}" for one in others if one.number == number),
+            format_func=lambda number: next(
+                f"{one.number} {widgets.plain(one.name)}" for one in others if one.number == number
+            ),
             **widgets.bound(
                 "compared-against",
                 other.number,
