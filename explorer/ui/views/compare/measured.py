@@ -11,7 +11,7 @@ import streamlit as st
 from explorer.base.job import Job, Progress, turn
 from explorer.compare.measure import kept_folder, measure
 from explorer.compare.records import Comparison, Settings
-from explorer.images.sets import ImageSet
+from explorer.images.sets import PICTURE, ImageSet
 from explorer.ui import jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.views.compare.columns import Column, models_of
@@ -54,7 +54,8 @@ def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) ->
         return found
 
     job: Job[Comparison] = jobs.find(key) or jobs.start(key, work)
-    _follow(job, key, what=f"Measuring {counted(len(models), 'model')} on {widgets.plain(images.label)}")
+    what = f"Measuring {counted(len(models), 'model')} on {widgets.plain(images.label)}"
+    _follow(job, key, what=what, kept=images.source != PICTURE)
     return job.result
 
 
@@ -68,7 +69,7 @@ def name_of(found: Comparison) -> str:
     return f"{hash((models, of_the_set, found.settings, rows)):x}"
 
 
-def _follow(job: Job[Comparison], key: str, *, what: str) -> None:
+def _follow(job: Job[Comparison], key: str, *, what: str, kept: bool) -> None:
     """How far it is, or why it ended before it was done."""
     jobs.follow(job, what, key=key, unit="passes")
     if job.state == "failed":
@@ -77,7 +78,7 @@ def _follow(job: Job[Comparison], key: str, *, what: str) -> None:
     elif job.state == "cancelled":
         with st.container(horizontal=True, vertical_alignment="center"):
             done = f"Stopped after {len(job.result.rows):,} of {job.result.asked:,} images" if job.result else "Stopped"
-            st.caption(f"{done}; what was measured is kept.", width="content")
+            st.caption(f"{done}; what was measured is kept." if kept else f"{done}.", width="content")
             st.button("Go on", on_click=jobs.forget, args=(key,))
 
 
