@@ -55,6 +55,14 @@ def test_what_was_sent_already_has_its_place(queue: ForwardMsgQueue) -> None:
     assert left(queue) == [(0, 1, 1, 0), (0, 1, 1, 0, 0)]
 
 
+def test_a_place_that_was_made_again_is_one(queue: ForwardMsgQueue) -> None:
+    """Another view of the page may stand where the fragment stood that is asked for once more."""
+    for message in (block(0, 1, of="view"), text(0, 1, 0, of="view"), block(0, 1, 1, of=""), text(0, 1, 1, 0, of="")):
+        queue.enqueue(message)
+    queue.clear(retain_lifecycle_msgs=True, fragment_ids_this_run=["outer"])
+    assert {(0, 1), (0, 1, 0), (0, 1, 1), (0, 1, 1, 0)} <= set(left(queue))
+
+
 def test_an_inner_fragment_that_runs_again_costs_nothing_else(queue: ForwardMsgQueue) -> None:
     queue.clear(retain_lifecycle_msgs=True, fragment_ids_this_run=["inner"])
     assert left(queue) == [(0, 1), (0, 1, 0), (0, 1, 1), (0, 2), (0, 2, 0)]

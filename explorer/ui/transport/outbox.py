@@ -29,7 +29,11 @@ def _keeping_what_has_a_place(clear: Callable[..., None]) -> Callable[..., None]
         before = list(queue._queue)
         clear(queue, *arguments, **named)
         kept = {id(message) for message in queue._queue}
-        gone = {path_of(message) for message in before if id(message) not in kept and is_block(message)}
+        blocks = [message for message in before if is_block(message)]
+        made = {
+            path_of(message) for message in blocks if id(message) in kept
+        }  # perhaps again, by what stands there now
+        gone = {path_of(message) for message in blocks} - made
         queue._queue = [message for message in queue._queue if not lies_within(message, gone)]
 
     return cleared
