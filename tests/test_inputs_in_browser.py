@@ -404,7 +404,8 @@ def test_a_cell_at_a_border_is_flipped_by_hand(inputs):
     flips = inputs.locator(".reliance-flips figure")
     expect(flips).to_have_count(5, timeout=60_000)
     titles = ["As it is", "The code alone", "The embedding alone", "Both", "What both change"]
-    assert flips.locator("figcaption b").all_text_contents() == titles
+    expect(flips.locator("figcaption b")).to_have_text(titles)  # again and again: the end of the test draws them anew
+    at_rest(inputs)
     model = checkpoint.load(CHECKPOINTS / "photos")
     encoding = encode_picture(model, sample()).encoding
     border = boundary.border_of(Codebook.of(model), encoding)
