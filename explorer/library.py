@@ -21,7 +21,8 @@ from explorer.codebook.dossier import patch_pictures
 from explorer.compare import records as compared
 from explorer.compare import whole
 from explorer.compare.report import Report as ComparisonReport
-from explorer.editing.edits import Edit, LiveDecoder, unedited
+from explorer.editing.edits import Edit, LiveDecoder
+from explorer.editing.edits import unedited as unedited
 from explorer.images.pictures import open_picture
 from explorer.images.sets import ImageSet, find_set
 from explorer.index.build import build
@@ -36,18 +37,6 @@ from vqvae.errors import BadInput
 from vqvae.places import find_checkpoint
 from vqvae.served import Served
 from vqvae.tokenizer import Encoding, Tokenizer
-
-__all__ = [
-    "Edit",
-    "IndexedSet",
-    "OpenModel",
-    "compare_models",
-    "draw",
-    "index_images",
-    "open_model",
-    "reliance",
-    "unedited",
-]
 
 Model = OpenModel | Tokenizer | str | Path
 

@@ -1,5 +1,6 @@
 """What several tests need: where the project lies, and the app running in a server of its own."""
 
+import json
 import os
 import shutil
 import sys
@@ -14,6 +15,8 @@ from torch import nn
 
 from tests.browser import CHROMIUM, DEEP_LINK_NOISE, ROOT, WINDOW, drawn, is_at_home, serve_app
 from tests.disks import fill, make_read_only, small_disk
+from tests.toys import write_toy_photos
+from vqvae.training.settings import training_settings
 
 CHECKPOINTS = ROOT / "checkpoints"
 PATIENCE = 180_000  # ms; the machines that run this are small and shared
@@ -103,6 +106,22 @@ def page(blank_page: Page, app_url: str) -> Page:
     blank_page.goto(app_url)
     drawn(blank_page)
     return blank_page
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of toy photos, to train on."""
+    return write_toy_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """A file with the settings of a toy training."""
+    from tests.test_train import TOY
+
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps(training_settings(TOY)))
+    return path
 
 
 @pytest.fixture

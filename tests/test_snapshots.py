@@ -1,7 +1,6 @@
 """The snapshots of a run: what training keeps on its way, how they are found, and what they show as a sequence."""
 
 import gc
-import json
 import math
 import os
 import shutil
@@ -31,20 +30,7 @@ from vqvae.places import find_checkpoint
 from vqvae.snapshots import Snapshot, snapshots_of
 from vqvae.training import run as training_run
 from vqvae.training.run import check_room, parameters_of
-from vqvae.training.settings import training_settings
 from vqvae.training.state import read_about
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_toy_photos(tmp_path / "photos")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.json"
-    path.write_text(json.dumps(training_settings(TOY)))
-    return path
 
 
 @pytest.fixture

@@ -280,10 +280,11 @@ def test_a_snapshot_is_put_into_a_column_or_beside_the_last(root: Path, monkeypa
 
     assert taken(20, 2).compare.models == ("photos", "run@20", "run@30")
     assert taken(30, 1).compare.models == ("run@30", "classic", "photos")  # they change places
+    assert taken(20, 3).compare.models == ("photos", "classic", "run@20")
     assert taken(20, 2).compare.view == "snapshots"
     beside = taken(20, 0)
     assert beside.compare.models == ("run@20", "run@40", "run@30") and beside.compare.view == "pictures"
-    for step, column in ((25, 1), (20, 3), (20, -1)):  # what no film sends
+    for step, column in ((25, 1), (20, 4), (20, -1)):  # what no film sends
         snapshots._take(run, step, column)
         assert not kept
 

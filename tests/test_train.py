@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.toys import assert_one_sentence, toy_config, toy_images, toy_pixels, write_toy_photos
+from tests.toys import assert_one_sentence, toy_config, toy_images, toy_pixels
 from vqvae import checkpoint, train
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
@@ -35,18 +35,6 @@ TOY = TrainingConfig(
     restart_every=1,
     dead_below=0.99,  # so that codes are restarted at nearly every step
 )
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_toy_photos(tmp_path / "photos")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.json"
-    path.write_text(json.dumps(training_settings(TOY)))
-    return path
 
 
 def run(*arguments: object) -> int:

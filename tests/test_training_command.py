@@ -34,18 +34,6 @@ from vqvae.training.trainer import Trainer, learning_rate
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return write_toy_photos(tmp_path / "photos")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.json"
-    path.write_text(json.dumps(training_settings(TOY)))
-    return path
-
-
-@pytest.fixture
 def done(photos: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """The folder of a run that is finished."""
     out = tmp_path / "out"

@@ -12,13 +12,12 @@ from explorer.base.open_model import OpenModel
 from explorer.compare.measure import only_size
 from explorer.compare.records import Comparison, Row, Seen
 from explorer.images.pictures import Picture, open_picture
-from explorer.images.reconstruction import encode_picture, render
+from explorer.images.reconstruction import BEST_PSNR, encode_picture, render
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.served import quoted
 
 MOST = 12
-EQUAL = 60.0  # dB that count for pictures that are the same, or nearly so
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class Example:
 
 def apart(row: Row) -> float | None:
     """By how many dB the best of the models differs from the worst on an image; None where fewer than two drew it."""
-    values = [min(seen.psnr, EQUAL) for seen in row.seen if isinstance(seen, Seen)]
+    values = [min(seen.psnr, BEST_PSNR) for seen in row.seen if isinstance(seen, Seen)]
     return max(values) - min(values) if len(values) > 1 else None
 
 

@@ -7,19 +7,13 @@ from explorer.compare.charts import HEIGHT, Drawn, rate_chart
 from explorer.compare.colours import COLOURS
 from explorer.compare.distortion import Distortion
 from explorer.compare.markup import chart, chip, grid, small, text
-from explorer.compare.rate import CLOSENESS, COUNTS, Count, Equal, Point
+from explorer.compare.rate import CLOSENESS, COUNTED, COUNTS, MEANINGS, Count, Equal, Point
 from explorer.compare.table import MEASURE, brief
 
 ABOUT = (
     "How close the pictures come for the bits that they cost, drawn from the codes alone, beside JPEG, WebP and AVIF "
     "files of the same images. Further up is closer, further left is smaller."
 )
-HEADS: dict[Count, str] = {"fixed": "log2 K", "order0": "Order 0", "conditioned": "By neighbours"}
-MEANINGS: dict[Count, str] = {
-    "fixed": "bits per pixel when every code costs the same",
-    "order0": "bits per pixel in an adaptive code, each by how often it came before",
-    "conditioned": "bits per pixel in an adaptive code, each by its left and upper neighbour, too",
-}
 MAIN = "psnr"
 
 
@@ -62,7 +56,7 @@ def _names(found: Distortion) -> list[str]:
 def _table(found: Distortion) -> str:
     """Each model's bits three ways, and how close it comes."""
     rates = found.rates
-    heads = [f'<span title="{text(MEANINGS[count])}">{HEADS[count]}</span> <small>bit/px</small>' for count in COUNTS]
+    heads = [f'<span title="{text(MEANINGS[count])}">{COUNTED[count]}</span> <small>bit/px</small>' for count in COUNTS]
     heads += [f"{MEASURE[MAIN].label} <small>{MEASURE[MAIN].unit}</small>"]
     rows = []
     for place, point in enumerate(rates.points):

@@ -39,6 +39,14 @@ from vqvae.images import writers
 Count = Literal["fixed", "order0", "conditioned"]
 COUNTS: dict[Count, str] = {"fixed": "log2 K", "order0": "order 0", "conditioned": "by neighbours"}
 COUNTED: dict[Count, str] = {"fixed": "log2 K", "order0": "Order 0", "conditioned": "By neighbours"}  # as labels
+MEANINGS: dict[Count, str] = {
+    "fixed": "What the codes take when each costs the same: log2 K bits. The mean over images; the raw picture has 24.",
+    "order0": "What they take in an adaptive code, each by how often it came before: one stream over these images in "
+    "their order, which begins with nothing and goes on learning. A decoder that knows K can read it; no table goes "
+    "beside it.",
+    "conditioned": "What they take in an adaptive code, each by its left and upper neighbour and how often it came "
+    "beside them before: one stream over these images in their order. A decoder that knows K can read it.",
+}
 CLOSENESS = ("psnr", "ssim", "colour_difference")  # names of measures
 QUALITIES = {  # of the files that make a codec's curve
     "JPEG": (1, 2, 4, 7, 12, 20, 35, 60, 85),

@@ -5,6 +5,7 @@ Some work is shared by all who ask for it: each of them wants it, and it ends on
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from explorer.base.job import Job, Progress
-from explorer.ui import store
+from explorer.base.job import Job, Progress, turn
+from explorer.ui import store, widgets
 
 T = TypeVar("T")
 MOST_JOBS = 8  # of one visitor that are remembered
@@ -73,6 +74,67 @@ class Shelf:
 def shelf(kind: str) -> Shelf:
     """Where what jobs of this kind made is kept, for as long as the server runs."""
     return Shelf(MOST_LARGE.get(kind, MOST_MADE))
+
+
+def made(
+    kind: str,
+    key: str,
+    work: Callable[[Progress], T],
+    *,
+    what: str,
+    unit: str = "",
+    stopped: Callable[[T | None], str] = lambda found: "Stopped.",
+    lasts: Callable[[T], bool] = lambda found: True,
+    wait: float = 0.0,
+) -> T | None:
+    """What a job makes, once for all visitors; until then how far it is, or why it ended with a way to go on.
+
+    kind: one job of a kind works at a time, and what this visitor had begun of it under another key ends. key: says
+    what is made, and begins with the kind and a dash. stopped: what is said of a job that was stopped, by what it had
+    made by then, which is returned. lasts: whether what was made is kept for others. wait: seconds that the page does.
+    """
+    forget_others(key, prefix=f"{kind}-")
+    found: T | None = shelf(kind).find(key)
+    if found is not None:
+        return found
+    job = find(key) or start(key, in_turn(kind, key, work, lasts=lasts))
+    job.wait(wait)
+    follow(job, what, key=key, unit=unit)
+    offer_again(job, key, stopped=stopped(job.result) if job.state == "cancelled" else "")
+    return job.result
+
+
+def in_turn(
+    kind: str, key: str, work: Callable[[Progress], T], *, lasts: Callable[[T], bool] = lambda found: True
+) -> Callable[[Progress], T]:
+    """Work as a job of a kind does it: after the others of its kind, and what it makes goes on their shelf."""
+    place, lock = shelf(kind), _lock_of(kind)  # here: no script runs where the work does
+
+    def work_in_turn(progress: Progress) -> T:
+        with turn(lock, progress, "waiting for others"):
+            found = work(progress)
+        if lasts(found):
+            place.put(key, found)
+        return found
+
+    return work_in_turn
+
+
+def offer_again(job: Job[Any], key: str, *, stopped: str) -> None:
+    """Where a job failed or was stopped, that, and a button that begins it again."""
+    if job.state == "failed":
+        widgets.refuse(job.message)
+        st.button("Try again", key=f"again-{key}", on_click=forget, args=(key,))
+    elif job.state == "cancelled":
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(stopped, width="content")
+            st.button("Go on", key=f"go-on-{key}", on_click=forget, args=(key,))
+
+
+@st.cache_resource
+def _lock_of(kind: str) -> threading.Lock:
+    """One job of a kind works at a time, whoever asks: the next one finds what this one has kept."""
+    return threading.Lock()
 
 
 def follow(job: Job[Any], what: str, *, key: str, unit: str = "") -> None:

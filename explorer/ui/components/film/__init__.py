@@ -82,19 +82,20 @@ def show(
     on: str = "Embedding on",
     unit: str = "step",
     taken: Callable[[int, int], object] | None = None,
+    columns: int = 0,
 ) -> None:
     """Draw lanes; original: uint8 [H, W, 3], and what it is called. With one frame in each there is nothing to scrub.
 
     Pictures without a map stand below one another, each as wide as the film; with grids, beside one another. `on` says
     what the frames with the embedding are, `unit` what is counted. `taken`: called before the next run with a step that
-    was just chosen for a column of Compare, and the column's number, or 0 to have it beside the last step.
+    was just chosen for one of so many columns of Compare, and the column's number, or 0 for beside the last step.
     """
     header = {
         "name": key,
         "aspect": ASPECT,
         "title": title,
         "words": {"on": on, "unit": unit},
-        "takes": taken is not None,
+        "takes": columns if taken is not None else 0,
         "lanes": [
             {
                 "name": lane.name,

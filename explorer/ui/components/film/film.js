@@ -31,7 +31,7 @@ const LANE = `
   <figure><canvas class="grid" role="img"></canvas><figcaption><span>Codes</span><b></b></figcaption></figure>`;
 const TAKES = `
   <div class="takes" role="group" aria-label="This step in Compare">
-    <span>This step:</span><button data-column="1">Put into column 1</button><button data-column="2">Put into column 2</button><button data-column="0">Compare with the last</button>
+    <span>This step:</span>${[1, 2, 3, 4].map((column) => `<button data-column="${column}">Put into column ${column}</button>`).join("")}<button data-column="0">Compare with the last</button>
   </div>`;
 
 class Film {
@@ -78,6 +78,7 @@ class Film {
     this.moments = [...new Set(steps)].sort((one, other) => one - other);
     this.scrub.hidden = this.moments.length < 2;
     this.takes.hidden = !message.takes;
+    for (const button of this.takes.querySelectorAll("button")) button.hidden = Number(button.dataset.column) > message.takes;
     const last = this.moments.length - 1;
     this.slider.max = last;
     const place = followed || !before ? last : this.moments.findLastIndex((step) => step <= shown);

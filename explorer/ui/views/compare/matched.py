@@ -95,24 +95,14 @@ def _matched(comparison: Comparison, here: int, there: int) -> Compared | None:
     rows = [row for row in comparison.rows if not any(isinstance(row.seen[place], str) for place in (here, there))]
     content = hashlib.sha256("".join(row.digest for row in rows).encode()).hexdigest()
     key = f"{MATCHING}-{'-'.join(model.fingerprint[:16] for model in models)}-{content[:16]}"
-    shelf = jobs.shelf(MATCHING)
-    found: Compared | None = shelf.find(key)
-    if found is not None:
-        return found
-    jobs.forget_others(key, prefix=f"{MATCHING}-")
-    job = jobs.find(key) or jobs.start(key, lambda progress: codes.match(comparison, here, there, progress=progress))
-    job.wait(AT_ONCE)
-    if job.state == "running":
-        jobs.follow(job, "Matching the codes", key=key)
-    elif job.state == "failed":
-        widgets.refuse(job.message)
-    elif job.state == "cancelled":
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Matching was stopped.", width="content")
-            st.button("Go on", key=f"go-on-{key}", on_click=jobs.forget, args=(key,))
-    elif job.result is not None:
-        shelf.put(key, job.result)
-    return job.result
+    return jobs.made(
+        MATCHING,
+        key,
+        lambda progress: codes.match(comparison, here, there, progress=progress),
+        what="Matching the codes",
+        stopped=lambda found: "Matching was stopped.",
+        wait=AT_ONCE,
+    )
 
 
 # --- one matching -----------------------------------------------------------------------------------------------------

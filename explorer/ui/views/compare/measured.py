@@ -3,12 +3,8 @@
 All views that speak of several images ask here: what one of them has had measured, the others find.
 """
 
-import threading
 from collections.abc import Sequence
 
-import streamlit as st
-
-from explorer.base.job import Job, Progress, turn
 from explorer.compare.measure import kept_folder, measure
 from explorer.compare.records import Comparison, Settings
 from explorer.images.sets import PICTURE, ImageSet
@@ -38,25 +34,20 @@ def find(columns: Sequence[Column], images: ImageSet, *, weight: float = 0.0) ->
     if not models:
         return None
     known_by = (tuple((model.name, model.fingerprint) for model in models), images.label, images.identity, settings)
-    key = f"{MEASURING}-{hash(known_by):x}"
-    jobs.forget_others(key, prefix=f"{MEASURING}-")
-    shelf = jobs.shelf(MEASURING)
-    kept: Comparison | None = shelf.find(key)
-    if kept is not None:
-        return kept
-    lock = _lock()
+    kept = "; what was measured is kept." if images.source != PICTURE else "."
+    return jobs.made(
+        MEASURING,
+        f"{MEASURING}-{hash(known_by):x}",
+        lambda progress: measure(models, images, settings, progress=progress, kept=kept_folder()),
+        what=f"Measuring {counted(len(models), 'model')} on {widgets.plain(images.label)}",
+        unit="passes",
+        stopped=lambda found: f"Stopped{_after(found)}{kept}",
+        lasts=lambda found: found.finished and not found.failed and len(found.rows) <= MOST_SHELVED,  # a fault may pass
+    )
 
-    def work(progress: Progress) -> Comparison:
-        with turn(lock, progress, "waiting for another comparison"):
-            found = measure(models, images, settings, progress=progress, kept=kept_folder())
-        if found.finished and not found.failed and len(found.rows) <= MOST_SHELVED:  # a fault may pass
-            shelf.put(key, found)
-        return found
 
-    job: Job[Comparison] = jobs.find(key) or jobs.start(key, work)
-    what = f"Measuring {counted(len(models), 'model')} on {widgets.plain(images.label)}"
-    _follow(job, key, what=what, kept=images.source != PICTURE)
-    return job.result
+def _after(found: Comparison | None) -> str:
+    return f" after {len(found.rows):,} of {found.asked:,} images" if found else ""
 
 
 def name_of(found: Comparison) -> str:
@@ -67,22 +58,3 @@ def name_of(found: Comparison) -> str:
     )
     of_the_set = (found.data, found.identity, found.unreadable, found.repeated)
     return f"{hash((models, of_the_set, found.settings, rows)):x}"
-
-
-def _follow(job: Job[Comparison], key: str, *, what: str, kept: bool) -> None:
-    """How far it is, or why it ended before it was done."""
-    jobs.follow(job, what, key=key, unit="passes")
-    if job.state == "failed":
-        widgets.refuse(job.message)
-        st.button("Try again", on_click=jobs.forget, args=(key,))
-    elif job.state == "cancelled":
-        with st.container(horizontal=True, vertical_alignment="center"):
-            done = f"Stopped after {len(job.result.rows):,} of {job.result.asked:,} images" if job.result else "Stopped"
-            st.caption(f"{done}; what was measured is kept." if kept else f"{done}.", width="content")
-            st.button("Go on", on_click=jobs.forget, args=(key,))
-
-
-@st.cache_resource
-def _lock() -> threading.Lock:
-    """One comparison at a time, whoever asks: the next one finds what this one has kept."""
-    return threading.Lock()

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import html
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import streamlit as st
 
-from explorer.base.job import Progress, turn
+from explorer.base.job import Progress
 from explorer.compare import rate as figures
 from explorer.compare.charts import Drawn, rate_chart
 from explorer.compare.measure import only_size
-from explorer.compare.rate import COUNTED, COUNTS, Count, Curve, Equal, Point, Rates, at_equal_bits, curves, rates_of
+from explorer.compare.rate import (
+    COUNTED,
+    COUNTS,
+    MEANINGS,
+    Count,
+    Curve,
+    Equal,
+    Point,
+    Rates,
+    at_equal_bits,
+    curves,
+    rates_of,
+)
 from explorer.compare.records import Comparison
 from explorer.compare.table import MEASURE, brief
 from explorer.images.sets import ImageSet
@@ -160,36 +171,9 @@ def _images_of(rates: Rates) -> str:
 
 
 def _made(kind: str, key: str, what: str, work: Callable[[Progress], T]) -> T | None:
-    """What a job makes, once for all visitors; until then how far it is, or that it was stopped."""
-    jobs.forget_others(key, prefix=f"{kind}-")
-    shelf = jobs.shelf(kind)
-    made: T | None = shelf.find(key)
-    if made is not None:
-        return made
-    lock = _lock()
-
-    def in_turn(progress: Progress) -> T:
-        with turn(lock, progress, "waiting for others"):
-            found = work(progress)
-        shelf.put(key, found)
-        return found
-
-    job = jobs.find(key) or jobs.start(key, in_turn)
-    jobs.follow(job, what, key=key, unit="images")
-    if job.state == "failed":
-        widgets.refuse(job.message)
-        st.button("Try again", key=f"again-{kind}", on_click=jobs.forget, args=(key,))
-    elif job.state == "cancelled":
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Stopped; what was found is kept.", width="content")
-            st.button("Go on", key=f"on-{kind}", on_click=jobs.forget, args=(key,))
-    return job.result
-
-
-@st.cache_resource
-def _lock() -> threading.Lock:
-    """One set of files at a time, whoever asks: the next one finds what this one has kept."""
-    return threading.Lock()
+    """What a job makes of the files of the images, once for all visitors."""
+    stopped = "Stopped; what was found is kept."
+    return jobs.made(kind, key, work, what=what, unit="images", stopped=lambda found: stopped)
 
 
 # --- in figures -------------------------------------------------------------------------------------------------------
@@ -241,14 +225,6 @@ AT: dict[Count, str] = {
     "order0": "at its bits of order 0",
     "conditioned": "at its bits by neighbours",
 }
-MEANINGS: dict[Count, str] = {
-    "fixed": "What the codes take when each costs the same: log2 K bits. The mean over images; the raw picture has 24.",
-    "order0": "What they take in an adaptive code, each by how often it came before: one stream over these images in "
-    "their order, which begins with nothing and goes on learning. A decoder that knows K can read it; no table goes "
-    "beside it.",
-    "conditioned": "What they take in an adaptive code, each by its left and upper neighbour and how often it came "
-    "beside them before: one stream over these images in their order. A decoder that knows K can read it.",
-}
 
 
 def _row(
@@ -296,7 +272,7 @@ def _of_codec(rates: Rates, place: int, one: Equal, measure: str, *, headers: bo
     if difference is None:
         return _cell("–", tip, one.codec.name)
     known, number = MEASURE[measure], len(rates.rows)
-    some = "" if one.fits == number else f"<span>of {one.fits:,} of {number:,}</span>"
+    some = "" if one.fits == number else f"<span>on {one.fits:,} of {number:,}</span>"
     less = brief(known, difference).removeprefix("not clear: ")  # its interval says so, and the sentence on hover
     clear = "clear" if difference.clear else "unclear"
     value = known.shown(figures.mean(one.closeness[measure]))

@@ -211,6 +211,7 @@ def _show_way(run: Run, members: tuple[Member, ...], asked: Asked, images: Image
         on=f"Blend {asked.weight:.0%}",
         unit=run.unit,
         taken=taken,
+        columns=len(store.read().compare.models),
         key=FILM,
     )
     exports.figure(FILM, label="The snapshot that is shown", of=of)
@@ -222,7 +223,7 @@ def _show_way(run: Run, members: tuple[Member, ...], asked: Asked, images: Image
 def _take(run: Run, step: int, column: int) -> None:
     """Put a snapshot into a column, or into the first with the last one beside it; what the browser says is checked."""
     member, session = run.member(step), store.read()
-    if member is None or column not in (0, 1, 2):
+    if member is None or not 0 <= column <= len(session.compare.models):
         return
     if column:
         store.keep(with_model(session, column, member.name))

@@ -159,11 +159,7 @@ def test_picture(model: OpenModel, picture: Picture) -> None:
     jobs.forget_others(key, prefix=f"{JOB}-{model.fingerprint[:16]}-")
     job = jobs.find(key) or jobs.start(key, work_on(model, picture, partners, settings))
     jobs.follow(job, "Replacing one input after the other", key=key)
-    if job.state == "failed":
-        widgets.refuse(job.message)
-    if job.state == "cancelled":
-        st.info("It was stopped before it was done.")
-        st.button("Go on", on_click=jobs.forget, args=(key,))
+    jobs.offer_again(job, key, stopped="It was stopped before it was done.")
     if job.result is not None:
         evidence.show(job.result, gradient=sensitivity.median_ratio(model, picture))
         show_pictures(model, job.result, picture, [one for _, one in partners], names)
