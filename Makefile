@@ -29,7 +29,7 @@ $(VENV)/.app-ready: requirements.txt
 	$(BIN)/pip install --quiet --requirement requirements.txt
 	touch $@
 
-$(VENV)/.test-ready: requirements-dev.txt requirements-upstream.txt $(VENV)/.app-ready
+$(VENV)/.test-ready: requirements-dev.txt requirements-scale.txt requirements-upstream.txt $(VENV)/.app-ready
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
 	$(BIN)/pip install --quiet --no-deps --requirement requirements-upstream.txt
 	touch $@

@@ -1,18 +1,17 @@
 """The cells of one image as an index takes them in: each with its code, how far from it, and how near the next."""
 
-from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.images.reading import Fit, Opened, each_image
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
-from vqvae.images import fit_to, load_image, to_tensor
+from vqvae.images import to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Tokenizer
 from vqvae.tokenizer import cells as rows_of
@@ -48,22 +47,10 @@ def measure(tokenizer: Tokenizer, codebook: Codebook, image: Tensor) -> ImageCel
 
 
 def cells_of(tokenizer: Tokenizer, images: ImageSet, working_size: int, first: int) -> CellStream:
-    """The cells of each image from number `first` on, or why there are none; reading runs ahead in other threads."""
-    codebook = Codebook.of(tokenizer)
+    """The cells of each image from number `first` on, or why there are none."""
+    work = partial(_cells_of_one, tokenizer, Codebook.of(tokenizer))
+    return each_image(images, work, Fit(working_size, tokenizer.spec.sizes.only), names=images.names[first:])
 
-    def opened(name: str) -> Tensor | BadInput:
-        try:  # the pixels of `open_picture`, without the PNG that it makes to know its size
-            return to_tensor(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
-        except BadInput as refusal:
-            return refusal
 
-    pool = ThreadPoolExecutor(2, "reading")
-    try:
-        submitted = (pool.submit(opened, name) for name in images.names[first:])
-        waiting: deque[Future[Tensor | BadInput]] = deque(islice(submitted, 8))
-        while waiting:
-            image = waiting.popleft().result()
-            waiting.extend(islice(submitted, 1))
-            yield image if isinstance(image, BadInput) else measure(tokenizer, codebook, image)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _cells_of_one(tokenizer: Tokenizer, codebook: Codebook, image: Opened) -> ImageCells:
+    return measure(tokenizer, codebook, to_tensor(image.pixels))

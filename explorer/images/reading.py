@@ -1,0 +1,103 @@
+"""The one loop over the images of a set: what some work makes of each, or the reason why one cannot be read."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from explorer.engines import IN_PROCESS, Engine
+from explorer.images.sets import ImageSet
+from vqvae.errors import BadInput
+from vqvae.images import fit_to, load_image
+
+T = TypeVar("T")
+READERS, AHEAD = 2, 8  # threads, and images that they read ahead of the work
+AT_ONCE = 32  # images that a worker of another engine is given at a time
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What images are brought to."""
+
+    working_size: int  # pixels on the long side
+    only: tuple[int, int] | None = None  # height and width, in place of it
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """One image of a set."""
+
+    name: str
+    pixels: np.ndarray  # uint8 [H, W, 3]
+
+
+def each_image(
+    images: ImageSet,
+    work: Callable[[Opened], T],
+    fit: Fit,
+    *,
+    names: Sequence[str] | None = None,
+    engine: Engine = IN_PROCESS,
+) -> Generator[T | BadInput, None, None]:
+    """What `work` makes of each image, in the order of `names`, or why one cannot be read; all of the set by default.
+
+    Reading runs ahead in other threads. Close the generator when it is left before its end. BadInput that `work` raises
+    takes the place of what it would have made.
+    """
+    wanted = images.names if names is None else names
+    if engine is IN_PROCESS:
+        yield from _here(images, work, fit, wanted)
+        return
+    runs = [tuple(wanted[start : start + AT_ONCE]) for start in range(0, len(wanted), AT_ONCE)]
+    with closing(engine.each(runs, _Run(images, work, fit))) as done:
+        for results in done:
+            yield from results
+
+
+@dataclass(frozen=True)
+class _Run(Generic[T]):
+    """The work of another engine's worker: some images after another."""
+
+    images: ImageSet
+    work: Callable[[Opened], T]
+    fit: Fit
+
+    def __call__(self, names: Sequence[str]) -> list[T | BadInput]:
+        return list(_here(self.images, self.work, self.fit, names))
+
+
+def _here(
+    images: ImageSet, work: Callable[[Opened], T], fit: Fit, names: Sequence[str]
+) -> Generator[T | BadInput, None, None]:
+    def opened(name: str) -> Opened | BadInput:
+        try:
+            picture = fit_to(load_image(images.read(name), name), fit.working_size, fit.only)
+        except BadInput as refusal:
+            return refusal
+        return Opened(name, np.asarray(picture))
+
+    def done(image: Opened | BadInput) -> T | BadInput:
+        if isinstance(image, BadInput):
+            return image
+        try:
+            return work(image)
+        except BadInput as refusal:
+            return refusal
+
+    pool = ThreadPoolExecutor(READERS, "reading")
+    try:
+        submitted: Iterator[Future[Opened | BadInput]] = (pool.submit(opened, name) for name in names)
+        waiting = deque(islice(submitted, AHEAD))
+        while waiting:
+            image = waiting.popleft().result()
+            waiting.extend(islice(submitted, 1))
+            yield done(image)
+    finally:
+        pool.shutdown(cancel_futures=True)
