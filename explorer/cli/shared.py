@@ -7,7 +7,6 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -15,7 +14,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from explorer.base.job import Cancelled
-from explorer.base.open_model import OpenModel, open_folder, open_plugin, with_grid
+from explorer.base.open_model import OpenModel, on_another_device, open_folder, open_plugin, with_grid
 from explorer.images.sets import SAMPLES
 from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
@@ -46,7 +45,7 @@ def find_model(options: argparse.Namespace) -> OpenModel:
 def open_checkpoint(name: str, device: str | None) -> OpenModel:
     """Open a checkpoint by its name or folder, on a device where one is named; raises BadInput."""
     model = open_folder(find_checkpoint(name))
-    return replace(model, tokenizer=on_device(model.tokenizer, device), device=device) if device else model
+    return on_another_device(model, device) if device else model
 
 
 def _only_name(options: argparse.Namespace) -> str:
@@ -120,7 +119,7 @@ class Pace:
     def __call__(self, done: int, total: int, stage: str = "") -> None:
         if not self._begun:
             self._begun, self.bar.total = True, total
-            self.bar.initial = self.bar.n = done - 1  # done by runs before this one
+            self.bar.initial = self.bar.n = max(0, done - 1)  # done by runs before this one
         self.bar.update(done - self.bar.n)
         self.per_second = (done - self.bar.initial) / max(1e-9, time.monotonic() - self._started)
         if self.stopped_by:
