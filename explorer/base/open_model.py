@@ -93,6 +93,14 @@ def on_another_device(model: OpenModel, device: str) -> OpenModel:
     return replace(model, tokenizer=on_device(model.tokenizer, device), device=device)
 
 
+def for_workers_on(model: OpenModel, device: str) -> OpenModel:
+    """The same model, here where it is, and on a device once another process opens it."""
+    again = model.opened_from
+    return replace(
+        model, device=device, opened_from=replace(again, device=device) if isinstance(again, Request) else again
+    )
+
+
 def _reopened(opened_from: Path | Request, device: str, fingerprint: str) -> OpenModel:
     """Open what another process has open; raises BadInput where it has changed since."""
     if isinstance(opened_from, Request):

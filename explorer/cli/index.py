@@ -8,8 +8,8 @@ from typing import Any
 
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
-from explorer.cli.engines import HERE, add_engine, find_engine
-from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable, whole_number
+from explorer.cli.engines import add_engine, find_engine
+from explorer.cli.shared import HERE, Pace, add_command, find_model, find_set, stoppable, whole_number
 from explorer.images.sets import ImageSet
 from explorer.index import tables
 from explorer.index.format import index_path
