@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, of_tokenizer, open_folder, open_plugin
@@ -51,6 +52,8 @@ import signal
 import time
 from pathlib import Path
 
+import torch
+
 from tests.toys import StandIn, toy_model
 
 HERE = Path(__file__).parent
@@ -61,9 +64,11 @@ class Fragile(StandIn):
     def encode(self, images):
         if (HERE / "slow").exists():
             time.sleep(0.02)
-        if images.shape[-2:] == FATAL and (HERE / "armed").exists():
-            (HERE / "armed").unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+        if images.shape[-2:] == FATAL:
+            (HERE / f"{torch.get_num_threads()}.threads").touch()
+            if (HERE / "armed").exists():
+                (HERE / "armed").unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
         return super().encode(images)
 
 
@@ -351,14 +356,23 @@ def test_whoever_waits_can_stop(ray: OnRay) -> None:
         list(ray.each([0, 0], Slow(), waiting=stop))
 
 
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
-    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]
+    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str], three_threads: None
 ) -> None:
     assert cli.main(command(where, out="straight", model=fragile(where))) == 0
     said = capsys.readouterr()
     (where / "armed").touch()
     assert cli.main(command(where, "--engine", "ray", "--workers", "2", model=fragile(where))) == 0
     assert not (where / "armed").exists()  # a worker came by
+    assert [path.name for path in where.glob("*.threads")] == ["3.threads"]
     printed = capsys.readouterr()
     assert only_file(where / "cache") == only_file(where / "straight")
     lines = [line for line in said.out.splitlines() if "images per second" not in line]
