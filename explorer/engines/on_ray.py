@@ -43,9 +43,9 @@ _QUIET = {  # Ray says and sends what nobody asked for otherwise
 class OnRay:
     """The workers of Ray: each is a process that opens the model once, and gets one thing after another to work on.
 
-    It computes on as many threads as this process would: the last bits of a convolution depend on their number. Where it
-    dies it is started anew, and what it was at is done again, up to three times. Ray starts with the first work and ends
-    with this process; where it runs in this process already, it is used as it is.
+    It computes on as many threads as this process would, since the last bits of a convolution depend on their number.
+    Where it dies it is started anew, and what it was at is done again, up to three times. Ray starts with the first
+    work and ends with this process; where it runs in this process already, it is used as it is.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None, *, device: str | None = None) -> None:
