@@ -3,11 +3,11 @@
 import argparse
 from argparse import ArgumentParser
 
-from explorer.cli.shared import whole_number
+from explorer.cli.shared import HERE, whole_number
 from explorer.engines import IN_PROCESS, Engine
 from vqvae.errors import BadInput
 
-HERE, RAY = "here", "ray"
+RAY = "ray"
 MOST_WORKERS = 10_000
 
 
