@@ -23,6 +23,7 @@ from vqvae import checkpoint
 from vqvae.codecs import JPEG
 from vqvae.dataset import ImageFiles, open_files
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.places import find_checkpoint
@@ -214,7 +215,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.eva
         "--tokenizer", metavar="FILE.py:FUNCTION", help="in place of a checkpoint: run a file of your own"
     )
     parser.add_argument("--device", help="where to compute, for example cuda (default: the CPU)")
-    parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
+    parser.add_argument("data", type=Path, help=KINDS)
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--short-side", type=int, default=256, help="pixels that larger images are shrunk to")
     options = parser.parse_args(words)

@@ -27,7 +27,7 @@ from explorer.cli.shared import (
 from explorer.compare import report, whole
 from explorer.compare.records import Settings
 from explorer.compare.report import Report
-from explorer.images.sets import SAMPLES
+from explorer.images.sets import DATA
 from vqvae.errors import BadInput, shown
 from vqvae.places import check_file
 from vqvae.plugin import Request
@@ -145,7 +145,7 @@ def add_to(commands: Any) -> None:
         dest="data",
         metavar="PATH",
         required=True,
-        help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones',
+        help=DATA,
     )
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")

@@ -8,13 +8,15 @@ from typing import Any
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
 from explorer.cli.shared import Pace, add_command, find_model, find_set, stoppable
+from explorer.images import manifest
+from explorer.images.sets import ImageSet
 from explorer.index import tables
 from explorer.index.build import build
-from explorer.index.format import index_path
+from explorer.index.format import SUFFIX, index_path
 from explorer.index.read import Index, open_index
 from explorer.index.usage import summarise
 from vqvae.errors import BadInput, shown
-from vqvae.places import check_folder
+from vqvae.places import check_file, check_folder
 from vqvae.words import counted
 
 
@@ -27,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
         options.refuse(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
     if options.export:
         tables.check(options.export[0], Path(options.export[1]))
+    if options.manifest:
+        check_file(options.manifest)
     index = make_index(options, find_model(options), options.out or cache_folder())
     if options.export:
         form, where = options.export
@@ -39,6 +43,9 @@ def add_to(commands: Any) -> None:
     parser = add_command(commands, "index", run, "encode a set of images, for the Codebook page")
     parser.set_defaults(refuse=parser.error)
     parser.add_argument("--out", type=Path, help="where to put the index (default: where the app looks for it)")
+    parser.add_argument(
+        "--manifest", type=Path, metavar="FILE.json", help="also write what was read: files, labels, what was skipped"
+    )
     parser.add_argument(
         "--export", nargs=2, metavar=("csv|parquet", "FOLDER"), help="also write its tables into a folder"
     )
@@ -73,7 +80,21 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path) -> Ind
             )
         print(f"{pace.per_second:.1f} images per second")
     _describe(index, path)
+    _keep_manifest(images, index, path, options)
     return index
+
+
+def _keep_manifest(images: ImageSet, index: Index, path: Path, options: argparse.Namespace) -> None:
+    """Say what was read and what was left, and keep it beside the index, and where the person wants it, too."""
+    found = manifest.manifest_of(images, index.unreadable)
+    for remark in found.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    print(f"read: {manifest.in_a_line(found)}")
+    manifest.write(path.with_name(path.name.removesuffix(SUFFIX) + manifest.SUFFIX), found)
+    if wanted := getattr(options, "manifest", None):
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write(wanted, found)
+        print(f"written: {wanted}")
 
 
 def _describe(index: Index, path: Path) -> None:

@@ -22,7 +22,7 @@ from explorer.cli.shared import (
     whole_number,
     working_size,
 )
-from explorer.images.sets import SAMPLES
+from explorer.images.sets import DATA
 from explorer.inputs.reliance import report
 from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings
 from explorer.inputs.reliance.report import Report
@@ -105,7 +105,7 @@ def add_to(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("data", help=DATA)
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
     parser.add_argument(

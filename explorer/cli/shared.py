@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, open_folder, open_plugin, with_grid
-from explorer.images.sets import SAMPLES
+from explorer.images.sets import DATA
 from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
 from vqvae.errors import BadInput
@@ -192,7 +192,7 @@ def add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], in
     parser.add_argument(
         "before_data", nargs="?", metavar="checkpoint", help="a name in checkpoints/, or a checkpoint's folder"
     )
-    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("data", help=DATA)
     add_model_option(parser, otherwise=", in place of the argument")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")

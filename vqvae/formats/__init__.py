@@ -37,6 +37,10 @@ FORMATS = (
     Format("NumPy, packed", _file(arrays.holds_arrays), arrays.open_npz),
     Format("tar", _file(tarfile.is_tarfile), archives.open_tar),
     Format("zip", _file(zipfile.is_zipfile), archives.open_zip),
+    Format("WebDataset", webdataset.shards_below, webdataset.open_shards),
     Format("folder", lambda source: source if source.is_dir() else None, folder.open_folder),
 )
-UNLIKE = "a folder, a tar or a zip of images, nor WebDataset shards, Parquet, idx, CIFAR's batches, .npy or .npz"
+KINDS = (  # what a set can be, as every help and refusal says it
+    "a folder, tar or zip of images, WebDataset shards such as shard-{0000..0099}.tar, Parquet, idx files, CIFAR's "
+    "binary batches, .npy or .npz"
+)
