@@ -28,9 +28,9 @@ from explorer.engines import on_ray as on_ray_module
 from explorer.engines.on_ray import OnRay
 from explorer.images.sets import open_set
 from explorer.index import build as building
-from explorer.index.cells import CellStream
+from explorer.index.cells import CellStream, ImageCells
 from explorer.index.parts import Part, build_by
-from explorer.index.shards import find_shards, missing, write_shard
+from explorer.index.shards import compact, find_shards, missing, write_shard
 from tests.conftest import ROOT
 from tests.test_index import ABOUT, toy_cells
 from tests.test_index import write as write_index
@@ -38,6 +38,7 @@ from tests.toys import Heard, assert_one_sentence, toy_images, toy_model, until,
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.plugin import Request
+from vqvae.served import Served
 
 PLUGIN = """
 import os
@@ -88,6 +89,11 @@ def fragile(where: Path) -> tuple[str, ...]:
     return ("--tokenizer", f"{where / 'fragile.py'}:load")
 
 
+def shard(made: list[ImageCells | BadInput], folder: Path, first: int, next_: int) -> None:
+    images = [image if isinstance(image, BadInput) else compact(image, 20) for image in made[first:next_]]
+    write_shard(folder, images, ABOUT, first=first, shard_cells=100)
+
+
 def only_file(folder: Path) -> bytes:
     (path,) = folder.iterdir()
     return path.read_bytes()
@@ -126,10 +132,10 @@ def test_what_is_missing_is_what_no_shard_has(seed: int, tmp_path: Path) -> None
     made = toy_cells(24)
     for _ in range(6):
         first = draw.randrange(23)
-        write_shard(tmp_path, made[first : draw.randint(first + 1, 24)], ABOUT, first=first, shard_cells=100)
+        shard(made, tmp_path, first, draw.randint(first + 1, 24))
     (tmp_path / "000000000003-000000000002.shard.safetensors").write_bytes(b"no shard")
     shards = find_shards(tmp_path, ABOUT)
-    held = [number for shard in shards for number in range(shard.first, shard.next)]
+    held = [number for found in shards for number in range(found.first, found.next)]
     assert held == sorted(set(held))
     for run in (range(24), range(5, 17), range(9, 10)):
         assert [number for gap in missing(shards, run) for number in gap] == sorted(set(run) - set(held))
@@ -148,8 +154,8 @@ def test_what_another_run_left_is_not_encoded_again(tmp_path: Path) -> None:
     made = toy_cells()
     path = tmp_path / "an.index"
     with building.shards_folder(path, ABOUT) as folder:
-        write_shard(folder, made[4:6], ABOUT, first=4, shard_cells=100)
-        write_shard(folder, made[9:12], ABOUT, first=9, shard_cells=100)
+        shard(made, folder, 4, 6)
+        shard(made, folder, 9, 12)
         (folder / "000000000006.shard.safetensors").write_bytes(b"of a version before")
         (folder / "abc.temporary").write_bytes(b"of a process that was killed")
     rest = Heard()
@@ -205,7 +211,6 @@ def test_a_part_that_was_stopped_goes_on_and_what_is_missing_is_encoded_here(
     assert "the images 1–21 of 42; encode them with --shard, or leave --merge out" in capsys.readouterr().err
     assert cli.main(command(where)) == 0
     assert len(calls) == 41
-    monkeypatch.undo()
     assert cli.main(command(where, out="straight")) == 0
     assert only_file(where / "cache") == only_file(where / "straight")
 
@@ -270,7 +275,7 @@ def test_a_model_is_sent_by_where_it_lies(where: Path, monkeypatch: pytest.Monke
         arrived = pickle.loads(pickled)
         assert (arrived.fingerprint, arrived.device) == (model.fingerprint, model.device)
         assert np.array_equal(encoded_by(arrived), encoded_by(model))
-    made_here = of_tokenizer(open_folder(where / "checkpoints" / "toy").tokenizer, name="made here")  # type: ignore[arg-type]
+    made_here = of_tokenizer(Served(toy_model(codes=8)), name="made here")
     arrived = sent(made_here)
     assert (arrived.name, arrived.fingerprint) == ("made here", made_here.fingerprint)
     assert np.array_equal(encoded_by(arrived), encoded_by(made_here))

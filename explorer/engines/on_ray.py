@@ -9,7 +9,9 @@ import logging
 import os
 import pickle
 import signal
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ _QUIET = {  # Ray says and sends what nobody asked for otherwise
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -52,7 +55,7 @@ class OnRay:
         Raises BadInput where Ray is not installed.
         """
         if find_spec("ray") is None:
-            raise BadInput("Ray is not installed; install it with: pip install .[scale]")
+            raise BadInput("Ray is not installed; the command pip install .[scale] installs it.")
         if device not in (None, "cpu", "cuda"):
             raise BadInput(f"Ray gives each worker a GPU of its own; say cuda in place of {shown(device)}.")
         self._address, self._wanted, self._gpus = address, workers, int(device == "cuda")
@@ -84,7 +87,9 @@ class OnRay:
         context = DataContext.get_current().copy()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = context.print_on_execution_start = False
-        with DataContext.current(context):
+        with DataContext.current(context), warnings.catch_warnings():
+            # of Ray 2.64, in which a task's retries are to be said in another way than as an argument of map_batches
+            warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
             dataset = ray.data.from_arrow(
                 [pyarrow.table({"pickled": [cloudpickle.dumps(thing)]}) for thing in things]
             ).map_batches(
@@ -95,7 +100,6 @@ class OnRay:
                 compute=ActorPoolStrategy(size=share.workers),
                 num_cpus=share.cpus,
                 num_gpus=self._gpus,
-                max_restarts=-1,
                 max_task_retries=RETRIES,
             )
 
@@ -118,20 +122,21 @@ class OnRay:
         """Start Ray, or join the cluster; whether that had not been done before. Raises BadInput."""
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        with _own_signals():
+        with _own_signals(), _said_by_none():
             import ray
             import ray.data
 
-            logging.getLogger("ray.data").setLevel(logging.ERROR)
             if ray.is_initialized():
                 return False
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # faults come as what they are
+            ray._private.worker._worker_logs_enabled = False  # which are for standard output, with what Ray itself says
             here: dict[str, Any] = {"num_cpus": self._workers_here() + 1, "object_store_memory": _STORE_BYTES}
             try:
                 ray.init(
                     self._address or "local",
                     include_dashboard=False,
                     log_to_driver=False,
-                    logging_level=logging.ERROR,
+                    logging_level=logging.CRITICAL,
                     job_config=ray.job_config.JobConfig(_py_driver_sys_path=[str(Path(explorer.__file__).parents[1])]),
                     **({} if self._address else here),
                 )
@@ -260,6 +265,21 @@ def _stop() -> None:
 
     with _own_signals():
         ray.shutdown()
+
+
+@contextmanager
+def _said_by_none() -> Iterator[None]:
+    """What the code of Ray that is not Python writes to standard error while it starts goes nowhere."""
+    sys.stderr.flush()
+    with open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @contextmanager
