@@ -79,18 +79,19 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path) -> Ind
                 progress=pace,
             )
         print(f"{pace.per_second:.1f} images per second")
-    _describe(index, path)
     _keep_manifest(images, index, path, options)
+    _describe(index, path)
     return index
 
 
 def _keep_manifest(images: ImageSet, index: Index, path: Path, options: argparse.Namespace) -> None:
-    """Say what was read and what was left, and keep it beside the index, and where the person wants it, too."""
+    """Say what was read and what was left; keep it beside an index that is put elsewhere, and where it is wanted."""
     found = manifest.manifest_of(images, index.unreadable)
     for remark in found.remarks:
         print(f"note: {remark}", file=sys.stderr)
     print(f"read: {manifest.in_a_line(found)}")
-    manifest.write(path.with_name(path.name.removesuffix(SUFFIX) + manifest.SUFFIX), found)
+    if getattr(options, "out", None):
+        manifest.write(path.with_name(path.name.removesuffix(SUFFIX) + manifest.SUFFIX), found)
     if wanted := getattr(options, "manifest", None):
         wanted.parent.mkdir(parents=True, exist_ok=True)
         manifest.write(wanted, found)
