@@ -182,12 +182,13 @@ def _manifest_of(path: Path) -> Path:
 
 
 def _keep_manifest(images: ImageSet, index: Index, path: Path, options: argparse.Namespace) -> None:
-    """Say what was read and what was left, and keep it beside the index, and where the person wants it, too."""
+    """Say what was read and what was left; keep it beside an index that is put elsewhere, and where it is wanted."""
     found = manifest.manifest_of(images, index.unreadable)
     for remark in found.remarks:
         print(f"note: {remark}", file=sys.stderr)
     print(f"read: {manifest.in_a_line(found)}")
-    manifest.write(_manifest_of(path), found)
+    if getattr(options, "out", None):
+        manifest.write(_manifest_of(path), found)
     if wanted := getattr(options, "manifest", None):
         written(wanted, manifest.as_json(found).encode())
 

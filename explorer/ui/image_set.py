@@ -1,5 +1,6 @@
 """Which set of images the codebook's usage is taken from: chosen, indexed when it has to be, and kept on disk."""
 
+import os.path
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -173,7 +174,7 @@ def _add() -> None:
     if not path:
         return
     try:
-        images = sets.open_set(sets.typed_path(path))
+        images = cache.open_set(os.path.realpath(sets.typed_path(path)), "")  # kept, so that it is listed once
     except (BadInput, OSError, ValueError) as fault:
         widgets.put_back_text(PATH, path)
         store.keep(store.read().on("codebook", set_refusal=str(fault)))

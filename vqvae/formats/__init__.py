@@ -43,6 +43,6 @@ FORMATS = (
     Format("folder", lambda source: source if source.is_dir() else None, folder.open_folder),
 )
 KINDS = (  # what a set can be, as every help and refusal says it
-    "a folder, tar or zip of images, WebDataset shards such as shard-{0000..0099}.tar, Parquet, idx files, CIFAR's "
+    "a folder, a tar or a zip of images, WebDataset shards such as shard-{0000..0099}.tar, Parquet, idx files, CIFAR's "
     "binary batches, .npy or .npz"
 )

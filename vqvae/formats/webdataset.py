@@ -15,7 +15,7 @@ import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
 from os.path import commonpath
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vqvae.errors import BadInput
 from vqvae.formats.archives import FAULTS, is_gzip, members_of
@@ -136,8 +136,8 @@ def _list(path: Path, prefix: str, number: int, under: str, found: Pieces) -> No
 
 def _key(name: str) -> str:
     """`a/b.left.jpg` -> `a/b`."""
-    path = PurePosixPath(name)
-    return str(path.with_name(path.name.split(".", 1)[0] or path.name))
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.split('.', 1)[0] or last}"
 
 
 def _add(
@@ -153,28 +153,30 @@ def _add(
     labels = (_label(archive, member, ending) for ending in LABELS for member in sample if member.name.endswith(ending))
     label = next(filter(None, labels), None)
     for member in sample:
-        path = PurePosixPath(member.name.removeprefix("./"))
-        if is_image(str(path)) and not is_fork(str(path)):
-            found.places.pop(names.get(str(path), ""), None)
-            rest = path.name
-            while (name := _named(path, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
+        path = member.name.removeprefix("./")
+        if is_image(path) and not is_fork(path):
+            found.places.pop(names.get(path, ""), None)
+            folder, _, rest = path.rpartition("/")
+            while (name := _named(folder, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
                 rest = f"{member.offset // tarfile.BLOCKSIZE}-{rest}"
-            names[str(path)] = name
+            names[path] = name
             if below(name, under):
                 found.add(name, number, member.offset_data, member.size)
 
 
-def _named(path: PurePosixPath, label: str | None, rest: str) -> str:
+def _named(folder: str, label: str | None, rest: str) -> str:
     """The name of an image in the folder of its class, or in its own."""
     if label:
         return labelled(label, rest)
-    return rest if path.parent.name in ("", "..") else f"{path.parent}/{rest}"
+    return rest if folder.rpartition("/")[2] in ("", ".", "..") else f"{folder}/{rest}"
 
 
 def _label(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> str | None:
     """What a `.cls` says, or what a `.json` has under one of the names that labels go by; None where it has none."""
-    file = archive.extractfile(member) if member.size <= _MOST_LABEL_BYTES else None
-    said = file.read() if file else b""
+    if member.size > _MOST_LABEL_BYTES:
+        return None
+    archive.fileobj.seek(member.offset_data)
+    said = archive.fileobj.read(member.size)
     if ending == ".cls":
         return said.decode(errors="backslashreplace").strip()
     try:
