@@ -55,6 +55,7 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path) -> Ind
             identity=images.identity,
             codes=model.codes,
             working_size=options.size,
+            whole=True,
         )
         print("The index is there already.")
     except BadInput as reason:

@@ -56,6 +56,7 @@ def find_shards(folder: Path, about: About) -> list[Shard]:
     for path in sorted(folder.iterdir()):
         if path.name.endswith(_SHARD_SUFFIX):
             try:
+                arrays.check(path)
                 shard = _open_shard(path)
                 wanted = _about_text(about), shards[-1].next if shards else 0
                 if (shard.metadata["about"], shard.first) == wanted:
