@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,9 +16,12 @@ from explorer.images import samples
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput, in_short
 from vqvae.formats import KINDS
+from vqvae.remote import is_address, located
 
 SAMPLES = "samples"  # the source of the bundled photos
 PICTURE = "picture"  # that of a single picture, which lies nowhere
+LISTED_FOR = 60.0  # seconds until a set is listed again, and so many times what that took
+LISTED_TIMES = 20
 PATHS = f"A path on this computer: {KINDS}."  # which a person may type, as every field for one says
 DATA = f'{KINDS}; or "{SAMPLES}" for the bundled ones'  # which a command may be told
 
@@ -89,11 +94,36 @@ def open_set(source: Path, *, under: str = "") -> ImageSet:
     )
 
 
+class Listed:
+    """A set by where it lies, listed again after a minute, and after longer the longer that takes."""
+
+    def __init__(self, source: str, under: str) -> None:
+        self._source, self._under = source, under
+        self._lock = threading.Lock()
+        self._images: ImageSet | None = None
+        self._until = 0.0  # by the clock of time.monotonic
+
+    def images(self) -> ImageSet:
+        """The set as it was at the last listing; raises BadInput."""
+        with self._lock:
+            started = time.monotonic()
+            if self._images is None or started >= self._until:
+                self._images = _opened_at(self._source, self._under)
+                now = time.monotonic()
+                self._until = now + max(LISTED_FOR, LISTED_TIMES * (now - started))
+            return self._images
+
+    def is_at_hand(self) -> bool:
+        """Whether there is nothing to list."""
+        return self._images is not None and time.monotonic() < self._until
+
+
 def find_set(data: str, under: str = "") -> ImageSet:
-    """The set that a person means: a path in any format of vqvae.formats, or SAMPLES for the bundled photos."""
+    """The set that a command means: a path, or an address such as s3://bucket/photos, in any format of vqvae.formats,
+    or SAMPLES for the bundled photos."""
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
-    return open_set(typed_path(data), under=under)
+    return open_set(located(data) if is_address(data) else typed_path(data), under=under)
 
 
 def typed_path(text: str) -> Path:
@@ -103,19 +133,28 @@ def typed_path(text: str) -> Path:
     return Path(os.path.expanduser(text))  # which leaves a home that is no one's as it is
 
 
+def _opened_at(source: str, under: str) -> ImageSet:
+    return sample_set() if source == SAMPLES else open_set(located(source), under=under)
+
+
 @lru_cache(2)
 def _reopened(source: str, under: str, identity: str) -> ImageSet:
     """A set that another process has opened; listed once in this one. Raises BadInput where it has changed since."""
-    images = sample_set() if source == SAMPLES else open_set(Path(source), under=under)
+    images = _opened_at(source, under)
     if images.identity != identity:
         raise BadInput(f"{source} has changed since its images were listed; open the set again.")
     return images
 
 
 def is_there(source: str) -> bool:
-    """Whether there is something at the place of a set, without opening it."""
+    """Whether there is something at the place of a set, without opening it; an address is not asked."""
     before, brace, _ = source.partition("{")  # of a range of shards
-    return source == SAMPLES or Path(source).exists() or bool(brace and Path(f"{before}0").parent.is_dir())
+    return (
+        source == SAMPLES
+        or is_address(source)
+        or Path(source).exists()
+        or bool(brace and Path(f"{before}0").parent.is_dir())
+    )
 
 
 def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:

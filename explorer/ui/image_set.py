@@ -1,5 +1,6 @@
 """Which set of images the codebook's usage is taken from: chosen, indexed when it has to be, and kept on disk."""
 
+import os.path
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from explorer.base.job import Progress, turn, unheard
 from explorer.base.open_model import OpenModel
 from explorer.images import manifest, sets
 from explorer.images.sets import ImageSet
+from explorer.index import read
 from explorer.index.format import index_path
 from explorer.index.made import find_or_build, in_memory
 from explorer.index.read import Index, list_indexes
@@ -173,7 +175,7 @@ def _add() -> None:
     if not path:
         return
     try:
-        images = sets.open_set(sets.typed_path(path))
+        images = cache.open_set(os.path.realpath(sets.typed_path(path)), "")  # kept, so that it is listed once
     except (BadInput, OSError, ValueError) as fault:
         widgets.put_back_text(PATH, path)
         store.keep(store.read().on("codebook", set_refusal=str(fault)))
@@ -187,6 +189,7 @@ def _opened(model: OpenModel, images: ImageSet) -> Index | str:
     if kept := in_memory(path):
         return kept
     try:
+        read.refuse_if_damaged(path)
         changed = path.stat().st_mtime_ns
         return cache.open_index(str(path), changed, model.fingerprint, images.identity, model.codes)
     except OSError:

@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from os.path import commonpath
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vqvae.errors import BadInput, in_short
 from vqvae.formats.archives import FAULTS, is_gzip, members_of
@@ -37,6 +37,7 @@ from vqvae.formats.contents import (
 )
 from vqvae.formats.folder import walk
 from vqvae.formats.pieces import Pieces
+from vqvae.remote import located
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
@@ -59,7 +60,7 @@ def shards_of(source: Path) -> list[Path] | None:
     named = list(islice(_expanded(str(source)), MOST_SHARDS + 1))
     if len(named) > MOST_SHARDS:
         raise BadInput(f"{in_short(source)} names over {MOST_SHARDS:,} shards; name fewer.")
-    shards = [Path(path) for path in dict.fromkeys(named)]  # {1..12}{1..12} says 111 twice
+    shards = [located(path) for path in dict.fromkeys(named)]  # {1..12}{1..12} says 111 twice
     missing = next((path for path in shards if not path.is_file()), None)
     if missing is not None:
         raise BadInput(f"{in_short(missing)} is not there; check the range of shards.")
@@ -122,7 +123,7 @@ def _prefixes(shards: Sequence[Path]) -> list[str]:
 
 def _list(path: Path, prefix: str, number: int, under: str, found: Pieces) -> None:
     """Add the images of one shard; of a file that is there twice the later counts, as unpacked."""
-    with tarfile.TarFile.taropen(path) as archive:
+    with path.open("rb") as file, tarfile.TarFile.taropen(path.name, fileobj=file) as archive:
         sample: list[tarfile.TarInfo] = []
         names: dict[str, str] = {}  # in this shard -> among all
         for member in members_of(archive, path):
@@ -137,8 +138,8 @@ def _list(path: Path, prefix: str, number: int, under: str, found: Pieces) -> No
 
 def _key(name: str) -> str:
     """`a/b.left.jpg` -> `a/b`."""
-    path = PurePosixPath(name)
-    return str(path.with_name(path.name.split(".", 1)[0] or path.name))
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.split('.', 1)[0] or last}"
 
 
 def _add(
@@ -154,28 +155,30 @@ def _add(
     labels = (_label(archive, member, ending) for ending in LABELS for member in sample if member.name.endswith(ending))
     label = next(filter(None, labels), None)
     for member in sample:
-        path = PurePosixPath(member.name.removeprefix("./"))
-        if is_image(str(path)) and not is_fork(str(path)):
-            found.places.pop(names.get(str(path), ""), None)
-            rest = path.name
-            while (name := _named(path, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
+        path = member.name.removeprefix("./")
+        if is_image(path) and not is_fork(path):
+            found.places.pop(names.get(path, ""), None)
+            folder, _, rest = path.rpartition("/")
+            while (name := _named(folder, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
                 rest = f"{member.offset // tarfile.BLOCKSIZE}-{rest}"
-            names[str(path)] = name
+            names[path] = name
             if below(name, under):
                 found.add(name, number, member.offset_data, member.size)
 
 
-def _named(path: PurePosixPath, label: str | None, rest: str) -> str:
+def _named(folder: str, label: str | None, rest: str) -> str:
     """The name of an image in the folder of its class, or in its own."""
     if label:
         return labelled(label, rest)
-    return rest if path.parent.name in ("", "..") else f"{path.parent}/{rest}"
+    return rest if folder.rpartition("/")[2] in ("", ".", "..") else f"{folder}/{rest}"
 
 
 def _label(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> str | None:
     """What a `.cls` says, or what a `.json` has under one of the names that labels go by; None where it has none."""
-    file = archive.extractfile(member) if member.size <= _MOST_LABEL_BYTES else None
-    said = file.read() if file else b""
+    if member.size > _MOST_LABEL_BYTES:
+        return None
+    archive.fileobj.seek(member.offset_data)
+    said = archive.fileobj.read(member.size)
     if ending == ".cls":
         return said.decode(errors="backslashreplace").strip()
     try:
