@@ -50,6 +50,7 @@ LONGEST_RUN = 1000  # characters of a run's path
 MOST_TYPED = 50  # of these paths
 FEWEST_COMPARED, MOST_COMPARED = 2, 4  # models
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
+_ESCAPED = "backslashreplace"  # a folder's name need not be Unicode, and an address has to be
 
 
 # --- what a visitor brings and makes ----------------------------------------------------------------------------------
@@ -411,7 +412,7 @@ class Session:
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
         if self.compare.models:
-            query["models"] = ",".join(quote(name, safe=" @") for name in self.compare.models)
+            query["models"] = ",".join(quote(name, safe=" @", errors=_ESCAPED) for name in self.compare.models)
         if self.compare.view != type(self.compare).view:
             query["view"] = self.compare.view
         if self.compare.measured_on == "samples":  # a path is nothing for a link
@@ -422,7 +423,7 @@ class Session:
             query["step"] = self.learn.step
         if self.learn.tried:
             query["tried"] = ",".join(sorted(self.learn.tried))
-        return query
+        return {name: value.encode(errors=_ESCAPED).decode() for name, value in query.items()}
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Session:
