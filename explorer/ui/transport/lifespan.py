@@ -12,7 +12,7 @@ from streamlit.logger import get_logger
 
 from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.open_model import OpenModel
-from explorer.ui.transport import health, outbox
+from explorer.ui.transport import health, outbox, uploads
 from vqvae.errors import BadInput
 
 
@@ -20,6 +20,7 @@ from vqvae.errors import BadInput
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Load in a thread of its own: nobody who comes earlier waits for more than what they need."""
     outbox.install()
+    uploads.install()
     threading.Thread(target=_warm_up, name="warm up", daemon=True).start()
     yield
 
