@@ -12,16 +12,30 @@ from streamlit.logger import get_logger
 
 from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.open_model import OpenModel
+from explorer.base.tidy import tidy
 from explorer.ui.transport import health, outbox
 from vqvae.errors import BadInput
+
+TIDY_AFTER, TIDY_EVERY = 20.0, 3600.0  # seconds; at the start the disk is read for whoever waits for a page
 
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Load in a thread of its own: nobody who comes earlier waits for more than what they need."""
     outbox.install()
+    ended = threading.Event()
     threading.Thread(target=_warm_up, name="warm up", daemon=True).start()
+    threading.Thread(target=_keep_tidy, args=(ended,), name="tidy", daemon=True).start()
     yield
+    ended.set()
+
+
+def _keep_tidy(ended: threading.Event) -> None:
+    """Tidy the app's folders up once its start is over, and every hour until it ends."""
+    pause = TIDY_AFTER
+    while not ended.wait(pause):
+        tidy()
+        pause = TIDY_EVERY
 
 
 def _warm_up() -> None:
