@@ -157,7 +157,7 @@ class InputsPage:
     through: Through = "embeddings"  # the way from one picture to the other
     cell_order: CellOrder = "reading"  # in which cells are switched on it
     tested_on: TestedOn = "picture"  # by the reliance test
-    tested_path: str = ""  # where the folder, tar or zip lies that it is tested on
+    tested_path: str = ""  # where the set lies that it is tested on
     tested_most: int = 100  # images of a set
     tested_partners: int = 4  # other images, and random orders, for each of them
     tested_seed: int = 0  # of what is drawn at random
@@ -179,7 +179,7 @@ class ComparePage:
     signed: bool = True  # that difference; else its size alone
     gain: int = 8  # by which it is amplified
     measured_on: TestedOn = "picture"
-    measured_path: str = ""  # where the folder, tar or zip lies
+    measured_path: str = ""  # where the set lies
     measured_most: int = 100  # images of a set
     codebooks_view: CodebooksView = "health"
     matched_pair: tuple[int, int] = (1, 2)  # the columns whose codes are matched
