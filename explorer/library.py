@@ -151,8 +151,8 @@ def reliance(
     """
     opened = opening.with_grid(open_model(model))
     settings = Settings(seed=seed, partners=partners, images=images, working_size=size, blend=blend)
-    words = {"named": named(opened), "data": str(data), "under": under}
-    return run_test(opened, find_set(str(data), under), settings, **words, progress=progress)
+    found = find_set(str(data), under)
+    return run_test(opened, found, settings, named=named(opened), data=str(data), under=under, progress=progress)
 
 
 def compare_models(

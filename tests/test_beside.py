@@ -192,3 +192,10 @@ def test_what_ships_carries_its_checksum(folder: Path) -> None:
         assert about[CHECKSUM] == beside.checksum(safetensors.numpy.load(data), about), file
         if file != MAP:  # which is of its codebook
             assert about["checkpoint"] == content_hash(folder), file
+
+
+def test_the_same_content_is_the_same_bytes_whatever_the_order() -> None:
+    arrays, about = {"a": np.arange(3), "b": np.ones((2, 2), np.float32)}, {"x": "1", "y": "ä", "z": "3"}
+    wanted = beside.to_bytes(arrays, about)
+    for _ in range(5):  # the library puts what is said in another order each time
+        assert beside.to_bytes(arrays, dict(reversed(about.items()))) == wanted

@@ -9,6 +9,7 @@ from pathlib import Path
 from vqvae.errors import BadInput
 from vqvae.formats import FORMATS, KINDS, archives, folder
 from vqvae.formats.contents import Contents, refusing
+from vqvae.remote import RemotePath
 
 _AT_ONCE = 4096  # names that are hashed together
 
@@ -68,6 +69,8 @@ def _opened(source: Path, under: str) -> tuple[str, Contents]:
     with refusing(source, *archives.FAULTS):
         for one in FORMATS:
             if here := one.find(source):
+                if isinstance(source, RemotePath) and not one.in_pieces:
+                    raise BadInput(f"{source} is {one.name}, which is read on this computer alone; copy it here.")
                 contents = one.open(here, under)
                 if contents.files and source.is_dir():
                     contents = replace(contents, remarks=folder.left_beside(source, contents.files))

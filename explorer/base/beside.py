@@ -45,9 +45,15 @@ class Contents:
 
 
 def to_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
-    """The bytes of a file, with its checksum."""
+    """The bytes of a file, with its checksum; the same for the same content."""
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # the format takes a view's memory
-    return save(whole, {**about, CHECKSUM: checksum(whole, about)})
+    packed = save(whole, {**about, CHECKSUM: checksum(whole, about)})
+    end = 8 + int.from_bytes(packed[:8], "little")
+    entries = json.loads(packed[8:end])
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))  # which the library puts in any order
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + packed[end:]
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:

@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from explorer.base.job import Cancelled
@@ -31,6 +30,7 @@ from explorer.images.sets import DATA
 from vqvae.errors import BadInput, shown
 from vqvae.places import check_file
 from vqvae.plugin import Request
+from vqvae.remote import located
 
 HERE = "-"  # standard output, in place of a file
 KEPT_BUT_RELIANCE = (
@@ -76,7 +76,7 @@ def _check_files(paths: list[str]) -> None:
     for path in paths:
         if path != HERE:
             report.form_of(path)
-            check_file(Path(path))
+            check_file(located(path))
 
 
 def _opened(named: list[str], plugged: list[str], device: str | None) -> list[OpenModel]:
@@ -123,7 +123,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
         if path == HERE:
             sys.stdout.write(text)
         else:
-            written(Path(path), text.encode(), said_to=where)
+            written(located(path), text.encode(), said_to=where)
 
 
 def add_to(commands: Any) -> None:

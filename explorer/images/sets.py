@@ -16,6 +16,7 @@ from explorer.images import samples
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
 from vqvae.formats import KINDS
+from vqvae.remote import is_address, located
 
 SAMPLES = "samples"  # the source of the bundled photos
 PICTURE = "picture"  # that of a single picture, which lies nowhere
@@ -116,10 +117,11 @@ class Listed:
 
 
 def find_set(data: str, under: str = "") -> ImageSet:
-    """The set that a person means: a path in any format of vqvae.formats, or SAMPLES for the bundled photos."""
+    """The set that a command means: a path, or an address such as s3://bucket/photos, in any format of vqvae.formats,
+    or SAMPLES for the bundled photos."""
     if data == SAMPLES and not Path(data).exists():
         return sample_set()
-    return open_set(typed_path(data), under=under)
+    return open_set(located(data) if is_address(data) else typed_path(data), under=under)
 
 
 def typed_path(text: str) -> Path:
@@ -130,7 +132,7 @@ def typed_path(text: str) -> Path:
 
 
 def _opened_at(source: str, under: str) -> ImageSet:
-    return sample_set() if source == SAMPLES else open_set(Path(source), under=under)
+    return sample_set() if source == SAMPLES else open_set(located(source), under=under)
 
 
 @lru_cache(2)
@@ -143,9 +145,14 @@ def _reopened(source: str, under: str, identity: str) -> ImageSet:
 
 
 def is_there(source: str) -> bool:
-    """Whether there is something at the place of a set, without opening it."""
+    """Whether there is something at the place of a set, without opening it; an address is not asked."""
     before, brace, _ = source.partition("{")  # of a range of shards
-    return source == SAMPLES or Path(source).exists() or bool(brace and Path(f"{before}0").parent.is_dir())
+    return (
+        source == SAMPLES
+        or is_address(source)
+        or Path(source).exists()
+        or bool(brace and Path(f"{before}0").parent.is_dir())
+    )
 
 
 def evenly(names: Sequence[str], limit: int | None) -> tuple[str, ...]:

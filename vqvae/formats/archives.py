@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from vqvae.formats.contents import MOST_BYTES, Contents, damaged, refusing, stamps_of, too_large, wanted
 from vqvae.formats.gzipped import GzipReader
 from vqvae.formats.pieces import Pieces
+from vqvae.remote import RemotePath, readable
 
 FAULTS = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -119,7 +120,11 @@ def members_of(archive: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarIn
 
 def open_tarfile(source: Path) -> tarfile.TarFile:
     """A tar, whatever it is packed with."""
-    return tarfile.open(fileobj=BufferedReader(GzipReader(source))) if is_gzip(source) else tarfile.open(source)
+    return tarfile.open(fileobj=BufferedReader(GzipReader(source))) if is_gzip(source) else _unpacked(source)
+
+
+def _unpacked(source: Path) -> tarfile.TarFile:
+    return tarfile.open(fileobj=source.open("rb")) if isinstance(source, RemotePath) else tarfile.open(source)
 
 
 def is_gzip(source: Path) -> bool:
@@ -131,7 +136,7 @@ def is_gzip(source: Path) -> bool:
 
 
 def _zip_members(source: Path, under: str) -> _Listed:
-    archive = zipfile.ZipFile(source)  # reads of several threads at once are its own business: it locks
+    archive = zipfile.ZipFile(readable(source))  # reads of several threads at once are its own business: it locks
     members = {name: m for m in archive.infolist() if not m.is_dir() and wanted(name := _zip_name(m), under)}
     archive.filelist, archive.NameToInfo = [], {}  # of a million files, only those that are images are kept
     return {name: member.file_size for name, member in members.items()}, lambda name: archive.read(members[name])

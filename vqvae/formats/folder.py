@@ -11,8 +11,10 @@ from pathlib import Path
 
 from vqvae.errors import BadInput
 from vqvae.formats.contents import Contents, below, is_hidden, is_image
+from vqvae.remote import RemotePath
 from vqvae.words import counted
 
+Entry = os.DirEntry[str] | RemotePath
 HOLDERS = frozenset({".tar", ".tgz", ".zip", ".parquet", ".npy", ".npz"})  # endings of files that may hold images
 
 
@@ -25,7 +27,7 @@ class Left:
     closed: list[str] = field(default_factory=list)  # folders that may not be read
     holders: Counter[str] = field(default_factory=Counter)  # files by their ending
 
-    def count(self, entry: os.DirEntry[str]) -> None:
+    def count(self, entry: Entry) -> None:
         """Count a file if it may hold images."""
         ending = os.path.splitext(entry.name)[1].lower()
         if ending in HOLDERS and entry.is_file():
@@ -56,12 +58,15 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def walk(source: Path, left: Left | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(source: Path, left: Left | None = None) -> Iterator[tuple[str, Entry]]:
     """The files of a folder and of those within, each by its name relative to it, in no order.
 
     Hidden ones are left out, and what lies behind linked folders, which may lead in a circle. Raises OSError where the
     folder itself may not be read.
     """
+    if isinstance(source, RemotePath):
+        yield from ((name, path) for name, path in source.walk() if not is_hidden(name))
+        return
     folders = [("", str(source))]
     while folders:
         prefix, folder = folders.pop()
@@ -129,7 +134,7 @@ def left_beside(source: Path, files: Sequence[Path]) -> list[str]:
     return left.remarks()
 
 
-def _leads_to_a_file(entry: os.DirEntry[str], left: Left) -> bool:
+def _leads_to_a_file(entry: Entry, left: Left) -> bool:
     if entry.is_file():
         return True
     left.broken += entry.is_symlink()

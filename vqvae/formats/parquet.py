@@ -20,6 +20,7 @@ from typing import Any
 from vqvae.errors import BadInput
 from vqvae.formats.contents import LABEL_NAMES, Contents, below, labelled, numbered, opened_latest, refusing, stamps_of
 from vqvae.formats.folder import walk
+from vqvae.remote import readable
 
 IMAGES = ("image", "img", "jpg", "png", "picture", "photo")  # names of the column, the first of them that there is
 KEPT_BYTES = 256 << 20  # of row groups that were read last
@@ -125,7 +126,7 @@ def open_parquet(files: Sequence[Path], under: str) -> Contents:
     from pyarrow import parquet
 
     stamps = stamps_of(files)
-    opened = opened_latest(lambda path: parquet.ParquetFile(path, memory_map=True), files, stamps)
+    opened = opened_latest(lambda path: parquet.ParquetFile(readable(path), memory_map=True), files, stamps)
     layouts: list[_Layout] = []
     splits = _splits(files)
     several = len(set(splits)) > 1

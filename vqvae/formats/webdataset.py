@@ -36,6 +36,7 @@ from vqvae.formats.contents import (
 )
 from vqvae.formats.folder import walk
 from vqvae.formats.pieces import Pieces
+from vqvae.remote import located
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
@@ -55,7 +56,7 @@ def shards_of(source: Path) -> list[Path] | None:
         return shards if shards and not any(others) else None
     if source.exists() or not _BRACES.search(str(source)):
         return None
-    shards = [Path(path) for path in dict.fromkeys(_expanded(str(source)))]  # {1..12}{1..12} says 111 twice
+    shards = [located(path) for path in dict.fromkeys(_expanded(str(source)))]  # {1..12}{1..12} says 111 twice
     missing = next((path for path in shards if not path.is_file()), None)
     if missing is not None:
         raise BadInput(f"{missing} is not there; check the range of shards.")
@@ -120,7 +121,7 @@ def _prefixes(shards: Sequence[Path]) -> list[str]:
 
 def _list(path: Path, prefix: str, number: int, under: str, found: Pieces) -> None:
     """Add the images of one shard; of a file that is there twice the later counts, as unpacked."""
-    with tarfile.TarFile.taropen(path) as archive:
+    with path.open("rb") as file, tarfile.TarFile.taropen(path.name, fileobj=file) as archive:
         sample: list[tarfile.TarInfo] = []
         names: dict[str, str] = {}  # in this shard -> among all
         for member in members_of(archive, path):
