@@ -553,6 +553,7 @@ def test_fed_puts_what_training_fed_beside_the_model(
     assert (found.quantiles["residual"][101:] > 0).all() == (highest > 0)
     printed = capsys.readouterr()
     assert f"5 images, {found.cells:,} cells, 1 file skipped" in printed.out
+    assert "skipped: dogs/broken.png: “broken.png” is not an image" in printed.err
     assert f"written: {folder / manifold.FILE}" in printed.out
     learned = stored_neighbours(where)
     assert learned is not None

@@ -9,15 +9,17 @@ from typing import Any
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
 from explorer.cli.engines import add_engine, find_engine
-from explorer.cli.shared import HERE, Pace, add_command, find_model, find_set, stoppable, whole_number
+from explorer.cli.shared import HERE, Pace, add_command, find_model, find_set, stoppable, whole_number, written
+from explorer.images import manifest
 from explorer.images.sets import ImageSet
 from explorer.index import tables
-from explorer.index.format import index_path
+from explorer.index.format import SUFFIX, index_path
 from explorer.index.parts import Part, build_by, encode_part, merge_parts
 from explorer.index.read import Index, open_index
 from explorer.index.usage import summarise
 from vqvae.errors import BadInput, shown
-from vqvae.places import check_folder
+from vqvae.places import check_file, check_folder
+from vqvae.remote import RemotePath, located
 from vqvae.words import counted
 
 MOST_PARTS = 100_000
@@ -33,21 +35,41 @@ def run(options: argparse.Namespace) -> int:
     parts = _parts(options)
     if options.export:
         tables.check(options.export[0], Path(options.export[1]))
-    model, into = find_model(options), options.out or cache_folder()
+    if options.manifest:
+        check_file(options.manifest)
+    copied_to = options.out if isinstance(options.out, RemotePath) else None
+    into = cache_folder() if copied_to or not options.out else options.out
+    if copied_to:
+        check_folder(options.out)
+    model = find_model(options)
     if isinstance(parts, Part):
         return _make_part(options, model, into, parts)
     index = make_index(options, model, into, parts)
+    if copied_to:
+        _copy(index_path(into, index.checkpoint, index.identity), copied_to)
     if options.export:
         form, where = options.export
-        for written in tables.export(index, form, Path(where)):
-            print(f"written: {written}")
+        for path in tables.export(index, form, Path(where)):
+            print(f"written: {path}")
     return 0
 
 
 def add_to(commands: Any) -> None:
     parser = add_command(commands, "index", run, "encode a set of images, for the Codebook page")
     parser.set_defaults(refuse=parser.error)
-    parser.add_argument("--out", type=Path, help="where to put the index (default: where the app looks for it)")
+    parser.add_argument(
+        "--out",
+        type=located,
+        metavar="FOLDER",
+        help="where to put the index (default: where the app looks for it); at an address such as s3://bucket/indexes "
+        "a copy of that one is put",
+    )
+    parser.add_argument(
+        "--manifest",
+        type=located,
+        metavar="FILE.json",
+        help="also write what was read: files, labels, what was skipped",
+    )
     parser.add_argument(
         "--export", nargs=2, metavar=("csv|parquet", "FOLDER"), help="also write its tables into a folder"
     )
@@ -83,6 +105,8 @@ def _parts(options: argparse.Namespace) -> Part | _Merge | None:
         options.refuse("--shard and --merge are for processes without an engine; leave --engine out")
     if options.shard is not None and options.export:
         options.refuse("--export is for the whole index; say it with --merge")
+    if by_hand and isinstance(options.out, RemotePath):
+        options.refuse("--shard and --merge take a folder as --out; copy the index to the address once it is merged")
     if options.merge:
         return _Merge(options.of)
     return None if options.shard is None else Part(options.shard, options.of)
@@ -102,6 +126,7 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path, parts:
         with stoppable(pace), pace.bar:
             index = build_by(engine, model, images, working_size=options.size, path=path, progress=pace)
         print(f"{pace.per_second:.1f} images per second")
+    _keep_manifest(images, index, path, options)
     _describe(index, path)
     return index
 
@@ -134,6 +159,7 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
             identity=images.identity,
             codes=model.codes,
             working_size=options.size,
+            whole=True,
         )
     except BadInput as reason:
         if path.exists():
@@ -141,6 +167,31 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
         return None
     print("The index is there already.")
     return index
+
+
+def _copy(path: Path, to: RemotePath) -> None:
+    """Put an index and its manifest at an address."""
+    for file in (path, _manifest_of(path)):
+        (to / file.name).put(file)
+        print(f"written: {to / file.name}")
+    print("The app opens indexes on its own computer alone; for one elsewhere, copy both into its cache folder.")
+
+
+def _manifest_of(path: Path) -> Path:
+    """Where the manifest beside an index lies."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + manifest.SUFFIX)
+
+
+def _keep_manifest(images: ImageSet, index: Index, path: Path, options: argparse.Namespace) -> None:
+    """Say what was read and what was left; keep it beside an index that is put elsewhere, and where it is wanted."""
+    found = manifest.manifest_of(images, index.unreadable)
+    for remark in found.remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    print(f"read: {manifest.in_a_line(found)}")
+    if getattr(options, "out", None):
+        manifest.write(_manifest_of(path), found)
+    if wanted := getattr(options, "manifest", None):
+        written(wanted, manifest.as_json(found).encode())
 
 
 def _describe(index: Index, path: Path) -> None:

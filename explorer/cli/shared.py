@@ -22,12 +22,14 @@ from explorer.base.open_model import (
     open_plugin,
     with_grid,
 )
-from explorer.images.sets import SAMPLES
+from explorer.base.tables import encodable
+from explorer.images.sets import DATA
 from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.places import find_checkpoint
 from vqvae.plugin import Request, on_device
+from vqvae.remote import RemotePath
 from vqvae.tokenizer import Tokenizer
 
 HERE = "here"  # the engine that is this process
@@ -111,9 +113,12 @@ def _add_tokenizer(parser: ArgumentParser, group: Any) -> None:
 
 def written(path: Path, data: bytes, *, said_to: TextIO | None = None) -> None:
     """Write a file, whole or not at all, and say so, on standard output unless that is for something else."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_atomically(path, data)
-    print(f"written: {path}", file=said_to)
+    if isinstance(path, RemotePath) or (path.exists() and not path.is_file()):  # elsewhere, or into a pipe
+        path.write_bytes(data)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_atomically(path, data)
+    print(encodable(f"written: {path}"), file=said_to)
 
 
 class Pace:
@@ -203,7 +208,7 @@ def add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], in
     parser.add_argument(
         "before_data", nargs="?", metavar="checkpoint", help="a name in checkpoints/, or a checkpoint's folder"
     )
-    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("data", help=DATA)
     add_model_option(parser, otherwise=", in place of the argument")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
