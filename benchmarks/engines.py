@@ -1,6 +1,8 @@
 """An index made in this process and by Ray's workers, side by side: python -m benchmarks.engines PHOTOS
 
-Each way runs in a process of its own, on one thread a worker. Its CPU time counts all processes that it started.
+Each way runs in a process of its own, on one thread a worker, once over a few photos and once over all: the difference
+is what a photo costs, and the rest what there is to pay before the first one. CPU time is that of all processes that
+were started; wall time says little on a machine that is busy with other things.
 """
 
 import argparse
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from explorer.base.open_model import open_folder
@@ -17,17 +20,26 @@ from explorer.images.sets import find_set
 from explorer.index.parts import build_by
 from vqvae.places import find_checkpoint
 
-NOTHING = "nothing"  # no images: what there is to pay before the first one
+FEW = 4  # photos
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU or wall seconds."""
+
+    start: float
+    photo: float
+
+    def of(self, photos: int) -> float:
+        return self.start + self.photo * photos
 
 
 def cpu_seconds() -> float:
-    """Of this process and all that it started, those that have ended and were waited for among them."""
+    """Of this process, and of all that it started: those too that have ended and were waited for."""
+    found = time.process_time()
     import psutil
-    import ray  # noqa: F401 - brings psutil with it
 
-    here = psutil.Process()
-    found = 0.0
-    for process in (here, *here.children(recursive=True)):
+    for process in psutil.Process().children(recursive=True):
         try:
             times = process.cpu_times()
         except psutil.NoSuchProcess:
@@ -37,32 +49,38 @@ def cpu_seconds() -> float:
 
 
 def one_way(options: argparse.Namespace) -> None:
-    """Make the index with so many workers, 0 for this process, and print what it took, as JSON."""
+    """Make the index of some photos with so many workers, 0 for this process, and print what it took, as JSON."""
     import torch
 
     torch.set_num_threads(1)
-    began = time.monotonic()
+    began = time.perf_counter()
     engine: Engine = IN_PROCESS
     if options.only:
         from explorer.engines.on_ray import OnRay
 
         engine = OnRay(workers=options.only)
-    images = 0
-    if options.photos == NOTHING:
-        assert list(engine.each([1] * max(1, options.only), abs))
-    else:
-        model, photos = open_folder(find_checkpoint(options.checkpoint)), find_set(options.photos, options.under)
-        with tempfile.TemporaryDirectory() as folder:
-            index = build_by(engine, model, photos, working_size=options.size, path=Path(folder) / "an.index")
-        images = index.images
-    print(json.dumps({"wall": time.monotonic() - began, "cpu": cpu_seconds(), "images": images}))
+    model, photos = open_folder(find_checkpoint(options.checkpoint)), find_set(options.photos, options.under)
+    photos = replace(photos, names=photos.names[: options.most])
+    with tempfile.TemporaryDirectory() as folder:
+        build_by(engine, model, photos, working_size=options.size, path=Path(folder) / "an.index")
+    print(json.dumps({"cpu": cpu_seconds(), "wall": time.perf_counter() - began}))
 
 
-def measured(words: list[str]) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.engines", *words], capture_output=True, text=True, check=True
-    )
+def measured(options: argparse.Namespace, *, workers: int, photos: int) -> dict[str, float]:
+    words = [options.photos, "--under", options.under, "--checkpoint", options.checkpoint, "--size", str(options.size)]
+    words += ["--only", str(workers), "--most", str(photos)]
+    command = [sys.executable, "-m", "benchmarks.engines", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def costs(options: argparse.Namespace, *, workers: int, photos: int) -> dict[str, Cost]:
+    few, whole = (measured(options, workers=workers, photos=number) for number in (FEW, photos))
+    found = {}
+    for clock in ("cpu", "wall"):
+        photo = (whole[clock] - few[clock]) / (photos - FEW)
+        found[clock] = Cost(few[clock] - FEW * photo, photo)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,38 +89,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--under", default="", help="use only images below this folder of the set")
     parser.add_argument("--checkpoint", default="photos", help="a name in checkpoints/ (default: photos)")
     parser.add_argument("--size", type=int, default=256, help="pixels on the long side (default: 256)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of Ray (default: 1 2)")
     parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--most", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.only is not None:
         one_way(options)
         return 0
-    rest = ["--under", options.under, "--checkpoint", options.checkpoint, "--size", str(options.size)]
-    here = measured([options.photos, *rest, "--only", "0"])
-    bare = measured([NOTHING, *rest, "--only", "0"])
-    images = here["images"]
-    a_photo = {"cpu": (here["cpu"] - bare["cpu"]) / images, "wall": (here["wall"] - bare["wall"]) / images}
-    print(f"{images:,.0f} photos at {options.size} px; CPU and wall seconds, before the first photo and in all")
-    print(
-        f"  {'':<14}{'before':>9}{'in all':>9}{'a photo':>10}{'ratio':>8}{'wall before':>14}{'in all':>9}{'ratio':>8}"
-    )
+    photos = len(find_set(options.photos, options.under).names)
+    if photos <= 2 * FEW:
+        parser.error(f"name a set of more than {2 * FEW} photos")
+    here = costs(options, workers=0, photos=photos)
+    print(f"{photos:,} photos at {options.size} px, {options.checkpoint}")
+    print(f"  {'':<16}{'CPU s before':>14}{'a photo':>10}{'ratio':>8}{'wall s before':>16}{'a photo':>10}{'ratio':>8}")
 
-    def row(name: str, before: dict[str, float], whole: dict[str, float]) -> None:
-        each = (whole["cpu"] - before["cpu"]) / images
-        print(
-            f"  {name:<14}{before['cpu']:>9.1f}{whole['cpu']:>9.1f}{each:>10.4f}{each / a_photo['cpu']:>7.2f}×"
-            f"{before['wall']:>14.1f}{whole['wall']:>9.1f}{whole['wall'] / here['wall']:>7.2f}×",
-            flush=True,
-        )
+    def row(name: str, found: dict[str, Cost]) -> None:
+        columns = []
+        for clock, width in (("cpu", 14), ("wall", 16)):
+            cost = found[clock]
+            columns.append(f"{cost.start:>{width}.1f}{cost.photo:>10.4f}{cost.photo / here[clock].photo:>7.2f}×")
+        print(f"  {name:<16}{''.join(columns)}", flush=True)
 
-    row("in process", bare, here)
+    row("in process", here)
     for workers in options.workers:
-        before = measured([NOTHING, *rest, "--only", str(workers)])
-        whole = measured([options.photos, *rest, "--only", str(workers)])
-        row(f"Ray, {workers} worker{'s' * (workers > 1)}", before, whole)
-        saved = a_photo["wall"] - (whole["wall"] - before["wall"]) / images
+        found = costs(options, workers=workers, photos=photos)
+        row(f"Ray, {workers} worker{'s' * (workers > 1)}", found)
+        more, saved = found["cpu"].start - here["cpu"].start, here["cpu"].photo * (1 - 1 / workers)
         if saved > 0:
-            print(f"  {'':<14}faster from {(before['wall'] - bare['wall']) / saved:,.0f} photos on, at this pace")
+            print(f"  {'':<16}what it pays before is won back after {more / saved:,.0f} photos, with a core a worker")
     return 0
 
 

@@ -395,6 +395,7 @@ def shards_in(folder: Path) -> list[Path]:
 
 def test_stopped_or_killed_it_goes_on(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (where / "slow").touch()
+    write_toy_photos(where / "photos" / "d", count=60)  # ten pieces and more
     words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers", "2"]
     stopper = threading.Thread(
         target=lambda: (until(lambda: len(shards_in(where / "cache")) > 1), os.kill(os.getpid(), signal.SIGINT))

@@ -23,7 +23,7 @@ from explorer.index.shards import Shard, find_shards, missing
 from vqvae.errors import BadInput, shown
 
 TURNS = 64  # in so many pieces at least a set is handed out, so that workers end together
-FEWEST, MOST = 4, 1024  # images in a piece
+FEWEST, MOST = 8, 1024  # images in a piece; handing one out costs about as much as encoding a few
 MOST_NAMED = 4  # runs of images in a sentence
 
 
