@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -37,6 +37,7 @@ _QUIET = {  # Ray says and sends what nobody asked for otherwise
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # or what still asks for it after its end would start it again
 }
 
 
@@ -70,8 +71,9 @@ class OnRay:
             return
         started = self._start()
         try:
-            for row in _awaited(partial(_rows, self._dataset(things, work)), waiting):
-                yield _opened(row)
+            with closing(_awaited(partial(_rows, self._dataset(things, work)), waiting)) as rows:
+                for row in rows:
+                    yield _opened(row)
         except BaseException:
             if started:
                 _stop()  # the workers would go on with what they are at
