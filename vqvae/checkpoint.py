@@ -179,7 +179,7 @@ def _value_faults(path: Path, listen: Callable[[], None] = lambda: None) -> Iter
         with _open_file(path) as file:
             header_bytes = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(header_bytes))
-            for name, entry in header.items():
+            for name, entry in sorted(header.items()):
                 if name == "__metadata__" or entry["dtype"] not in _FLOAT_TYPES:
                     continue
                 begin, end = entry["data_offsets"]
@@ -384,10 +384,10 @@ def _table_faults(found: _Table, expected: dict[str, torch.Size]) -> Iterator[st
     for name in expected:
         if name not in found:
             yield f"The weights lack the tensor {name!r} that the config calls for; save them again."
-    for name in found:
+    for name in sorted(found):  # a file lists them in any order, and each time in another
         if name not in expected:
             yield f"The weights hold a tensor {shown(name)} that the config does not know; correct the config."
-    for name, (shape, dtype) in found.items():
+    for name, (shape, dtype) in sorted(found.items()):
         if name not in expected:
             continue
         wanted = list(expected[name])
@@ -406,7 +406,7 @@ def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size
     except SafetensorError:
         raise _damaged(family.WEIGHTS_FILE) from None
     tensors = {name: tensor.view(expected[name]) for name, tensor in found.items()}
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         if not _is_finite(tensor):
             raise BadInput(f"The tensor {name!r} has values that are not finite; train or save the model again.")
     return tensors
