@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
-from vqvae.checkpoint import write_atomically
+from vqvae.checkpoint import remove_leftovers, write_atomically
 
 USAGE, FED, NEIGHBOURS = "usage.safetensors", "fed.safetensors", "neighbours.safetensors"
 MAP = "codebook.projection.safetensors"
@@ -58,6 +58,7 @@ def to_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> byte
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
     """Write a file with its checksum, whole or not at all."""
+    remove_leftovers(path.parent)
     write_atomically(path, to_bytes(arrays, about))
 
 
