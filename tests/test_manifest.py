@@ -46,7 +46,7 @@ def test_a_folder_is_counted_and_its_files_are_not_named(tmp_path: Path) -> None
     found = manifest_of(open_set(tmp_path))
     assert (found.format, found.files, found.labels) == ("folder", [], {"cats": 3, "dogs": 2})
     assert "0.png" not in as_json(found)
-    assert in_a_line(found) == "folder: 5 images, 2 labels"
+    assert in_a_line(found) == "A folder: 5 images, 2 labels"
 
 
 def test_many_labels_and_files_are_said_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_the_command_writes_it_beside_the_index_and_where_it_is_wanted(
     (photos / "broken.png").write_bytes(b"no picture")
     words = ["index", "toy", str(photos), "--size", "32", "--out", str(tmp_path / "out")]
     assert cli.main([*words, "--manifest", str(tmp_path / "deep" / "read.json")]) == 0
-    assert "read: folder: 3 images, 1 label\n" in capsys.readouterr().out
+    assert "read: A folder: 3 images, 1 label\n" in capsys.readouterr().out
     said = (tmp_path / "deep" / "read.json").read_bytes()
     [beside] = (tmp_path / "out").glob(f"*{manifest.SUFFIX}")
     assert beside.read_bytes() == said
