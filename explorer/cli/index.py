@@ -159,6 +159,7 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
             identity=images.identity,
             codes=model.codes,
             working_size=options.size,
+            whole=True,
         )
     except BadInput as reason:
         if path.exists():

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -67,56 +68,40 @@ class OnRay:
         if not things:
             return
         started = self._start()
-        rows = self._handed_out(things, work)
         try:
-            for row in _awaited(rows, waiting):
+            for row in _awaited(partial(_rows, self._dataset(things, work)), waiting):
                 yield _opened(row)
         except BaseException:
             if started:
                 _stop()  # the workers would go on with what they are at
             raise
 
-    def _handed_out(self, things: Sequence[A], work: Callable[[A], R]) -> Callable[[], Iterator[bytes]]:
-        """What begins the work, and then gives the results in order."""
+    def _dataset(self, things: Sequence[A], work: Callable[[A], R]) -> Any:
+        """Things with the work on them, as a Dataset of Ray: one block, one row, for each. Nothing is done yet."""
         import pyarrow
         import ray
         from ray import cloudpickle
         from ray.data import ActorPoolStrategy, DataContext
 
         share = self._share(len(things))
-        context = DataContext.get_current().copy()
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = context.print_on_execution_start = False
-        with DataContext.current(context), warnings.catch_warnings():
-            # of Ray 2.64, in which a task's retries are to be said in another way than as an argument of map_batches
-            warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
-            dataset = ray.data.from_arrow(
-                [pyarrow.table({"pickled": [cloudpickle.dumps(thing)]}) for thing in things]
-            ).map_batches(
-                _Worker,
-                fn_constructor_args=(cloudpickle.dumps(work),),
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(size=share.workers),
-                num_cpus=share.cpus,
-                num_gpus=self._gpus,
-                max_task_retries=RETRIES,
-            )
-
-        def rows() -> Iterator[bytes]:
-            try:
-                batches: Iterator[Any] = iter(
-                    dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        with warnings.catch_warnings():
+            # Ray itself sets what it calls deprecated; from Ray 2.64 on it is to be told of retries in another way.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context = DataContext.get_current().copy()
+            context.execution_options.preserve_order = True
+            context.enable_progress_bars = context.print_on_execution_start = False
+            with DataContext.current(context):
+                blocks = [pyarrow.table({"pickled": [cloudpickle.dumps(thing)]}) for thing in things]
+                return ray.data.from_arrow(blocks).map_batches(
+                    _Worker,
+                    fn_constructor_args=(cloudpickle.dumps(work),),
+                    batch_size=1,
+                    batch_format="pyarrow",
+                    compute=ActorPoolStrategy(size=share.workers),
+                    num_cpus=share.cpus,
+                    num_gpus=self._gpus,
+                    max_task_retries=RETRIES,
                 )
-                for batch in batches:
-                    yield from batch["pickled"].to_pylist()
-            except ray.exceptions.RayError as fault:
-                raise BadInput(
-                    f"Ray's workers ended {RETRIES + 1} times at the same images ({type(fault).__name__}); they may "
-                    f"have run out of memory: name fewer with --workers."
-                ) from None
-
-        return rows
 
     def _start(self) -> bool:
         """Start Ray, or join the cluster; whether that had not been done before. Raises BadInput."""
@@ -199,6 +184,20 @@ class _Worker(Generic[A, R]):
             with suppress(Exception):
                 return bytes(cloudpickle.dumps(_Outcome(fault=fault)))
             return bytes(cloudpickle.dumps(_Outcome(fault=RuntimeError(f"{type(fault).__name__}: {fault}"))))
+
+
+def _rows(dataset: Any) -> Iterator[bytes]:
+    """The rows of a Dataset in order, which are computed now; raises BadInput where workers died at the same work."""
+    import ray
+
+    try:
+        for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            yield from batch["pickled"].to_pylist()
+    except ray.exceptions.RayError as fault:
+        raise BadInput(
+            f"Ray's workers ended {RETRIES + 1} times at the same images ({type(fault).__name__}); they may have run "
+            "out of memory: name fewer with --workers."
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ def merge(
     }
     layout = arrays.plan(forms(cells, len(readable), about.codes), metadata)
     slots, counts = layout.slots, np.zeros(about.codes, np.int64)
-    with arrays.replacing(path, partial / "temporary") as file:
-        file.write(layout.header)
+    with arrays.replacing(path, partial / "temporary", layout) as file:
         cell = image = place = 0
         for shard in shards:
             codes = shard.take("codes")

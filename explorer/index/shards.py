@@ -71,6 +71,19 @@ def _open_shard(path: Path) -> Shard:
     return Shard(path, layout.slots, layout.metadata)
 
 
+_sound: set[tuple[str, int, int, int]] = set()  # shards that this process has held against their checksums
+
+
+def _sound_shard(path: Path) -> Shard:
+    """A shard, held against its checksums once; raises ValueError or OSError where it is damaged."""
+    stat = path.stat()
+    stamp = str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
+    if stamp not in _sound:
+        arrays.check(path)
+        _sound.add(stamp)
+    return _open_shard(path)
+
+
 def find_shards(folder: Path, about: About, run: range | None = None) -> list[Shard]:
     """The shards of an index in a folder, by their images, of which no two have the same; all, or those for a run.
 
@@ -83,7 +96,7 @@ def find_shards(folder: Path, about: About, run: range | None = None) -> list[Sh
         if shards and first < shards[-1].next:
             continue  # two processes were given the same images
         try:
-            shard = _open_shard(path)
+            shard = _sound_shard(path)
             if shard.metadata["about"] == _about_text(about) and (shard.first, shard.next) == (first, next_):
                 shards.append(shard)
         except (ValueError, KeyError, OSError):

@@ -496,7 +496,7 @@ def code_order(model: OpenModel, by: str, set_key: str, _counts: np.ndarray) -> 
 @_kept(8)
 def code_usage(set_key: str, _index: Index) -> dots.Usage:
     """How much each code is used in a set of images."""
-    return dots.usage_of(_index.counts, _index.offsets, _index.distances)
+    return dots.usage_of(_index.counts, _index.offsets, np.asarray(_index.distances))
 
 
 @_kept(8)

@@ -13,6 +13,7 @@ from explorer.base.job import Progress, turn, unheard
 from explorer.base.open_model import OpenModel
 from explorer.images import manifest, sets
 from explorer.images.sets import ImageSet
+from explorer.index import read
 from explorer.index.format import index_path
 from explorer.index.made import find_or_build, in_memory
 from explorer.index.read import Index, list_indexes
@@ -191,6 +192,7 @@ def _opened(model: OpenModel, images: ImageSet) -> Index | str:
     if kept := in_memory(path):
         return kept
     try:
+        read.refuse_if_damaged(path)
         changed = path.stat().st_mtime_ns
         return cache.open_index(str(path), changed, model.fingerprint, images.identity, model.codes)
     except OSError:
