@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from explorer.base import beside
 from explorer.cli import main as cli
 from explorer.images import manifest
 from explorer.images.manifest import as_json, in_a_line, manifest_of
@@ -86,3 +87,15 @@ def test_the_command_refuses_a_place_that_takes_no_file_before_any_work(
 ) -> None:
     assert cli.main(["index", "photos", "samples", "--manifest", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_what_lies_beside_a_model_says_which_set_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "checkpoints" / "toy"
+    checkpoint.save(model, toy_model(), {})
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(tmp_path / "cache"))
+    photos = write_toy_photos(tmp_path / "photos", count=3)
+    for command, file in (("usage", beside.USAGE), ("fed", beside.FED)):
+        assert cli.main([command, "toy", str(photos), "--size", "32"]) == 0
+        found = beside.read_any(model / file)
+        assert found and found.about["set"] == manifest_of(open_set(photos)).identity
