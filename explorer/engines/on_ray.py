@@ -29,6 +29,7 @@ from vqvae.errors import BadInput, shown
 A = TypeVar("A")
 R = TypeVar("R")
 
+SEVERAL = 2  # threads: convolutions give the same bits with any number of them but one, which adds up in another order
 RETRIES = 3  # of work whose worker has died
 _STORE_BYTES = 256 << 20  # of results on their way, on this machine; what is more goes to disk
 _QUIET = {  # Ray says and sends what nobody asked for otherwise
@@ -80,6 +81,7 @@ class OnRay:
         """Things with the work on them, as a Dataset of Ray: one block, one row, for each. Nothing is done yet."""
         import pyarrow
         import ray
+        import torch
         from ray import cloudpickle
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -94,7 +96,7 @@ class OnRay:
                 blocks = [pyarrow.table({"pickled": [cloudpickle.dumps(thing)]}) for thing in things]
                 return ray.data.from_arrow(blocks).map_batches(
                     _Worker,
-                    fn_constructor_args=(cloudpickle.dumps(work),),
+                    fn_constructor_args=(cloudpickle.dumps(work), min(SEVERAL, torch.get_num_threads())),
                     batch_size=1,
                     batch_format="pyarrow",
                     compute=ActorPoolStrategy(size=share.workers),
@@ -163,7 +165,10 @@ class _Worker(Generic[A, R]):
     Whatever is raised goes back as a result, so that it arrives as what it was.
     """
 
-    def __init__(self, pickled: bytes) -> None:
+    def __init__(self, pickled: bytes, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
         self._pickled = pickled
         self._work: Callable[[A], R] | None = None
 
