@@ -177,6 +177,22 @@ def test_a_map_of_before_keeps_the_check_of_its_points(tmp_path: Path) -> None:
         assert bool(read_map(tmp_path)) == opens
 
 
+def test_a_file_that_says_nothing_of_itself_is_of_nothing(tmp_path: Path) -> None:
+    save_usage(tmp_path)
+    data = (tmp_path / USAGE).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length]) | {"__metadata__": None}
+    text = json.dumps(header).encode().ljust(length)
+    (tmp_path / USAGE).write_bytes(data[:8] + text + data[8 + length :])
+    assert read_usage(tmp_path) is None
+
+
+def test_a_single_number_keeps_its_shape(tmp_path: Path) -> None:
+    beside.write(tmp_path / "it", {"one": np.array(2.5)}, {})
+    found = beside.read(tmp_path / "it", {"one": (np.dtype(np.float64), ())})
+    assert found and found.arrays["one"] == 2.5
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_usage(tmp_path)
     with (tmp_path / USAGE).open("r+b") as file:

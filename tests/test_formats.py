@@ -219,6 +219,13 @@ def test_a_range_with_a_shard_that_is_not_there_is_refused_by_its_name(tmp_path:
     assert_one_sentence(refusal)
 
 
+@pytest.mark.parametrize("pattern", ["{0..999999}.tar", "{0..99999}-{0..99999}.tar", "{0..9}" * 12])
+def test_ranges_that_name_more_shards_than_anybody_has_are_refused_at_once(pattern: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="over 100,000 shards") as refusal:
+        open_files(tmp_path / pattern)
+    assert_one_sentence(refusal)
+
+
 def test_samples_without_a_class_keep_the_folder_of_their_key(tmp_path: Path) -> None:
     png = to_png(pictures()[0])
     write_shard(tmp_path / "a-0.tar", [("n01/x.y", {"png": png}), ("top", {"png": png, "txt": b"a cat"})])

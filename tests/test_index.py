@@ -3,6 +3,7 @@
 import binascii
 import json
 import os
+import shutil
 import threading
 import tracemalloc
 import warnings
@@ -20,6 +21,7 @@ from explorer.base import arrays
 from explorer.base.job import Cancelled
 from explorer.images.pictures import open_picture
 from explorer.images.sets import SAMPLES, ImageSet, open_set
+from explorer.index import build as building
 from explorer.index.build import build as build_index
 from explorer.index.build import write_index
 from explorer.index.cells import CellStream, ImageCells
@@ -495,6 +497,47 @@ def test_two_at_once_are_kept_apart(path: Path) -> None:
     assert write(toy_cells(), path, progress=again)
     assert_one_sentence(refusals[0])
     opened(path)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_the_lock_of_a_folder_that_was_removed_keeps_nobody_out(
+    anew: bool, whole: bytes, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has done its index between this one's opening of the lock and its taking it."""
+    fcntl = pytest.importorskip("fcntl")
+    partial, flock = path.with_name(path.name + ".partial"), fcntl.flock
+    others: list[Any] = []
+
+    def late(file: Any, how: int) -> None:
+        if not others:
+            shutil.rmtree(partial)
+            others.append(None)
+            if anew:  # and a third one has begun
+                partial.mkdir()
+                others.append((partial / "lock").open("wb"))
+                flock(others[-1], how)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    if anew:
+        with pytest.raises(BadInput, match="another process"):
+            write(toy_cells(), path)
+        others[-1].close()
+    assert write(toy_cells(), path)
+    assert path.read_bytes() == whole
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_index_of_which_a_shard_is_lost_is_not_merged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = building.find_shards
+    monkeypatch.setattr(building, "find_shards", lambda *of: kept(*of)[:1])
+    with pytest.raises(BadInput, match="start the same again") as refusal:
+        write(toy_cells(), path, shard_cells=30)
+    assert_one_sentence(refusal)
+    monkeypatch.undo()
+    rest = Heard()
+    assert write(toy_cells(), path, shard_cells=30, progress=rest)
+    assert rest.steps == []  # nothing that is sound is encoded again
 
 
 def test_stopping_a_build_stops_its_threads(photos: ImageSet, path: Path) -> None:

@@ -98,7 +98,8 @@ def test_no_images_no_set(kind: str, tmp_path: Path) -> None:
 
 def test_what_is_no_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no archive")
-    for path in (tmp_path / "text", tmp_path / "nowhere"):
+    odd = ["nowhere", "a\nb", "a\0b", "a\udcff", "\u202egnp", "x" * 300, "y/" * 3000]
+    for path in (tmp_path / "text", *(tmp_path / name for name in odd)):
         with pytest.raises(BadInput) as refusal:
             open_set(path)
         assert_one_sentence(refusal)

@@ -46,12 +46,25 @@ class Tab:
         """Run a page, which stays open; what it says to an editor, if it has one. Raises Fault, and what is in GONE."""
         await self.ask("/")
         self.socket = await self.connect("/_stcore/stream", subprotocols=[STREAMLIT])
+        return await self.go(page, query, back=False)
+
+    async def go(self, page: str, query: str, *, back: bool = True) -> Message | None:
+        """As `open`, in the session that there is; `back`: by the browser's history, so that the address counts."""
+        assert self.socket is not None
+        await self._stop_listening()
         message = BackMsg()
         message.rerun_script.page_name, message.rerun_script.query_string = page, query
+        message.rerun_script.is_history_navigation = back
         await self.socket.send(message.SerializeToString())
         said = await self._run(self.socket)
         self.listening = asyncio.create_task(_keep_up(self.socket))
         return said
+
+    async def _stop_listening(self) -> None:
+        if self.listening is not None:
+            self.listening.cancel()
+            await asyncio.wait([self.listening])
+            self.listening = None
 
     async def ask(self, path: str) -> bytes:
         """What is at a path."""
@@ -97,8 +110,7 @@ class Tab:
         return found
 
     async def close(self) -> None:
-        if self.listening is not None:
-            self.listening.cancel()
+        await self._stop_listening()
         if self.socket is not None:
             await self.socket.close()
 
@@ -145,14 +157,21 @@ class Painter:
 
     async def come(self) -> None:
         """Open the page, and the editor's socket; the grid is the picture's own where nothing was painted yet."""
-        said = await self.tab.open("edit", f"picture={self.picture}&size={self.size}")
+        self._take(await self.tab.open("edit", f"picture={self.picture}&size={self.size}"))
+        await self.open_socket()
+
+    async def choose(self, picture: str, size: int) -> None:
+        """Paint on another picture, in the same session."""
+        self.picture, self.size, self.grid = picture, size, None
+        self._take(await self.tab.go("edit", f"picture={picture}&size={size}"))
+
+    def _take(self, said: Message | None) -> None:
         assert said is not None, "the page shows no editor"
         self.header, arrays = said
         self.pixels, self.has = arrays["decoded"].copy(), {self.header["decoded_number"]}
         self.sequence = max(self.sequence, self.header["sequence"])
         if self.grid is None:
             self.grid = arrays["base"].astype(np.int64)
-        await self.open_socket()
 
     async def open_socket(self) -> None:
         """Open the editor's socket, in place of the one before."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, in_short
 from vqvae.formats import FORMATS, KINDS, archives, folder
 from vqvae.formats.contents import Contents, refusing
 from vqvae.remote import RemotePath
@@ -76,8 +76,8 @@ def _opened(source: Path, under: str) -> tuple[str, Contents]:
                     contents = replace(contents, remarks=folder.left_beside(source, contents.files))
                 return one.name, contents
     if not source.exists():
-        raise BadInput(f"{source} is not there; check the path.")
-    raise BadInput(f"{source} is not {KINDS}; name one that is.")
+        raise BadInput(f"{in_short(source)} is not there; check the path.")
+    raise BadInput(f"{in_short(source)} is not {KINDS}; name one that is.")
 
 
 def _hashes(contents: Contents) -> tuple[str, str]:

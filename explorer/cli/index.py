@@ -126,8 +126,8 @@ def make_index(options: argparse.Namespace, model: OpenModel, into: Path, parts:
         with stoppable(pace), pace.bar:
             index = build_by(engine, model, images, working_size=options.size, path=path, progress=pace)
         print(f"{pace.per_second:.1f} images per second")
-    _describe(index, path)
     _keep_manifest(images, index, path, options)
+    _describe(index, path)
     return index
 
 

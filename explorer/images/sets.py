@@ -14,7 +14,7 @@ from typing import Any
 
 from explorer.images import samples
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, in_short
 from vqvae.formats import KINDS
 from vqvae.remote import is_address, located
 
@@ -76,7 +76,9 @@ def open_set(source: Path, *, under: str = "") -> ImageSet:
         files = open_files(source, under=under)
         where = source.resolve()
     except OSError as fault:
-        raise BadInput(f"{source} cannot be read ({fault.strerror}); check the path and its permissions.") from None
+        raise BadInput(
+            f"{in_short(source)} cannot be read ({fault.strerror}); check the path and its permissions."
+        ) from None
     label = f"{where.name}, {under.strip('/')}" if under else where.name
     return ImageSet(
         label or str(where),

@@ -6,14 +6,18 @@ merged, so memory stays bounded, and a build that was stopped, or killed, goes o
 latest after half a minute. Where a shard was made does not matter, see `parts`.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
 from explorer.base.job import Progress, unheard
+from explorer.base.tidy import PARTIAL
 from explorer.images.sets import ImageSet
 from explorer.index.cells import CellStream, ImageCells, cells_of
 from explorer.index.format import CODE_BITS, MOST_CELLS, About, too_many_cells
@@ -25,6 +29,7 @@ from vqvae.tokenizer import Tokenizer
 
 CellsFrom = Callable[[int], CellStream]
 SHARD_CELLS = 1 << 22
+TRIES = 100  # to come into a folder that others make and remove
 SHARD_SECONDS = 30  # of work that a process that is killed can lose
 
 
@@ -98,9 +103,12 @@ def write_index(
 
 def finish(folder: Path, names: tuple[str, ...], about: About, path: Path, *, shard_cells: int = SHARD_CELLS) -> None:
     """Merge the shards of all images into the index, and remove them; raises BadInput as `merge` does."""
+    shards = find_shards(folder, about)
+    if missing(shards, range(len(names))):
+        raise BadInput("A part of what was encoded is damaged; start the same again: that part is encoded anew.")
     with _removed_where_refused(folder):
-        merge(find_shards(folder, about), names, about, path, folder, shard_cells)
-    shutil.rmtree(folder)
+        merge(shards, names, about, path, folder, shard_cells)
+    _remove(folder)
 
 
 def check_codes(about: About) -> None:
@@ -120,21 +128,51 @@ def shards_folder(path: Path, about: About, *, with_others: bool = False) -> Ite
     an open file could not be removed.
     """
     check_codes(about)
-    folder = path.with_name(path.name + ".partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:
+    folder = path.with_name(path.name + PARTIAL)
+    with _locked(folder, with_others=with_others):
         yield folder
-        return
-    with (folder / LOCK).open("a+b") as file:
+
+
+def _locked(folder: Path, *, with_others: bool) -> IO[bytes] | AbstractContextManager[None]:
+    """What holds the folder until it is closed."""
+    for again in reversed(range(TRIES)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            import fcntl
+
+            file = (folder / LOCK).open("a+b")
+        except ImportError:
+            return nullcontext()
+        except (FileExistsError, FileNotFoundError):  # whoever was in it has removed it just now
+            if not again:
+                raise
+            continue
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if with_others else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput("The index of these images is being made by another process; wait until it is.") from None
+            file.close()
+            break
         except OSError:
             pass  # some file systems of clusters know no locks
-        yield folder
+        if _is_at(file, folder / LOCK):
+            return file
+        file.close()  # the lock of a folder that was removed keeps nobody out
+    raise BadInput("The index of these images is being made by another process; wait until it is.")
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of shards at once, so that nobody finds a half of it, or puts a lock into what goes."""
+    gone = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 @contextmanager
@@ -143,7 +181,7 @@ def _removed_where_refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except BadInput:
-        shutil.rmtree(folder)
+        _remove(folder)
         raise
 
 

@@ -15,6 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from explorer.ui import plugin
 from explorer.ui.address import SMALL, STEPS, Address
 from explorer.ui.session import Session
+from explorer.ui.transport import visitors
 from explorer.ui.transport.visitors import Visitor
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class Live:
     declined: Job[Any] | None = None  # of these, what was stopped here last and goes on for others
     trainings: list[Training] = field(default_factory=list)  # on the Learn page: A, and B beside it
     kept: str = ""  # the checkpoint that one of them was kept as, last
+
+
+def is_admitted() -> bool:
+    """Whether this visitor is here already, or there is room for one more."""
+    return LIVE_KEY in st.session_state or visitors.is_room()
 
 
 def live() -> Live:

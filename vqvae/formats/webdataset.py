@@ -14,10 +14,11 @@ import re
 import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from os.path import commonpath
 from pathlib import Path
 
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, in_short
 from vqvae.formats.archives import FAULTS, is_gzip, members_of
 from vqvae.formats.contents import (
     LABEL_NAMES,
@@ -56,10 +57,13 @@ def shards_of(source: Path) -> list[Path] | None:
         return shards if shards and not any(others) else None
     if source.exists() or not _BRACES.search(str(source)):
         return None
-    shards = [located(path) for path in dict.fromkeys(_expanded(str(source)))]  # {1..12}{1..12} says 111 twice
+    named = list(islice(_expanded(str(source)), MOST_SHARDS + 1))
+    if len(named) > MOST_SHARDS:
+        raise BadInput(f"{in_short(source)} names over {MOST_SHARDS:,} shards; name fewer.")
+    shards = [located(path) for path in dict.fromkeys(named)]  # {1..12}{1..12} says 111 twice
     missing = next((path for path in shards if not path.is_file()), None)
     if missing is not None:
-        raise BadInput(f"{missing} is not there; check the range of shards.")
+        raise BadInput(f"{in_short(missing)} is not there; check the range of shards.")
     return shards
 
 
@@ -77,8 +81,6 @@ def _expanded(pattern: str) -> Iterator[str]:
         yield pattern
         return
     first, last = found.groups()
-    if int(last) - int(first) >= MOST_SHARDS:
-        raise BadInput(f"{pattern} names over {MOST_SHARDS:,} shards; name fewer.")
     width = len(first) if first.startswith("0") else 0
     for number in range(int(first), int(last) + 1):
         yield from _expanded(f"{pattern[: found.start()]}{number:0{width}d}{pattern[found.end() :]}")
