@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from explorer.cli import main as cli
-from explorer.images.sets import ImageSet, find_set, open_set
+from explorer.images.sets import ImageSet, find_set, open_set, typed_path
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint, remote
 from vqvae.errors import BadInput
@@ -333,3 +333,11 @@ def test_a_report_that_could_not_be_written_is_refused_before_the_work(
         printed = capsys.readouterr()
         assert printed.err == "error: fsspec knows no nonsense://; name a place that it knows, or a path.\n"
     assert not (where / "cache").exists()
+
+
+def test_what_a_visitor_types_is_never_asked_of_another_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RemotePath, "_files", None)
+    for text in ("s3://bucket/photos", "http://127.0.0.1/"):
+        with pytest.raises(BadInput) as refusal:
+            typed_path(text)
+        assert "is an address, which only commands read" in assert_one_sentence(refusal)

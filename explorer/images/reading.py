@@ -16,6 +16,7 @@ from explorer.engines import IN_PROCESS, Engine, patiently
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_to, load_image
+from vqvae.words import counted
 
 T = TypeVar("T")
 READERS, AHEAD = 2, 8  # threads, and images that they read ahead of the work
@@ -37,6 +38,15 @@ class Opened:
     name: str
     pixels: np.ndarray  # uint8 [H, W, 3]
     number: int = 0  # its place among the names that were asked for: the same whoever reads it
+
+
+def left_out(unreadable: Sequence[tuple[str, str]], images: int) -> str:
+    """How many of so many images could not be read, and why the first of them, (name, reason), could not; a sentence,
+    and none where all could."""
+    if not unreadable:
+        return ""
+    first = ": " if len(unreadable) == 1 else "; the first: "
+    return f"{len(unreadable):,} of {counted(images, 'image')} could not be read{first}{unreadable[0][1]}"
 
 
 def each_image(
