@@ -5,7 +5,9 @@
 The images are JPEGs of 128 × 128 pixels, 1,000 different ones over and over, made in a temporary folder (some 700 MB at
 a time) and removed again; of .npy arrays of 64 × 64. A process of its own opens each set, makes so many crops, of
 photos that it keeps decoded up to the default of --photo-memory, and takes a few steps with the default settings. It
-prints the most that it ever held; what an empty process with the same imports holds comes first.
+prints the most that it ever held; what an empty process with the same imports holds comes first. Pages of a file that
+is mapped (.npy, Parquet) are part of that, though the system may take them back at any time: `own` is what is left
+without them at the end, where the system tells.
 """
 
 import argparse
@@ -140,7 +142,17 @@ def train_on(source: Path, crops: int) -> None:
     trainer = Trainer(config, torch.device("cpu"))
     for step in range(STEPS):
         trainer.train_step_(made.batch(step))
-    print(f"{len(photos)} {photos._kept_bytes >> 20}", end=" ")
+    print(len(photos), photos._kept_bytes >> 20, end=" ")
+    print(f"{peak_memory():.0f}", own_memory())
+
+
+def own_memory() -> str:
+    """What this process holds now beside pages of files, in MiB; a dash where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "–"
+    return next((f"{int(line.split()[1]) >> 10}" for line in lines if line.startswith("RssAnon:")), "–")
 
 
 def measured(*arguments: object) -> list[str]:
@@ -160,15 +172,17 @@ def main(arguments: list[str] | None = None) -> int:
     if options.one or options.none:
         if options.one:
             train_on(options.one, options.crops)
-        print(f"{peak_memory():.0f}")
+        else:
+            print(f"{peak_memory():.0f}", own_memory())
         return 0
-    print(f"{'format':<12}{'images':>9}{'kept, MiB':>11}{'at most, MiB':>14}")
-    print(f"{'none':<12}{0:>9,}{0:>11}{measured('--none')[-1]:>14}", flush=True)
+    print(f"{'format':<12}{'images':>9}{'kept, MiB':>11}{'at most, MiB':>14}{'own, MiB':>10}")
+    most, own = measured("--none")
+    print(f"{'none':<12}{0:>9,}{0:>11}{most:>14}{own:>10}", flush=True)
     for name in options.formats.split(","):
         with tempfile.TemporaryDirectory() as folder:
             source = WRITERS[name](Path(folder), options.images)
-            images, kept, most = measured("--one", source, "--crops", options.crops)
-        print(f"{name:<12}{int(images):>9,}{kept:>11}{most:>14}", flush=True)
+            images, kept, most, own = measured("--one", source, "--crops", options.crops)
+        print(f"{name:<12}{int(images):>9,}{kept:>11}{most:>14}{own:>10}", flush=True)
     return 0
 
 
