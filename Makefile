@@ -36,3 +36,4 @@ $(VENV)/.test-ready: requirements-dev.txt requirements-scale.txt requirements-up
 
 browser: $(VENV)/.test-ready
 	@$(BIN)/python -m tests.get_browser
+	@$(BIN)/python -m tests.get_nginx

@@ -142,17 +142,32 @@ def sorts(cells: int) -> list[tuple[str, float]]:
             taken.append(time.process_time() - started)
         return min(taken)
 
-    keys = packed(codes, distances, 0)
+    keys = packed(codes, distances)
     return [
         ("stable sort of the codes, 16 bits", seconds(lambda: np.sort(codes, kind="stable"))),
         ("stable argsort of the codes", seconds(lambda: np.argsort(codes, kind="stable"))),
         ("stable sort of the keys, 64 bits", seconds(lambda: np.sort(keys, kind="stable"))),
-        ("keys packed and sorted", seconds(lambda: packed(codes, distances, 0).sort())),
+        ("keys packed and sorted", seconds(lambda: packed(codes, distances).sort())),
     ]
 
 
 def open_synthetic(path: Path) -> Index:
     return open_index(path, checkpoint="0" * 64, identity="0" * 64, codes=CODES)
+
+
+def opening(path: Path) -> list[Timing]:
+    """A large index opened, whose cells are held against their checksums as they are looked at; and other ways."""
+
+    def first_top() -> None:
+        index = open_synthetic(path)
+        for code in np.random.default_rng(0).integers(0, CODES, 100).tolist():
+            index.top(code)
+
+    def whole() -> None:
+        open_index(path, checkpoint="0" * 64, identity="0" * 64, codes=CODES, whole=True)
+
+    ways = {"open, and 100 × top the first time": first_top, "open, all held against checksums": whole}
+    return compare({"open": lambda: open_synthetic(path)}, ways)
 
 
 def asking(small: Index, large: Index) -> list[Timing]:
@@ -194,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         for sort, seconds in rows:
             print(f"  {sort:<34}{seconds:>9.2f} s{taken / seconds:>8.2f}×")
         print(f"  {'cells to index, through files':<34}{taken:>9.2f} s   peak {peak:,.0f} MiB\n")
+        print_table(f"opening {large.stat().st_size / 1e6:,.0f} MB", opening(large))
         print_table("asking, warm", asking(open_synthetic(small), open_synthetic(large)))
     return 0
 

@@ -1,4 +1,4 @@
-"""Train a VQ-VAE on a folder, tar or zip of images: python -m vqvae.train DATA --out checkpoints/NAME
+"""Train a VQ-VAE on a set of images: python -m vqvae.train DATA --out checkpoints/NAME
 
 Every batch is a function of the seed and the step alone, so a run that was stopped and resumed is the same run. So is
 one that several processes share: torchrun --nproc-per-node N -m vqvae.train DATA --out checkpoints/NAME
@@ -20,6 +20,7 @@ import torch
 from vqvae import checkpoint, snapshots
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
+from vqvae.formats import KINDS
 from vqvae.model import VQVAE
 from vqvae.places import check_folder, find_checkpoint
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
@@ -237,7 +238,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "(pip install .[scale]). Each GPU takes one. N of them with --batch B are one with a batch of N·B, and a run "
         "goes on with any number.",
     )
-    parser.add_argument("data", type=Path, help="a folder, tar or zip of images; they are decoded as they are needed")
+    parser.add_argument("data", type=Path, help=f"{KINDS}; images are decoded as they are needed")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
     parser.add_argument(
@@ -272,7 +273,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help=f"for decoded photos that each process keeps (default: {KEPT_BYTES >> 20})",
     )
     looking = parser.add_argument_group("log and validation", "log.jsonl, log.csv and samples/ lie in --out")
-    looking.add_argument("--val", type=Path, metavar="PATH", help="a folder, tar or zip of images to measure it on")
+    looking.add_argument("--val", type=Path, metavar="PATH", help="another set to measure it on, in any format of DATA")
     looking.add_argument("--val-under", default="", metavar="FOLDER", help="of them, only those below this folder")
     looking.add_argument("--val-every", type=_count, default=500, metavar="N", help="steps between (default: 500)")
     looking.add_argument("--val-images", type=_count, default=32, metavar="N", help="at most so many (default: 32)")

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from explorer.base.folders import cache_folder
+from explorer.cli.engines import add_engine
 from explorer.cli.index import make_index
 from explorer.cli.shared import add_command, find_model
 from explorer.index import training_usage
@@ -21,10 +22,12 @@ def run(options: argparse.Namespace) -> int:
     check_file(model.folder / training_usage.FILE)
     index = make_index(options, model, cache_folder())
     model.folder.mkdir(parents=True, exist_ok=True)
-    save_training_usage(model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
+    save_training_usage(
+        model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint, identity=index.identity
+    )
     print(f"written: {model.folder / training_usage.FILE}")
     return 0
 
 
 def add_to(commands: Any) -> None:
-    add_command(commands, "usage", run, "count the codes of the training photos, kept with it")
+    add_engine(add_command(commands, "usage", run, "count the codes of the training photos, kept with it"))

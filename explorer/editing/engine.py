@@ -132,6 +132,15 @@ class EditEngine:
         self._live = LiveDecoder(self.model.tokenizer, self.base)
         self._bare = LiveDecoder(self.model.tokenizer, self.base)  # with the embedding off
 
+    @property
+    def size(self) -> int:
+        """How many bytes it holds at the most, but for what all engines of its model share.
+
+        That is the base, what each of two decoders was given last and what came out, and the answers as pixels.
+        """
+        numbers, pixels = self.base.embedding.numel(), self.base.grid.numel() * self.model.stride**2
+        return 4 * (2 + 2 * 4) * numbers + 60 * pixels + (1 << 20)
+
     # --- answers
 
     def answer(self, request: EditRequest) -> Answer:

@@ -6,6 +6,8 @@ from typing import NoReturn
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from explorer.ui import store
+from explorer.ui.transport import visitors
 from vqvae.places import project_folder
 
 _FOLDER = project_folder() / "pages"
@@ -19,12 +21,25 @@ _PAGES = {  # by their files' names: title and icon; the first lies at the root
     "training": ("Training", "monitoring"),
     "learn": ("Learn", "school"),
 }
+LOOK_EVERY = 4  # seconds, where one waits for room
 _announced = False  # whether this server has heard of the list below
 
 
 def run() -> None:
-    """Draw the navigation and the page that is open."""
-    _announce().run()
+    """Draw the navigation and the page that is open, for as many visitors as the server takes."""
+    page = _announce()
+    if store.is_admitted():
+        page.run()
+    else:
+        _wait_for_room()
+
+
+@st.fragment(run_every=LOOK_EVERY)
+def _wait_for_room() -> None:
+    """Say that the server is full, and open the page as soon as it is not."""
+    if visitors.is_room():
+        st.rerun()
+    st.info("As many people are here as this server takes. The page opens by itself as soon as somebody leaves.")
 
 
 def ensure() -> None:

@@ -44,12 +44,14 @@ Layer = Literal["picture", "error", "codes"]
 DEFAULT_LAYOUT = ProjectionSettings()
 FROM_PICTURE = Start()
 MOST_UPLOADS, MOST_UPLOAD_BYTES = 24, 100 << 20
-MOST_SAVED_EDITS = 24
+MOST_SAVED_EDITS, MOST_SAVED_BYTES = 24, 32 << 20
 MOST_GUESSES = 200
 LONGEST_RUN = 1000  # characters of a run's path
 MOST_TYPED = 50  # of these paths
+MOST_NAMED_SETS = 50  # of images
 FEWEST_COMPARED, MOST_COMPARED = 2, 4  # models
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
+_ESCAPED = "backslashreplace"  # a folder's name need not be Unicode, and an address has to be
 
 
 # --- what a visitor brings and makes ----------------------------------------------------------------------------------
@@ -90,6 +92,11 @@ class SavedEdit:
     painting: Painting
     document: str | None = None
     load: int = 0  # grows with each recipe that is opened over it
+
+    @property
+    def size(self) -> int:
+        """In bytes, about."""
+        return self.painting.indices.nbytes + self.painting.painted.nbytes + len(self.document or "")
 
 
 # --- what was chosen on each page -------------------------------------------------------------------------------------
@@ -157,7 +164,7 @@ class InputsPage:
     through: Through = "embeddings"  # the way from one picture to the other
     cell_order: CellOrder = "reading"  # in which cells are switched on it
     tested_on: TestedOn = "picture"  # by the reliance test
-    tested_path: str = ""  # where the folder, tar or zip lies that it is tested on
+    tested_path: str = ""  # where the set lies that it is tested on
     tested_most: int = 100  # images of a set
     tested_partners: int = 4  # other images, and random orders, for each of them
     tested_seed: int = 0  # of what is drawn at random
@@ -179,7 +186,7 @@ class ComparePage:
     signed: bool = True  # that difference; else its size alone
     gain: int = 8  # by which it is amplified
     measured_on: TestedOn = "picture"
-    measured_path: str = ""  # where the folder, tar or zip lies
+    measured_path: str = ""  # where the set lies
     measured_most: int = 100  # images of a set
     codebooks_view: CodebooksView = "health"
     matched_pair: tuple[int, int] = (1, 2)  # the columns whose codes are matched
@@ -374,18 +381,24 @@ class Session:
         return replace(self, fields_filled=self.fields_filled + 1)
 
     def with_named_set(self, images: NamedSet) -> Session:
-        """Add a set of images and choose it."""
+        """Add a set of images and choose it; the oldest of too many is forgotten."""
         sets = {kept.place: kept for kept in self.codebook.named_sets} | {images.place: images}
-        return self.on("codebook", named_sets=tuple(sets.values()), image_set=images.place)
+        return self.on("codebook", named_sets=tuple(sets.values())[-MOST_NAMED_SETS:], image_set=images.place)
 
     def with_start(self, start: Start) -> Session:
         """Another start is another grid."""
         return self if start == self.edit.start else self.on_another_grid().on("edit", start=start)
 
     def with_saved_edit(self, sketch: SavedEdit) -> Session:
-        """Keep an edit as the newest, in place of what was kept of its grid; the oldest of too many is forgotten."""
+        """Keep an edit as the newest, in place of what was kept of its grid.
+
+        The oldest of too many, or of too many bytes, are forgotten: the browser has them, and the newest always stays.
+        """
         others = (kept for kept in self.edit.saved_edits if kept.content != sketch.content)
-        return self.on("edit", saved_edits=(*others, sketch)[-MOST_SAVED_EDITS:])
+        newest = [*others, sketch][-MOST_SAVED_EDITS:]
+        while len(newest) > 1 and sum(kept.size for kept in newest) > MOST_SAVED_BYTES:
+            newest.pop(0)
+        return self.on("edit", saved_edits=tuple(newest))
 
     def with_recipe(self, recipe: Recipe) -> Session:
         """Take a recipe's rule, and have it wait until the grid that it is of is open."""
@@ -411,7 +424,7 @@ class Session:
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
         if self.compare.models:
-            query["models"] = ",".join(quote(name, safe=" @") for name in self.compare.models)
+            query["models"] = ",".join(quote(name, safe=" @", errors=_ESCAPED) for name in self.compare.models)
         if self.compare.view != type(self.compare).view:
             query["view"] = self.compare.view
         if self.compare.measured_on == "samples":  # a path is nothing for a link
@@ -422,7 +435,7 @@ class Session:
             query["step"] = self.learn.step
         if self.learn.tried:
             query["tried"] = ",".join(sorted(self.learn.tried))
-        return query
+        return {name: value.encode(errors=_ESCAPED).decode() for name, value in query.items()}
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Session:

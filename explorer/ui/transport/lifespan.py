@@ -1,27 +1,71 @@
-"""What the server loads at its start, while the browser still connects: modules, a model and its first picture."""
+"""What the server loads at its start, while the browser still connects: modules, a model and its first picture.
+
+And what it lets go of while it runs: the sessions of those who left.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from streamlit import runtime
 from streamlit.logger import get_logger
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.session_manager import SessionManager
 
 from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.open_model import OpenModel
-from explorer.ui.transport import health, outbox
+from explorer.base.tidy import tidy
+from explorer.ui.transport import health, outbox, uploads, visitors
 from vqvae.errors import BadInput
+
+LOOK_EVERY = 10  # seconds, for sessions whose time is over
+TIDY_AFTER, TIDY_EVERY = 20.0, 3600.0  # seconds; at the start the disk is read for whoever waits for a page
 
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Load in a thread of its own: nobody who comes earlier waits for more than what they need."""
     outbox.install()
+    uploads.install()
+    ended = threading.Event()
     threading.Thread(target=_warm_up, name="warm up", daemon=True).start()
+    threading.Thread(target=_keep_tidy, args=(ended,), name="tidy", daemon=True).start()
+    looking = asyncio.create_task(_let_go())
     yield
+    looking.cancel()
+    ended.set()
+
+
+async def _let_go() -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        if runtime.exists():
+            let_go(runtime.get_instance()._session_mgr)
+
+
+def let_go(manager: SessionManager) -> None:
+    """End the sessions of visitors who did not come back within `disconnectedSessionTTL`, with all that they hold.
+
+    Streamlit ends them only when one more visitor leaves. What then is still there is garbage that the collector passes
+    over, as it does with whatever was there when it was last told to.
+    """
+    if isinstance(storage := getattr(manager, "_session_storage", None), MemorySessionStorage):
+        storage._cache.expire()  # type: ignore[attr-defined]
+    if visitors.sessions() - {info.session.id for info in manager.list_sessions()}:
+        pass_over_what_is_loaded()
+
+
+def _keep_tidy(ended: threading.Event) -> None:
+    """Tidy the app's folders up once its start is over, and every hour until it ends."""
+    pause = TIDY_AFTER
+    while not ended.wait(pause):
+        tidy()
+        pause = TIDY_EVERY
 
 
 def _warm_up() -> None:

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Start the reverse proxy: write what nginx.conf.template leaves open, from the environment, and run nginx.
+#
+#   SERVERS   where the processes of the app are: "10.0.0.11:8501 10.0.0.12:8501"; addresses, not names
+#   HOSTS     the names under which the app is asked for: "app.example.org www.example.org"; "_" and nothing else: any
+#   LISTEN    the port, or address and port, at which the proxy answers
+#   STATE     a folder that it may write to
+#   RATE, BURST, CONNECTIONS   of one address: requests a second in the long run, at once, and open at a time
+set -eu
+: "${RATE:=100}" "${BURST:=1000}" "${CONNECTIONS:=500}"
+here=$(dirname "$0")
+
+number=0 known='' answered='' alone='' all=''
+for server in $SERVERS; do
+  number=$((number + 1))
+  pattern=$(echo "$server" | sed 's/[].[]/\\&/g')
+  known="$known  \"~^[0-9a-f]{32}\\.$number\$\" app_$number;
+"
+  answered="$answered  \"~(^|[ ,])$pattern\$\" $number;
+"
+  alone="${alone}upstream app_$number { server $server; keepalive 16; }
+"
+  all="$all  server $server max_fails=1 fail_timeout=10s;
+"
+done
+mkdir -p "$STATE"
+cat >"$STATE/places.conf" <<END
+map \$cookie_vqvae_explorer_place \$at {
+  default app;
+$known}
+map \$upstream_addr \$answered {
+  default 0;
+$answered}
+$alone
+upstream app {
+  hash \$visitor consistent;
+$all  keepalive 64;
+}
+END
+
+[ "$HOSTS" = _ ] && HOSTS='~.'
+for name in STATE LISTEN HOSTS RATE BURST CONNECTIONS; do
+  eval "value=\$$name"
+  script="${script:-}s|\${$name}|$(printf %s "$value" | sed 's/[&|\\]/\\&/g')|g;"
+done
+sed "$script" "$here/nginx.conf.template" >"$STATE/nginx.conf"
+exec nginx -e stderr -c "$STATE/nginx.conf"
