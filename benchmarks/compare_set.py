@@ -18,6 +18,7 @@ from explorer.compare.records import Settings
 from explorer.compare.table import table_of
 from explorer.images.sets import SAMPLES, ImageSet, find_set
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 from vqvae.places import find_checkpoint
 
 SHIPPED = ["photos", "photos-fine", "photos-classic"]
@@ -42,7 +43,7 @@ def measure_passes(models: Sequence[OpenModel], images: ImageSet, settings: Sett
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare_set", description="N models against N passes.")
     parser.add_argument("checkpoints", nargs="*", default=SHIPPED, help="names or folders")
-    parser.add_argument("--set", default=SAMPLES, help="a folder, tar or zip of images (default: the bundled photos)")
+    parser.add_argument("--set", default=SAMPLES, help=f"{KINDS} (default: the bundled photos)")
     parser.add_argument("--images", type=int, default=12, help="of the set, spread evenly over it")
     options = parser.parse_args(arguments)
     try:

@@ -142,12 +142,12 @@ def sorts(cells: int) -> list[tuple[str, float]]:
             taken.append(time.process_time() - started)
         return min(taken)
 
-    keys = packed(codes, distances, 0)
+    keys = packed(codes, distances)
     return [
         ("stable sort of the codes, 16 bits", seconds(lambda: np.sort(codes, kind="stable"))),
         ("stable argsort of the codes", seconds(lambda: np.argsort(codes, kind="stable"))),
         ("stable sort of the keys, 64 bits", seconds(lambda: np.sort(keys, kind="stable"))),
-        ("keys packed and sorted", seconds(lambda: packed(codes, distances, 0).sort())),
+        ("keys packed and sorted", seconds(lambda: packed(codes, distances).sort())),
     ]
 
 

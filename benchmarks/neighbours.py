@@ -15,6 +15,7 @@ from explorer.images.sets import ImageSet
 from explorer.inputs import neighbours
 from explorer.inputs.neighbours import GRADES, Neighbourhoods
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 from vqvae.images import fit_to, load_image, to_tensor
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -83,7 +84,7 @@ def report(model: OpenModel, images: ImageSet, size: int) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbours", description=__doc__)
-    parser.add_argument("data", help="a folder, tar or zip of photos that the models were not trained on")
+    parser.add_argument("data", help=f"photos that the models were not trained on: {KINDS}")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
     parser.add_argument("--checkpoint", action="append", help="a name or a folder; may be given again (default: all)")

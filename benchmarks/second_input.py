@@ -30,6 +30,7 @@ from explorer.inputs.reliance.boundary import Change
 from explorer.inputs.reliance.measure import evenly
 from explorer.inputs.reliance.width import NUMBER_BITS, Width, Widths, save, table
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 from vqvae.images import fit_to, load_image, to_pixels, to_tensor
 
 WORKING_SIZE = 256  # pixels on the long side
@@ -64,7 +65,7 @@ def measure(folder: Path, images: ImageSet) -> Width:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.second_input", description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, help="a folder, tar or zip of photos")
+    parser.add_argument("photos", type=Path, help=KINDS)
     parser.add_argument("models", type=Path, nargs="+", help="the folders of the models")
     parser.add_argument("--under", default="val", help="use only images below this folder of the set (default: val)")
     parser.add_argument("--images", type=int, help="measure only so many of them, spread evenly over the set")

@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.timing import clock_name, compare, print_table
 from vqvae.dataset import ImageFiles, open_files
+from vqvae.formats import KINDS
 from vqvae.images import load_image
 from vqvae.training.crops import Crops, Photos
 from vqvae.training.settings import TrainingConfig
@@ -71,7 +72,7 @@ def made(folder: Path, width: int, height: int) -> ImageFiles:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_photos", description=__doc__.splitlines()[0])
-    parser.add_argument("photos", type=Path, nargs="?", help="a folder, tar or zip of images")
+    parser.add_argument("photos", type=Path, nargs="?", help=KINDS)
     parser.add_argument("--under", default="", help="use only images below this folder of the set")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -98,8 +98,9 @@ def index_images(
 ) -> IndexedSet:
     """Encode a set of images, or open what an earlier call, the app or the command `index` made of it.
 
-    data: a folder, tar or zip of images, or "samples" for the bundled photos; under: only those below this folder of
-    it; size: pixels on the long side that larger images are shrunk to. `progress` counts images. Raises BadInput.
+    data: images in any format of `vqvae.formats`, or "samples" for the bundled photos; under: only those below this
+    folder of them; size: pixels on the long side that larger images are shrunk to. `progress` counts images. Raises
+    BadInput.
     """
     opened, images = opening.with_grid(open_model(model)), find_set(str(data), under)
     path = index_path(cache_folder(), opened.fingerprint, images.identity)
@@ -150,8 +151,8 @@ def reliance(
     """
     opened = opening.with_grid(open_model(model))
     settings = Settings(seed=seed, partners=partners, images=images, working_size=size, blend=blend)
-    words = {"named": named(opened), "data": str(data), "under": under}
-    return run_test(opened, find_set(str(data), under), settings, **words, progress=progress)
+    found = find_set(str(data), under)
+    return run_test(opened, found, settings, named=named(opened), data=str(data), under=under, progress=progress)
 
 
 def compare_models(

@@ -10,6 +10,7 @@ from explorer.editing.recipe import as_python
 from explorer.ui import exports, store, widgets
 from explorer.ui.page import guarded, open_page
 from explorer.ui.picture_choice import choose_picture, file_of, open_chosen
+from explorer.ui.transport import uploads
 from explorer.ui.views.edit import editing, opening
 from explorer.ui.views.edit.editing import begin, choose_start
 from vqvae.errors import BadInput
@@ -60,10 +61,11 @@ def choose_recipe(model: OpenModel) -> None:
         if file is None:
             return
         try:
-            opening.open_recipe(file.getvalue(), model)
+            opening.open_recipe(uploads.content(file), model)
         except BadInput as refusal:
             widgets.refuse(str(refusal))
             return
+        uploads.let_go(file)
     st.rerun()
 
 

@@ -35,7 +35,7 @@ from explorer.inputs.reliance.ablations import (
     tiled,
 )
 from tests.known_decoders import drawing, toy_scene
-from tests.toys import assert_one_sentence, toy_images, toy_model, toy_pixels, write_toy_photos
+from tests.toys import assert_one_sentence, open_toy, toy_images, toy_model, toy_pixels, write_toy_photos
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_tensor
 from vqvae.model import VQVAE
@@ -293,7 +293,8 @@ def test_equal_pictures_have_a_finite_quality() -> None:
 def test_how_far_from_training_is_the_meters_share(tmp_path: Path) -> None:
     model = toy_model()
     photos = open_set(write_toy_photos(tmp_path / "photos"))
-    reference = manifold.look_at(model, photos, blends=lambda number, _: torch.zeros(number), inputs=2, working_size=64)
+    fed = manifold.look_at(open_toy(model), photos, blends=lambda number, _: torch.zeros(number), working_size=64)
+    reference = fed.reference
     met = Met(Codebook.of(model), reference)
     one = subject(model)
     for ablation in (CODES_MEAN, SAME_CODE, SHUFFLED_ALONE):

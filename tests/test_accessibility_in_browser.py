@@ -88,7 +88,7 @@ def codebook(page: Page) -> Iterator[Screen]:
     at_rest(page)
     yield "wall and dossier", WHOLE
     page.get_by_role("button", name="Sample photos").click()
-    expect(page.get_by_role("textbox", name="Add a folder, tar or zip")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Add a set by its path")).to_be_visible()
     yield "choosing a set", POPOVER
     page.keyboard.press("Escape")
     choose_view(page, "Map")

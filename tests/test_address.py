@@ -78,6 +78,12 @@ def test_what_was_chosen_is_read_back_from_the_address(link, seed):
         assert read_back(address) == address.means == session.to_query()
 
 
+def test_a_folder_whose_name_is_no_unicode_is_said_in_an_address_all_the_same():
+    session = Session().with_checkpoint("a\udcff").on("compare", models=("a\udcff", "b")).on("training", run="a\udcff")
+    for value in session.to_query().values():
+        assert value.encode()
+
+
 def test_a_page_follows_the_address_before_it_draws_anything(monkeypatch):
     """Else what was drawn would be of the session, and written over the address."""
     done = []

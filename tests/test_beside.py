@@ -177,6 +177,22 @@ def test_a_map_of_before_keeps_the_check_of_its_points(tmp_path: Path) -> None:
         assert bool(read_map(tmp_path)) == opens
 
 
+def test_a_file_that_says_nothing_of_itself_is_of_nothing(tmp_path: Path) -> None:
+    save_usage(tmp_path)
+    data = (tmp_path / USAGE).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length]) | {"__metadata__": None}
+    text = json.dumps(header).encode().ljust(length)
+    (tmp_path / USAGE).write_bytes(data[:8] + text + data[8 + length :])
+    assert read_usage(tmp_path) is None
+
+
+def test_a_single_number_keeps_its_shape(tmp_path: Path) -> None:
+    beside.write(tmp_path / "it", {"one": np.array(2.5)}, {})
+    found = beside.read(tmp_path / "it", {"one": (np.dtype(np.float64), ())})
+    assert found and found.arrays["one"] == 2.5
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_usage(tmp_path)
     with (tmp_path / USAGE).open("r+b") as file:
@@ -192,3 +208,10 @@ def test_what_ships_carries_its_checksum(folder: Path) -> None:
         assert about[CHECKSUM] == beside.checksum(safetensors.numpy.load(data), about), file
         if file != MAP:  # which is of its codebook
             assert about["checkpoint"] == content_hash(folder), file
+
+
+def test_the_same_content_is_the_same_bytes_whatever_the_order() -> None:
+    arrays, about = {"a": np.arange(3), "b": np.ones((2, 2), np.float32)}, {"x": "1", "y": "ä", "z": "3"}
+    wanted = beside.to_bytes(arrays, about)
+    for _ in range(5):  # the library puts what is said in another order each time
+        assert beside.to_bytes(arrays, dict(reversed(about.items()))) == wanted

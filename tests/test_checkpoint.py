@@ -284,6 +284,16 @@ def test_an_extra_tensor_is_named() -> None:
     refused(weights(**{"\n<b>" * 500: torch.zeros(1)}), CONFIG)
 
 
+def test_of_several_faults_everybody_names_the_same_one(folder: Path) -> None:
+    odd = {f"odd{number}": torch.zeros(1) for number in range(9)}
+    for data in (weights(**odd), weights(**{BIAS: torch.zeros(7), "quantizer.codebook": torch.zeros(3)})):
+        (folder / "model.safetensors").write_bytes(data)
+        message = refused(data, CONFIG)
+        [found] = find(folder.parent)
+        assert isinstance(found, BrokenCheckpoint) and found.reason == message
+        assert checkpoint.faults(folder)[0] == message
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (8, 1), (0,), (1,) * 300])
 def test_a_tensor_of_another_shape_is_named(shape: tuple[int, ...]) -> None:
     message = refused(weights(**{BIAS: torch.zeros(shape)}), CONFIG)

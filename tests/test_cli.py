@@ -553,6 +553,7 @@ def test_fed_puts_what_training_fed_beside_the_model(
     assert (found.quantiles["residual"][101:] > 0).all() == (highest > 0)
     printed = capsys.readouterr()
     assert f"5 images, {found.cells:,} cells, 1 file skipped" in printed.out
+    assert "skipped: dogs/broken.png: “broken.png” is not an image" in printed.err
     assert f"written: {folder / manifold.FILE}" in printed.out
     learned = stored_neighbours(where)
     assert learned is not None
@@ -959,8 +960,8 @@ def test_reliance_of_files_that_cannot_be_read(where: Path, capsys: pytest.Captu
         (["render", "recipe.json", "photo.png", "-o", "taken/image.png"], "render.find_model"),
         (["reliance", "toy", "photos", "--json", "taken/a.json"], "reliance.find_model"),
         (["reliance", "toy", "photos", "--csv", "taken/a.csv"], "reliance.find_model"),
-        (["index", "photos", "--checkpoint", "toy", "--out", "taken/here"], "index.build"),
-        (["index", "photos", "--checkpoint", "toy", "--export", "csv", "taken/here"], "index.build"),
+        (["index", "photos", "--checkpoint", "toy", "--out", "taken/here"], "index.build_by"),
+        (["index", "photos", "--checkpoint", "toy", "--export", "csv", "taken/here"], "index.build_by"),
         (["usage", "photos", "--checkpoint", "toy"], "usage.make_index"),
         (["fed", "photos", "--checkpoint", "toy"], "fed.find_set"),
     ],
@@ -1000,6 +1001,6 @@ def test_parquet_without_its_package_is_refused_before_the_work(
     where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tables, "find_spec", lambda _: None)
-    monkeypatch.setattr("explorer.cli.index.build", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("explorer.cli.index.build_by", lambda *_, **__: pytest.fail("work was begun"))
     assert cli.main(command(where, "--export", "parquet", str(where / "tables"))) == 2
     assert "needs the package pyarrow" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from explorer.inputs.reliance.measure import Tested as Subject
 from explorer.inputs.reliance.report import Provenance, Report
 from tests.known_decoders import known, mixing, scene_set, toy_scenes
 from tests.toy_tokenizers import row_of_tokens, two_levels
-from tests.toys import assert_one_sentence
+from tests.toys import assert_one_sentence, open_toy
 from vqvae.errors import BadInput
 from vqvae.search import Codebook
 from vqvae.served import Served
@@ -144,9 +144,10 @@ def test_of_one_picture_there_are_figures_and_no_intervals(scenes: list[np.ndarr
 def test_the_share_beyond_training_is_the_meters_at_the_blend_at_hand(scenes: list[np.ndarray]) -> None:
     model, images = mixing(0.3), scene_set(scenes[:3])
     codebook = Codebook.of(model)
-    reference = manifold.look_at(
-        model, scene_set(scenes[4:]), blends=lambda n, _: torch.full((n,), 0.5), inputs=2, working_size=48
+    known = manifold.look_at(
+        open_toy(model), scene_set(scenes[4:]), blends=lambda n, _: torch.full((n,), 0.5), working_size=48
     )
+    reference = known.reference
 
     def shares(weight: float) -> list[float]:
         return [

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -262,10 +263,52 @@ def test_it_can_be_stopped_and_goes_on_where_it_was(
     assert heard.steps[-1] == (3, 3)
 
 
-def test_a_folder_that_cannot_be_written_to_costs_no_figures(images: ImageSet, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_costs_no_figures_and_is_said(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "file" / "codecs"
+    monkeypatch.setattr(rate, "kept_folder", lambda: folder)
     (tmp_path / "file").write_text("")
-    found = curves(of_models(images, 40), images, None, kept=tmp_path / "file" / "below")
+    found = curves(of_models(images, 40), images, None, kept=folder)
     assert len(found) == len(HERE)
+    assert f"could not be kept in {folder} (not a directory)" in assert_one_sentence(rate.remark())
+    (tmp_path / "file").unlink()
+    curves(of_models(images, 40), images, None, kept=folder)
+    assert rate.remark() == ""
+
+
+def test_a_flipped_byte_of_what_was_kept_is_no_figure(images: ImageSet, tmp_path: Path) -> None:
+    curves(of_models(images, 40), images, None, kept=tmp_path)
+    path = min(tmp_path.iterdir())
+    whole, right = path.read_bytes(), _kept(path)
+    draw = random.Random(0)
+    refused = 0
+    for _ in range(200):
+        place = draw.randrange(len(whole))
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ draw.randrange(1, 256)]) + whole[place + 1 :])
+        found = _kept(path)
+        assert found in (({}, {}), right), f"byte {place}"
+        refused += found != right
+    assert refused > 150
+
+
+def test_what_was_kept_without_a_checksum_is_found_unless_it_should_have_one(images: ImageSet, tmp_path: Path) -> None:
+    curves(of_models(images, 40), images, None, kept=tmp_path)
+    path = min(tmp_path.iterdir())
+    right = _kept(path)
+    held = json.loads(path.read_bytes())
+    del held["checksum"]
+    path.write_text(json.dumps(held))
+    assert _kept(path) == ({}, {})
+    path.write_text(json.dumps(held | {"version": 1}))
+    assert _kept(path) == right != ({}, {})
+
+
+def _kept(path: Path) -> tuple[dict, dict]:
+    """Sizes and closeness that are found in a file."""
+    files = rate.Written(lambda: np.empty(0), rate._closeness)
+    rate._load(path, files)
+    return files.sizes, files.measured
 
 
 def test_an_image_that_is_another_by_now_is_refused(images: ImageSet) -> None:

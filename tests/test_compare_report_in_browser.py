@@ -1,5 +1,6 @@
 """The report as a file in a real browser that has no network: it is whole, asks for nothing, and is for everybody."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,9 +72,11 @@ def test_it_is_whole_without_a_network(opened_file: Page, report: Report) -> Non
     for number in range(4):
         box = charts.nth(number).locator(".main-svg").first.bounding_box()
         assert box and box["width"] > 900
+    page.emulate_media(reduced_motion="reduce")  # a mouse that aims at a link while the page glides misses it
     for link in page.locator("nav.parts a").all():
         place = str(link.get_attribute("href"))
         link.click()
+        expect(page).to_have_url(re.compile(f"{place}$"))
         expect(page.locator(place)).to_be_in_viewport()
 
 

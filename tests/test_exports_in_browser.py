@@ -21,7 +21,7 @@ from tests.browser import ROWS, STRIDE, at_rest, pixels, pixels_of
 from tests.toy_runs import write_run
 
 CHOICES = ("gallery", "learn-strip")  # keys of components that draw what is chosen among: no figures
-LATE = 15_000  # ms
+LATE = 90_000  # ms; a page that is drawn anew keeps what it showed until that is done
 MISSING = """(choices) => {
   const key = (name) => name.trim().replace(/[^a-zA-Z0-9_-]/g, "-");
   const offered = {};

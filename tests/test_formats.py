@@ -19,10 +19,14 @@ import pyarrow as arrow
 import pytest
 from pyarrow import parquet
 
+from explorer.images.manifest import manifest_of
 from explorer.images.sets import label_of, open_set
-from tests.toys import assert_one_sentence
+from explorer.index.made import build_in_memory
+from explorer.index.usage import counts_by_label
+from tests.toys import assert_one_sentence, toy_model
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput
+from vqvae.formats import arrays
 from vqvae.formats.contents import MOST_OPEN
 from vqvae.images import load_image, to_file, to_png
 
@@ -215,6 +219,13 @@ def test_a_range_with_a_shard_that_is_not_there_is_refused_by_its_name(tmp_path:
     assert_one_sentence(refusal)
 
 
+@pytest.mark.parametrize("pattern", ["{0..999999}.tar", "{0..99999}-{0..99999}.tar", "{0..9}" * 12])
+def test_ranges_that_name_more_shards_than_anybody_has_are_refused_at_once(pattern: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="over 100,000 shards") as refusal:
+        open_files(tmp_path / pattern)
+    assert_one_sentence(refusal)
+
+
 def test_samples_without_a_class_keep_the_folder_of_their_key(tmp_path: Path) -> None:
     png = to_png(pictures()[0])
     write_shard(tmp_path / "a-0.tar", [("n01/x.y", {"png": png}), ("top", {"png": png, "txt": b"a cat"})])
@@ -383,6 +394,178 @@ def test_a_file_that_is_another_when_it_is_opened_again_is_refused(kind: str, tm
     with pytest.raises(BadInput, match="has changed") as refusal:
         files.read(files.names[0])
     assert_one_sentence(refusal)
+
+
+def batch_of(where: Path, name: str, labels: list[list[int]], pixels: np.ndarray) -> None:
+    planes = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
+    (where / name).write_bytes(np.concatenate([np.array(labels, np.uint8), planes], axis=1).tobytes())
+
+
+def test_batches_of_cifar_10_are_a_folder_of_training_and_one_of_test(tmp_path: Path) -> None:
+    (tmp_path / "batches.meta.txt").write_text("airplane\nautomobile\nbird\n\n")
+    pixels = pictures()
+    for name, places in {"data_batch_1": [0, 1], "data_batch_2": [2, 3, 4], "test_batch": [5, 6]}.items():
+        batch_of(tmp_path, f"{name}.bin", [[LABELS[place]] for place in places], pixels[places])
+    files = open_files(tmp_path)
+    words = ["airplane", "automobile", "bird"]
+    expected = [f"train/{words[LABELS[place]]}/{place:09d}" for place in range(5)]
+    expected += [f"test/{words[LABELS[place]]}/{place - 5:09d}" for place in (5, 6)]
+    assert files.names == tuple(expected)
+    for name, one in zip(files.names, pixels, strict=False):
+        assert (np.asarray(load_image(files.read(name), name)) == one).all()
+    assert len(open_files(tmp_path, under="test/bird").names) == 1
+
+
+def test_a_fine_label_of_cifar_100_lies_in_its_coarse_one(tmp_path: Path) -> None:
+    (tmp_path / "fine_label_names.txt").write_text("apple\nfish\n")
+    (tmp_path / "coarse_label_names.txt").write_text("aquatic_mammals\nfruit\n")
+    batch_of(tmp_path, "train.bin", [[1, 0], [0, 1], [1, 0]], pictures()[:3])
+    assert [label_of(name) for name in open_files(tmp_path).names] == [
+        "fruit/apple",
+        "aquatic_mammals/fish",
+        "fruit/apple",
+    ]
+    assert len(open_files(tmp_path, under="fruit").names) == 2
+
+
+def test_a_label_is_read_from_json_where_there_is_no_class(tmp_path: Path) -> None:
+    png = to_png(pictures()[0])
+    said = ['{"label": "cat"}', '{"width": 3, "cls": 4}', '{"label": [1, 2]}', '{"label": "dog"}', "[]", "no json"]
+    samples = [(str(number), {"png": png, "json": text.encode()}) for number, text in enumerate(said)]
+    samples[3][1]["cls"] = b"7"
+    write_shard(tmp_path / "a.tar", samples)
+    assert [label_of(name) for name in open_files(tmp_path).names] == ["cat", "4", "", "7", "", ""]
+
+
+def test_shards_in_folders_are_read_where_there_is_nothing_else(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        write_shard(tmp_path / split / "0.tar", [("x", {"png": to_png(pictures()[0])})])
+    files = open_files(tmp_path)
+    assert files.names == ("train-0-x.png", "val-0-x.png") and files.format == "WebDataset"
+
+
+def test_an_image_of_a_shard_that_is_too_large_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqvae.formats.webdataset.MOST_BYTES", 10)
+    write_shard(tmp_path / "a.tar", [("0", {"png": b"small"}), ("1", {"png": b"not so small"})])
+    files = open_files(tmp_path)
+    assert files.read(files.names[0]) == b"small"
+    with pytest.raises(BadInput, match=files.names[1]) as refusal:
+        files.read(files.names[1])
+    assert_one_sentence(refusal)
+
+
+def test_a_folder_of_several_formats_says_what_it_leaves(tmp_path: Path) -> None:
+    write_webdataset(tmp_path)
+    assert open_files(tmp_path).remarks == ()
+    write_parquet(tmp_path)
+    files = open_files(tmp_path)
+    assert files.format == "WebDataset" and "1 .parquet file" in files.remarks[0]
+    assert_one_sentence(files.remarks[0])
+
+
+def table_of(pixels: np.ndarray, **columns: list[object]) -> arrow.Table:
+    return arrow.table({"image": [{"bytes": to_png(one), "path": None} for one in pixels], **columns})
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"], ["test/0", "train/0"]),
+        (
+            ["train/0000.parquet", "train/0001.parquet", "validation/0000.parquet"],
+            ["train/0", "train/1", "validation/0"],
+        ),
+        (["train.parquet", "test.parquet"], ["test/0", "train/0"]),
+        (["part-0.parquet", "part-1.parquet", ".hidden/part-2.parquet", "._part-3.parquet"], ["0", "1"]),
+    ],
+)
+def test_splits_of_parquet_are_folders_as_it_says_them(files: list[str], splits: list[str], tmp_path: Path) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        parquet.write_table(table_of(pictures()[:1]), tmp_path / file)
+    assert [name.replace("00000000", "") for name in open_files(tmp_path).names] == splits
+
+
+def test_a_row_group_is_read_once_for_all_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, read = write_parquet(tmp_path), list[int]()
+    plain = parquet.ParquetFile.read_row_group
+
+    def counted(file: parquet.ParquetFile, group: int, **options: object) -> arrow.Table:
+        read.append(group)
+        return plain(file, group, **options)
+
+    files = open_files(source)
+    monkeypatch.setattr(parquet.ParquetFile, "read_row_group", counted)
+    for name in files.names:
+        files.read(name)
+    assert read == [0, 1, 2]
+
+
+def test_row_groups_too_large_to_keep_are_read_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vqvae.formats.parquet.KEPT_BYTES", 0)
+    monkeypatch.setattr("vqvae.formats.parquet.AT_ONCE", 2)
+    monkeypatch.delattr(parquet.ParquetFile, "read_row_groups")
+    files = open_files(write_parquet(tmp_path))
+    monkeypatch.delattr(parquet.ParquetFile, "read_row_group")
+    for number in [*range(NUMBER), *random.Random(0).choices(range(NUMBER), k=30)]:
+        name = files.names[number]
+        assert (np.asarray(load_image(files.read(name), name)) == pictures()[number]).all()
+
+
+def test_numbers_that_are_no_classes_are_no_labels(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"label": [0.5, 0.25], "labels": [[1, 2], [3]], "category": ["x", "y"]}
+    parquet.write_table(table_of(pictures()[:2], **columns), tmp_path / "set.parquet")
+    assert [label_of(name) for name in open_files(tmp_path / "set.parquet").names] == ["x", "y"]
+
+
+def test_arrays_that_are_not_packed_are_mapped_and_those_that_are_give_the_same_pictures(tmp_path: Path) -> None:
+    for save, name in ((np.savez, "stored"), (np.savez_compressed, "packed")):
+        save(tmp_path / f"{name}.npz", images=np.asfortranarray(pictures()), labels=np.array(LABELS))
+    stored, packed = (open_files(tmp_path / f"{name}.npz") for name in ("stored", "packed"))
+    assert stored.names == packed.names and [label_of(name) for name in stored.names] == list(map(str, LABELS))
+    assert [stored.read(name) for name in stored.names] == [packed.read(name) for name in packed.names]
+    with np.load(tmp_path / "stored.npz") as file:
+        mapped = arrays._array_of(file, "images", tmp_path / "stored.npz")
+    assert isinstance(mapped, np.memmap) and (mapped == pictures()).all()
+
+
+def test_a_set_that_has_changed_is_not_opened_again_as_the_same(kind: str, tmp_path: Path) -> None:
+    write, _ = FORMATS[kind]
+    source = write(tmp_path)
+    handed = pickle.dumps(open_set(source))
+    for path in tmp_path.iterdir():
+        path.touch()
+    with pytest.raises(BadInput, match="has changed") as refusal:
+        pickle.loads(handed)
+    assert_one_sentence(refusal)
+
+
+def test_a_worker_lists_a_set_once(tmp_path: Path) -> None:
+    handed = pickle.dumps(open_set(write_npy(tmp_path)))
+    assert pickle.loads(handed) is pickle.loads(handed)
+
+
+def test_labels_are_the_slices_that_folders_would_be(kind: str, tmp_path: Path) -> None:
+    write, words = FORMATS[kind]
+    in_folders = tmp_path / "folders"
+    for number, one in enumerate(pictures(grey=is_grey(kind))):
+        path = in_folders / words[LABELS[number]] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(to_png(one if one.ndim == 3 else one[..., None].repeat(3, 2)))
+    (tmp_path / "set").mkdir()
+    model = toy_model()
+    counts = []
+    for source in (in_folders, write(tmp_path / "set")):
+        images = open_set(source)
+        index = build_in_memory(model, images, checkpoint="c" * 64, working_size=32, why="")
+        counts.append({label: found.tolist() for label, found in counts_by_label(index).items()})
+        assert manifest_of(images).labels == dict.fromkeys(words, 4)
+    assert counts[0] == counts[1] and len(counts[0]) == 3
 
 
 def test_a_row_without_an_image_is_refused_by_its_number(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_pictures_that_come_back_are_read(monkeypatch):
     [
         *("text", 5, [], {}),
         {"number": "1", "pictures": [], "chosen": None},
+        {"number": True, "pictures": [], "chosen": None},
+        {"number": -1, "pictures": [], "chosen": None},
         {"number": 1, "pictures": "all", "chosen": None},
         {"number": 1, "pictures": [], "chosen": 7},
     ],

@@ -1,12 +1,14 @@
 """The index against a slow plain computation, and what becomes of it when its making is stopped, killed or damaged."""
 
+import binascii
 import json
 import os
+import shutil
 import threading
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from explorer.base import arrays
 from explorer.base.job import Cancelled
 from explorer.images.pictures import open_picture
 from explorer.images.sets import SAMPLES, ImageSet, open_set
+from explorer.index import build as building
 from explorer.index.build import build as build_index
 from explorer.index.build import write_index
 from explorer.index.cells import CellStream, ImageCells
@@ -172,7 +175,8 @@ def test_images_with_a_code(images: int, path: Path) -> None:
 
 def test_the_safetensors_library_reads_it(index: Index, path: Path) -> None:
     tensors = safetensors.numpy.load_file(path)
-    assert set(tensors) == {"codes", "margins", "positions", "distances", "offsets", "grids", "sizes"}
+    assert set(tensors) == {"codes", "margins", "positions", "distances", "offsets", "grids", "sizes", "checksums"}
+    del tensors["checksums"]
     for name, tensor in tensors.items():
         assert tensor.dtype == getattr(index, name).dtype
         assert np.array_equal(tensor, getattr(index, name))
@@ -495,6 +499,47 @@ def test_two_at_once_are_kept_apart(path: Path) -> None:
     opened(path)
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_the_lock_of_a_folder_that_was_removed_keeps_nobody_out(
+    anew: bool, whole: bytes, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has done its index between this one's opening of the lock and its taking it."""
+    fcntl = pytest.importorskip("fcntl")
+    partial, flock = path.with_name(path.name + ".partial"), fcntl.flock
+    others: list[Any] = []
+
+    def late(file: Any, how: int) -> None:
+        if not others:
+            shutil.rmtree(partial)
+            others.append(None)
+            if anew:  # and a third one has begun
+                partial.mkdir()
+                others.append((partial / "lock").open("wb"))
+                flock(others[-1], how)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    if anew:
+        with pytest.raises(BadInput, match="another process"):
+            write(toy_cells(), path)
+        others[-1].close()
+    assert write(toy_cells(), path)
+    assert path.read_bytes() == whole
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_index_of_which_a_shard_is_lost_is_not_merged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = building.find_shards
+    monkeypatch.setattr(building, "find_shards", lambda *of: kept(*of)[:1])
+    with pytest.raises(BadInput, match="start the same again") as refusal:
+        write(toy_cells(), path, shard_cells=30)
+    assert_one_sentence(refusal)
+    monkeypatch.undo()
+    rest = Heard()
+    assert write(toy_cells(), path, shard_cells=30, progress=rest)
+    assert rest.steps == []  # nothing that is sound is encoded again
+
+
 def test_stopping_a_build_stops_its_threads(photos: ImageSet, path: Path) -> None:
     with pytest.raises(Cancelled):
         build(toy_model(), photos, path, progress=Heard(stop_at=1))
@@ -595,6 +640,148 @@ def test_the_file_is_read_after_it_was_replaced(index: Index, path: Path) -> Non
     write(toy_cells(seed=5), path)
     assert index.positions.tolist() == before
     assert opened(path).positions.tolist() != before
+
+
+# --- checksums --------------------------------------------------------------------------------------------------------
+
+
+def without_checksums(data: bytes) -> bytes:
+    """The file as it was made before there were checksums."""
+    tensors = safetensors.numpy.load(data)
+    del tensors["checksums"]
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return safetensors.numpy.save(tensors, header["__metadata__"])
+
+
+def everything(index: Index) -> list[object]:
+    """All that an index says."""
+    said = [getattr(index, field.name) for field in fields(Index)]
+    return [one if isinstance(one, str | int | tuple) else np.asarray(one).tolist() for one in said]
+
+
+def long(path: Path) -> Index:
+    """An index whose arrays have several blocks each."""
+    shape = (70, 90)
+    random = np.random.default_rng(0)
+    made: list[Image_] = [
+        ImageCells(random.integers(0, 20, shape), random.random(shape), random.random(shape), size=(560, 720))
+        for _ in range(3)
+    ]
+    assert write(made, path)
+    return opened(path)
+
+
+def test_the_checksums_are_those_of_the_header_and_of_each_4_kib(path: Path) -> None:
+    long(path)
+    data = path.read_bytes()
+    length = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:length])
+    kept = safetensors.numpy.load(data)["checksums"]
+    sums = [binascii.crc32(data[:length])]
+    for name in [name for name in header if name not in ("__metadata__", "checksums")]:
+        begin, end = header[name]["data_offsets"]
+        array = data[length + begin : length + end]
+        sums += [binascii.crc32(array[place : place + 4096]) for place in range(0, len(array), 4096)]
+    assert kept[1:].tolist() == sums and len(sums) > 40
+    assert kept[0] == binascii.crc32(kept[1:].tobytes())
+
+
+def test_an_index_without_checksums_still_opens(index: Index, path: Path) -> None:
+    right = everything(index)
+    path.write_bytes(without_checksums(path.read_bytes()))
+    assert everything(opened(path)) == everything(opened(path, whole=True)) == right
+    assert [known.identity for known in list_indexes(path.parent, checkpoint=CHECKPOINT)] == [IDENTITY]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_flipped_byte_anywhere_is_never_shown(large: bool, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = everything(long(path))
+    whole = path.read_bytes()
+    if large:
+        monkeypatch.setattr(arrays, "WHOLE_BYTES", 0)
+    random = np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    places = [*random.integers(header, size=60), *random.integers(header, len(whole), size=60)]
+    late = 0
+    for number, place in enumerate(places):
+        broken = bytearray(whole)
+        broken[place] ^= random.integers(1, 256)
+        path.write_bytes(broken)
+        with pytest.raises(BadInput) as refusal:
+            index = opened(path)
+            late += 1
+            assert everything(index) == right
+        assert_one_sentence(refusal)
+        listed = list_indexes(path.parent, checkpoint=CHECKPOINT)
+        assert [known.label for known in listed] == ([] if number < 60 else ["toys"])
+        path.unlink()  # the next one is another file
+    assert (late > 40) == large
+
+
+def test_parts_of_a_large_index_are_those_of_a_small_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = long(path)
+    monkeypatch.setattr(arrays, "WHOLE_BYTES", 0)
+    large = opened(path)
+    assert isinstance(small.codes, np.ndarray) and isinstance(large.codes, arrays.Checked)
+    random = np.random.default_rng(0)
+    for name in ("codes", "margins", "positions", "distances"):
+        one, other = getattr(small, name), getattr(large, name)
+        assert (len(other), other.dtype, other.shape) == (len(one), one.dtype, one.shape)
+        for which in (
+            slice(100, 3000, 7),
+            slice(None, None, -2),
+            slice(5, 5),
+            random.integers(-len(one), len(one), (3, 50)),
+            random.random(len(one)) < 0.01,
+            np.empty(0, int),
+        ):
+            assert np.array_equal(one[which], other[which])
+        with pytest.raises(IndexError):
+            other[np.array([len(one)])]
+    for code in range(20):
+        assert large.top(code).row.tolist() == small.top(code).row.tolist()
+
+
+def test_what_is_not_damaged_of_a_large_index_is_shown_until_the_damage_is_met(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = long(path)
+    monkeypatch.setattr(arrays, "WHOLE_BYTES", 0)
+    slot = arrays.read_layout(path).slots["distances"]
+    span, other = right.span(19), right.span(0)
+    whole = path.read_bytes()
+    place = slot.offset + 2 * (span.start + span.stop) // 2
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    index = opened(path)
+    for _ in range(2):
+        assert np.array_equal(index.distances[other], right.distances[other])
+        assert np.array_equal(index.codes, right.codes)
+    opened(path)  # nobody met it yet
+    for _ in range(2):
+        with pytest.raises(BadInput, match="damaged; it has to be rebuilt"):
+            index.top(19)
+        with pytest.raises(BadInput, match="damaged"):
+            opened(path)
+    with pytest.raises(BadInput, match="damaged"):
+        opened(path, whole=True)
+    path.unlink()
+    long(path)
+    opened(path).top(19)
+
+
+def test_a_shard_with_a_flipped_byte_is_made_again(path: Path) -> None:
+    made = toy_cells()
+    assert write(made, path, shard_cells=30)
+    whole = path.read_bytes()
+    for place in (-1, -300, 400):
+        path.unlink()
+        assert not write(made, path, shard_cells=30, progress=Heard(stop_at=11))
+        shard = sorted(path.with_name(path.name + ".partial").glob("*.shard.safetensors"))[1]
+        data = bytearray(shard.read_bytes())
+        data[place] ^= 4
+        shard.write_bytes(data)
+        assert write(made, path, shard_cells=30)
+        assert path.read_bytes() == whole
 
 
 # --- which there are --------------------------------------------------------------------------------------------------

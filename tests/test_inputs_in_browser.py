@@ -349,7 +349,7 @@ def test_a_set_that_is_stopped_keeps_what_was_done_and_says_that_it_is_partial(i
 
 def test_a_folder_is_tested_and_a_bad_path_is_refused_in_place(inputs, tmp_path: Path):
     choose(inputs, "Reliance test")
-    choose(inputs, "A folder, tar or zip")
+    choose(inputs, "A set by its path")
     field = inputs.get_by_role("textbox", name="Images")
     for bad in ("/nowhere/at all", str(tmp_path), "~nobody-of-this-name/x"):
         field.fill(bad)
@@ -376,7 +376,7 @@ def test_a_folder_is_tested_and_a_bad_path_is_refused_in_place(inputs, tmp_path:
 
 def test_what_was_measured_can_be_cited_and_has_the_figures_of_the_screen(inputs, tmp_path: Path):
     choose(inputs, "Reliance test")
-    choose(inputs, "A folder, tar or zip")
+    choose(inputs, "A set by its path")
     folder = write_toy_photos(tmp_path / "toys", count=6)
     field = inputs.get_by_role("textbox", name="Images")
     field.fill(str(folder))

@@ -161,6 +161,8 @@ def test_what_is_no_token_at_all_is_closed_on(first: str):
         "http://testserver@elsewhere",
         "file://testserver",
         "testserver",
+        "http://[testserver",
+        "http://[nowhere]",
     ],
 )
 def test_pages_of_others_are_closed_on_even_with_a_token(origin: str | None, visitor: Visitor, engine: EditEngine):

@@ -17,9 +17,9 @@ from torch import Tensor
 from explorer.base.job import Cancelled
 from explorer.editing.edits import DecoderInputs, inputs_of, unedited
 from explorer.images.sets import ImageSet
-from explorer.inputs import manifold
-from explorer.inputs.manifold import FILE, MEASURED, Inputs, Meter, Reference
-from tests.toys import Heard, assert_one_sentence, encoded, toy_config, toy_images, toy_model, toy_pixels
+from explorer.inputs import manifold, neighbours
+from explorer.inputs.manifold import FILE, MEASURED, Fed, Inputs, Meter, Reference
+from tests.toys import Heard, assert_one_sentence, encoded, open_toy, toy_config, toy_images, toy_model, toy_pixels
 from vqvae.errors import BadInput
 from vqvae.images import to_tensor
 from vqvae.model import VQVAE, VQVAEConfig
@@ -147,10 +147,14 @@ def toy_set(count: int = 3, *, broken: tuple[int, ...] = ()) -> ImageSet:
     return ImageSet("toys", "toys", "", tuple(names), "0" * 64, files.__getitem__)
 
 
-def look_at(model: VQVAE, images: ImageSet, **settings: Any) -> Reference:
+def fed(model: VQVAE, images: ImageSet, **settings: Any) -> Fed:
     blends = manifold.training_blends(settings_of(decoder_inputs=model.config.decoder_inputs), model.spec)
-    usual = {"blends": blends, "inputs": model.spec.inputs, "working_size": 40}
-    return manifold.look_at(model, images, **(usual | settings))
+    usual = {"blends": blends, "working_size": 40}
+    return manifold.look_at(open_toy(model), images, **(usual | settings))
+
+
+def look_at(model: VQVAE, images: ImageSet, **settings: Any) -> Reference:
+    return fed(model, images, **settings).reference
 
 
 def all_cells(model: VQVAE, count: int) -> tuple[Tensor, Tensor]:
@@ -202,33 +206,49 @@ def test_the_same_seed_sees_the_same() -> None:
     assert not np.array_equal(one.quantiles["residual"], three.quantiles["residual"])
 
 
-def test_what_cannot_be_read_is_left_out_and_the_work_can_be_stopped() -> None:
+def test_what_cannot_be_read_is_left_out_and_named_and_the_work_can_be_stopped() -> None:
     heard = Heard()
-    assert look_at(toy_model(), toy_set(broken=(1,)), progress=heard).images == 2
+    found = fed(toy_model(), toy_set(broken=(1,)), progress=heard)
+    assert found.reference.images == 2
+    ((name, reason),) = found.unreadable
+    assert name == "1.png" and "“1.png” is not an image" in assert_one_sentence(reason)
     assert heard.steps == [(1, 3), (2, 3), (3, 3)]
-    blends = manifold.training_blends(settings_of(), toy_model().spec)
-    settings: dict[str, Any] = {"blends": blends, "inputs": 2, "working_size": 40}
     with pytest.raises(Cancelled):
-        manifold.look_at(toy_model(), toy_set(), progress=Heard(stop_at=2), **settings)
+        look_at(toy_model(), toy_set(), progress=Heard(stop_at=2))
     with pytest.raises(BadInput) as refusal:
-        manifold.look_at(toy_model(), toy_set(broken=(0, 1, 2)), **settings)
+        look_at(toy_model(), toy_set(broken=(0, 1, 2)))
     assert_one_sentence(refusal)
 
 
-def test_the_working_size_is_that_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    fit = manifold.fit_to
-    monkeypatch.setattr(manifold, "fit_to", lambda image, *to: sizes.append(to) or fit(image, *to))
-    look_at(toy_model(), toy_set(), working_size=24)
-    assert sizes == [(24, None)] * 3
+def test_the_working_size_is_that_of_the_images() -> None:
+    for size, cells in ((40, (10, 8)), (24, (6, 5))):  # at 24 × 19 pixels, the last column is filled up
+        assert {grid.shape for grid in fed(toy_model(), toy_set(), working_size=size).grids} == {cells}
 
 
-def test_each_encoding_is_told_of_once_and_only_of_what_could_be_read() -> None:
-    heard: list[Encoding] = []
+def test_the_draws_of_an_image_hang_on_the_seed_and_its_number_alone() -> None:
+    """So that it does not matter who looks at the others, nor whether they can be read."""
+    generators: list[list[float]] = []
+
+    def blends(number: int, generator: torch.Generator) -> Tensor:
+        generators[-1].append(torch.rand(1, generator=generator).item())
+        return torch.zeros(number)
+
+    for broken, seed in (((), 0), ((0,), 0), ((), 1)):
+        generators.append([])
+        look_at(toy_model(), toy_set(broken=broken), blends=blends, seed=seed)
+    whole, without_the_first, another = generators
+    assert without_the_first == whole[1:]
+    assert len({*whole, *another}) == 6
+
+
+def test_the_grids_are_the_codes_of_what_could_be_read_evenly_over_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
     model = toy_model()
-    look_at(model, toy_set(broken=(1,)), heed=heard.append)
-    for encoding, seed in zip(heard, (0, 2), strict=True):
-        assert torch.equal(encoding.grid, model.encode(to_tensor(toy_pixels(40, 32, seed=seed))).grid)
+    for most, kept in ((4, (0, 2)), (2, (0, 2)), (1, (0,))):
+        monkeypatch.setattr(neighbours, "MOST_IMAGES", most)
+        grids = fed(model, toy_set(3, broken=(1,))).grids
+        assert len(grids) == len(kept)
+        for grid, seed in zip(grids, kept, strict=True):
+            assert np.array_equal(grid, model.encode(to_tensor(toy_pixels(40, 32, seed=seed))).grid[0])
 
 
 # --- kept beside the model --------------------------------------------------------------------------------------------

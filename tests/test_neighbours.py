@@ -17,7 +17,7 @@ from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture
 from explorer.images.samples import SAMPLES
 from explorer.inputs import neighbours
-from explorer.inputs.neighbours import AROUND, FILE, Grids, Neighbourhoods
+from explorer.inputs.neighbours import AROUND, FILE, Neighbourhoods
 from tests.conftest import CHECKPOINTS
 from tests.toys import Heard, assert_one_sentence, toy_codebook, toy_images, toy_model
 from vqvae.errors import BadInput
@@ -171,12 +171,9 @@ def test_of_very_many_photos_some_are_kept_evenly(most: int, kept: list[int], mo
     monkeypatch.setattr(neighbours, "MOST_IMAGES", most)
     model = toy_model()
     encodings = [model.encode(toy_images(1, 16, 20, seed=seed)) for seed in range(5)]
-    grids = Grids(Codebook.of(model), images=5)
+    assert [place for place in range(5) if place % neighbours.one_in(5) == 0] == kept
     for encoding in encodings:
-        grids.add(encoding)
-    assert len(grids.kept) == len(kept)
-    for grid, place in zip(grids.kept, kept, strict=True):
-        assert np.array_equal(grid, encodings[place].grid[0])
+        assert np.array_equal(neighbours.grid_of(encoding, Codebook.of(model)), encoding.grid[0])
 
 
 # --- kept beside the model --------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """Stars and notes: their laws, and that whatever lies in the file never stands in the way."""
 
 import json
+import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from explorer.codebook import notes
 from explorer.codebook.notes import LONGEST_NOTE, Notes
+from tests.toys import assert_one_sentence
 
 CHECKPOINT, OTHER = "a" * 64, "b" * 64
 
@@ -121,3 +124,53 @@ def test_too_long_a_text_in_the_file_is_cut_too(tmp_path: Path) -> None:
     notes.save(tmp_path, CHECKPOINT, Notes())
     file_of(tmp_path).write_text(json.dumps({"starred": [], "texts": {"7": "x" * 100_000}}))
     assert notes.load(tmp_path, CHECKPOINT).texts == {7: "x" * LONGEST_NOTE}
+
+
+def test_a_flipped_byte_gives_none_or_the_notes_as_they_are_and_is_said(tmp_path: Path) -> None:
+    right = Notes(frozenset({1, 417}), {2: "sky 7", 5: "grass"})
+    notes.save(tmp_path, CHECKPOINT, right)
+    path = file_of(tmp_path)
+    whole = path.read_bytes()
+    assert notes.damage(tmp_path, CHECKPOINT) == notes.damage(tmp_path, OTHER) == ""
+    draw = random.Random(0)
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ draw.randrange(1, 256)]) + whole[place + 1 :])
+        found = notes.load(tmp_path, CHECKPOINT)
+        said = notes.damage(tmp_path, CHECKPOINT)
+        assert (found == right and not said) or (found == Notes() and str(path) in assert_one_sentence(said))
+
+
+def test_notes_without_a_checksum_are_taken_as_they_are(tmp_path: Path) -> None:
+    notes.save(tmp_path, CHECKPOINT, Notes(frozenset({1}), {2: "sky"}))
+    path = file_of(tmp_path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if "checksum" not in line).replace("sky", "sea"), encoding="utf-8")
+    assert notes.load(tmp_path, CHECKPOINT) == Notes(frozenset({1}), {2: "sea"})
+    assert notes.damage(tmp_path, CHECKPOINT) == ""
+
+
+def test_damaged_notes_are_put_aside_and_not_written_over(tmp_path: Path) -> None:
+    notes.save(tmp_path, CHECKPOINT, Notes(frozenset({1}), {2: "sky"}))
+    path = file_of(tmp_path)
+    damaged = path.read_bytes().replace(b"sky", b"sea")
+    path.write_bytes(damaged)
+    assert notes.update(tmp_path, CHECKPOINT, lambda now: now.with_star(4, True)) == Notes(frozenset({4}))
+    assert path.with_suffix(".bad").read_bytes() == damaged
+    assert notes.damage(tmp_path, CHECKPOINT) == ""
+
+
+def test_what_utf_8_cannot_hold_is_no_damage(tmp_path: Path) -> None:
+    notes.save(tmp_path, CHECKPOINT, Notes(frozenset(), {1: "a \ud800 half"}))
+    assert notes.load(tmp_path, CHECKPOINT).texts == {1: "a ? half"}
+
+
+def test_many_who_note_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Threads, as sessions are; processes are tried by benchmarks.faults."""
+
+    def star(first: int) -> None:
+        for code in range(first, first + 10):
+            notes.update(tmp_path, CHECKPOINT, lambda now: now.with_star(code, True))  # noqa: B023
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(star, range(0, 40, 10)))
+    assert notes.load(tmp_path, CHECKPOINT).starred == set(range(40))

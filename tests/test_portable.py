@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from explorer.base.job import Progress
 from explorer.codebook import projection_worker
-from explorer.codebook.projection import ProjectionSettings, load_projection, projection_key
+from explorer.codebook.projection import Projection, ProjectionSettings, load_projection, pca, projection_key
 from explorer.codebook.projection_worker import CODEBOOK_FILE, PROGRESS_FILE, SETTINGS_FILE
 from explorer.images.sets import open_set
 from explorer.index import build as building
@@ -132,6 +133,13 @@ def test_an_index_is_built_where_no_file_can_be_locked(tmp_path: Path, monkeypat
     assert removed == [[]]
 
 
+def told_and_laid_out(codebook: np.ndarray, settings: ProjectionSettings, *, progress: Progress) -> Projection:
+    """As `umap` does, in no time: it says how far it is, and lays the codes out."""
+    for done in range(0, 101, 50):
+        progress(done, 100, "Layout")
+    return pca(codebook)
+
+
 def test_a_map_is_made_though_its_progress_is_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, where a file that somebody has open is not replaced."""
     replace = Path.replace
@@ -143,6 +151,7 @@ def test_a_map_is_made_though_its_progress_is_being_read(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(Path, "replace", refuse)
     monkeypatch.setattr(projection_worker, "end_with_parent", lambda exchange: None)
+    monkeypatch.setattr(projection_worker, "umap", told_and_laid_out)
     monkeypatch.setattr(projection_worker.os, "nice", lambda by: None, raising=False)
     codebook, settings = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32), ProjectionSettings()
     np.save(tmp_path / CODEBOOK_FILE, codebook)

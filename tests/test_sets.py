@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from explorer.base import folders
-from explorer.images import samples
-from explorer.images.sets import SAMPLES, is_there, label_of, open_set, sample_set
+from explorer.images import samples, sets
+from explorer.images.sets import SAMPLES, ImageSet, is_there, label_of, open_set, sample_set
 from tests.test_dataset import FILES, KINDS, OTHERS, make_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
@@ -98,7 +98,8 @@ def test_no_images_no_set(kind: str, tmp_path: Path) -> None:
 
 def test_what_is_no_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no archive")
-    for path in (tmp_path / "text", tmp_path / "nowhere"):
+    odd = ["nowhere", "a\nb", "a\0b", "a\udcff", "\u202egnp", "x" * 300, "y/" * 3000]
+    for path in (tmp_path / "text", *(tmp_path / name for name in odd)):
         with pytest.raises(BadInput) as refusal:
             open_set(path)
         assert_one_sentence(refusal)
@@ -246,3 +247,45 @@ def test_a_range_of_shards_is_there_when_the_folder_before_its_first_brace_is(pa
     assert is_there(str(tmp_path / pattern))
     assert not is_there(str(tmp_path / "gone" / pattern))
     assert not is_there(str(tmp_path / "gone.tar"))
+
+
+def test_a_set_is_listed_again_after_a_while_that_grows_with_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, now = make_set("folder", tmp_path, FILES), 100.0
+    takes, listings = 1.0, 0
+    plain = sets.open_set
+
+    def slow(source: Path, *, under: str) -> ImageSet:
+        nonlocal now, listings
+        now, listings = now + takes, listings + 1
+        return plain(source, under=under)
+
+    monkeypatch.setattr(sets, "open_set", slow)
+    monkeypatch.setattr(sets.time, "monotonic", lambda: now)
+    listed = sets.Listed(str(source), "train")
+    assert not listed.is_at_hand()
+    before = listed.images()
+    (source / "train" / "new.png").write_bytes(b"new")
+    now += sets.LISTED_FOR - 1
+    assert listed.is_at_hand() and listed.images() is before and listings == 1
+    now += 1
+    takes = 100.0
+    assert "train/new.png" in listed.images().names and listings == 2
+    now += sets.LISTED_TIMES * takes - 1
+    assert listed.is_at_hand()
+    now += 1
+    assert not listed.is_at_hand()
+
+
+def test_a_path_is_read_as_it_was_typed_or_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    for typed in (str(folder), f"'{folder}'", f'"{folder}"', "~/my photos", "'~/my photos'"):
+        assert sets.typed_path(typed) == folder
+    assert sets.typed_path("~nobody-of-that-name/x") == Path("~nobody-of-that-name/x")
+    quoted = tmp_path / "'q'"
+    quoted.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert sets.typed_path("'q'") == Path("'q'")

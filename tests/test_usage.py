@@ -101,7 +101,11 @@ def test_figures_of_each_image(index: Index, grids: list[np.ndarray]) -> None:
         assert usage.perplexity_by_image(index)[number] == pytest.approx(math.prod(s**-s for s in shares))
 
 
-def test_counts_by_label(grids: list[np.ndarray], tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 30, 1 << 20])
+def test_counts_by_label(
+    grids: list[np.ndarray], at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "_CELLS_AT_ONCE", at_once)
     names = (
         "a.png",
         "cats/1.png",
@@ -120,6 +124,11 @@ def test_counts_by_label(grids: list[np.ndarray], tmp_path: Path) -> None:
         wanted = [sum(int((grids[member] == code).sum()) for member in members) for code in range(12)]
         assert counts[label].tolist() == wanted
     assert np.array_equal(sum(counts.values()), index.counts)
+    monkeypatch.setattr(usage, "MOST_LABEL_COUNTS", 3 * 12)
+    fewer = usage.counts_by_label(index)
+    assert list(fewer) == ["", "cats", usage.OTHER_LABELS]
+    assert np.array_equal(fewer["cats"], counts["cats"])
+    assert np.array_equal(fewer[usage.OTHER_LABELS], counts["dogs"] + counts["dogs/big"])
 
 
 def test_the_position_map_by_sampling_points(index: Index, grids: list[np.ndarray]) -> None:

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from explorer.base.job import Cancelled
+from explorer.base.open_model import OpenModel
 from vqvae.errors import BadInput
 from vqvae.model import VQVAE, VQVAEConfig
-from vqvae.tokenizer import Encoding, prepare
+from vqvae.tokenizer import Encoding, Tokenizer, prepare
 
 torch.set_num_threads(1)  # at toy sizes a second thread is only waited for
 
@@ -41,6 +42,11 @@ def toy_model(seed: int = 0, **changes: Any) -> VQVAE:
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / fan_in**0.5)
         model.codebook.copy_(toy_codebook(*model.codebook.shape, seed=seed))
     return prepare(model)
+
+
+def open_toy(tokenizer: Tokenizer, name: str = "toy") -> OpenModel:
+    """A tokenizer as pages and commands hold it, of any number of levels; it lies nowhere."""
+    return OpenModel(name, tokenizer, "0" * 64, "cpu", "", None, "", Path("nowhere"), {})
 
 
 class Heard:

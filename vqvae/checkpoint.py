@@ -7,9 +7,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shlex
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ _MOST_CONFIG_BYTES = 1 << 20
 _FLOATS = ("F32", "F16", "BF16")
 _FLOAT_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _BYTES_AT_ONCE = 1 << 24
+LEFT_BEHIND = 3600  # seconds after which nobody writes on a file that is still in the making
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
@@ -176,7 +179,7 @@ def _value_faults(path: Path, listen: Callable[[], None] = lambda: None) -> Iter
         with _open_file(path) as file:
             header_bytes = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(header_bytes))
-            for name, entry in header.items():
+            for name, entry in sorted(header.items()):
                 if name == "__metadata__" or entry["dtype"] not in _FLOAT_TYPES:
                     continue
                 begin, end = entry["data_offsets"]
@@ -214,6 +217,7 @@ def save(folder: Path, model: VQVAE, about: dict[str, Any]) -> None:
 def write(folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
     """Write config.json, with the schema's version, and model.safetensors; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     text = json.dumps({"schema_version": SCHEMA_VERSION, **config}, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
@@ -251,7 +255,7 @@ def stamp(folder: Path) -> Stamp:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new and nothing between."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -262,6 +266,22 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+_IN_THE_MAKING = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp|\..+\.(safetensors|jsonl?|csv|png)\.[a-z0-9_]{8}")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove from a folder what `write_atomically` had begun there when its process was killed, an hour ago or longer.
+
+    The second form of their names is that of before they ended in .tmp. What cannot be removed stays.
+    """
+    with suppress(OSError):
+        for place in folder.iterdir():
+            if _IN_THE_MAKING.fullmatch(place.name):
+                with suppress(OSError):
+                    if time.time() - place.stat().st_mtime > LEFT_BEHIND:
+                        place.unlink()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -364,10 +384,10 @@ def _table_faults(found: _Table, expected: dict[str, torch.Size]) -> Iterator[st
     for name in expected:
         if name not in found:
             yield f"The weights lack the tensor {name!r} that the config calls for; save them again."
-    for name in found:
+    for name in sorted(found):  # a file lists them in any order, and each time in another
         if name not in expected:
             yield f"The weights hold a tensor {shown(name)} that the config does not know; correct the config."
-    for name, (shape, dtype) in found.items():
+    for name, (shape, dtype) in sorted(found.items()):
         if name not in expected:
             continue
         wanted = list(expected[name])
@@ -386,7 +406,7 @@ def _checked_tensors(data: bytes, family: Family, expected: dict[str, torch.Size
     except SafetensorError:
         raise _damaged(family.WEIGHTS_FILE) from None
     tensors = {name: tensor.view(expected[name]) for name, tensor in found.items()}
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         if not _is_finite(tensor):
             raise BadInput(f"The tensor {name!r} has values that are not finite; train or save the model again.")
     return tensors

@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
-from vqvae.errors import BadInput
-from vqvae.formats import FORMATS, UNLIKE, archives, folder
+from vqvae.errors import BadInput, in_short
+from vqvae.formats import FORMATS, KINDS, archives, folder
 from vqvae.formats.contents import Contents, refusing
+from vqvae.remote import RemotePath
+
+_AT_ONCE = 4096  # names that are hashed together
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class ImageFiles:
     _read: Callable[[str], bytes] = field(repr=False, compare=False)
     listing: str = ""  # SHA-256 in hex over names and sizes alone: the same for a copy of the set
     format: str = ""  # its name in FORMATS
+    files: tuple[Path, ...] = ()  # that hold the images and their labels; none where each image is a file
+    remarks: tuple[str, ...] = ()  # sentences about what there is and was left out
 
     def read(self, name: str) -> bytes:
         """The bytes of one of `names` as an image file; raises BadInput when it cannot be read (any more)."""
@@ -33,11 +39,20 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
     formats, is damaged, or holds no image under that folder.
     """
     name, contents = _opened(source, under)
+    if not contents.names and contents.remarks and not under:
+        raise BadInput(f"{source} holds no images that can be read: {contents.remarks[0]}")
     if not contents.names:
         raise BadInput(f"{source} holds no images{f' under {under!r}' if under else ''}; name one that does.")
-    sized = list(zip(contents.names, contents.sizes, strict=True))
-    identity = _hashed((sized, list(contents.stamps)))
-    return ImageFiles(tuple(contents.names), identity, contents.read, _hashed(sized), name)
+    identity, listing = _hashes(contents)
+    return ImageFiles(
+        tuple(contents.names),
+        identity,
+        contents.read,
+        listing,
+        name,
+        tuple(contents.files),
+        tuple(contents.remarks),
+    )
 
 
 def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
@@ -54,11 +69,34 @@ def _opened(source: Path, under: str) -> tuple[str, Contents]:
     with refusing(source, *archives.FAULTS):
         for one in FORMATS:
             if here := one.find(source):
-                return one.name, one.open(here, under)
+                if isinstance(source, RemotePath) and not one.in_pieces:
+                    raise BadInput(f"{source} is {one.name}, which is read on this computer alone; copy it here.")
+                contents = one.open(here, under)
+                if contents.files and source.is_dir():
+                    contents = replace(contents, remarks=folder.left_beside(source, contents.files))
+                return one.name, contents
     if not source.exists():
-        raise BadInput(f"{source} is not there; check the path.")
-    raise BadInput(f"{source} is not {UNLIKE}; name one that holds images.")
+        raise BadInput(f"{in_short(source)} is not there; check the path.")
+    raise BadInput(f"{in_short(source)} is not {KINDS}; name one that is.")
 
 
-def _hashed(listing: object) -> str:
-    return hashlib.sha256(repr(listing).encode()).hexdigest()
+def _hashes(contents: Contents) -> tuple[str, str]:
+    """The identity and the listing: SHA-256 over what Python writes of the lists, piece by piece for the longest."""
+    identity, listing = hashlib.sha256(b"("), hashlib.sha256()
+    for piece in _as_written(zip(contents.names, contents.sizes, strict=True)):
+        identity.update(piece)
+        listing.update(piece)
+    identity.update(b", ")
+    for piece in _as_written(iter(contents.stamps)):
+        identity.update(piece)
+    identity.update(b")")
+    return identity.hexdigest(), listing.hexdigest()
+
+
+def _as_written(items: Iterator[object]) -> Iterator[bytes]:
+    """The pieces of `repr(list(items))`."""
+    before = "["
+    while some := ", ".join(map(repr, islice(items, _AT_ONCE))):
+        yield (before + some).encode()
+        before = ", "
+    yield b"]" if before == ", " else b"[]"

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -23,10 +22,12 @@ from vqvae import checkpoint
 from vqvae.codecs import JPEG
 from vqvae.dataset import ImageFiles, open_files
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
 from vqvae.places import find_checkpoint
 from vqvae.plugin import Request, on_device
+from vqvae.remote import located
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 from vqvae.words import counted
 
@@ -214,7 +215,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.eva
         "--tokenizer", metavar="FILE.py:FUNCTION", help="in place of a checkpoint: run a file of your own"
     )
     parser.add_argument("--device", help="where to compute, for example cuda (default: the CPU)")
-    parser.add_argument("data", type=Path, help="a folder, tar or zip of images")
+    parser.add_argument("data", type=located, help=KINDS)
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--short-side", type=int, default=256, help="pixels that larger images are shrunk to")
     options = parser.parse_args(words)

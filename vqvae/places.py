@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vqvae.errors import BadInput, shown
+from vqvae.remote import RemotePath
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
 INSTALLED = "vqvae_explorer"  # what pip makes of the top level, see setup.py
@@ -83,6 +84,9 @@ def check_file(path: Path) -> None:
     Tried by writing beside it; what was made for the trial, missing folders too, is removed again. A device or a pipe
     is not tried.
     """
+    if isinstance(path, RemotePath):
+        path.check_writable()
+        return
     with _refusing(path):
         if path.is_dir():
             raise BadInput(f"{shown(str(path))} is a folder; name a file in it.")
@@ -96,6 +100,9 @@ def check_folder(folder: Path) -> None:
 
     Tried by writing there; what was made for the trial, missing folders too, is removed again.
     """
+    if isinstance(folder, RemotePath):
+        (folder / "folder").check_writable()
+        return
     with _refusing(folder):
         _try_writing(folder)
 

@@ -12,7 +12,7 @@ import sys
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -39,6 +39,11 @@ class Request:
     def load(self) -> Served:
         """The tokenizer; raises BadInput."""
         return load_plugin(self.named, device=self.device)
+
+    def absolute(self) -> Request:
+        """As it is named from any folder."""
+        path, function = _parsed(self.named)
+        return replace(self, named=f"{path}:{function}")
 
 
 def requested(argv: Sequence[str], environ: Mapping[str, str]) -> Request | None:

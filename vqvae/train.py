@@ -1,6 +1,7 @@
-"""Train a VQ-VAE on a folder, tar or zip of images: python -m vqvae.train DATA --out checkpoints/NAME
+"""Train a VQ-VAE on a set of images: python -m vqvae.train DATA --out checkpoints/NAME
 
-Every batch is a function of the seed and the step alone, so a run that was stopped and resumed is the same run.
+Every batch is a function of the seed and the step alone, so a run that was stopped and resumed is the same run. So is
+one that several processes share: torchrun --nproc-per-node N -m vqvae.train DATA --out checkpoints/NAME
 """
 
 import argparse
@@ -8,7 +9,8 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -18,10 +20,11 @@ import torch
 from vqvae import checkpoint, snapshots
 from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
+from vqvae.formats import KINDS
 from vqvae.model import VQVAE
 from vqvae.places import check_folder, find_checkpoint
-from vqvae.plugin import checked_device
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
+from vqvae.training.distributed import Ending, Ranks, joined
 from vqvae.training.run import Exploded, Plan, check_room, check_size, train
 from vqvae.training.settings import (
     TrainingConfig,
@@ -53,35 +56,48 @@ STOPPED = 130  # as shells say it: 128 and the number of SIGINT
 
 def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.train") -> int:
     """Train; 0 when it is done, 130 when it was stopped, 1 when the loss exploded, 2 when it was refused."""
-    options = _parser(prog).parse_args(arguments)
+    with joined() as ranks:
+        if ranks.size == 1:
+            return ranks.settled(lambda: _work(arguments, prog, ranks, stoppable()))
+        with stoppable("" if ranks.rank else "Stopping after this step.", at_once=False) as asked:
+            stopping = ranks.stopping(asked)  # from now on: what one process is told, all do
+            return ranks.settled(lambda: _work(arguments, prog, ranks, nullcontext(stopping)))
+
+
+Stopping = AbstractContextManager[Callable[[], bool]]  # while a run can be stopped; whether it is to be
+
+
+def _work(arguments: list[str] | None, prog: str, ranks: Ranks, while_stoppable: Stopping) -> Ending:
+    """Train as the arguments say, in one of the processes, and tell how that ended."""
+    with ranks.speaking():
+        options = _parser(prog).parse_args(arguments)
     try:
-        return STOPPED if _train(options) else 0
+        return Ending(STOPPED if _train(options, ranks, while_stoppable) else 0)
     except Exploded as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return 1
+        return Ending(1, f"error: {fault}")
     except (BadInput, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return 2
+        return Ending(2, f"error: {fault}")
     except KeyboardInterrupt:
-        print("\nStopped before the first step; nothing was saved.", file=sys.stderr)
-        return STOPPED
+        return Ending(STOPPED, "\nStopped before the first step; nothing was saved.")
     except (MemoryError, RuntimeError) as fault:
         if not _out_of_memory(fault):
             raise
-        print("error: That does not fit into memory; make --batch, --crop or the model smaller.", file=sys.stderr)
-        return 2
+        words = "error: That does not fit into memory; make --batch, --crop or the model smaller."
+        return Ending(2, words, abrupt=True)
 
 
-def _train(options: argparse.Namespace) -> bool:
+def _train(options: argparse.Namespace, ranks: Ranks, while_stoppable: Stopping) -> bool:
     """Train as the options say; whether it was stopped before the last step."""
+    leads = ranks.rank == 0
     before = read_about(options.out) if options.resume else None
-    settings = read_settings(options.config) if options.config else training_settings(before.config) if before else {}
-    config = TrainingConfig.from_dict(laid_over(settings, given(options)))
+    config = _config(options, before, ranks)
     check_size(config)
-    device = _device(options.device)
-    _check_out(options.out, resume=options.resume, overwrite=options.overwrite)
+    device = ranks.device(options.device)
+    if leads:
+        _check_out(options.out, resume=options.resume, overwrite=options.overwrite)
     keep_every = options.keep_every if options.keep_every is not None else before.keep_every if before else 0
-    room = check_room(config, options.out, keep_every=keep_every, begins=before.step if before else -1)
+    begins = before.step if before else -1
+    room = check_room(config, options.out, keep_every=keep_every, begins=begins) if leads else ""
     if before and config.steps < before.step:
         raise BadInput(f"The run is at step {before.step:,} already; ask for as many --steps or more.")
     files = open_files(options.data, under=options.under)
@@ -90,17 +106,20 @@ def _train(options: argparse.Namespace) -> bool:
             f"{options.data} holds other images, by name and size, than the run in {options.out} learned from; "
             "name its own, or add --other-data."
         )
-    photos = Photos.of(files, config, kept_bytes=options.photo_memory << 20)
+    photos = Photos.of(files, config, kept_bytes=options.photo_memory << 20, tell=ranks.tell)
     trained = checkpoint.load(find_checkpoint(options.start_from)) if options.start_from else None
     if trained is not None and not isinstance(trained, VQVAE):
         raise BadInput(f"{options.start_from} is no model of this family; start from another.")
-    held_out = _held_out(options)
-    if before:
+    held_out = _held_out(options) if leads else ()
+    ranks.agree()
+    if not ranks.same(files.listing):
+        raise BadInput(f"The processes see other images in {options.data}, by name and size; give all the same.")
+    if before and leads:
         _tell_length(before, config)
     if room:
         print(room, file=sys.stderr)
     shown_files = open_files(options.val, under=options.val_under) if options.val else files
-    with stoppable() as stopping:
+    with while_stoppable as stopping:
         plan = Plan(
             out=options.out,
             device=device,
@@ -112,17 +131,32 @@ def _train(options: argparse.Namespace) -> bool:
             log_every=options.log_every,
             look_every=options.val_every,
             held_out=held_out,
-            samples=sheet_pictures(shown_files),
+            samples=sheet_pictures(shown_files) if leads else None,
             workers=options.workers,
             about={
                 "images": len(files.names),
                 "validation_images": len(held_out),
                 "samples": "validation" if options.val else "training",
+                **({"processes": ranks.size} if ranks.size > 1 else {}),
             },
             stopping=stopping,
+            ranks=ranks,
         )
         train(photos, config, plan)
         return stopping()
+
+
+def _config(options: argparse.Namespace, before: About | None, ranks: Ranks) -> TrainingConfig:
+    """The settings of a run, with the batch of all its processes: options and files say that of each.
+
+    One that goes on keeps its batch, however many share it now, where it is left out or what it was when it began.
+    """
+    settings = read_settings(options.config) if options.config else training_settings(before.config) if before else {}
+    asked = given(options)
+    config = TrainingConfig.from_dict(laid_over(settings, asked))
+    if before and (not (options.config or "batch" in asked) or config.batch * before.processes == before.config.batch):
+        return replace(config, batch=before.config.batch)
+    return replace(config, batch=config.batch * ranks.size)
 
 
 def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -165,27 +199,28 @@ def _held_out(options: argparse.Namespace) -> tuple[np.ndarray, ...]:
     return tuple(pictures)
 
 
-def _device(name: str | None) -> torch.device:
-    """The device of that name, or the one that there is; raises BadInput for one that is not there."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu") if name is None else checked_device(name)
-
-
 def _out_of_memory(fault: Exception) -> bool:
     words = str(fault).lower()
     return isinstance(fault, MemoryError | torch.OutOfMemoryError) or "allocate memory" in words
 
 
 @contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether a signal has asked to stop: Ctrl-C and SIGTERM do, after the step at hand; the second stops at once."""
+def stoppable(
+    sentence: str = "Stopping after this step; once more stops at once, and saves nothing.", *, at_once: bool = True
+) -> Iterator[Callable[[], bool]]:
+    """Whether a signal has asked to stop: Ctrl-C and SIGTERM do, after the step at hand.
+
+    sentence: what is then said; nothing where it is empty. at_once: the second signal stops at once.
+    """
     asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked:
+        if asked and at_once:
             raise SystemExit(128 + number)
+        if sentence and not asked:
+            print(f"\n{sentence}", file=sys.stderr)
         asked = True
-        print("\nStopping after this step; once more stops at once, and saves nothing.", file=sys.stderr)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -197,7 +232,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="a folder, tar or zip of images; they are decoded as they are needed")
+    parser.add_argument("data", type=Path, help=f"{KINDS}; images are decoded as they are needed")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
     parser.add_argument(
@@ -229,7 +264,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help=f"for decoded photos that are kept (default: {KEPT_BYTES >> 20})",
     )
     looking = parser.add_argument_group("log and validation", "log.jsonl, log.csv and samples/ lie in --out")
-    looking.add_argument("--val", type=Path, metavar="PATH", help="a folder, tar or zip of images to measure it on")
+    looking.add_argument("--val", type=Path, metavar="PATH", help="another set to measure it on, in any format of DATA")
     looking.add_argument("--val-under", default="", metavar="FOLDER", help="of them, only those below this folder")
     looking.add_argument("--val-every", type=_count, default=500, metavar="N", help="steps between (default: 500)")
     looking.add_argument("--val-images", type=_count, default=32, metavar="N", help="at most so many (default: 32)")

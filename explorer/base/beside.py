@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
-from vqvae.checkpoint import write_atomically
+from vqvae.checkpoint import remove_leftovers, write_atomically
 
 USAGE, FED, NEIGHBOURS = "usage.safetensors", "fed.safetensors", "neighbours.safetensors"
 MAP = "codebook.projection.safetensors"
@@ -45,13 +45,20 @@ class Contents:
 
 
 def to_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> bytes:
-    """The bytes of a file, with its checksum."""
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # the format takes a view's memory
-    return save(whole, {**about, CHECKSUM: checksum(whole, about)})
+    """The bytes of a file, with its checksum; the same for the same content."""
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # the format takes a view's memory
+    packed = save(whole, {**about, CHECKSUM: checksum(whole, about)})
+    end = 8 + int.from_bytes(packed[:8], "little")
+    entries = json.loads(packed[8:end])
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))  # which the library puts in any order
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + packed[end:]
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> None:
     """Write a file with its checksum, whole or not at all."""
+    remove_leftovers(path.parent)
     write_atomically(path, to_bytes(arrays, about))
 
 
@@ -118,7 +125,7 @@ def _read(path: Path, most: int) -> Contents:
     try:
         entries = deserialize(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about = {str(name): str(text) for name, text in header.get("__metadata__", {}).items()}
+        about = {str(name): str(text) for name, text in (header.get("__metadata__") or {}).items()}
         arrays = {
             name: np.frombuffer(bytearray(entry["data"]), _DTYPES[entry["dtype"]]).reshape(entry["shape"])
             for name, entry in entries

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 from explorer.base.folders import cache_folder
 from vqvae import checkpoint
 from vqvae.errors import BadInput, shown
-from vqvae.plugin import Request, fingerprint
+from vqvae.plugin import Request, fingerprint, on_device
 from vqvae.search import Codebook
 from vqvae.served import Served, tensors
 from vqvae.snapshots import name_of
@@ -35,6 +35,13 @@ class OpenModel:
     argument: str  # what names it to a command: --checkpoint NAME, or --tokenizer FILE.py:FUNCTION
     folder: Path  # where its usage, its meter's data and its map lie, where it has them
     settings: Mapping[str, Any]  # the content of its config.json; empty for code of one's own
+    opened_from: Path | Request | None = None  # a checkpoint's folder, or what names code of one's own
+
+    def __reduce__(self) -> tuple[Callable[..., OpenModel], tuple[Any, ...]]:
+        """Another process opens it again where it lies; what lies nowhere is sent as it is."""
+        if self.opened_from is None:
+            return partial(OpenModel, **{field.name: getattr(self, field.name) for field in fields(self)}), ()
+        return _reopened, (self.opened_from, self.device, self.fingerprint)
 
     @property
     def spec(self) -> Spec:
@@ -81,6 +88,31 @@ def open_folder(folder: Path) -> OpenModel:
     raise BadInput(f"The checkpoint {shown(folder.name)} is being written; open it again in a moment.")
 
 
+def on_another_device(model: OpenModel, device: str) -> OpenModel:
+    """The same model on a device; images and results stay on the CPU. Raises BadInput where there is none."""
+    return replace(model, tokenizer=on_device(model.tokenizer, device), device=device)
+
+
+def for_workers_on(model: OpenModel, device: str) -> OpenModel:
+    """The same model, here where it is, and on a device once another process opens it."""
+    again = model.opened_from
+    return replace(
+        model, device=device, opened_from=replace(again, device=device) if isinstance(again, Request) else again
+    )
+
+
+def _reopened(opened_from: Path | Request, device: str, fingerprint: str) -> OpenModel:
+    """Open what another process has open; raises BadInput where it has changed since."""
+    if isinstance(opened_from, Request):
+        model = open_plugin(opened_from)
+    else:
+        model = open_folder(opened_from)
+        model = on_another_device(model, device) if device != model.device else model
+    if model.fingerprint != fingerprint:
+        raise BadInput(f"The model {shown(model.name)} has changed since the work began; start it again.")
+    return model
+
+
 def _open_as_it_is(folder: Path) -> OpenModel:
     tokenizer = checkpoint.load(folder)
     settings = checkpoint.read_config(folder)
@@ -95,17 +127,19 @@ def _open_as_it_is(folder: Path) -> OpenModel:
         argument=f"--checkpoint {name}",
         folder=folder,
         settings=settings,
+        opened_from=folder.absolute(),
     )
 
 
 def open_plugin(request: Request) -> OpenModel:
     """Open code of one's own, which runs; what is measured of it is kept in the cache. Raises BadInput."""
-    return of_tokenizer(
+    model = of_tokenizer(
         request.load(),
         name=Path(request.named).name,
         argument=f"--tokenizer {request.named}",
         summary=f"Code of one's own, {request.named}",
     )
+    return replace(model, opened_from=request.absolute())
 
 
 def of_tokenizer(

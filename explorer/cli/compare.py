@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from explorer.base.job import Cancelled
@@ -27,10 +26,11 @@ from explorer.cli.shared import (
 from explorer.compare import report, whole
 from explorer.compare.records import Settings
 from explorer.compare.report import Report
-from explorer.images.sets import SAMPLES
+from explorer.images.sets import DATA
 from vqvae.errors import BadInput, shown
 from vqvae.places import check_file
 from vqvae.plugin import Request
+from vqvae.remote import located
 
 HERE = "-"  # standard output, in place of a file
 KEPT_BUT_RELIANCE = (
@@ -76,7 +76,7 @@ def _check_files(paths: list[str]) -> None:
     for path in paths:
         if path != HERE:
             report.form_of(path)
-            check_file(Path(path))
+            check_file(located(path))
 
 
 def _opened(named: list[str], plugged: list[str], device: str | None) -> list[OpenModel]:
@@ -123,7 +123,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
         if path == HERE:
             sys.stdout.write(text)
         else:
-            written(Path(path), text.encode(), said_to=where)
+            written(located(path), text.encode(), said_to=where)
 
 
 def add_to(commands: Any) -> None:
@@ -145,7 +145,7 @@ def add_to(commands: Any) -> None:
         dest="data",
         metavar="PATH",
         required=True,
-        help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones',
+        help=DATA,
     )
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")

@@ -12,6 +12,7 @@ from vqvae import code_file
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels, to_png
 from vqvae.places import check_file
+from vqvae.remote import located
 
 MOST_FILE_BYTES = code_file.MOST_BYTES
 
@@ -42,12 +43,12 @@ def run(options: argparse.Namespace) -> int:
 def _image_file(text: str) -> Path:
     if not text.lower().endswith((".npy", ".png")):
         raise argparse.ArgumentTypeError("it has to be a file that ends in .npy or .png")
-    return Path(text)
+    return located(text)
 
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("decode", help="draw the image that a file of codes holds", description=run.__doc__)
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("codes", type=Path, help="a file that the command encode wrote")
+    parser.add_argument("codes", type=located, help="a file that the command encode wrote")
     parser.add_argument("-o", "--out", type=_image_file, required=True, help="where to write the image, .npy or .png")

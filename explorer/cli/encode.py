@@ -8,6 +8,7 @@ from explorer.cli.shared import add_model, find_tokenizer, written
 from vqvae import code_file
 from vqvae.images import read_photo, to_tensor
 from vqvae.places import check_file
+from vqvae.remote import located
 from vqvae.words import counted
 
 
@@ -32,12 +33,12 @@ def run(options: argparse.Namespace) -> int:
 def _npz_file(text: str) -> Path:
     if not text.lower().endswith(".npz"):
         raise argparse.ArgumentTypeError("it has to be a file that ends in .npz")
-    return Path(text)
+    return located(text)
 
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser("encode", help="write the codes of an image to a file", description=run.__doc__)
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("image", type=Path, help="a PNG, JPEG, WebP, GIF, BMP or TIFF file of any size")
+    parser.add_argument("image", type=located, help="a PNG, JPEG, WebP, GIF, BMP or TIFF file of any size")
     parser.add_argument("-o", "--out", type=_npz_file, required=True, help="where to write the codes, as .npz")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import explorer
+from explorer.base.tidy import tidy
 from explorer.cli import app, compare, decode, doctor, encode, fed, index, modules, reliance, render, usage
 from explorer.cli.shared import CommandParser, PluggedParser, Stopped
 from vqvae.errors import BadInput
@@ -25,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         if words and words[0] in modules.MODULES:
             return modules.run(words[0], words[1:], prog=f"{_program()} {words[0]}")
         options = _parsed(words)
+        if options.run is not app.run:  # which does so by itself, and goes on with it
+            tidy()
         return int(options.run(options))
     except (BadInput, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 MODULES = {  # command -> its module, and one line of help
-    "train": ("vqvae.train", "train a model on a folder, tar or zip of images"),
+    "train": ("vqvae.train", "train a model on a set of images"),
     "evaluate": ("vqvae.evaluate", "measure a model on images: PSNR, SSIM, perplexity"),
     "convert": ("vqvae.convert", "make a checkpoint of somebody else's file of weights"),
     "projection": ("explorer.projection", "compute the map of a model's codes, kept with it"),

@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m explorer.
         pace = Pace(100, unit="%", stopped="Stopped; nothing was written. The same command starts anew.")
         with stoppable(pace), pace.bar:
             projection = umap(codebook, settings, progress=pace)
+        checkpoint.remove_leftovers(folder)
         checkpoint.write_atomically(path, to_bytes(projection_key(codebook, settings), projection))
     except (BadInput, OSError) as refusal:
         print(f"error: {refusal}", file=sys.stderr)

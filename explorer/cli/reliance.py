@@ -4,11 +4,11 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from explorer.base import beside
 from explorer.base.tables import encodable
+from explorer.cli.engines import add_engine, find_engine
 from explorer.cli.shared import (
     CommandParser,
     Pace,
@@ -21,14 +21,16 @@ from explorer.cli.shared import (
     stoppable,
     whole_number,
     working_size,
+    written,
 )
-from explorer.images.sets import SAMPLES
+from explorer.images.sets import DATA
 from explorer.inputs.reliance import report
 from explorer.inputs.reliance.measure import MOST_PARTNERS, Settings
 from explorer.inputs.reliance.report import Report
 from explorer.inputs.reliance.subject import run_test
 from vqvae.errors import BadInput
 from vqvae.places import check_file
+from vqvae.remote import located
 from vqvae.words import counted
 
 
@@ -38,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     Stop it with Ctrl-C: the figures are then of the images measured so far, and marked as partial.
     """
     _check_files(options)
+    engine = find_engine(options)
     model = find_model(options)
     images = find_set(options.data, options.under)
     settings = Settings(
@@ -61,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
             data=options.data,
             under=options.under,
             progress=pace,
+            engine=engine,
         )
     evidence = found.evidence
     for name, reason in evidence.unreadable:
@@ -80,7 +84,7 @@ def _check_files(options: argparse.Namespace) -> None:
         raise BadInput("Only one of --json and --csv can go to standard output; name a file for the other.")
     for path in (options.json, options.csv):
         if path and path != "-":
-            check_file(Path(path))
+            check_file(located(path))
 
 
 def _write(found: Report, options: argparse.Namespace) -> None:
@@ -94,9 +98,7 @@ def _write(found: Report, options: argparse.Namespace) -> None:
         if path == "-":
             sys.stdout.write(form(found))
         elif path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(form(found), encoding="utf-8", newline="")
-            print(f"written: {encodable(path)}", file=where)
+            written(located(path), form(found).encode(), said_to=where)
 
 
 def add_to(commands: Any) -> None:
@@ -105,7 +107,7 @@ def add_to(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     add_model(parser)
-    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("data", help=DATA)
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")
     parser.add_argument(
@@ -131,3 +133,4 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--json", metavar="FILE", help="also write every measurement as JSON; - prints only that")
     parser.add_argument("--csv", metavar="FILE", help="also write every measurement as CSV; - prints only that")
+    add_engine(parser)

@@ -9,6 +9,7 @@ from explorer.editing import bundle, recipe
 from explorer.images.pictures import open_picture
 from vqvae.images import to_png
 from vqvae.places import check_file, checkpoints_folder
+from vqvae.remote import located
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 def _png_file(text: str) -> Path:
     if not text.lower().endswith(".png"):
         raise argparse.ArgumentTypeError("it has to be a file that ends in .png")
-    return Path(text)
+    return located(text)
 
 
 def add_to(commands: Any) -> None:
@@ -43,8 +44,8 @@ def add_to(commands: Any) -> None:
         "render", help="draw the picture that a recipe describes", description=run.__doc__
     )
     parser.set_defaults(run=run)
-    parser.add_argument("recipe", type=Path, help="a recipe, or a zip of it and its picture, saved on the Edit page")
-    parser.add_argument("image", type=Path, nargs="?", help="the image that it was made with, unless the zip has it")
-    parser.add_argument("second", type=Path, nargs="?", help="the second image, if the recipe mixes two")
+    parser.add_argument("recipe", type=located, help="a recipe, or a zip of it and its picture, saved on the Edit page")
+    parser.add_argument("image", type=located, nargs="?", help="the image that it was made with, unless the zip has it")
+    parser.add_argument("second", type=located, nargs="?", help="the second image, if the recipe mixes two")
     parser.add_argument("-o", "--out", type=_png_file, required=True, help="where to write the picture, as PNG")
     add_model_option(parser, otherwise=" (default: found by the recipe)")

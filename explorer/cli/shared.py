@@ -7,7 +7,6 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -15,15 +14,25 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from explorer.base.job import Cancelled
-from explorer.base.open_model import OpenModel, open_folder, open_plugin, with_grid
-from explorer.images.sets import SAMPLES
+from explorer.base.open_model import (
+    OpenModel,
+    for_workers_on,
+    on_another_device,
+    open_folder,
+    open_plugin,
+    with_grid,
+)
+from explorer.base.tables import encodable
+from explorer.images.sets import DATA
 from explorer.images.sets import find_set as find_set
 from vqvae import checkpoint
 from vqvae.errors import BadInput
 from vqvae.places import find_checkpoint
 from vqvae.plugin import Request, on_device
+from vqvae.remote import RemotePath
 from vqvae.tokenizer import Tokenizer
 
+HERE = "here"  # the engine that is this process
 KEPT = "Stopped; what was done is kept. Go on with the same command."
 
 
@@ -36,17 +45,21 @@ class Stopped(Cancelled):
 
 
 def find_model(options: argparse.Namespace) -> OpenModel:
-    """Open what `--tokenizer` names, or else the checkpoint; raises BadInput, also for several levels."""
+    """Open what `--tokenizer` names, or else the checkpoint; raises BadInput, also for several levels.
+
+    `--device` is where it computes: here, or with the workers of another engine, and then it need not be here.
+    """
     name = _only_name(options)
-    if options.tokenizer:
-        return with_grid(open_plugin(Request(options.tokenizer, options.device)))
-    return with_grid(open_checkpoint(name, options.device))
+    elsewhere = getattr(options, "engine", HERE) != HERE
+    device = None if elsewhere else options.device
+    opened = open_plugin(Request(options.tokenizer, device)) if options.tokenizer else open_checkpoint(name, device)
+    return with_grid(for_workers_on(opened, options.device) if elsewhere and options.device else opened)
 
 
 def open_checkpoint(name: str, device: str | None) -> OpenModel:
     """Open a checkpoint by its name or folder, on a device where one is named; raises BadInput."""
     model = open_folder(find_checkpoint(name))
-    return replace(model, tokenizer=on_device(model.tokenizer, device), device=device) if device else model
+    return on_another_device(model, device) if device else model
 
 
 def _only_name(options: argparse.Namespace) -> str:
@@ -100,9 +113,12 @@ def _add_tokenizer(parser: ArgumentParser, group: Any) -> None:
 
 def written(path: Path, data: bytes, *, said_to: TextIO | None = None) -> None:
     """Write a file, whole or not at all, and say so, on standard output unless that is for something else."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_atomically(path, data)
-    print(f"written: {path}", file=said_to)
+    if isinstance(path, RemotePath) or (path.exists() and not path.is_file()):  # elsewhere, or into a pipe
+        path.write_bytes(data)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_atomically(path, data)
+    print(encodable(f"written: {path}"), file=said_to)
 
 
 class Pace:
@@ -120,7 +136,7 @@ class Pace:
     def __call__(self, done: int, total: int, stage: str = "") -> None:
         if not self._begun:
             self._begun, self.bar.total = True, total
-            self.bar.initial = self.bar.n = done - 1  # done by runs before this one
+            self.bar.initial = self.bar.n = max(0, done - 1)  # done by runs before this one
         self.bar.update(done - self.bar.n)
         self.per_second = (done - self.bar.initial) / max(1e-9, time.monotonic() - self._started)
         if self.stopped_by:
@@ -192,7 +208,7 @@ def add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], in
     parser.add_argument(
         "before_data", nargs="?", metavar="checkpoint", help="a name in checkpoints/, or a checkpoint's folder"
     )
-    parser.add_argument("data", help=f'a folder, tar or zip of images, or "{SAMPLES}" for the bundled ones')
+    parser.add_argument("data", help=DATA)
     add_model_option(parser, otherwise=", in place of the argument")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example val")
     parser.add_argument("--size", type=working_size, default=256, help="pixels on the long side (default: 256)")

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from explorer.base.folders import cache_folder
+from explorer.cli.engines import add_engine
 from explorer.cli.index import make_index
 from explorer.cli.shared import add_command, find_model
 from explorer.index import training_usage
@@ -27,4 +28,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def add_to(commands: Any) -> None:
-    add_command(commands, "usage", run, "count the codes of the training photos, kept with it")
+    add_engine(add_command(commands, "usage", run, "count the codes of the training photos, kept with it"))

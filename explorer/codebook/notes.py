@@ -1,13 +1,20 @@
-"""What a person noted of codes: a star and a line of text each, kept per checkpoint in the user's data folder."""
+"""What a person noted of codes: a star and a line of text each, kept per checkpoint in the user's data folder.
+
+The file carries a checksum, so that a damaged star is not taken for one of another code; it may be taken out by hand.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from explorer.base.locked import locked
+from explorer.base.sealed import CHECKSUM, sealed, unsealed
 from vqvae.checkpoint import write_atomically
+from vqvae.places import reason_of
 
 LONGEST_NOTE = 2000  # characters
 
@@ -28,6 +35,7 @@ class Notes:
         return replace(self, texts=others | {code: text[:LONGEST_NOTE]} if text.strip() else others)
 
 
+_one_at_a_time = threading.Lock()
 _in_memory: dict[Path, Notes] = {}  # what the disk did not take, by the file where it would be
 
 
@@ -38,13 +46,37 @@ def load(folder: Path, checkpoint: str) -> Notes:
     return _on_disk(folder, checkpoint)
 
 
+def damage(folder: Path, checkpoint: str) -> str:
+    """What to say of notes that are damaged, in one sentence; nothing of sound ones or of none."""
+    path = _file(folder, checkpoint)
+    if path in _in_memory or not path.exists() or _read(path) is not None:
+        return ""
+    return (
+        f"The notes on this model, {path}, are damaged or were changed outside of the app, and are not used; restore "
+        f'the file, or take the line "{CHECKSUM}" out of it to have it read as it is.'
+    )
+
+
+def refusal(folder: Path, fault: OSError) -> str:
+    """What to say where `update` could not write, in one sentence."""
+    return (
+        f"Notes and stars could not be kept in {folder} ({reason_of(fault)}); they stay in memory until the app ends, "
+        "or a later change can be written."
+    )
+
+
 def _on_disk(folder: Path, checkpoint: str) -> Notes:
+    return _read(_file(folder, checkpoint)) or Notes()
+
+
+def _read(path: Path) -> Notes | None:
+    """What a file says; None where there is none, or it is damaged."""
     try:
-        kept = json.loads(_file(folder, checkpoint).read_bytes())
+        kept = unsealed(json.loads(path.read_bytes()))
         texts = {int(code): str(text)[:LONGEST_NOTE] for code, text in kept["texts"].items()}
         return Notes(frozenset(int(code) for code in kept["starred"]), texts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        return Notes()
+        return None
 
 
 def update(folder: Path, checkpoint: str, change: Callable[[Notes], Notes]) -> Notes:
@@ -54,14 +86,17 @@ def update(folder: Path, checkpoint: str, change: Callable[[Notes], Notes]) -> N
     written: the notes are then kept in memory, until a later change can be written or the process ends.
     """
     path = _file(folder, checkpoint)
-    changed = change(load(folder, checkpoint))
-    try:
-        if path.exists() and _on_disk(folder, checkpoint) == Notes() and path.read_bytes() != _content(Notes()):
-            path.replace(path.with_suffix(".bad"))
-        save(folder, checkpoint, changed)
-    except OSError:
-        _in_memory[path] = changed
-        raise
+    with _one_at_a_time:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(path.parent):
+                changed = change(load(folder, checkpoint))
+                if path.exists() and _read(path) is None:
+                    path.replace(path.with_suffix(".bad"))
+                save(folder, checkpoint, changed)
+        except OSError:
+            _in_memory[path] = change(load(folder, checkpoint))
+            raise
     return changed
 
 
@@ -74,8 +109,9 @@ def save(folder: Path, checkpoint: str, notes: Notes) -> None:
 
 
 def _content(notes: Notes) -> bytes:
-    kept = {"starred": sorted(notes.starred), "texts": {str(code): text for code, text in sorted(notes.texts.items())}}
-    return json.dumps(kept, ensure_ascii=False, indent=1).encode(errors="replace")
+    texts = {str(code): text.encode(errors="replace").decode() for code, text in sorted(notes.texts.items())}
+    kept = sealed({"starred": sorted(notes.starred), "texts": texts})
+    return json.dumps(kept, ensure_ascii=False, indent=1).encode()
 
 
 def _file(folder: Path, checkpoint: str) -> Path:

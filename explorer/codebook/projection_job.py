@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from explorer.base.job import POLL, Job, Line, Progress
+from explorer.base.tidy import EXCHANGE
 from explorer.codebook.projection import (
     Projection,
     ProjectionSettings,
@@ -92,7 +93,7 @@ def make_map(
         if kept := load_projection([folder], key, codes=codes):  # made while this one waited
             return MadeMap(kept)
         try:
-            with tempfile.TemporaryDirectory(prefix="vqvae-projection-", ignore_cleanup_errors=True) as own:
+            with tempfile.TemporaryDirectory(prefix=EXCHANGE, ignore_cleanup_errors=True) as own:
                 exchange = Path(own)
                 np.save(exchange / CODEBOOK_FILE, codebook, allow_pickle=False)
                 (exchange / SETTINGS_FILE).write_text(json.dumps(settings.to_dict()), encoding="utf-8")

@@ -19,6 +19,7 @@ import numpy as np
 
 from explorer.base import beside
 from explorer.base.beside import Contents
+from explorer.base.tidy import used
 from explorer.compare.records import Seen
 from vqvae.checkpoint import write_atomically
 from vqvae.places import reason_of
@@ -50,6 +51,8 @@ class Kept:
         self._pending: dict[str, Known] = {}
         self._kept_at = time.monotonic()
         self.images = {} if self._folder is None else _read_folder(self._folder, self._of)
+        if self._folder is not None:
+            used(self._folder)
         self.fault = ""  # why something could not be kept, in a few words
 
     def add(self, name: str, known: Known) -> None:

@@ -14,6 +14,7 @@ from explorer.base.folders import cache_folder
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.base.memory import peak_bytes
 from explorer.base.open_model import OpenModel
+from explorer.base.tidy import COMPARED
 from explorer.base.versions import versions
 from explorer.compare.kept import Kept, Known
 from explorer.compare.records import Compared, Comparison, Row, Seen, Settings
@@ -28,7 +29,7 @@ from vqvae.tokenizer import Encoding, Tokenizer, blend
 
 def kept_folder() -> Path:
     """Where what was measured is kept."""
-    return cache_folder() / "compared"
+    return cache_folder() / COMPARED
 
 
 def only_size(models: Sequence[OpenModel]) -> tuple[int, int] | None:

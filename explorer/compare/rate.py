@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from explorer.base import tables
+from explorer.base import tables, tidy
 from explorer.base.bootstrap import Estimate, means
 from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, unheard
+from explorer.base.sealed import CHECKSUM, sealed, unsealed
 from explorer.base.versions import versions
 from explorer.compare.coding import CodeLengths, code_lengths
 from explorer.compare.measure import colour_difference
@@ -35,6 +35,7 @@ from vqvae.checkpoint import write_atomically
 from vqvae.codecs import CODECS, Codec
 from vqvae.errors import BadInput
 from vqvae.images import writers
+from vqvae.places import reason_of
 
 Count = Literal["fixed", "order0", "conditioned"]
 COUNTS: dict[Count, str] = {"fixed": "log2 K", "order0": "order 0", "conditioned": "by neighbours"}
@@ -53,7 +54,7 @@ QUALITIES = {  # of the files that make a codec's curve
     "WebP": (0, 2, 5, 10, 20, 40, 60, 80, 92),
     "AVIF": (0, 8, 16, 25, 35, 45, 55, 68, 82),
 }
-_VERSION = 1
+_VERSION = 2  # of a file of what was written; 1 had no checksum
 
 
 # --- the models -------------------------------------------------------------------------------------------------------
@@ -269,7 +270,7 @@ def above(rates: Rates, place: int, equal: Equal, name: str) -> Difference | Non
 
 def kept_folder() -> Path:
     """Where sizes and closeness of files are kept."""
-    return cache_folder() / "codecs"
+    return cache_folder() / tidy.CODECS
 
 
 def _each(
@@ -287,10 +288,28 @@ def _each(
         known = _load(path, files)
         yield files
         if path is not None and _count(files) > known:
-            with suppress(OSError):  # a full disk costs time, no figures
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(path, _to_json(files))
+            _keep(path, files)
     progress(len(rates.rows), len(rates.rows))
+
+
+_not_kept: dict[Path, str] = {}  # folder -> why it could not be written to the last time, in a few words
+
+
+def remark() -> str:
+    """A sentence on why what is found of files cannot be kept; nothing where it can."""
+    folder = kept_folder()
+    why = _not_kept.get(folder)
+    return f"What JPEG, WebP and AVIF take could not be kept in {folder} ({why}); it is found out again." if why else ""
+
+
+def _keep(path: Path, files: Written[_Closeness]) -> None:
+    """Where nothing can be written the work goes on: that costs time, no figures."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _to_json(files))
+        _not_kept.pop(path.parent, None)
+    except OSError as fault:
+        _not_kept[path.parent] = reason_of(fault)
 
 
 def _reader(rates: Rates, row: Row, images: ImageSet, only: tuple[int, int] | None) -> Callable[[], np.ndarray]:
@@ -315,7 +334,7 @@ def _to_json(files: Written[_Closeness]) -> bytes:
         return [*files.sizes[codec][quality], *(() if closeness is None else astuple(closeness))]
 
     held = {codec: {str(one): row(codec, one) for one in sizes} for codec, sizes in files.sizes.items()}
-    return json.dumps({"version": _VERSION, "writers": _writers(), "files": held}).encode()
+    return json.dumps(sealed({"version": _VERSION, "writers": _writers(), "files": held})).encode()
 
 
 def _load(path: Path | None, files: Written[_Closeness]) -> int:
@@ -323,9 +342,13 @@ def _load(path: Path | None, files: Written[_Closeness]) -> int:
     if path is None:
         return 0
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        if (found["version"], found["writers"]) != (_VERSION, _writers()):
+        read: dict[str, Any] = json.loads(path.read_bytes())
+        found = unsealed(read)
+        if found["version"] not in (1, _VERSION) or (found["version"] == _VERSION and CHECKSUM not in read):
             return 0
+        if found["writers"] != _writers():
+            return 0
+        tidy.used(path)
         for codec, held in found["files"].items():
             for quality, (file, data, *closeness) in held.items():
                 size, measured = Size(int(file), int(data)), _of_numbers(*closeness) if closeness else None

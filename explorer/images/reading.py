@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from explorer.engines import IN_PROCESS, Engine
+from explorer.engines import IN_PROCESS, Engine, patiently
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_to, load_image
@@ -36,6 +36,7 @@ class Opened:
 
     name: str
     pixels: np.ndarray  # uint8 [H, W, 3]
+    number: int = 0  # its place among the names that were asked for: the same whoever reads it
 
 
 def each_image(
@@ -45,43 +46,54 @@ def each_image(
     *,
     names: Sequence[str] | None = None,
     engine: Engine = IN_PROCESS,
+    waiting: Callable[[], object] = patiently,
 ) -> Generator[T | BadInput, None, None]:
     """What `work` makes of each image, in the order of `names`, or why one cannot be read; all of the set by default.
 
     Reading runs ahead in other threads. Close the generator when it is left before its end. BadInput that `work` raises
-    takes the place of what it would have made.
+    takes the place of what it would have made. Another engine pickles `work` and what it makes; while one waits for
+    that, `waiting` is called again and again, and what it raises ends the work.
     """
     wanted = images.names if names is None else names
     if engine is IN_PROCESS:
         yield from _here(images, work, fit, wanted)
         return
-    runs = [tuple(wanted[start : start + AT_ONCE]) for start in range(0, len(wanted), AT_ONCE)]
-    with closing(engine.each(runs, _Run(images, work, fit))) as done:
+    starts = range(0, len(wanted), AT_ONCE)
+    runs = [_Run(start, tuple(wanted[start : start + AT_ONCE])) for start in starts]
+    with closing(engine.each(runs, _Work(images, work, fit), waiting=waiting)) as done:
         for results in done:
             yield from results
 
 
 @dataclass(frozen=True)
-class _Run(Generic[T]):
-    """The work of another engine's worker: some images after another."""
+class _Run:
+    """Some images after another."""
+
+    first: int  # number of the first of them
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Work(Generic[T]):
+    """What another engine's worker does with a run."""
 
     images: ImageSet
     work: Callable[[Opened], T]
     fit: Fit
 
-    def __call__(self, names: Sequence[str]) -> list[T | BadInput]:
-        return list(_here(self.images, self.work, self.fit, names))
+    def __call__(self, run: _Run) -> list[T | BadInput]:
+        return list(_here(self.images, self.work, self.fit, run.names, first=run.first))
 
 
 def _here(
-    images: ImageSet, work: Callable[[Opened], T], fit: Fit, names: Sequence[str]
+    images: ImageSet, work: Callable[[Opened], T], fit: Fit, names: Sequence[str], *, first: int = 0
 ) -> Generator[T | BadInput, None, None]:
-    def opened(name: str) -> Opened | BadInput:
+    def opened(number: int, name: str) -> Opened | BadInput:
         try:
             picture = fit_to(load_image(images.read(name), name), fit.working_size, fit.only)
         except BadInput as refusal:
             return refusal
-        return Opened(name, np.asarray(picture))
+        return Opened(name, np.asarray(picture), number)
 
     def done(image: Opened | BadInput) -> T | BadInput:
         if isinstance(image, BadInput):
@@ -93,7 +105,9 @@ def _here(
 
     pool = ThreadPoolExecutor(READERS, "reading")
     try:
-        submitted: Iterator[Future[Opened | BadInput]] = (pool.submit(opened, name) for name in names)
+        submitted: Iterator[Future[Opened | BadInput]] = (
+            pool.submit(opened, number, name) for number, name in enumerate(names, first)
+        )
         waiting = deque(islice(submitted, AHEAD))
         while waiting:
             image = waiting.popleft().result()

@@ -3,26 +3,33 @@
 One memory-mapped file per set and checkpoint, sorted by code and then by distance: the nearest patches of a code are
 one slice, whatever the size of the set. It is built in shards, each sorted by itself and kept on disk until all are
 merged, so memory stays bounded, and a build that was stopped, or killed, goes on where it was: one is kept at the
-latest after half a minute.
+latest after half a minute. Where a shard was made does not matter, see `parts`.
 """
 
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
 from explorer.base.job import Progress, unheard
+from explorer.base.tidy import PARTIAL
 from explorer.images.sets import ImageSet
 from explorer.index.cells import CellStream, ImageCells, cells_of
-from explorer.index.format import CODE_BITS, MOST_CELLS, About
+from explorer.index.format import CODE_BITS, MOST_CELLS, About, too_many_cells
 from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
-from explorer.index.shards import Shard, compact, find_shards, write_shard
+from explorer.index.shards import LOCK, Shard, clear, compact, find_shards, missing, write_shard
 from vqvae.errors import BadInput
 from vqvae.tokenizer import Tokenizer
 
+CellsFrom = Callable[[int], CellStream]
 SHARD_CELLS = 1 << 22
+TRIES = 100  # to come into a folder that others make and remove
 SHARD_SECONDS = 30  # of work that a process that is killed can lose
 
 
@@ -68,7 +75,7 @@ def about_of(tokenizer: Tokenizer, images: ImageSet, *, checkpoint: str, working
 
 
 def write_index(
-    cells_from: Callable[[int], CellStream],
+    cells_from: CellsFrom,
     names: tuple[str, ...],
     about: About,
     *,
@@ -80,75 +87,167 @@ def write_index(
 
     `cells_from(n)` gives the cells of each image from number n of `names` on, or why there are none.
     """
+    with shards_folder(path, about) as folder:
+        with _removed_where_refused(folder):
+            encode(
+                cells_from,
+                range(len(names)),
+                about,
+                folder,
+                found=cleared(folder, about),
+                progress=lambda done: progress(done, len(names)),
+                shard_cells=shard_cells,
+            )
+        finish(folder, names, about, path, shard_cells=shard_cells)
+
+
+def finish(folder: Path, names: tuple[str, ...], about: About, path: Path, *, shard_cells: int = SHARD_CELLS) -> None:
+    """Merge the shards of all images into the index, and remove them; raises BadInput as `merge` does."""
+    shards = find_shards(folder, about)
+    if missing(shards, range(len(names))):
+        raise BadInput("A part of what was encoded is damaged; start the same again: that part is encoded anew.")
+    with _removed_where_refused(folder):
+        merge(shards, names, about, path, folder, shard_cells)
+    _remove(folder)
+
+
+def check_codes(about: About) -> None:
+    """Raise BadInput where an index cannot hold so many codes."""
     if about.codes > 1 << CODE_BITS:
         raise BadInput(f"The codebook has over {1 << CODE_BITS:,} codes; an index cannot hold so many.")
-    partial = path.with_name(path.name + ".partial")
-    with _locked(partial):
-        shards = find_shards(partial, about)
-        try:
-            _encode_rest(cells_from, names, about, partial, shards, progress, shard_cells)
-            merge(shards, names, about, path, partial, shard_cells)
-        except BadInput:
-            shutil.rmtree(partial)  # nothing here will ever become an index
-            raise
-        shutil.rmtree(partial)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Make the folder of unfinished work, and keep other processes out of it; a killed one's lock is gone with it.
+def shards_folder(path: Path, about: About, *, with_others: bool = False) -> Iterator[Path]:
+    """The folder of the shards of an index in the making, made if need be, with other processes kept out of it.
 
-    Not on Windows: there two builds at once are not kept apart, and a folder with an open file could not be removed.
+    A killed one's lock is gone with it. `with_others`: those come in that say the same. Raises BadInput where another
+    process is in it.
+
+    Not on Windows, nor on a file system without locks: there two builds at once are not kept apart, and a folder with
+    an open file could not be removed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / "lock").open("wb") as file:
+    check_codes(about)
+    folder = path.with_name(path.name + PARTIAL)
+    with _locked(folder, with_others=with_others):
+        yield folder
+
+
+def _locked(folder: Path, *, with_others: bool) -> IO[bytes] | AbstractContextManager[None]:
+    """What holds the folder until it is closed."""
+    for again in reversed(range(TRIES)):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.mkdir(parents=True, exist_ok=True)
+            import fcntl
+
+            file = (folder / LOCK).open("a+b")
+        except ImportError:
+            return nullcontext()
+        except (FileExistsError, FileNotFoundError):  # whoever was in it has removed it just now
+            if not again:
+                raise
+            continue
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if with_others else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            break
         except OSError:
-            raise BadInput("The index of these images is being made by another process; wait until it is.") from None
+            pass  # some file systems of clusters know no locks
+        if _is_at(file, folder / LOCK):
+            return file
+        file.close()  # the lock of a folder that was removed keeps nobody out
+    raise BadInput("The index of these images is being made by another process; wait until it is.")
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of shards at once, so that nobody finds a half of it, or puts a lock into what goes."""
+    gone = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+@contextmanager
+def _removed_where_refused(folder: Path) -> Iterator[None]:
+    """Nothing in the folder will ever become an index."""
+    try:
         yield
+    except BadInput:
+        _remove(folder)
+        raise
 
 
-def _encode_rest(
-    cells_from: Callable[[int], CellStream],
-    names: tuple[str, ...],
+def cleared(folder: Path, about: About) -> list[Shard]:
+    """The shards in a folder that no other process writes to; all else in it is removed."""
+    shards = find_shards(folder, about)
+    clear(folder, shards)
+    return shards
+
+
+def encode(
+    cells_from: CellsFrom,
+    run: range,
     about: About,
     folder: Path,
-    shards: list[Shard],
-    progress: Progress,
-    shard_cells: int,
+    *,
+    found: Sequence[Shard],
+    progress: Callable[[int], object],
+    shard_cells: int = SHARD_CELLS,
 ) -> None:
-    """Encode what the shards do not have yet, into further shards; what is done by the time of a stop is in them."""
-    first = shards[-1].next if shards else 0
-    before = sum(shard.cells for shard in shards)
-    pending: list[ImageCells | BadInput] = []
-    waiting = 0  # cells in `pending`
-    kept_at = time.monotonic()
+    """Encode those images of a run that the shards that were found do not have, into further shards.
 
-    def flush() -> None:
-        nonlocal first, before, pending, waiting, kept_at
-        kept_at = time.monotonic()
-        if pending:
-            shards.append(write_shard(folder, pending, about, first=first, before=before, shard_cells=shard_cells))
-            first, before, pending, waiting = first + len(pending), before + waiting, [], 0
+    What is done by the time of a stop is in them. `progress` is told how many images of the run are in shards, or will
+    be. Raises BadInput for more cells than an index can number.
+    """
+    gaps = missing(found, run)
+    done, cells = len(run) - sum(map(len, gaps)), sum(shard.cells for shard in found)
+    for gap in gaps:
+        writing = _Writing(about, folder, shard_cells, first=gap.start)
+        with closing(cells_from(gap.start)) as results:
+            try:
+                for result in islice(results, len(gap)):
+                    cells += writing.add(result)
+                    if cells > MOST_CELLS:
+                        raise too_many_cells()
+                    done += 1
+                    progress(done)
+            finally:
+                writing.flush()
 
-    with closing(cells_from(first)) as results:
-        try:
-            for done, result in enumerate(results, first + 1):
-                number = 0 if isinstance(result, BadInput) else result.codes.size
-                if before + waiting + number > MOST_CELLS:
-                    raise BadInput(f"The set has over {MOST_CELLS:,} cells; index a part of it, or at a smaller size.")
-                if waiting + number > shard_cells:
-                    flush()
-                pending.append(result if isinstance(result, BadInput) else compact(result, about.codes))
-                waiting += number
-                if time.monotonic() - kept_at >= SHARD_SECONDS:
-                    flush()
-                progress(done, len(names))
-        finally:
-            flush()
+
+class _Writing:
+    """A run of images on its way into shards."""
+
+    def __init__(self, about: About, folder: Path, shard_cells: int, *, first: int) -> None:
+        self._about, self._folder, self._shard_cells = about, folder, shard_cells
+        self._first = first  # number of the first image that waits
+        self._pending: list[ImageCells | BadInput] = []
+        self._waiting = 0  # cells
+        self._kept_at = time.monotonic()
+
+    def add(self, image: ImageCells | BadInput) -> int:
+        """Take the next image in; how many cells it has."""
+        cells = 0 if isinstance(image, BadInput) else image.codes.size
+        if self._waiting + cells > self._shard_cells:
+            self.flush()
+        self._pending.append(image if isinstance(image, BadInput) else compact(image, self._about.codes))
+        self._waiting += cells
+        if time.monotonic() - self._kept_at >= SHARD_SECONDS:
+            self.flush()
+        return cells
+
+    def flush(self) -> None:
+        """Make a shard of what waits."""
+        if self._pending:
+            write_shard(self._folder, self._pending, self._about, first=self._first, shard_cells=self._shard_cells)
+            self._first += len(self._pending)
+            self._pending, self._waiting = [], 0
+        self._kept_at = time.monotonic()

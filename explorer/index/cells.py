@@ -46,9 +46,14 @@ def measure(tokenizer: Tokenizer, codebook: Codebook, image: Tensor) -> ImageCel
     return ImageCells(codes, away, spare, size=(height, width))
 
 
-def cells_of(tokenizer: Tokenizer, images: ImageSet, working_size: int, first: int) -> CellStream:
-    """The cells of each image from number `first` on, or why there are none."""
-    work = partial(_cells_of_one, tokenizer, Codebook.of(tokenizer))
+def cells_of(
+    tokenizer: Tokenizer, images: ImageSet, working_size: int, first: int, *, codebook: Codebook | None = None
+) -> CellStream:
+    """The cells of each image from number `first` on, or why there are none.
+
+    codebook: the tokenizer's, where it is known.
+    """
+    work = partial(_cells_of_one, tokenizer, codebook or Codebook.of(tokenizer))
     return each_image(images, work, Fit(working_size, tokenizer.spec.sizes.only), names=images.names[first:])
 
 

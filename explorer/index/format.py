@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.base import arrays
+from vqvae.errors import BadInput
 
 VERSION = 1
 SUFFIX = ".index.safetensors"
@@ -50,8 +51,16 @@ class About:
     codes: int  # K
 
 
-def packed(codes: np.ndarray, distances: np.ndarray, before: int) -> np.ndarray:
-    """One number a cell that sorts as wanted: code, bits of the distance (≥ 0, so they sort as it does), position."""
+def too_many_cells() -> BadInput:
+    """The refusal of more than MOST_CELLS."""
+    return BadInput(f"The set has over {MOST_CELLS:,} cells; index a part of it, or at a smaller size.")
+
+
+def packed(codes: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """One number a cell that sorts as wanted: code, bits of the distance (≥ 0, so they sort as it does), position.
+
+    Positions count from 0.
+    """
     keys = np.empty(len(codes), np.uint64)
     bits = distances.view(np.uint16)
     for start in range(0, len(keys), _PACKED_AT_ONCE):
@@ -61,7 +70,7 @@ def packed(codes: np.ndarray, distances: np.ndarray, before: int) -> np.ndarray:
         block <<= np.uint64(DISTANCE_BITS)
         block |= bits[part]
         block <<= np.uint64(POSITION_BITS)
-        block |= np.arange(before + start, before + start + len(block), dtype=np.uint64)
+        block |= np.arange(start, start + len(block), dtype=np.uint64)
     return keys
 
 

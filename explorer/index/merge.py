@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
 
 from explorer.base import arrays
-from explorer.index.format import VERSION, About, forms, unpacked
+from explorer.index.format import MOST_CELLS, VERSION, About, forms, too_many_cells, unpacked
 from explorer.index.shards import Shard
 from vqvae.errors import BadInput
 
@@ -17,10 +17,15 @@ from vqvae.errors import BadInput
 def merge(
     shards: list[Shard], names: tuple[str, ...], about: About, path: Path, partial: Path, shard_cells: int
 ) -> None:
-    """Write the index out of the shards, some `shard_cells` cells at a time."""
+    """Write the index out of the shards of all its images, in their order, some `shard_cells` cells at a time.
+
+    Raises BadInput where no image could be read, and for more cells than an index can number.
+    """
     unreadable = {number: reason for shard in shards for number, reason in shard.unreadable.items()}
     readable = readable_names(names, unreadable)
     cells = sum(shard.cells for shard in shards)
+    if cells > MOST_CELLS:
+        raise too_many_cells()
     metadata = {
         "version": str(VERSION),
         **{name: str(value) for name, value in asdict(about).items() if name != "codes"},
@@ -29,8 +34,7 @@ def merge(
     }
     layout = arrays.plan(forms(cells, len(readable), about.codes), metadata)
     slots, counts = layout.slots, np.zeros(about.codes, np.int64)
-    with arrays.replacing(path, partial / "temporary") as file:
-        file.write(layout.header)
+    with arrays.replacing(path, partial / "temporary", layout) as file:
         cell = image = place = 0
         for shard in shards:
             codes = shard.take("codes")
@@ -65,27 +69,31 @@ def _sorted_keys(shards: list[Shard], most: int) -> Iterator[np.ndarray]:
     Every so many samples of all shards, one splits them: what a shard has between two splitters is found by its own
     samples and then within one stretch between them. No key comes twice, so this is exact, also for a single code.
     """
-    samples = [shard.take("samples") for shard in shards]
+    before = [0, *accumulate(shard.cells for shard in shards)]
+    placed = list(zip(shards, before, strict=False))
+    samples = [shard.samples(start) for shard, start in placed]
     every = max(int(shard.metadata["sample_every"]) for shard in shards)
     step = max(1, most // every)
     splitters = np.sort(np.concatenate(samples))[step::step]
     bounds = [
-        [0, *(_keys_below(shard, own, splitter) for splitter in splitters), shard.cells]
-        for shard, own in zip(shards, samples, strict=True)
+        [0, *(_keys_below(shard, start, own, splitter) for splitter in splitters), shard.cells]
+        for (shard, start), own in zip(placed, samples, strict=True)
     ]
     for block in zip(*(pairwise(places) for places in bounds), strict=True):
-        parts = [shard.take("keys", *span) for shard, span in zip(shards, block, strict=True) if span[0] < span[1]]
+        parts = [
+            shard.keys(start, *span) for (shard, start), span in zip(placed, block, strict=True) if span[0] < span[1]
+        ]
         keys = np.concatenate(parts)
         if len(parts) > 1:
             keys.sort(kind="stable")  # Timsort, which merges sorted runs many times faster than others sort
         yield keys
 
 
-def _keys_below(shard: Shard, samples: np.ndarray, splitter: np.uint64) -> int:
+def _keys_below(shard: Shard, before: int, samples: np.ndarray, splitter: np.uint64) -> int:
     after = int(np.searchsorted(samples, splitter))
     if after == 0:
         return 0
     every = int(shard.metadata["sample_every"])
     start = (after - 1) * every
-    stretch = shard.take("keys", start, min(after * every, shard.cells))
+    stretch = shard.keys(before, start, min(after * every, shard.cells))
     return start + int(np.searchsorted(stretch, splitter))

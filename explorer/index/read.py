@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from explorer.base import arrays
+from explorer.base.arrays import Array
 from explorer.index.format import SUFFIX, VERSION, forms
 from vqvae.errors import BadInput
 
@@ -29,7 +30,8 @@ class Occurrences:
 class Index:
     """An open index. A cell's position counts all cells in reading order: image by image, row by row.
 
-    The arrays are mapped from the file and cannot be written to. An index has at least one image with one cell.
+    The arrays are mapped from the file and cannot be written to. Where a large file turns out to be damaged as it is
+    looked at, whatever looks raises BadInput. An index has at least one image with one cell.
     """
 
     checkpoint: str  # content hash of the checkpoint that encoded the images
@@ -40,10 +42,10 @@ class Index:
     working_size: int  # pixels on the long side that images were shrunk to
     names: tuple[str, ...]  # of the images that could be read, by number
     unreadable: tuple[tuple[str, str], ...]  # name and reason of each file that could not
-    codes: np.ndarray  # uint16 or uint32 [cells], in reading order
-    margins: np.ndarray  # float16 [cells], in reading order: distance to the runner-up − distance to the own code, ≥ 0
-    positions: np.ndarray  # uint32 [cells], by code, then nearest first, then in reading order
-    distances: np.ndarray  # float16 [cells], Euclidean, in the order of `positions`
+    codes: Array  # uint16 or uint32 [cells], in reading order
+    margins: Array  # float16 [cells], in reading order: distance to the runner-up − distance to the own code, ≥ 0
+    positions: Array  # uint32 [cells], by code, then nearest first, then in reading order
+    distances: Array  # float16 [cells], Euclidean, in the order of `positions`
     offsets: np.ndarray  # int64 [K + 1]: code k has the places offsets[k]…offsets[k + 1] − 1 of `positions`
     grids: np.ndarray  # int32 [images, 2], rows and columns of cells
     sizes: np.ndarray  # int32 [images, 2], height and width in pixels at the working size
@@ -120,7 +122,7 @@ class Index:
         order = np.argsort(-count, kind="stable")
         return image[order], count[order]
 
-    def _of_image(self, values: np.ndarray, image: int) -> np.ndarray:
+    def _of_image(self, values: Array, image: int) -> np.ndarray:
         return values[self.starts[image] : self.starts[image + 1]].reshape(self.grids[image])
 
 
@@ -164,13 +166,17 @@ def list_indexes(folder: Path, *, checkpoint: str) -> list[KnownIndex]:
     return [known for _, known in sorted(dated, key=lambda one: (one[1].label, -one[0], one[1].path))]
 
 
-def open_index(path: Path, *, checkpoint: str, identity: str, codes: int, working_size: int | None = None) -> Index:
-    """Open an index; raises BadInput, in one sentence, when it is of anything else than what is asked for.
+def open_index(
+    path: Path, *, checkpoint: str, identity: str, codes: int, working_size: int | None = None, whole: bool = False
+) -> Index:
+    """Open an index; raises BadInput, in one sentence, when it is of anything else than what is asked for, or damaged.
 
-    Looks at the header, the offsets and the table of images, not at each cell: it takes milliseconds at any size.
+    Of a large one it looks at the header, the offsets and the table of images, and not at each cell, which takes
+    milliseconds at any size; or, where it is to be `whole`, at all.
     """
+    refuse_if_damaged(path)
     try:
-        found, metadata = arrays.mapped(path)
+        found, metadata = arrays.mapped(path, later=() if whole else _CELLS, refuse=partial(_noticed, _stamp(path)))
         version = metadata["version"]
     except FileNotFoundError:
         raise BadInput("These images have no index yet; it has to be made.") from None
@@ -201,6 +207,33 @@ def open_index(path: Path, *, checkpoint: str, identity: str, codes: int, workin
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _damaged() from None
     return index
+
+
+def refuse_if_damaged(path: Path) -> None:
+    """Raise BadInput where the file there, since it was opened in this process, turned out to be damaged."""
+    if _stamp(path) in _found_damaged:
+        raise _damaged()
+
+
+_CELLS = ("codes", "margins", "positions", "distances")  # what is as large as the set
+_Stamp = tuple[int, int, int] | None
+_found_damaged: set[_Stamp] = set()
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Another one for another file; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _noticed(stamp: _Stamp) -> BadInput:
+    """What is raised where a part of a file is damaged; whoever opens it next makes it anew."""
+    if stamp is not None:
+        _found_damaged.add(stamp)
+    return _damaged()
 
 
 def _damaged() -> BadInput:

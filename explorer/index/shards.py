@@ -1,9 +1,14 @@
-"""Shards of an index in the making: runs of images whose cells are sorted, on disk until all are merged."""
+"""Shards of an index in the making: runs of images whose cells are sorted, on disk until all are merged.
+
+A shard knows nothing of the others: its positions count its own cells, from 0. So any process can make any of them.
+"""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -12,7 +17,9 @@ from explorer.index.cells import ImageCells
 from explorer.index.format import FARTHEST, VERSION, About, code_dtype, packed
 from vqvae.errors import BadInput
 
+LOCK = "lock"  # the file in a folder of shards by which processes are kept apart
 _SHARD_SUFFIX = ".shard.safetensors"
+_FORM = 2  # of shards; 1 had the positions of the whole index
 _SAMPLE_EVERY = 4096  # cells between two samples of a shard's keys, by which shards are merged
 
 
@@ -44,39 +51,94 @@ class Shard:
     def take(self, name: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         return arrays.take(self.path, self.slots[name], start, stop)
 
+    def keys(self, before: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Sorted keys as they are in an index that has so many cells before those of the shard."""
+        return _rebased(self.take("keys", start, stop), before)
+
+    def samples(self, before: int) -> np.ndarray:
+        """Every so many keys of all, likewise."""
+        return _rebased(self.take("samples"), before)
+
+
+def _rebased(keys: np.ndarray, before: int) -> np.ndarray:
+    """The position is in a key's lowest bits, and an index has no more cells than fit there: nothing is carried."""
+    keys += np.uint64(before)
+    return keys
+
 
 def _open_shard(path: Path) -> Shard:
     layout = arrays.read_layout(path)
     return Shard(path, layout.slots, layout.metadata)
 
 
-def find_shards(folder: Path, about: About) -> list[Shard]:
-    """The shards that follow one another from the first image on; all else in the folder is removed."""
+_sound: set[tuple[str, int, int, int]] = set()  # shards that this process has held against their checksums
+
+
+def _sound_shard(path: Path) -> Shard:
+    """A shard, held against its checksums once; raises ValueError or OSError where it is damaged."""
+    stat = path.stat()
+    stamp = str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
+    if stamp not in _sound:
+        arrays.check(path)
+        _sound.add(stamp)
+    return _open_shard(path)
+
+
+def find_shards(folder: Path, about: About, run: range | None = None) -> list[Shard]:
+    """The shards of an index in a folder, by their images, of which no two have the same; all, or those for a run.
+
+    What is of something else, of another form or damaged is none.
+    """
     shards: list[Shard] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.endswith(_SHARD_SUFFIX):
-            try:
-                shard = _open_shard(path)
-                wanted = _about_text(about), shards[-1].next if shards else 0
-                if (shard.metadata["about"], shard.first) == wanted:
-                    shards.append(shard)
-                    continue
-            except (ValueError, KeyError):
-                pass  # of another version, or damaged: those images are encoded again
-        if path.name != "lock":
-            path.unlink()
+    for first, next_, path in sorted(_named(folder), key=lambda one: (one[0], -one[1])):
+        if run is not None and (next_ <= run.start or run.stop <= first):
+            continue
+        if shards and first < shards[-1].next:
+            continue  # two processes were given the same images
+        try:
+            shard = _sound_shard(path)
+            if shard.metadata["about"] == _about_text(about) and (shard.first, shard.next) == (first, next_):
+                shards.append(shard)
+        except (ValueError, KeyError, OSError):
+            pass  # those images are encoded again
     return shards
 
 
+def _named(folder: Path) -> Iterable[tuple[int, int, Path]]:
+    """First and next image of each file that has the name of a shard."""
+    for path in folder.glob(f"*{_SHARD_SUFFIX}"):
+        first, _, next_ = path.name.removesuffix(_SHARD_SUFFIX).partition("-")
+        if first.isdecimal() and next_.isdecimal() and int(first) < int(next_):
+            yield int(first), int(next_), path
+
+
+def clear(folder: Path, shards: Sequence[Shard]) -> None:
+    """Remove all but these shards from a folder that no other process writes to."""
+    kept = {LOCK, *(shard.path.name for shard in shards)}
+    for path in folder.iterdir():
+        if path.name not in kept:
+            path.unlink()
+
+
+def missing(shards: Sequence[Shard], run: range) -> list[range]:
+    """The images of a run that are in none of the shards, which are in order."""
+    found, first = [], run.start
+    for shard in shards:
+        if shard.next > run.start and shard.first < run.stop:
+            found.append(range(first, shard.first))
+            first = shard.next
+    return [gap for gap in (*found, range(first, run.stop)) if gap]
+
+
 def _about_text(about: About) -> str:
-    return json.dumps({"version": VERSION, **asdict(about)})
+    return json.dumps({"version": VERSION, "form": _FORM, **asdict(about)})
 
 
-def sorted_cells(images: list[ImageCells | BadInput], about: About, *, before: int = 0) -> dict[str, np.ndarray]:
-    """The arrays of a run of images, the first of whose cells has the position `before`: `keys` are sorted."""
+def sorted_cells(images: list[ImageCells | BadInput], about: About) -> dict[str, np.ndarray]:
+    """The arrays of a run of images, whose cells' positions count from 0: `keys` are sorted."""
     readable = [image for image in images if not isinstance(image, BadInput)]
     codes = _joined([image.codes for image in readable], code_dtype(about.codes))
-    keys = packed(codes, _joined([image.distances for image in readable], np.dtype(np.float16)), before)
+    keys = packed(codes, _joined([image.distances for image in readable], np.dtype(np.float16)))
     keys.sort()
     return {
         "keys": keys,
@@ -93,11 +155,12 @@ def unreadable_among(images: list[ImageCells | BadInput], first: int = 0) -> lis
 
 
 def write_shard(
-    folder: Path, images: list[ImageCells | BadInput], about: About, *, first: int, before: int, shard_cells: int
+    folder: Path, images: list[ImageCells | BadInput], about: About, *, first: int, shard_cells: int
 ) -> Shard:
-    found = sorted_cells(images, about, before=before)
+    """Write the cells of the images from number `first` on, at least one; several processes can at once."""
+    found = sorted_cells(images, about)
     sample_every = max(1, min(_SAMPLE_EVERY, shard_cells // 64))
-    path = folder / f"{first:012}{_SHARD_SUFFIX}"
+    path = folder / f"{first:012}-{first + len(images):012}{_SHARD_SUFFIX}"
     arrays.write(
         path,
         {**found, "samples": found["keys"][::sample_every]},
@@ -108,7 +171,7 @@ def write_shard(
             "sample_every": str(sample_every),
             "unreadable": json.dumps(unreadable_among(images, first)),
         },
-        temporary=folder / "temporary",
+        temporary=folder / f"{uuid4().hex}.temporary",
     )
     return _open_shard(path)
 

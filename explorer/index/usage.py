@@ -5,6 +5,7 @@ never NaN.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,9 @@ from explorer.index.read import Index
 from vqvae.metrics import perplexity
 
 MOST_SAMPLED = 100_000  # occurrences that neighbours and places are taken from, evenly over their distances
+MOST_LABEL_COUNTS = 1 << 25  # of labels and codes together, 8 bytes each
+OTHER_LABELS = "other labels"
+_CELLS_AT_ONCE = 1 << 20
 SEEN_ENOUGH = 3  # a pair of neighbours seen fewer times says nothing
 
 Direction = Literal["left", "right", "above", "below"]
@@ -109,16 +113,26 @@ def perplexity_by_image(index: Index) -> np.ndarray:
 
 
 def counts_by_label(index: Index) -> dict[str, np.ndarray]:
-    """How many cells of each label's images have each code: label -> int64 [K], labels in order of appearance."""
-    counts: dict[str, np.ndarray] = {}
-    labels = [label_of(name) for name in index.names]
+    """How many cells of each label's images have each code: label -> int64 [K], labels in order of appearance.
+
+    Where there are more labels than memory is for, those with the fewest images are counted as one, OTHER_LABELS.
+    """
+    labels, codes = [label_of(name) for name in index.names], len(index.counts)
+    images = Counter(labels)
+    most = max(2, MOST_LABEL_COUNTS // codes)
+    named = set(images if len(images) <= most else dict(images.most_common(most - 1)))
+    rows: dict[str, int] = {}
+    row_of = np.array([rows.setdefault(one if one in named else OTHER_LABELS, len(rows)) for one in labels], np.int64)
+    counts = np.zeros((len(rows), codes), np.int64)
+    starts = index.starts
     first = 0
-    for image in range(1, index.images + 1):  # images of a label mostly follow one another: one count for each run
-        if image == index.images or labels[image] != labels[first]:
-            run = np.bincount(index.codes[index.starts[first] : index.starts[image]], minlength=len(index.counts))
-            counts[labels[first]] = counts[labels[first]] + run if labels[first] in counts else run
-            first = image
-    return counts
+    while first < index.images:
+        last = max(first + 1, int(np.searchsorted(starts, starts[first] + _CELLS_AT_ONCE, side="right")) - 1)
+        places = np.repeat(row_of[first:last] * codes, np.diff(starts[first : last + 1]))
+        places += index.codes[starts[first] : starts[last]]
+        np.add.at(counts.reshape(-1), places, 1)
+        first = last
+    return {label: counts[row] for label, row in rows.items()}
 
 
 # --- where ------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ made longer than it is, to see what breaks.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -14,12 +16,14 @@ from torch import Tensor
 
 from explorer.base.job import Progress, unheard
 from explorer.editing.edits import DecoderInputs, Painting, Rule, inputs_of
+from explorer.images.reading import Fit, Opened, each_image
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
-from vqvae.images import fit_to, load_image, to_pixels, to_tensor
+from vqvae.images import to_pixels, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend, cells
+from vqvae.words import counted
 
 LOWEST, HIGHEST = -0.5, 1.5  # of a blend
 WEIGHTS = tuple(step / 10 for step in range(-5, 16))  # the blends of a curve; 0 and 1 are among them, exactly
@@ -99,6 +103,16 @@ class Band:
     weights: np.ndarray  # float64 [N], rising, in −0.5…1.5
     psnr: np.ndarray  # float64 [3, N], dB
     ssim: np.ndarray | None  # float64 [3, N], over the pictures that have one; None where none has
+    unreadable: tuple[tuple[str, str], ...] = ()  # name and reason of each picture that was left out
+
+    @property
+    def left_out(self) -> str:
+        """How many pictures were left out, and why the first of them was; empty where none was."""
+        if not self.unreadable:
+            return ""
+        left_out, whole = len(self.unreadable), self.images + len(self.unreadable)
+        first = ": " if left_out == 1 else "; the first: "
+        return f"{left_out:,} of {counted(whole, 'picture')} could not be read{first}{self.unreadable[0][1]}"
 
 
 def curve(
@@ -168,20 +182,25 @@ def band_of_set(
 ) -> Band:
     """The band of a set of images, each shrunk to `working_size` pixels on the long side; `progress` counts them.
 
-    What cannot be read is left out. Raises Cancelled, and BadInput when that is all of them.
+    What cannot be read is left out, and named. Raises Cancelled, and BadInput when that is all of them.
     """
     curves: list[Curve] = []
-    for done, name in enumerate(images.names, start=1):
-        try:
-            picture = np.asarray(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
-        except BadInput:
-            picture = None
-        if picture is not None:
-            with torch.inference_mode():
-                encoding = tokenizer.encode(to_tensor(picture))
-            curves.append(curve(tokenizer, encoding, picture, weights))
-        progress(done, len(images.names))
-    return band(curves)
+    unreadable: list[tuple[str, str]] = []
+    work, fit = partial(_curve_of_one, tokenizer, weights), Fit(working_size, tokenizer.spec.sizes.only)
+    with closing(each_image(images, work, fit)) as results:
+        for done, (name, result) in enumerate(zip(images.names, results, strict=True), start=1):
+            if isinstance(result, BadInput):
+                unreadable.append((name, str(result)))
+            else:
+                curves.append(result)
+            progress(done, len(images.names))
+    return replace(band(curves), unreadable=tuple(unreadable))
+
+
+def _curve_of_one(tokenizer: Tokenizer, weights: Sequence[float], image: Opened) -> Curve:
+    with torch.inference_mode():
+        encoding = tokenizer.encode(to_tensor(image.pixels))
+    return curve(tokenizer, encoding, image.pixels, weights)
 
 
 # --- two pictures -----------------------------------------------------------------------------------------------------

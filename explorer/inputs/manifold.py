@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -24,15 +26,22 @@ from torch import Tensor
 from explorer.base import beside
 from explorer.base.figure import Figure
 from explorer.base.job import Progress, unheard
+from explorer.base.open_model import OpenModel
 from explorer.base.verdict import Grade
 from explorer.editing.edits import DecoderInputs
+from explorer.engines import IN_PROCESS, Engine
+from explorer.images.reading import Fit, Opened, each_image
 from explorer.images.sets import ImageSet
+from explorer.inputs import neighbours
 from vqvae.errors import BadInput
 from vqvae.families.two_input import model_config
-from vqvae.images import fit_to, load_image, to_tensor
+from vqvae.images import to_tensor
 from vqvae.model import FAMILY
 from vqvae.search import Codebook
-from vqvae.tokenizer import Encoding, Spec, Tokenizer, cells
+from vqvae.tokenizer import Encoding, Spec, cells
+
+if TYPE_CHECKING:
+    from vqvae.training.settings import TrainingConfig
 
 FILE = beside.FED
 QUANTILES = 201  # of each figure, the smallest and the largest among them: one every half percent
@@ -142,63 +151,116 @@ def training_blends(settings: Mapping[str, Any], spec: Spec) -> Blends:
     vectors alone, as both inputs where it has two.
     """
     if spec.family != FAMILY:
-        return lambda number, generator: torch.zeros(number)
+        return _codes_alone
     from vqvae.training.settings import TrainingConfig
-    from vqvae.training.trainer import draw_blend
 
     training = settings.get("fine_tuning", settings.get("training"))  # the last run is what the decoder knows
     said = training if isinstance(training, dict) else {}
     known = {name: said[name] for name in ("embedding_dropout", "codes_only_share", "whole_share") if name in said}
-    config = replace(TrainingConfig.from_dict(known), model=model_config(settings))
-    return lambda number, generator: draw_blend(number, config, generator).flatten()
+    return partial(_as_trained, replace(TrainingConfig.from_dict(known), model=model_config(settings)))
+
+
+def _codes_alone(number: int, generator: torch.Generator) -> Tensor:
+    return torch.zeros(number)
+
+
+def _as_trained(config: TrainingConfig, number: int, generator: torch.Generator) -> Tensor:
+    from vqvae.training.trainer import draw_blend
+
+    return draw_blend(number, config, generator).flatten()
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """What the decoder was fed over a set of images."""
+
+    reference: Reference
+    grids: tuple[np.ndarray, ...]  # int64 [h, w] each, of photos evenly over the set: what `neighbours.learn` takes
+    unreadable: tuple[tuple[str, str], ...]  # name and reason of each image that was left out
 
 
 def look_at(
-    tokenizer: Tokenizer,
+    model: OpenModel,
     images: ImageSet,
     *,
     blends: Blends,
-    inputs: Inputs,
     working_size: int,
     seed: int = 0,
-    heed: Callable[[Encoding], object] | None = None,
     progress: Progress = unheard,
-) -> Reference:
+    engine: Engine = IN_PROCESS,
+) -> Fed:
     """What the decoder is fed over a set of images, each with a long side of `working_size` pixels.
 
     Of each photo as many cells are drawn, each with a blend of its own, as in training each photo is as likely.
-    The working size stands for the range of sizes in training. What cannot be read is left out. The same seed gives
-    the same figures. `heed` is given each encoding, for whoever has another use of it. `progress` counts images.
-    Raises Cancelled, and BadInput when none of them can be read.
+    The working size stands for the range of sizes in training. What is drawn of an image depends on the seed and on its
+    number in the set alone: the same seed gives the same figures, whatever the engine. `progress` counts images. Raises
+    Cancelled, and BadInput when none of them can be read.
     """
-    codebook = Codebook.of(tokenizer)
-    generator = torch.Generator().manual_seed(seed)
-    number = max(8, min(MOST_OF_ONE, SAMPLED // len(images.names)) // 8 * 8)
-    rows: list[Tensor] = []  # [N, figures]
-    whole: list[Tensor] = []  # [N, 2]
-    for done, name in enumerate(images.names, start=1):
-        try:
-            image = to_tensor(fit_to(load_image(images.read(name), name), working_size, tokenizer.spec.sizes.only))
-        except BadInput:
-            image = None
-        if image is not None:
-            with torch.inference_mode():
-                encoding = tokenizer.encode(image)
-                if heed:
-                    heed(encoding)
-                sample = _sample(encoding, number, generator)
-                weight = blends(number, generator)
-                embedding = sample.quantized.lerp(sample.embedding, weight[:, None])
-                found = figures_of(sample.quantized, embedding, codebook, inputs=inputs) | {"blend": weight}
-                rows.append(torch.stack([found[figure] for figure in MEASURED], dim=1))
-                lost = (sample.embedding - sample.quantized).norm(dim=1)
-                whole.append(torch.stack([lost, sample.embedding.norm(dim=1)], dim=1))
-        progress(done, len(images.names))
-    if not rows:
+    number, every = len(images.names), neighbours.one_in(len(images.names))
+    each = max(8, min(MOST_OF_ONE, SAMPLED // number) // 8 * 8)
+    drawn: list[_Drawn] = []
+    unreadable: list[tuple[str, str]] = []
+    work, fit, done = _Look(model, blends, each, seed, every), Fit(working_size, model.spec.sizes.only), 0
+    looked = each_image(images, work, fit, engine=engine, waiting=lambda: progress(done, number))
+    with closing(looked) as results:
+        for done, (name, result) in enumerate(zip(images.names, results, strict=True), start=1):
+            if isinstance(result, BadInput):
+                unreadable.append((name, str(result)))
+            else:
+                drawn.append(result)
+            progress(done, number)
+    if not drawn:
         raise BadInput(f"No image in {images.label} could be read; name a set that holds some.")
-    table, (lost, length) = torch.cat(rows).numpy(), torch.cat(whole).median(0).values.tolist()
+    table = np.concatenate([one.figures for one in drawn])
+    lost, length = torch.from_numpy(np.concatenate([one.whole for one in drawn])).median(0).values.tolist()
     quantiles = np.quantile(table, np.linspace(0, 1, QUANTILES), axis=0).astype(np.float32)
-    return Reference(dict(zip(MEASURED, quantiles.T.copy(), strict=True)), lost, length, inputs, len(rows), len(table))
+    found = dict(zip(MEASURED, quantiles.T.copy(), strict=True))
+    return Fed(
+        Reference(found, lost, length, model.inputs, len(drawn), len(table)),
+        tuple(one.grid for one in drawn if one.grid is not None),
+        tuple(unreadable),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """What was drawn of one image."""
+
+    figures: np.ndarray  # float32 [N, those of MEASURED], of cells at their blends
+    whole: np.ndarray  # float32 [N, 2]: what quantization loses of the same cells, and the length of their embedding
+    grid: np.ndarray | None  # int64 [h, w], the codes, of the images whose grids are kept
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is done with each image, by whichever worker."""
+
+    model: OpenModel
+    blends: Blends
+    each: int  # cells that are drawn of it
+    seed: int
+    every: int  # the grid of one image in so many is kept
+
+    @torch.inference_mode()
+    def __call__(self, image: Opened) -> _Drawn:
+        generator = torch.Generator().manual_seed(_seed_of(self.seed, image.number))
+        codebook = self.model.codebook
+        encoding = self.model.tokenizer.encode(to_tensor(image.pixels))
+        sample = _sample(encoding, self.each, generator)
+        weight = self.blends(self.each, generator)
+        embedding = sample.quantized.lerp(sample.embedding, weight[:, None])
+        found = figures_of(sample.quantized, embedding, codebook, inputs=self.model.inputs) | {"blend": weight}
+        lost = (sample.embedding - sample.quantized).norm(dim=1)
+        return _Drawn(
+            figures=torch.stack([found[figure] for figure in MEASURED], dim=1).numpy(),
+            whole=torch.stack([lost, sample.embedding.norm(dim=1)], dim=1).numpy(),
+            grid=None if image.number % self.every else neighbours.grid_of(encoding, codebook),
+        )
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """That of an image's own draws, from the seed of all and its number in the set."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 @dataclass(frozen=True, eq=False)

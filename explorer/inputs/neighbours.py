@@ -177,20 +177,14 @@ def _drawn(log_usage: Tensor, generator: torch.Generator) -> Tensor:
 # --- learning it ------------------------------------------------------------------------------------------------------
 
 
-class Grids:
-    """The grids of a set of photos, evenly over it where there are very many: give it each encoding in turn."""
+def one_in(images: int) -> int:
+    """Of a set of so many photos, it is learned from one in how many: all, or evenly over it where there are many."""
+    return -(-images // MOST_IMAGES)
 
-    def __init__(self, codebook: Codebook, *, images: int) -> None:
-        self.kept: list[np.ndarray] = []  # int64 [h, w] each
-        self._codebook = codebook
-        self._step = -(-images // MOST_IMAGES)
-        self._given = 0
 
-    def add(self, encoding: Encoding) -> None:
-        """Take in what the encoder says of one photo."""
-        if self._given % self._step == 0:
-            self.kept.append(self._codebook.nearest(cells(encoding.quantized)).view(encoding.grid.shape[-2:]).numpy())
-        self._given += 1
+def grid_of(encoding: Encoding, codebook: Codebook) -> np.ndarray:
+    """What the encoder says of one photo, as it is learned from: the codes of its cells, int64 [h, w]."""
+    return codebook.nearest(cells(encoding.quantized)).view(encoding.grid.shape[-2:]).numpy()
 
 
 def learn(

@@ -31,7 +31,8 @@ from explorer.codebook.projection import Projection, ProjectionSettings
 from explorer.compare import answers, one_picture, sequence
 from explorer.compare.answers import Answered, Paces
 from explorer.compare.one_picture import Price
-from explorer.images import pictures, reconstruction, sets
+from explorer.images import manifest, pictures, reconstruction, sets
+from explorer.images.manifest import Manifest
 from explorer.images.pictures import Picture
 from explorer.images.reconstruction import EncodedPicture, Quality
 from explorer.images.samples import sample_photos
@@ -495,7 +496,7 @@ def code_order(model: OpenModel, by: str, set_key: str, _counts: np.ndarray) -> 
 @_kept(8)
 def code_usage(set_key: str, _index: Index) -> dots.Usage:
     """How much each code is used in a set of images."""
-    return dots.usage_of(_index.counts, _index.offsets, _index.distances)
+    return dots.usage_of(_index.counts, _index.offsets, np.asarray(_index.distances))
 
 
 @_kept(8)
@@ -559,10 +560,26 @@ def open_index(path: str, changed: int, checkpoint: str, identity: str, number_o
     return read.open_index(Path(path), checkpoint=checkpoint, identity=identity, codes=number_of_codes)
 
 
-@_kept(16, ttl=60, spinner="Listing the images")
 def open_set(source: str, under: str) -> ImageSet:
-    """A set by where it lies, listed again after a minute; raises BadInput."""
-    return sample_set() if source == sets.SAMPLES else sets.open_set(Path(source), under=under)
+    """A set by where it lies, listed again from time to time; raises BadInput."""
+    if source == sets.SAMPLES:
+        return sample_set()
+    listed = _listed(source, under)
+    if listed.is_at_hand():
+        return listed.images()
+    with st.spinner("Listing the images"):
+        return listed.images()
+
+
+@_kept(16)
+def _listed(source: str, under: str) -> sets.Listed:
+    return sets.Listed(source, under)
+
+
+@_kept(8)
+def manifest_of(set_key: str, _images: ImageSet, _index: Index) -> Manifest:
+    """What an index was read from. Raises OSError where the files are gone."""
+    return manifest.manifest_of(_images, _index.unreadable)
 
 
 @_kept(64)

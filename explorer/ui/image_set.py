@@ -1,9 +1,9 @@
 """Which set of images the codebook's usage is taken from: chosen, indexed when it has to be, and kept on disk."""
 
+import os.path
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,12 +11,13 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer.base.folders import cache_folder
 from explorer.base.job import Progress, turn, unheard
 from explorer.base.open_model import OpenModel
-from explorer.images import sets
+from explorer.images import manifest, sets
 from explorer.images.sets import ImageSet
+from explorer.index import read
 from explorer.index.format import index_path
 from explorer.index.made import find_or_build, in_memory
 from explorer.index.read import Index, list_indexes
-from explorer.ui import cache, jobs, store, widgets
+from explorer.ui import cache, exports, jobs, store, widgets
 from explorer.ui.session import NamedSet
 from vqvae.errors import BadInput
 from vqvae.words import counted
@@ -69,7 +70,7 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
             **widgets.bound("image-set", current, lambda source: store.read().on("codebook", image_set=source.place)),
         )
         st.text_input(
-            "Add a folder, tar or zip",
+            "Add a set by its path",
             placeholder="/path/to/images",
             help=sets.PATHS,
             key=PATH,
@@ -90,11 +91,43 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
         return None
     store.keep(store.read().on("codebook", shown_set=used.images.source + used.images.under))
     with unreadable:
+        _show_manifest(model, used)
         if failed := used.index.unreadable:
             st.caption(f"{counted(len(failed), 'file')} could not be read:")
         for name, reason in used.index.unreadable[:20]:
             st.caption(widgets.plain(f"{name}: {reason}"))
     return used
+
+
+def open_typed(path: str) -> ImageSet:
+    """The set at a path that was typed; says in which format it is, and what of it is not read. Raises BadInput."""
+    images = cache.open_set(str(sets.typed_path(path)), "")
+    if images.format:
+        st.caption(widgets.plain(f"{images.format}: {counted(len(images.names), 'image')}"))
+    for remark in images.remarks:
+        widgets.warn(remark)
+    return images
+
+
+def _show_manifest(model: OpenModel, used: UsedSet) -> None:
+    """What the index was read from, in a line and as a file."""
+    try:
+        found = cache.manifest_of(used.key, used.images, used.index)
+    except OSError:  # the files are gone since they were listed: whoever reads them says so
+        return
+    st.caption(widgets.plain(manifest.in_a_line(found)))
+    for remark in found.remarks:
+        widgets.warn(remark)
+    st.download_button(
+        "Manifest",
+        lambda: manifest.as_json(found).encode(),
+        file_name=f"{exports.saved_as('Manifest', model.name, used.label)}.json",
+        mime="application/json",
+        on_click="ignore",
+        icon=":material/download:",
+        help="What was read: format, files, images by label, what was skipped and why.",
+        key="image-set-manifest",
+    )
 
 
 def _chosen(model: OpenModel, source: NamedSet) -> UsedSet | None:
@@ -142,7 +175,7 @@ def _add() -> None:
     if not path:
         return
     try:
-        images = sets.open_set(Path(path).expanduser())
+        images = cache.open_set(os.path.realpath(sets.typed_path(path)), "")  # kept, so that it is listed once
     except (BadInput, OSError, ValueError) as fault:
         widgets.put_back_text(PATH, path)
         store.keep(store.read().on("codebook", set_refusal=str(fault)))
@@ -156,6 +189,7 @@ def _opened(model: OpenModel, images: ImageSet) -> Index | str:
     if kept := in_memory(path):
         return kept
     try:
+        read.refuse_if_damaged(path)
         changed = path.stat().st_mtime_ns
         return cache.open_index(str(path), changed, model.fingerprint, images.identity, model.codes)
     except OSError:

@@ -1,24 +1,21 @@
 """Choosing a picture: gallery, upload, paste and working size; the same on every page that shows one."""
 
-import os
 from collections.abc import Sequence
 
 import streamlit as st
 
 from explorer.base.open_model import OpenModel
-from explorer.base.room import Room
 from explorer.images import samples
 from explorer.images.pictures import WORKING_SIZES, Picture, file_stem
 from explorer.ui import cache, store, widgets
 from explorer.ui.components import gallery
 from explorer.ui.components.gallery import Choice, Restored, Thumbnail
 from explorer.ui.session import MOST_UPLOAD_BYTES, MOST_UPLOADS, Session, Upload, is_upload
+from explorer.ui.transport import uploads
 from vqvae.errors import BadInput
 from vqvae.images import display_name
 
 GALLERY = "gallery"
-MOST_BYTES = "VQVAE_EXPLORER_UPLOAD_BYTES"  # environment: of all visitors' pictures together
-MOST_BYTES_OTHERWISE = 2 << 30
 
 
 def choose_picture(session: Session) -> Session:
@@ -81,7 +78,7 @@ def follow(session: Session, choice: Choice) -> Session:
 def take_back(session: Session, restored: Restored) -> Session:
     """Pictures of an earlier visit join the gallery, and the one that was shown is shown; bad ones are passed over."""
     for upload in restored.uploads:
-        if not refusal_of(upload) and room().admit(upload, len(upload.data)):
+        if not refusal_of(upload) and uploads.room().admit(upload, len(upload.data)):
             session = session.having(upload)
     if restored.chosen and session.upload(restored.chosen):
         session = session.with_picture(restored.chosen)
@@ -93,34 +90,35 @@ def offer_upload(session: Session) -> None:
     key = f"upload-{session.fields_filled}"
 
     def take() -> None:
-        files = [Upload(file.name, file.getvalue()) for file in st.session_state[key]]
-        store.write(with_files(store.read().with_field_emptied(), files))
+        files, refused = [], []
+        for file in st.session_state[key]:
+            try:
+                files.append(Upload(file.name, uploads.content(file)))
+            except BadInput as refusal:
+                refused.append(str(refusal))
+            uploads.let_go(file)
+        store.write(with_files(store.read().with_field_emptied(), files, refused))
 
     # Of any type: what is no picture is refused with the others, in a sentence, where Streamlit would only mark it.
     st.file_uploader("Upload", accept_multiple_files=True, key=key, on_change=take)
 
 
-def with_files(session: Session, files: Sequence[Upload]) -> Session:
-    """Add files to the gallery and show the last one that can be shown; of each other one it is said why not."""
+def with_files(session: Session, files: Sequence[Upload], refused: Sequence[str] = ()) -> Session:
+    """Add files to the gallery and show the last one that can be shown; of each other one it is said why not.
+
+    refused: what is to be said of files that did not come this far.
+    """
     given = {upload.digest for upload in session.uploads}
-    refused = []
+    reasons = list(refused)
     for upload in files:
         if reason := refusal_of(upload):
-            refused.append(reason)
-        elif not room().admit(upload, len(upload.data)):
-            refused.append(
-                f"{display_name(upload.name)} finds no room: too many visitors' pictures are open; try later."
-            )
+            reasons.append(reason)
+        elif not uploads.room().admit(upload, len(upload.data)):
+            reasons.append(str(uploads.no_room(upload.name)))
         else:
             given.add(upload.digest)
             session = session.with_upload(upload)
-    return session.with_refused(refused, made_room=len(given) - len(session.uploads))
-
-
-@st.cache_resource
-def room() -> Room:
-    """For the pictures of all visitors together."""
-    return Room(int(os.environ.get(MOST_BYTES, MOST_BYTES_OTHERWISE)))
+    return session.with_refused(reasons, made_room=len(given) - len(session.uploads))
 
 
 def show_refused(session: Session) -> None:

@@ -51,6 +51,7 @@ MOST_TYPED = 50  # of these paths
 MOST_NAMED_SETS = 50  # of images
 FEWEST_COMPARED, MOST_COMPARED = 2, 4  # models
 LOWEST_BLEND, HIGHEST_BLEND = -0.5, 1.5  # below 0 and above 1 is extrapolation
+_ESCAPED = "backslashreplace"  # a folder's name need not be Unicode, and an address has to be
 
 
 # --- what a visitor brings and makes ----------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ class InputsPage:
     through: Through = "embeddings"  # the way from one picture to the other
     cell_order: CellOrder = "reading"  # in which cells are switched on it
     tested_on: TestedOn = "picture"  # by the reliance test
-    tested_path: str = ""  # where the folder, tar or zip lies that it is tested on
+    tested_path: str = ""  # where the set lies that it is tested on
     tested_most: int = 100  # images of a set
     tested_partners: int = 4  # other images, and random orders, for each of them
     tested_seed: int = 0  # of what is drawn at random
@@ -185,7 +186,7 @@ class ComparePage:
     signed: bool = True  # that difference; else its size alone
     gain: int = 8  # by which it is amplified
     measured_on: TestedOn = "picture"
-    measured_path: str = ""  # where the folder, tar or zip lies
+    measured_path: str = ""  # where the set lies
     measured_most: int = 100  # images of a set
     codebooks_view: CodebooksView = "health"
     matched_pair: tuple[int, int] = (1, 2)  # the columns whose codes are matched
@@ -423,7 +424,7 @@ class Session:
         if cell := self.cell or self.learn.linked_cell:
             query["cell"] = f"{cell[0]},{cell[1]}"
         if self.compare.models:
-            query["models"] = ",".join(quote(name, safe=" @") for name in self.compare.models)
+            query["models"] = ",".join(quote(name, safe=" @", errors=_ESCAPED) for name in self.compare.models)
         if self.compare.view != type(self.compare).view:
             query["view"] = self.compare.view
         if self.compare.measured_on == "samples":  # a path is nothing for a link
@@ -434,7 +435,7 @@ class Session:
             query["step"] = self.learn.step
         if self.learn.tried:
             query["tried"] = ",".join(sorted(self.learn.tried))
-        return query
+        return {name: value.encode(errors=_ESCAPED).decode() for name, value in query.items()}
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> Session:

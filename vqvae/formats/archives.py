@@ -9,19 +9,23 @@ import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable
-from contextlib import ExitStack
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from vqvae.formats.contents import MOST_BYTES, Contents, refusing, stamps_of, wanted
+from vqvae.formats.contents import MOST_BYTES, Contents, damaged, refusing, stamps_of, too_large, wanted
 from vqvae.formats.gzipped import GzipReader
+from vqvae.formats.pieces import Pieces
+from vqvae.remote import RemotePath, readable
 
 FAULTS = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(OSError, EOFError, ValueError, RuntimeError),  # a RuntimeError is zipfile's word for encrypted
 )
 _Listed = tuple[dict[str, int], Callable[[str], bytes]]  # sizes by name, and how to read one
+_IS_UTF_8 = 0x800  # a zip's flag
 
 
 def open_tar(source: Path, under: str) -> Contents:
@@ -29,7 +33,7 @@ def open_tar(source: Path, under: str) -> Contents:
 
     Packed with gzip it is read from anywhere at once; packed with xz or bzip2, going back starts from the beginning.
     """
-    return _opened(source, under, tar_members)
+    return _opened(source, under, _tar_members)
 
 
 def open_zip(source: Path, under: str) -> Contents:
@@ -43,35 +47,84 @@ def _opened(source: Path, under: str, members: Callable[[Path, str], _Listed]) -
         sizes, read = members(source, under)
 
     def guarded(name: str) -> bytes:
+        if sizes[name] > MOST_BYTES:
+            raise too_large(name)
         with refusing(source, *FAULTS):
             return read(name)
 
     names = sorted(sizes)
-    return Contents(names, [sizes[name] for name in names], stamps, guarded)
+    return Contents(names, array("q", map(sizes.__getitem__, names)), stamps, guarded, [source])
 
 
-def tar_members(source: Path, under: str) -> _Listed:
+# --- tar
+
+
+def _tar_members(source: Path, under: str) -> _Listed:
     """The image files of a tar; raises whatever of FAULTS there is."""
+    found, holes = Pieces(), dict[str, tarfile.TarInfo]()
     with ExitStack() as stack:
         archive = stack.enter_context(open_tarfile(source))
-        named = ((member.name.removeprefix("./"), member) for member in archive)
-        members = {name: m for name, m in named if m.isfile() and m.size <= MOST_BYTES and wanted(name, under)}
-        one_at_a_time = threading.Lock()
+        for member in members_of(archive, source):
+            name = member.name.removeprefix("./")
+            if member.islnk():  # the same file by another name
+                target = member.linkname.removeprefix("./")
+                if wanted(name, "") and (place := found.places.get(target)) is not None:
+                    found.add(name, 0, found.offsets[place], found.sizes[place])
+                    _set(holes, name, holes.get(target))
+            elif member.isfile() and wanted(name, ""):
+                found.add(name, 0, member.offset_data, member.size)
+                _set(holes, name, member if member.issparse() else None)
+        content, one_at_a_time = archive.fileobj, threading.Lock()
 
         def read(name: str) -> bytes:
+            place = found.places[name]
             with one_at_a_time:
-                file = archive.extractfile(members[name])
-                if file is None:  # never for a file; the types cannot say so
-                    raise tarfile.ReadError
-                return file.read()
+                if name in holes:
+                    return _with_holes(archive, holes[name])
+                content.seek(found.offsets[place])
+                data = content.read(found.sizes[place])
+            if len(data) != found.sizes[place]:
+                raise damaged(source)
+            return data
 
         weakref.finalize(read, stack.pop_all().close)  # open for as long as somebody can read from it
-    return {name: member.size for name, member in members.items()}, read
+    return {name: found.sizes[place] for name, place in found.places.items() if wanted(name, under)}, read
+
+
+def _set(holes: dict[str, tarfile.TarInfo], name: str, member: tarfile.TarInfo | None) -> None:
+    if member is None:
+        holes.pop(name, None)
+    else:
+        holes[name] = member
+
+
+def _with_holes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    if file is None:  # never for a file; the types cannot say so
+        raise tarfile.ReadError
+    return file.read()
+
+
+def members_of(archive: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarInfo]:
+    """Each header of a tar, none of them kept; raises BadInput where they end in anything but the end of the archive.
+
+    Python takes what is no header for the end, and all that follows would be lost without a word.
+    """
+    for member in archive:
+        archive.members = []  # type: ignore[attr-defined]  # or every header of a million would be kept
+        yield member
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise damaged(source)
 
 
 def open_tarfile(source: Path) -> tarfile.TarFile:
     """A tar, whatever it is packed with."""
-    return tarfile.open(fileobj=BufferedReader(GzipReader(source))) if is_gzip(source) else tarfile.open(source)
+    return tarfile.open(fileobj=BufferedReader(GzipReader(source))) if is_gzip(source) else _unpacked(source)
+
+
+def _unpacked(source: Path) -> tarfile.TarFile:
+    return tarfile.open(fileobj=source.open("rb")) if isinstance(source, RemotePath) else tarfile.open(source)
 
 
 def is_gzip(source: Path) -> bool:
@@ -79,7 +132,22 @@ def is_gzip(source: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
+# --- zip
+
+
 def _zip_members(source: Path, under: str) -> _Listed:
-    archive = zipfile.ZipFile(source)  # reads of several threads at once are its own business: it locks
-    members = {m.filename: m for m in archive.infolist() if m.file_size <= MOST_BYTES and wanted(m.filename, under)}
+    archive = zipfile.ZipFile(readable(source))  # reads of several threads at once are its own business: it locks
+    members = {name: m for m in archive.infolist() if not m.is_dir() and wanted(name := _zip_name(m), under)}
+    archive.filelist, archive.NameToInfo = [], {}  # of a million files, only those that are images are kept
     return {name: member.file_size for name, member in members.items()}, lambda name: archive.read(members[name])
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """The name of a file in a zip: UTF-8 also where the writer did not say so, as macOS does not; `/` for Windows'."""
+    name = member.filename
+    if not name.isascii() and not member.flag_bits & _IS_UTF_8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    if member.create_system == 0:  # old Windows tools write what separates folders there
+        name = name.replace("\\", "/")
+    return str(PurePosixPath(name)) if name.startswith("./") else name

@@ -15,6 +15,7 @@ from typing import TypeVar
 from vqvae.errors import BadInput
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+LABEL_NAMES = ("label", "labels", "fine_label", "class", "cls", "category")  # of a column or an entry, the first counts
 MOST_BYTES = 256 << 20  # of one file inside an archive
 MOST_OPEN = 64  # files of one set at once: systems let a process open 256 to 1024
 T = TypeVar("T")
@@ -28,13 +29,35 @@ class Contents:
     sizes: Sequence[int]  # of each in bytes, or of its pixels
     stamps: Sequence[int]  # change when what is read from does
     read: Callable[[str], bytes]  # an image file's bytes by its name, from any thread; raises BadInput
+    files: Sequence[Path] = ()  # that hold the images and their labels; none where each image is a file
+    remarks: Sequence[str] = ()  # sentences about what there is and was left out
 
 
 def wanted(name: str, under: str) -> bool:
-    """Whether a file of that name is an image to list, below the folder `under` if that is not empty."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(("._", "__MACOSX")) for part in path.parts)
-    return below(name, under) and not hidden and path.suffix.lower() in SUFFIXES
+    """Whether a file of that name is an image to list, below the folder `under` if that is not empty.
+
+    Hidden ones are not, nor what lies in hidden folders: what systems and editors leave beside pictures.
+    """
+    return is_image(name) and not is_hidden(name) and below(name, under)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of that name is an image."""
+    stem, _, ending = name.rpartition("/")[2].rpartition(".")
+    return bool(stem) and f".{ending.lower()}" in SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name, or a folder of it, begins with a dot, or is what macOS adds to a zip."""
+    if not name.startswith(".") and "/." not in name and "__MACOSX" not in name:
+        return False
+    parts = name.split("/")
+    return any((part.startswith(".") and part not in (".", "..")) or part.startswith("__MACOSX") for part in parts)
+
+
+def is_fork(name: str) -> bool:
+    """Whether a file, or a folder of it, is what macOS adds to an archive beside each file."""
+    return any(part.startswith(("._", "__MACOSX")) for part in name.split("/"))
 
 
 def below(name: str, under: str) -> bool:
@@ -43,7 +66,11 @@ def below(name: str, under: str) -> bool:
 
 
 def labelled(label: object, rest: str) -> str:
-    """The name of an image with a label, which becomes its folder; without one it has none."""
+    """The name of an image with a label, which becomes its folder, or with several, one in another."""
+    if isinstance(label, tuple):
+        for one in reversed(label):
+            rest = labelled(one, rest)
+        return rest
     said = "" if label is None else str(label).strip().replace("/", "-")
     return f"{said}/{rest}" if said and said not in (".", "..") else rest
 
@@ -61,6 +88,10 @@ def stamps_of(paths: Sequence[Path]) -> list[int]:
 
 def damaged(source: Path | str) -> BadInput:
     return BadInput(f"{source} is cut off, damaged or encrypted; copy it again.")
+
+
+def too_large(name: str) -> BadInput:
+    return BadInput(f"{name} has over {MOST_BYTES >> 20} MiB; leave it out, or make it smaller.")
 
 
 @contextmanager

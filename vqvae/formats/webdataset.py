@@ -1,42 +1,52 @@
 """WebDataset: tar shards that hold each sample as files with one stem, `0007.jpg` beside `0007.cls`.
 
 The layout is that of the webdataset library (github.com/webdataset/webdataset): a sample's key is its path up to the
-first dot of its last part, and members of a sample follow one another. Only images and `.cls` are read.
+first dot of its last part, and members of a sample follow one another. That library reads shards from front to back,
+which suits training; here any image is read at any time, so the places of all are listed, with Python's tarfile.
+Images are read, `.cls`, and the label in a `.json`. A `.txt` is not: in published sets it is a caption, and each image
+has another.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from itertools import islice
 from os.path import commonpath
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from vqvae.errors import BadInput
-from vqvae.formats.archives import FAULTS, is_gzip
+from vqvae.errors import BadInput, in_short
+from vqvae.formats.archives import FAULTS, is_gzip, members_of
 from vqvae.formats.contents import (
+    LABEL_NAMES,
     MOST_BYTES,
     SUFFIXES,
     Contents,
     Reader,
     below,
+    is_fork,
+    is_image,
     labelled,
     opened_latest,
     refusing,
     stamps_of,
-    wanted,
+    too_large,
 )
+from vqvae.formats.folder import walk
+from vqvae.formats.pieces import Pieces
+from vqvae.remote import located
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_SHARDS = 100_000
-_MOST_LABEL_BYTES = 1 << 10
-LABEL = ".cls"
+_MOST_LABEL_BYTES = 1 << 16
+LABELS = (".cls", ".json")  # endings of the files that name a sample's class, the first before the other
 
 
 def shards_of(source: Path) -> list[Path] | None:
-    """The shards that a path means: `shard-{0000..0099}.tar`, or a folder of tars and nothing else to read.
+    """The shards that a path means: `shard-{0000..0099}.tar`, or a folder of tars without folders in it.
 
     None where it means none. Raises BadInput where a shard of the range is not there.
     """
@@ -47,11 +57,21 @@ def shards_of(source: Path) -> list[Path] | None:
         return shards if shards and not any(others) else None
     if source.exists() or not _BRACES.search(str(source)):
         return None
-    shards = [Path(path) for path in dict.fromkeys(_expanded(str(source)))]  # {1..12}{1..12} says 111 twice
+    named = list(islice(_expanded(str(source)), MOST_SHARDS + 1))
+    if len(named) > MOST_SHARDS:
+        raise BadInput(f"{in_short(source)} names over {MOST_SHARDS:,} shards; name fewer.")
+    shards = [located(path) for path in dict.fromkeys(named)]  # {1..12}{1..12} says 111 twice
     missing = next((path for path in shards if not path.is_file()), None)
     if missing is not None:
-        raise BadInput(f"{missing} is not there; check the range of shards.")
+        raise BadInput(f"{in_short(missing)} is not there; check the range of shards.")
     return shards
+
+
+def shards_below(source: Path) -> list[Path] | None:
+    """The tars in the folders of a folder, for one that holds nothing else; None where there are none."""
+    if not source.is_dir():
+        return None
+    return sorted(source / name for name, entry in walk(source) if name.endswith(".tar") and entry.is_file()) or None
 
 
 def _expanded(pattern: str) -> Iterator[str]:
@@ -61,35 +81,17 @@ def _expanded(pattern: str) -> Iterator[str]:
         yield pattern
         return
     first, last = found.groups()
-    if int(last) - int(first) >= MOST_SHARDS:
-        raise BadInput(f"{pattern} names over {MOST_SHARDS:,} shards; name fewer.")
     width = len(first) if first.startswith("0") else 0
     for number in range(int(first), int(last) + 1):
         yield from _expanded(f"{pattern[: found.start()]}{number:0{width}d}{pattern[found.end() :]}")
 
 
-@dataclass(eq=False)
-class _Members:
-    """Where the images of all shards lie: a few bytes each, for millions of them."""
-
-    places: dict[str, int] = field(default_factory=dict)  # of each name in the arrays
-    shards: array[int] = field(default_factory=lambda: array("l"))
-    offsets: array[int] = field(default_factory=lambda: array("q"))
-    sizes: array[int] = field(default_factory=lambda: array("q"))
-
-    def add(self, name: str, shard: int, offset: int, size: int) -> None:
-        self.places[name] = len(self.shards)
-        self.shards.append(shard)
-        self.offsets.append(offset)
-        self.sizes.append(size)
-
-
 def open_shards(shards: Sequence[Path], under: str) -> Contents:
     """The images of tar shards, shard by shard in their own order; a sample's class, where it has one, is its folder.
 
-    Only the headers are read. Raises BadInput for a damaged shard, or one that is packed.
+    Only headers and labels are read. Raises BadInput for a damaged shard, or one that is packed.
     """
-    found, stamps = _Members(), stamps_of(shards)
+    found, stamps = Pieces(), stamps_of(shards)
     for number, (path, prefix) in enumerate(zip(shards, _prefixes(shards), strict=True)):
         with refusing(path, *FAULTS):
             if is_gzip(path):
@@ -102,11 +104,13 @@ def open_shards(shards: Sequence[Path], under: str) -> Contents:
 
     def read(name: str) -> bytes:
         place = places[name]
-        number = found.shards[place]
+        if found.sizes[place] > MOST_BYTES:
+            raise too_large(name)
+        number = found.files[place]
         with refusing(shards[number], *FAULTS):
             return reader(number).read(found.offsets[place], found.sizes[place])
 
-    return Contents(list(places), [found.sizes[place] for place in places.values()], stamps, read)
+    return Contents(list(places), array("q", map(found.size_of, places)), stamps, read, shards)
 
 
 def _prefixes(shards: Sequence[Path]) -> list[str]:
@@ -117,14 +121,13 @@ def _prefixes(shards: Sequence[Path]) -> list[str]:
     return ["-".join(path.relative_to(above).parts).removesuffix(".tar") for path in shards]
 
 
-def _list(path: Path, prefix: str, number: int, under: str, found: _Members) -> None:
+def _list(path: Path, prefix: str, number: int, under: str, found: Pieces) -> None:
     """Add the images of one shard; of a file that is there twice the later counts, as unpacked."""
-    with tarfile.TarFile.taropen(path) as archive:
+    with path.open("rb") as file, tarfile.TarFile.taropen(path.name, fileobj=file) as archive:
         sample: list[tarfile.TarInfo] = []
         names: dict[str, str] = {}  # in this shard -> among all
-        for member in archive:
-            archive.members = []  # type: ignore[attr-defined]  # or every header of a million would be kept
-            if not member.isfile() or member.size > MOST_BYTES or member.issparse():
+        for member in members_of(archive, path):
+            if not member.isfile() or member.issparse():
                 continue
             if sample and _key(sample[0].name) != _key(member.name):
                 _add(archive, sample, prefix, names, number, under, found)
@@ -135,8 +138,8 @@ def _list(path: Path, prefix: str, number: int, under: str, found: _Members) -> 
 
 def _key(name: str) -> str:
     """`a/b.left.jpg` -> `a/b`."""
-    path = PurePosixPath(name)
-    return str(path.with_name(path.name.split(".", 1)[0] or path.name))
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.split('.', 1)[0] or last}"
 
 
 def _add(
@@ -146,29 +149,41 @@ def _add(
     names: dict[str, str],
     number: int,
     under: str,
-    found: _Members,
+    found: Pieces,
 ) -> None:
     """Add the images of one sample; its class is read, where it has one."""
-    label = next((_label(archive, member) for member in sample if member.name.endswith(LABEL)), None)
+    labels = (_label(archive, member, ending) for ending in LABELS for member in sample if member.name.endswith(ending))
+    label = next(filter(None, labels), None)
     for member in sample:
-        path = PurePosixPath(member.name.removeprefix("./"))
-        if wanted(str(path), ""):
-            found.places.pop(names.get(str(path), ""), None)
-            rest = path.name
-            while (name := _named(path, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
+        path = member.name.removeprefix("./")
+        if is_image(path) and not is_fork(path):
+            found.places.pop(names.get(path, ""), None)
+            folder, _, rest = path.rpartition("/")
+            while (name := _named(folder, label, f"{prefix}-{rest}")) in found.places:  # as another file's name
                 rest = f"{member.offset // tarfile.BLOCKSIZE}-{rest}"
-            names[str(path)] = name
+            names[path] = name
             if below(name, under):
                 found.add(name, number, member.offset_data, member.size)
 
 
-def _named(path: PurePosixPath, label: str | None, rest: str) -> str:
+def _named(folder: str, label: str | None, rest: str) -> str:
     """The name of an image in the folder of its class, or in its own."""
     if label:
         return labelled(label, rest)
-    return rest if path.parent.name in ("", "..") else f"{path.parent}/{rest}"
+    return rest if folder.rpartition("/")[2] in ("", ".", "..") else f"{folder}/{rest}"
 
 
-def _label(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
-    file = archive.extractfile(member) if member.size <= _MOST_LABEL_BYTES else None
-    return file.read().decode(errors="backslashreplace").strip() if file else None
+def _label(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> str | None:
+    """What a `.cls` says, or what a `.json` has under one of the names that labels go by; None where it has none."""
+    if member.size > _MOST_LABEL_BYTES:
+        return None
+    archive.fileobj.seek(member.offset_data)
+    said = archive.fileobj.read(member.size)
+    if ending == ".cls":
+        return said.decode(errors="backslashreplace").strip()
+    try:
+        about = json.loads(said)
+    except (ValueError, RecursionError):
+        return None
+    label = next((about[name] for name in LABEL_NAMES if name in about), None) if isinstance(about, dict) else None
+    return str(label) if isinstance(label, str | int) else None

@@ -1,9 +1,8 @@
 """What a run learns from: photos decoded as they are needed, and random crops of them."""
 
-import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, Self
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from vqvae.dataset import ImageFiles
 from vqvae.errors import BadInput
 from vqvae.images import load_image, to_tensor
+from vqvae.training.distributed import ALONE
 from vqvae.training.settings import TrainingConfig
 
 KEPT_BYTES = 512 << 20  # of decoded photos
@@ -37,19 +37,37 @@ class Photos:
     time.
     """
 
-    def __init__(self, files: ImageFiles, *, shortest: int | None, kept_bytes: int = KEPT_BYTES) -> None:
-        """shortest: pixels that the short side is not reduced below; None: nothing is reduced."""
+    def __init__(
+        self,
+        files: ImageFiles,
+        *,
+        shortest: int | None,
+        kept_bytes: int = KEPT_BYTES,
+        tell: Callable[[str], None] = ALONE.tell,
+    ) -> None:
+        """shortest: pixels that the short side is not reduced below; None: nothing is reduced.
+
+        tell: takes the sentence on a photo that cannot be read, from any thread.
+        """
         self.files = files
         self.shortest = shortest
+        self.tell = tell
         self.unreadable: set[int] = set()
         self._kept: OrderedDict[int, Image.Image] = OrderedDict()
         self._kept_bytes, self._most_bytes = 0, kept_bytes
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, files: ImageFiles, config: TrainingConfig, *, kept_bytes: int = KEPT_BYTES) -> Self:
+    def of(
+        cls,
+        files: ImageFiles,
+        config: TrainingConfig,
+        *,
+        kept_bytes: int = KEPT_BYTES,
+        tell: Callable[[str], None] = ALONE.tell,
+    ) -> Self:
         """Those of a run; raises BadInput where not one can be read."""
-        photos = cls(files, shortest=ROOM * config.short_side[1], kept_bytes=kept_bytes)
+        photos = cls(files, shortest=ROOM * config.short_side[1], kept_bytes=kept_bytes, tell=tell)
         _ = photos[0]
         return photos
 
@@ -78,7 +96,7 @@ class Photos:
             with self._lock:
                 if number not in self.unreadable:
                     self.unreadable.add(number)
-                    print(f"skipped: {refusal}", file=sys.stderr)
+                    self.tell(f"skipped: {refusal}")
             return None
         with self._lock:
             if number not in self._kept:
@@ -98,14 +116,23 @@ def _size(photo: Image.Image) -> int:
 class Crops:
     """Random crops and flips of a set of photos; batch number n is the same in every run with the same seed."""
 
-    def __init__(self, photos: PhotoList, config: TrainingConfig) -> None:
+    def __init__(self, photos: PhotoList, config: TrainingConfig, *, share: range | None = None) -> None:
+        """share: the places in a batch that are made, one after the other; None: all of them."""
         self.photos = photos
         self.config = config
+        self.share = range(config.batch) if share is None else share
 
     def batch(self, step: int) -> Tensor:
-        """[B, 3, crop, crop] in [0, 1]."""
+        """[B, 3, crop, crop] in [0, 1]; of a share, what the whole batch has at its places."""
         random = np.random.default_rng((self.config.seed, step))
-        return torch.cat([to_tensor(self._crop(random)) for _ in range(self.config.batch)])
+        for _ in range(self.share.start):
+            self._pass_over(random)
+        return torch.cat([to_tensor(self._crop(random)) for _ in self.share])
+
+    def _pass_over(self, random: np.random.Generator) -> None:
+        """Draw what `_crop` draws, and decode nothing."""
+        random.integers(len(self.photos))
+        random.random(4)
 
     def _crop(self, random: np.random.Generator) -> Image.Image:
         photo = self.photos[int(random.integers(len(self.photos)))]

@@ -18,6 +18,7 @@ from vqvae.errors import BadInput
 from vqvae.model import VQVAE
 from vqvae.places import reason_of
 from vqvae.training.crops import Crops, PhotoList, codebook_batches, prefetch
+from vqvae.training.distributed import ALONE, Drifted, Ranks
 from vqvae.training.log import How, LogWriter, validation_row
 from vqvae.training.settings import TrainingConfig, training_settings
 from vqvae.training.trainer import Trainer, learning_rate
@@ -29,7 +30,7 @@ EXPLODED = 10  # times that, and over 1: worse than any picture at all in [0, 1]
 
 
 class Exploded(Exception):
-    """The loss went out of all bounds; the message says what is left of the run."""
+    """The loss went out of all bounds, or processes drifted apart; the message says what is left of the run."""
 
 
 @dataclass(frozen=True)
@@ -50,47 +51,62 @@ class Plan:
     workers: int = 1  # threads that make batches
     about: Mapping[str, Any] = field(default_factory=dict)  # more for the log's start event
     stopping: Callable[[], bool] = lambda: False  # asked after each step
+    ranks: Ranks = ALONE  # the processes that train together
 
 
 def train(photos: PhotoList, config: TrainingConfig, plan: Plan) -> None:
     """Train to the last step, saving every few minutes, at the end, and when stopped.
 
     Raises Exploded where the loss does: what was saved before stays. Raises BadInput for a state that cannot be resumed
-    or a model of another shape to start from, before anything is written.
+    or a model of another shape to start from, before anything is written. Of several processes all call it, and the
+    first writes; raises Ended where another one cannot go on.
     """
-    trainer = Trainer(config, plan.device, data=plan.data, keep_every=plan.keep_every)
-    crops = Crops(photos, config)
+    ranks = plan.ranks
+    trainer = Trainer(config, plan.device, data=plan.data, keep_every=plan.keep_every, ranks=ranks)
+    crops = Crops(photos, config, share=ranks.share(config.batch))
     if plan.resume:
         trainer.resume_(plan.out)
     elif plan.start_from is not None:
-        trainer.start_from_(plan.start_from, (crops.batch(-number - 1 + (1 << 40)) for number in range(32)))
+        whole = Crops(photos, config)
+        trainer.start_from_(plan.start_from, (whole.batch(-number - 1 + (1 << 40)) for number in range(32)))
     elif config.kmeans_start:
         trainer.start_codebook_(codebook_batches(crops))
+    ranks.agree()
+    log = _begun_log(trainer, plan) if ranks.rank == 0 else None
+    trainer.join_()
+    if ranks.size > 1 and plan.stopping():
+        raise KeyboardInterrupt
+    _Run(trainer, crops, plan, log).go()
+
+
+def _begun_log(trainer: Trainer, plan: Plan) -> LogWriter:
+    """The log of a run that begins or goes on at the trainer's step, without what lay beyond it."""
     snapshots.forget_beyond(plan.out, trainer.step if plan.resume else -1)
     log = LogWriter(plan.out, step=trainer.step) if plan.resume else LogWriter.anew(plan.out)
     log.start(
         {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "step": trainer.step,
-            "settings": training_settings(config),
+            "settings": training_settings(trainer.config),
             "device": str(plan.device),
             "precision": "bf16" if trainer.in_bf16 else "float32",
             **plan.about,
         }
     )
-    _Run(trainer, crops, plan, log).go()
+    return log
 
 
 class _Run:
-    """The loop, and what it remembers between two steps."""
+    """The loop, and what it remembers between two steps. Of several processes the first alone writes and speaks."""
 
-    def __init__(self, trainer: Trainer, crops: Crops, plan: Plan, log: LogWriter) -> None:
-        self.trainer, self.crops, self.plan, self.log = trainer, crops, plan, log
+    def __init__(self, trainer: Trainer, crops: Crops, plan: Plan, log: LogWriter | None) -> None:
+        self.trainer, self.crops, self.plan = trainer, crops, plan
+        self.log = log  # None where it cannot be written any more
+        self.leads = plan.ranks.rank == 0
         self.saved_step = trainer.step if plan.resume else None
         self.saved_at = time.monotonic()
         self.recent: dict[str, list[float]] = {}  # what steps said since the last row
         self.watch = LossWatch()
-        self.log_is_lost = False
         quiet = not sys.stderr.isatty()  # a log file gets a line now and then, not a redrawn bar
         self.bar = tqdm(
             total=crops.config.steps,
@@ -98,10 +114,11 @@ class _Run:
             unit="step",
             mininterval=30 if quiet else 0.2,
             ascii=quiet,
+            disable=not self.leads,
         )
 
     def go(self) -> None:
-        """Do the steps, and save at their end or where they were stopped. Raises Exploded."""
+        """Do the steps, and save at their end or where they were stopped. Raises Exploded, and Ended."""
         trainer = self.trainer
         how: How = "finished"
         try:
@@ -109,45 +126,53 @@ class _Run:
                 self._steps()
             except KeyboardInterrupt:
                 how = "stopped"
-            self._save()
-        except FloatingPointError as fault:
-            message = f"{fault} {self._left()}"
-            self._tell(lambda: self.log.end("exploded", trainer.step, message))
+            if self.leads:
+                self._save()
+        except (FloatingPointError, Drifted) as fault:
+            left = self._left_by_drift() if isinstance(fault, Drifted) else self._left()
+            message = f"{fault} {left}"
+            self._tell(lambda log: log.end("exploded", trainer.step, message))
             raise Exploded(message) from None
         finally:
             self.bar.close()
-        self._tell(lambda: self.log.end(how, trainer.step))
-        if how == "stopped":
+        self._tell(lambda log: log.end(how, trainer.step))
+        if how == "stopped" and self.leads:
             print(f"\nStopped at step {trainer.step}; go on with --resume.", file=sys.stderr)
 
     def _steps(self) -> None:
         """Raises KeyboardInterrupt where it is stopped, FloatingPointError where the loss explodes."""
         trainer, plan, steps = self.trainer, self.plan, self.crops.config.steps
-        began_at, before = time.monotonic(), self.log.seconds
-        if trainer.step == 0:
+        began_at = time.monotonic() - (self.log.seconds if self.log else 0)
+        if trainer.step == 0 and self.leads:
             self._look({"step": 0})
         for images in prefetch(self.crops, trainer.step, steps, workers=plan.workers):
             self._heed(trainer.train_step_(images))
-            row: dict[str, float] = {"step": trainer.step, "seconds": before + time.monotonic() - began_at}
-            last = trainer.step == steps
-            if trainer.step % plan.look_every == 0 or last:
-                row |= self._means()
-                self._look(row)
-            elif trainer.step % plan.log_every == 0:
-                row |= self._means()
-                self._record(row)
-            if plan.keep_every and trainer.step % plan.keep_every == 0:
-                self._keep_snapshot(_means_of(self.recent) | row)
-            if time.monotonic() - self.saved_at > 60 * plan.save_minutes:
-                self._save_meanwhile()
-            if plan.stopping() and not last:
+            if self.leads:
+                self._keep({"step": trainer.step, "seconds": time.monotonic() - began_at})
+            if plan.stopping() and trainer.step < steps:
                 raise KeyboardInterrupt
+
+    def _keep(self, row: dict[str, float]) -> None:
+        """Log, measure and save what is due after a step; `row` begins the row of its figures."""
+        trainer, plan = self.trainer, self.plan
+        if trainer.step % plan.look_every == 0 or trainer.step == self.crops.config.steps:
+            row |= self._means()
+            self._look(row)
+        elif trainer.step % plan.log_every == 0:
+            row |= self._means()
+            self._record(row)
+        if plan.keep_every and trainer.step % plan.keep_every == 0:
+            self._keep_snapshot(_means_of(self.recent) | row)
+        if time.monotonic() - self.saved_at > 60 * plan.save_minutes:
+            self._save_meanwhile()
 
     def _heed(self, told: dict[str, float]) -> None:
         """Remember what a step said, and show it; raises FloatingPointError where its loss is out of all bounds."""
+        self.watch.heed(self.trainer.step, told["loss"])
+        if not self.leads:
+            return
         for name, value in told.items():
             self.recent.setdefault(name, []).append(value)
-        self.watch.heed(self.trainer.step, told["loss"])
         shown = {name: f"{_mean(values[-50:]):.4g}" for name, values in self.recent.items()}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
@@ -165,21 +190,21 @@ class _Run:
             row |= validation_row(validate(model, self.plan.held_out))
         if self.plan.samples is not None:
             drawn = sheet(model, self.plan.samples)
-            self._tell(lambda: self.log.sheet(self.trainer.step, drawn))
+            self._tell(lambda log: log.sheet(self.trainer.step, drawn))
         if len(row) > 1:
             self._record(row)
 
     def _record(self, row: dict[str, float]) -> None:
-        self._tell(lambda: self.log.row(row))
+        self._tell(lambda log: log.row(row))
 
-    def _tell(self, write: Callable[[], None]) -> None:
+    def _tell(self, write: Callable[[LogWriter], None]) -> None:
         """Write to the log, as long as that can be: a full disk is no reason to lose a run."""
-        if self.log_is_lost:
+        if self.log is None:
             return
         try:
-            write()
+            write(self.log)
         except OSError as fault:
-            self.log_is_lost = True
+            self.log = None
             self._say(f"The log cannot be written any more ({reason_of(fault)}); training goes on without it.")
 
     def _save_meanwhile(self) -> None:
@@ -226,6 +251,12 @@ class _Run:
             f"{self.plan.out} holds step {self.saved_step}, from before that; begin again from it with --start-from, "
             "another --out and a lower --learning-rate."
         )
+
+    def _left_by_drift(self) -> str:
+        """As `_left`, of a run whose processes are not at one any more."""
+        if self.saved_step is None:
+            return "Nothing was saved; begin again."
+        return f"{self.plan.out} holds step {self.saved_step}; go on from it with --resume."
 
 
 class LossWatch:

@@ -24,6 +24,7 @@ class About:
     config: TrainingConfig
     data: str  # names the set of images that it learns from; empty in a state from before that was kept
     keep_every: int = 0  # steps between two snapshots; 0: none are kept
+    processes: int = 1  # that shared a batch when the run began
 
 
 def write_state(folder: Path, about: About, tensors: Mapping[str, Tensor]) -> None:
@@ -34,6 +35,7 @@ def write_state(folder: Path, about: About, tensors: Mapping[str, Tensor]) -> No
         "config": json.dumps(training_settings(about.config)),
         "data": about.data,
         "keep_every": str(about.keep_every),
+        "processes": str(about.processes),
     }
     checkpoint.write_atomically(folder / STATE_FILE, safetensors.torch.save(contiguous, said))
 
@@ -49,7 +51,8 @@ def read_about(folder: Path) -> About:
         settings = json.loads(said["config"])
         # A setting that is newer than the state has its default.
         config = TrainingConfig.from_dict(settings)
-        return About(int(said["step"]), config, said.get("data", ""), int(said.get("keep_every", 0)))
+        numbers = (int(said.get(name, default)) for name, default in (("keep_every", 0), ("processes", 1)))
+        return About(int(said["step"]), config, said.get("data", ""), *numbers)
     except BadInput as refusal:
         raise BadInput(f"{path} cannot be resumed here: {refusal}") from None
     except (SafetensorError, OSError, KeyError, ValueError, TypeError):

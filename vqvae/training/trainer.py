@@ -16,11 +16,13 @@ from vqvae.errors import BadInput
 from vqvae.metrics import perplexity, psnr, ssim
 from vqvae.model import VQVAE, VQVAEConfig, has_fast_bf16
 from vqvae.quantizer import CodebookLearner
-from vqvae.tokenizer import TokenizerModule, cells, channels_last
+from vqvae.tokenizer import Encoding, TokenizerModule, cells, channels_last
+from vqvae.training.distributed import ALONE, Ranks
 from vqvae.training.settings import TrainingConfig, differing, training_settings
 from vqvae.training.state import STATE_FILE, About, below, damaged, read_about, read_tensors, write_state
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
+CHECK_EVERY = 20  # steps between two looks at whether several processes still hold the same model
 
 
 def draw_blend(batch: int, config: TrainingConfig, generator: torch.Generator) -> Tensor:
@@ -67,19 +69,45 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     return update_
 
 
+def _mean(values: Tensor) -> tuple[float, int]:
+    """The mean of [N], NaN where N is 0, and N."""
+    return values.mean().item() if len(values) else math.nan, len(values)
+
+
 class Trainer:
     """The state of a run, and one step of it."""
 
-    def __init__(self, config: TrainingConfig, device: torch.device, *, data: str = "", keep_every: int = 0) -> None:
-        """data: names the set of images; keep_every: steps between snapshots. Both are kept with the state."""
+    def __init__(
+        self,
+        config: TrainingConfig,
+        device: torch.device,
+        *,
+        data: str = "",
+        keep_every: int = 0,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        """data: names the set of images; keep_every: steps between snapshots. Both are kept with the state.
+
+        ranks: the processes that train together. Each does the same, with its share of the images, and after its start
+        or its resumption calls `join_`.
+        """
         torch.manual_seed(config.seed)
         self.config = config
         self.device = device
         self.data = data
         self.keep_every = keep_every
+        self.ranks = ranks
+        self.processes = ranks.size  # when the run began
         self.model = channels_last(VQVAE(config.model).to(device))
+        self.forward: Callable[[Tensor, Tensor], tuple[Tensor, Encoding]] = self.model
         self.average = AveragedModel(self.model, multi_avg_fn=moving_average(config.average_decay))
-        self.learner = CodebookLearner(self.model.quantizer, decay=config.codebook_decay, dead_below=config.dead_below)
+        self.learner = CodebookLearner(
+            self.model.quantizer,
+            decay=config.codebook_decay,
+            dead_below=config.dead_below,
+            total=ranks.total,
+            sent=ranks.sent,
+        )
         self.optimizer = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay)
         self.in_bf16 = config.precision == "bf16" or (
             config.precision == "auto" and (device.type == "cuda" or (device.type == "cpu" and has_fast_bf16()))
@@ -94,7 +122,9 @@ class Trainer:
     def start_codebook_(self, batches: list[Tensor]) -> None:
         """K-means on the embeddings of a few batches, before the first step."""
         with torch.no_grad():
-            self.learner.start_(torch.cat([cells(self.model.encoder(batch.to(self.device))) for batch in batches]))
+            vectors = [cells(self.model.encoder(batch.to(self.device))) for batch in batches]
+            self.ranks.agree()
+            self.learner.start_(torch.cat(list(map(self.ranks.gathered, vectors))))
 
     def start_from_(self, model: TokenizerModule, batches: Iterable[Tensor] = ()) -> None:
         """Take over the weights and the codebook of a trained model of the same shape; raises BadInput otherwise.
@@ -118,16 +148,29 @@ class Trainer:
         """The config of a wide model with the second input of this run's."""
         return replace(config, embedding_channels=self.config.model.embedding_channels)
 
+    def join_(self) -> None:
+        """Begin to train together: from here on the model is that of all. Raises Drifted where it is not the same."""
+        self.ranks.agree()
+        self._check()
+        self.forward = self.ranks.spread(self.model)
+
+    def _check(self) -> None:
+        self.ranks.check([*self.model.state_dict().values(), self.learner.counts, self.learner.sums])
+
     def train_step_(self, images: Tensor) -> dict[str, float]:
-        """One step on [B, 3, H, W] in [0, 1]; returns loss, PSNR in dB with the embedding off and blended in, usage."""
+        """One step on [B, 3, H, W] in [0, 1]; returns loss, PSNR in dB with the embedding off and blended in, usage.
+
+        Of several processes each gives its share of the batch, and gets the figures of the whole one.
+        """
         config, images = self.config, images.to(self.device)
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        weight = draw_blend(len(images), config, generator).to(self.device)
+        batch, places = self._share_of(images)
+        weight = draw_blend(batch, config, generator)[places].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
-            reconstruction, encoding = self.model(images, weight)
+            reconstruction, encoding = self.forward(images, weight)
         reconstruction = reconstruction.float()
         commitment = (encoding.embedding - encoding.quantized.detach()).square().mean()
         loss = (
@@ -135,29 +178,42 @@ class Trainer:
             + config.ssim_weight * (1 - ssim(reconstruction, images).mean())
             + config.commitment * commitment
         )
-        if not loss.isfinite():
-            raise FloatingPointError(f"The loss is {loss.item()} at step {self.step}; lower the learning rate.")
+        quality = psnr(reconstruction.detach().clamp(0, 1), images)
+        off = weight.flatten() == 0
+        told = self.ranks.means(
+            {
+                "loss": (loss.item(), len(images)),
+                "psnr_off": _mean(quality[off]),
+                "psnr_on": _mean(quality[~off]),
+            }
+        )
+        if not math.isfinite(told["loss"]):
+            raise FloatingPointError(f"The loss is {told['loss']} at step {self.step}; lower the learning rate.")
         self.optimizer.zero_grad()
-        loss.backward()
+        self.ranks.backward(loss, share=len(images), batch=batch)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
         self.optimizer.step()
 
         vectors, indices = cells(encoding.embedding.detach()), encoding.grid.flatten()
         self.learner.update_(vectors, indices)
         if self.step % config.restart_every == 0 and self.step < config.restart_until * config.steps:
-            self.learner.restart_dead_(vectors)
+            self.learner.restart_dead_(self.ranks.gathered(vectors))
         self.average.update_parameters(self.model)
         self.step += 1
-
-        quality = psnr(reconstruction.detach().clamp(0, 1), images)
-        off = weight.flatten() == 0
+        if self.step % CHECK_EVERY == 0:
+            self._check()
         return {
-            "loss": loss.item(),
-            "psnr_off": quality[off].mean().item() if off.any() else math.nan,
-            "psnr_on": quality[~off].mean().item() if not off.all() else math.nan,
+            **told,
             "perplexity": perplexity(self.learner.counts),
             "used": int((self.learner.counts > self.learner.dead_below * self.learner.counts.mean()).sum()),
         }
+
+    def _share_of(self, images: Tensor) -> tuple[int, slice]:
+        """How many images the whole batch has, and which places in it are these images'."""
+        if self.ranks.size == 1:
+            return len(images), slice(None)
+        places = self.ranks.share(self.config.batch)
+        return self.config.batch, slice(places.start, places.stop)
 
     def is_finite(self) -> bool:
         """Whether all weights are numbers: what may be saved."""
@@ -173,7 +229,7 @@ class Trainer:
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
         tensors["random"] = torch.get_rng_state()  # restarts of dead codes draw from it
-        write_state(folder, About(self.step, self.config, self.data, self.keep_every), tensors)
+        write_state(folder, About(self.step, self.config, self.data, self.keep_every, self.processes), tensors)
 
     def resume_(self, folder: Path) -> None:
         """Go on where `save` stopped; raises BadInput if there is no such state or it is of another run.
@@ -191,7 +247,7 @@ class Trainer:
             self._take_(tensors)
         except (RuntimeError, KeyError, ValueError):
             raise damaged(folder) from None
-        self.step = about.step
+        self.step, self.processes = about.step, about.processes
 
     def _take_(self, tensors: dict[str, Tensor]) -> None:
         self.model.load_state_dict(below("model.", tensors))

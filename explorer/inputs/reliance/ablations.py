@@ -102,14 +102,32 @@ class Means:
     embedding: Tensor
 
 
-def means_of(encodings: Iterable[Encoding]) -> Means:
-    """Over the cells of all these images, NaN where there is none. No encoding is kept."""
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What an image adds to the means over a set."""
+
+    vectors: Tensor  # float64 [2, D], the sums of quantized and embedding over its cells
+    cells: int
+
+
+def sums_of(encoding: Encoding) -> Sums:
+    """Over the cells of one image."""
+    vectors = torch.stack([cells(encoding.quantized), cells(encoding.embedding)]).double()
+    return Sums(vectors.sum(1), vectors.shape[1])
+
+
+def mean_of(images: Iterable[Sums]) -> Means:
+    """Over the cells of all these images, NaN where there is none; added in their order, none is kept."""
     sums, count = torch.zeros(2, 1, dtype=torch.float64), 0
-    for encoding in encodings:
-        vectors = torch.stack([cells(encoding.quantized), cells(encoding.embedding)]).double()
-        sums, count = sums + vectors.sum(1), count + vectors.shape[1]
+    for one in images:
+        sums, count = sums + one.vectors, count + one.cells
     quantized, embedding = (sums / count).float()[:, None, :, None, None]
     return Means(quantized, embedding)
+
+
+def means_of(encodings: Iterable[Encoding]) -> Means:
+    """Over the cells of all these images, NaN where there is none. No encoding is kept."""
+    return mean_of(map(sums_of, encodings))
 
 
 @dataclass(frozen=True, eq=False)

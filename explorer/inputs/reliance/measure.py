@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.editing.edits import DecoderInputs
+from explorer.engines import IN_PROCESS, Engine
+from explorer.images import reading
+from explorer.images.reading import Fit, each_image
 from explorer.images.reconstruction import Quality
 from explorer.images.sets import ImageSet, evenly
 from explorer.inputs import manifold
@@ -27,20 +32,24 @@ from explorer.inputs.reliance.ablations import (
     Means,
     Met,
     Subject,
+    Sums,
     ablations,
     cost_of,
     drawn,
+    mean_of,
     means_of,
     quality_of,
+    sums_of,
 )
 from explorer.inputs.reliance.boundary import BLENDS, BorderCell
 from vqvae.errors import BadInput
-from vqvae.images import fit_to, load_image, to_tensor
+from vqvae.images import to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend, offers_unclamped
 
 T = TypeVar("T")
 MOST_PARTNERS = 64
+STRETCH = 8  # images that a worker of another engine is given at a time; their last ones' partners it opens besides
 FLAT = 0.1  # an image of which a smaller share of the cells changes when the codes are shuffled is flat
 
 
@@ -155,10 +164,14 @@ class Tested:
     codebook: Codebook
     met: Met | None = None
     twin: Twin | None = None
+    again: Callable[[], Tested] | None = field(default=None, repr=False)  # how another process makes the same
 
     @property
     def inputs(self) -> int:
         return self.tokenizer.spec.inputs
+
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+        return (self.again, ()) if self.again else super().__reduce_ex__(protocol)
 
 
 def passes(settings: Settings, *, inputs: int) -> int:
@@ -261,8 +274,8 @@ class _Found:
 
     means: Means
     names: tuple[str, ...]  # to be measured
-    unreadable: dict[str, str] = field(default_factory=dict)
-    repeated: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str]
+    repeated: dict[str, str]
 
 
 def measure_set(
@@ -272,6 +285,7 @@ def measure_set(
     *,
     only: tuple[int, int] | None = None,
     progress: Progress = unheard,
+    engine: Engine = IN_PROCESS,
 ) -> Evidence:
     """The test on each image of a set, or on some of them spread evenly over it.
 
@@ -279,33 +293,35 @@ def measure_set(
     ones with the first; so images are encoded twice, and few are kept. Images with equal pixels are measured once:
     they are no two pieces of evidence. only: height and width that all are brought to, to be the same for models of
     which one takes no others. `progress` counts passes of the model; when it stops the work, the result is of
-    the images measured so far. Raises Cancelled when there are none yet, and BadInput when no image can be read.
+    the images measured so far. The figures are the same whatever the engine. Raises Cancelled when there are none yet,
+    and BadInput when no image can be read.
     """
     names = evenly(images.names, settings.images)
     each = passes(settings, inputs=tested.inputs)
     total = len(names) * (1 + each)  # each image is encoded once more, for the means
-    size = _Size(settings.working_size, only or tested.tokenizer.spec.sizes.only)
-    first = _look(tested.tokenizer, images, names, size, _Within(progress, 0, total))
+    fit = Fit(settings.working_size, only or tested.tokenizer.spec.sizes.only)
+    first = _look(tested, images, names, fit, _Within(progress, 0, total), engine)
+    work = _Measuring(tested, images, fit, first.means, settings, min(settings.partners, len(first.names) - 1))
     measured: list[ImageEvidence] = []
+    unreadable = dict(first.unreadable)
     try:
-        opened = _opened(tested.tokenizer, images, first.names, size, {})
-        most = min(settings.partners, len(first.names) - 1)
-        for number, (one, *following) in enumerate(with_following(opened, most)):
-            within = _Within(progress, len(names) + number * each, total)
-            measured.append(
-                measure_image(
-                    tested, one, following, means=first.means, settings=settings, number=number, progress=within
-                )
-            )
+        with closing(_measured(work, first.names, engine, _Within(progress, len(names), total), each)) as results:
+            for name, result in zip(first.names, results, strict=True):
+                if isinstance(result, BadInput):
+                    unreadable[name] = str(result)
+                else:
+                    measured.append(result)
     except Cancelled:
         if not measured:
             raise
+    if not measured:
+        raise BadInput(f"None of the images can be read any more; the first: {unreadable[first.names[0]]}")
     return evidence_of(
         tested,
         settings,
         measured,
         asked=len(names),
-        unreadable=tuple(first.unreadable.items()),
+        unreadable=tuple(unreadable.items()),
         repeated=tuple(first.repeated.items()),
         means=first.means,
     )
@@ -338,33 +354,125 @@ def evidence_of(
     )
 
 
-@dataclass(frozen=True)
-class _Size:
-    """What images are brought to."""
+@dataclass(frozen=True, eq=False)
+class _Glimpse:
+    """What the first look takes of an image."""
 
-    working_size: int  # pixels on the long side
-    only: tuple[int, int] | None  # height and width, in place of it
+    digest: str
+    sums: Sums
 
 
-def _look(tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], size: _Size, progress: Progress) -> _Found:
+def _look(
+    tested: Tested, images: ImageSet, names: Sequence[str], fit: Fit, progress: Progress, engine: Engine
+) -> _Found:
     """The means over a set, what of it cannot be read, and what is there twice. Raises BadInput if nothing is left."""
     unreadable: dict[str, str] = {}
     repeated: dict[str, str] = {}
     by_digest: dict[str, str] = {}
+    done = 0
+    glimpses = each_image(
+        images,
+        partial(_glimpse, tested),
+        fit,
+        names=names,
+        engine=engine,
+        waiting=lambda: progress(done, len(names)),
+    )
 
-    def encodings() -> Iterator[Encoding]:
-        for one in _opened(tokenizer, images, names, size, unreadable):
-            progress(len(unreadable) + len(repeated) + len(by_digest) + 1, len(names))
-            if (same := by_digest.setdefault(one.digest, one.name)) == one.name:
-                yield one.encoding
+    def sums() -> Iterator[Sums]:
+        nonlocal done
+        for name, found in zip(names, glimpses, strict=True):
+            if isinstance(found, BadInput):
+                unreadable[name] = str(found)
+            elif (same := by_digest.setdefault(found.digest, name)) == name:
+                yield found.sums
             else:
-                repeated[one.name] = same
+                repeated[name] = same
+            progress(done := done + 1, len(names))
 
-    means = means_of(encodings())
+    with closing(glimpses):
+        means = mean_of(sums())
     if not by_digest:
         reason = f"; the first: {unreadable[names[0]]}" if names else "."
         raise BadInput(f"None of the images can be read{reason}")
     return _Found(means, tuple(by_digest.values()), unreadable, repeated)
+
+
+def _glimpse(tested: Tested, image: reading.Opened) -> _Glimpse:
+    one = _encoded(tested.tokenizer, image)
+    return _Glimpse(one.digest, sums_of(one.encoding))
+
+
+def _encoded(tokenizer: Tokenizer, image: reading.Opened) -> Opened:
+    with torch.inference_mode():
+        return Opened(image.name, image.pixels, tokenizer.encode(to_tensor(image.pixels)))
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Images that follow one another."""
+
+    first: int  # number of the first of them
+    names: tuple[str, ...]
+    after: tuple[str, ...] = ()  # the images behind them, which are only partners; none where those are the first ones
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """What is done with a stretch of images, by whichever worker."""
+
+    tested: Tested
+    images: ImageSet
+    fit: Fit
+    means: Means
+    settings: Settings
+    partners: int  # of each image, at most
+
+    def __call__(self, stretch: _Stretch) -> list[ImageEvidence | BadInput]:
+        return list(self.each(stretch))
+
+    def each(
+        self, stretch: _Stretch, heard: Callable[[int], Progress] = lambda number: unheard
+    ) -> Generator[ImageEvidence | BadInput, None, None]:
+        """What is measured of each image, or why one is gone; `heard` gives the progress of the image of a number."""
+        work = partial(_encoded, self.tested.tokenizer)
+        with closing(each_image(self.images, work, self.fit, names=(*stretch.names, *stretch.after))) as opened:
+            windows = islice(with_following(opened, self.partners), len(stretch.names))
+            for number, (one, *following) in enumerate(windows, stretch.first):
+                if isinstance(one, BadInput):
+                    yield one
+                    continue
+                yield measure_image(
+                    self.tested,
+                    one,
+                    [other for other in following if not isinstance(other, BadInput)],
+                    means=self.means,
+                    settings=self.settings,
+                    number=number,
+                    progress=heard(number),
+                )
+
+
+def _measured(
+    work: _Measuring, names: tuple[str, ...], engine: Engine, progress: _Within, each: int
+) -> Generator[ImageEvidence | BadInput, None, None]:
+    """What is measured of each image, by an engine; `each` is how many passes an image is, which `progress` counts."""
+    if engine is IN_PROCESS:
+        yield from work.each(_Stretch(0, names), lambda number: progress.after(number * each))
+        return
+    twice = (*names, *names[: work.partners])
+    starts = range(0, len(names), STRETCH)
+    ends = [min(start + STRETCH, len(names)) for start in starts]
+    stretches = [
+        _Stretch(start, names[start:end], twice[end : end + work.partners])
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    done = 0
+    with closing(engine.each(stretches, work, waiting=lambda: progress(done * each, 0))) as results:
+        for results_of_stretch in results:
+            for result in results_of_stretch:
+                yield result
+                progress((done := done + 1) * each, 0)
 
 
 @dataclass(frozen=True)
@@ -377,6 +485,10 @@ class _Within:
 
     def __call__(self, done: int, total: int, stage: str = "") -> None:
         self.progress(self.before + done, self.total, stage)
+
+    def after(self, steps: int) -> _Within:
+        """Progress of a part that begins so many steps later."""
+        return replace(self, before=self.before + steps)
 
 
 def with_following(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
@@ -392,18 +504,3 @@ def with_following(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
         yield tuple(window)
         window.popleft()
         window.append(item)
-
-
-def _opened(
-    tokenizer: Tokenizer, images: ImageSet, names: Sequence[str], size: _Size, unreadable: dict[str, str]
-) -> Iterator[Opened]:
-    """The images that can be read; of the others, the reason goes into `unreadable`."""
-    for name in names:
-        try:
-            pixels = np.asarray(fit_to(load_image(images.read(name), name), size.working_size, size.only))
-        except BadInput as reason:
-            unreadable[name] = str(reason)
-            continue
-        with torch.inference_mode():
-            encoding = tokenizer.encode(to_tensor(pixels))
-        yield Opened(name, pixels, encoding)

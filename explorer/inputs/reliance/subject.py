@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from explorer.base.job import Progress, unheard
 from explorer.base.open_model import OpenModel, open_folder
+from explorer.engines import IN_PROCESS, Engine
 from explorer.images.sets import ImageSet
 from explorer.inputs import manifold
+from explorer.inputs.manifold import Reference
 from explorer.inputs.reliance.ablations import Met
 from explorer.inputs.reliance.measure import Settings, Tested, Twin, measure_set
 from explorer.inputs.reliance.report import Provenance, Report
@@ -52,9 +55,17 @@ def _size(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def tested(model: OpenModel, twin: OpenModel | None) -> Tested:
     """The model as what is tested, with what it met in training where that is known."""
-    reference = manifold.load(model.folder, checkpoint=model.fingerprint)
-    met = None if reference is None else Met(model.codebook, reference)
-    return Tested(model.tokenizer, model.codebook, met, None if twin is None else Twin(twin.name, twin.tokenizer))
+    return _of_models(model, twin, manifold.load(model.folder, checkpoint=model.fingerprint))
+
+
+def _of_models(model: OpenModel, twin: OpenModel | None, reference: Reference | None) -> Tested:
+    return Tested(
+        model.tokenizer,
+        model.codebook,
+        None if reference is None else Met(model.codebook, reference),
+        None if twin is None else Twin(twin.name, twin.tokenizer),
+        again=partial(_of_models, model, twin, reference),
+    )
 
 
 def named(model: OpenModel) -> str:
@@ -71,6 +82,7 @@ def run_test(
     data: str,
     under: str,
     progress: Progress = unheard,
+    engine: Engine = IN_PROCESS,
 ) -> Report:
     """Test a model over a set, against its twin where there is one, and draw the conclusions.
 
@@ -79,7 +91,7 @@ def run_test(
     """
     folder = find_twin(model, checkpoints_folder())
     twin = None if folder is None else open_folder(folder)
-    evidence = measure_set(tested(model, twin), images, settings, progress=progress)
+    evidence = measure_set(tested(model, twin), images, settings, progress=progress, engine=engine)
     source = provenance_of(model, images, settings, named=named, data=data, under=under, twin=twin)
     return Report.of(evidence, source)
 

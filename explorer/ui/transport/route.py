@@ -62,7 +62,10 @@ async def serve(socket: WebSocket) -> None:
 
 def from_here(socket: WebSocket) -> bool:
     """Whether a page of this very app opened it; a browser always says where it comes from."""
-    origin = urlsplit(socket.headers.get("origin", ""))
+    try:
+        origin = urlsplit(socket.headers.get("origin", ""))
+    except ValueError:  # as of a bracket that is not closed
+        return False
     host = socket.headers.get("host", "")
     return origin.scheme in ("http", "https") and bool(host) and origin.netloc.lower() == host.lower()
 

@@ -138,7 +138,9 @@ def _decoded(data: object) -> bytes | None:
 def _restored(message: object) -> Restored | None:
     """What the browser sends back -> Restored; None when any part of it is not what a gallery sends."""
     match message:
-        case {"number": int(number), "pictures": list(pictures), "chosen": None | str() as chosen}:
+        case {"number": int(number), "pictures": list(pictures), "chosen": None | str() as chosen} if (
+            not isinstance(number, bool) and number > 0
+        ):
             kept = tuple(upload for picture in pictures[:MOST_UPLOADS] if (upload := _upload(picture)))
             return Restored(number, kept, chosen)
     return None

@@ -22,7 +22,6 @@ from explorer.ui.image_set import UsedSet
 from explorer.ui.page import guarded
 from explorer.ui.session import PatchOrder
 from vqvae.errors import BadInput
-from vqvae.places import reason_of
 from vqvae.words import counted
 
 MOST_PATCHES = 24
@@ -380,6 +379,8 @@ def _notes_and_export(model: OpenModel, used: UsedSet, code: int) -> None:
             lambda typed: _keep(fingerprint, lambda now: now.with_text(code, typed)),
         ),
     )
+    if damaged := notes.damage(user_data_folder(), fingerprint):
+        widgets.warn(damaged)
     if refusal := store.read().codebook.note_refusal:
         widgets.refuse(refusal)
         store.keep(store.read().on("codebook", note_refusal=""))
@@ -416,10 +417,7 @@ def _keep(fingerprint: str, change: Callable[[Notes], Notes]) -> None:
     try:
         notes.update(user_data_folder(), fingerprint, change)
     except OSError as fault:
-        refusal = (
-            f"Notes and stars could not be kept in {user_data_folder()} ({reason_of(fault)}); they stay in memory "
-            "until the app ends, or a later change can be written."
-        )
+        refusal = notes.refusal(user_data_folder(), fault)
         store.keep(store.read().on("codebook", note_refusal=refusal))
 
 

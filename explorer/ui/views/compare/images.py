@@ -1,18 +1,17 @@
 """On which images models are compared: the chosen picture, the samples, or a set of one's own."""
 
-import os.path
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.images import sets
 from explorer.images.sets import ImageSet
-from explorer.ui import cache, store, widgets
+from explorer.ui import cache, image_set, store, widgets
 from explorer.ui.picture_choice import file_of, picture_titles
 from explorer.ui.session import TestedOn
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 
-ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
+ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A set by its path"}
 
 
 def choose_images(place: DeltaGenerator) -> ImageSet | None:
@@ -30,14 +29,14 @@ def choose_images(place: DeltaGenerator) -> ImageSet | None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             _choose_path()
         if not session.compare.measured_path:
-            st.caption("Name a folder, tar or zip of images, to compare the models on it.")
+            st.caption(widgets.plain(f"Name the images to compare the models on: {KINDS}."))
     try:
         if on == "picture":
             return sets.one_picture(picture_titles().get(session.picture, "Picture"), file_of(session.picture)[1])
         if on == "samples":
             return cache.sample_set()
         path = session.compare.measured_path
-        return cache.open_set(os.path.expanduser(path), "") if path else None
+        return image_set.open_typed(path) if path else None
     except (BadInput, OSError, ValueError) as fault:
         widgets.refuse(str(fault))
         return None

@@ -90,7 +90,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
         of=of,
     )
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(rates, headers=headers))}</p>')
-    for sentence in left_out(rates, opened, found):
+    for sentence in [*left_out(rates, opened, found), *filter(None, [figures.remark()])]:
         widgets.warn(sentence)
 
 

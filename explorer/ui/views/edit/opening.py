@@ -15,6 +15,7 @@ from explorer.editing.recipe import Recipe
 from explorer.ui import cache, store
 from explorer.ui.picture_choice import open_named, picture_titles
 from explorer.ui.session import SavedEdit, Session, Upload
+from explorer.ui.transport import uploads
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
 from vqvae.places import is_snapshot
@@ -26,8 +27,9 @@ def open_recipe(data: bytes, model: OpenModel) -> None:
     recipe = bundle.recipe
     session = _with_checkpoint(store.read(), model, recipe)
     if bundle.files:
-        store.keep(_with_pictures(store.read(), bundle, model))
-        session = _with_pictures(session, bundle, model)
+        pictures = _pictures_of(bundle, model)
+        store.keep(_with_pictures(store.read(), pictures))
+        session = _with_pictures(session, pictures)
     session = session.with_working_size(recipe.working_size)
     session = session.with_picture(_picture_named(recipe.image, recipe, model))
     start = recipe.start
@@ -54,10 +56,18 @@ def apply_pending(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
     return opened
 
 
-def _with_pictures(session: Session, bundle: Bundle, model: OpenModel) -> Session:
-    """The pictures that came with a recipe, as uploads; raises BadInput where they are other ones."""
-    for found in bundles.pictures_of(bundle, only=model.spec.sizes.only):
-        session = session.with_upload(Upload(found.name, found.data))
+def _pictures_of(bundle: Bundle, model: OpenModel) -> list[Upload]:
+    """The pictures that came with a recipe, as uploads; raises BadInput for other ones and where there is no room."""
+    pictures = [Upload(found.name, found.data) for found in bundles.pictures_of(bundle, only=model.spec.sizes.only)]
+    for upload in pictures:
+        if not uploads.room().admit(upload, len(upload.data)):
+            raise uploads.no_room(upload.name)
+    return pictures
+
+
+def _with_pictures(session: Session, pictures: list[Upload]) -> Session:
+    for upload in pictures:
+        session = session.with_upload(upload)
     return session
 
 

@@ -1,6 +1,5 @@
 """The reliance test: on what it is run, and what came out; the evidence itself is drawn by `evidence`."""
 
-import os.path
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -24,7 +23,7 @@ from explorer.inputs.reliance.measure import (
 )
 from explorer.inputs.reliance.report import Provenance, Report
 from explorer.inputs.reliance.subject import find_twin, named, provenance_of, tested
-from explorer.ui import cache, jobs, store, widgets
+from explorer.ui import cache, image_set, jobs, store, widgets
 from explorer.ui.image_set import WORKING_SIZE
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import open_at, picture_titles
@@ -32,7 +31,7 @@ from explorer.ui.session import Session, TestedOn
 from explorer.ui.views.inputs import border, evidence, sensitivity, width
 from vqvae.errors import BadInput
 
-ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A folder, tar or zip"}
+ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A set by its path"}
 JOB = "reliance"
 PATH = "reliance-path"
 
@@ -82,7 +81,7 @@ def choose_set(on: TestedOn) -> ImageSet | None:
     if not path:
         return None
     try:
-        return cache.open_set(os.path.expanduser(path), "")  # it leaves a home that is no one's as it is
+        return image_set.open_typed(path)
     except (BadInput, OSError, ValueError) as fault:
         widgets.refuse(str(fault))
         return None

@@ -19,6 +19,7 @@ from explorer.ui.session import LONGEST_RUN
 from explorer.ui.views.training import board
 from vqvae.checkpoint import CheckpointInfo
 from vqvae.errors import BadInput
+from vqvae.formats import KINDS
 from vqvae.snapshots import snapshots_of
 from vqvae.training.log import Log
 from vqvae.training.settings import TrainingConfig
@@ -133,7 +134,7 @@ def _show_command() -> None:
     """How to start a run, and what it leaves."""
     st.code(_START, language=None, wrap_lines=True)
     said = (
-        "PHOTOS is a folder, tar or zip. Stop it with Ctrl-C, go on with --resume; --help names every setting. "
+        f"PHOTOS is {KINDS}. Stop it with Ctrl-C, go on with --resume; --help names every setting. "
         "log.csv, log.jsonl and samples/ lie beside the checkpoint, and TensorBoard's files where that is installed."
     )
     st.caption(widgets.plain(said))
