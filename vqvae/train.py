@@ -22,7 +22,7 @@ from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
 from vqvae.formats import KINDS
 from vqvae.model import VQVAE
-from vqvae.places import check_folder, find_checkpoint
+from vqvae.places import check_folder, find_checkpoint, said_of
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
 from vqvae.training.distributed import Drifted, Ending, Ranks, joined
 from vqvae.training.run import Exploded, Plan, check_room, check_size, train
@@ -76,7 +76,7 @@ def _work(arguments: list[str] | None, prog: str, ranks: Ranks, while_stoppable:
     except (Exploded, Drifted) as fault:
         return Ending(1, f"error: {fault}")
     except (BadInput, OSError) as fault:
-        return Ending(2, f"error: {fault}")
+        return Ending(2, f"error: {said_of(fault)}")
     except KeyboardInterrupt:
         return Ending(STOPPED, "\nStopped before the first step; nothing was saved.")
     except (MemoryError, RuntimeError) as fault:
