@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel, of_tokenizer, open_folder, open_plugin
@@ -32,8 +33,9 @@ from explorer.index.cells import CellStream, ImageCells
 from explorer.index.parts import Part, build_by
 from explorer.index.shards import compact, find_shards, missing, write_shard
 from explorer.index.training_usage import load_training_usage
+from explorer.inputs import manifold, neighbours
 from tests.conftest import ROOT
-from tests.slow_work import BAD, Slow
+from tests.slow_work import BAD, Slow, threads
 from tests.test_index import ABOUT, toy_cells
 from tests.test_index import write as write_index
 from tests.toys import Heard, assert_one_sentence, toy_images, toy_model, until, write_toy_photos
@@ -51,6 +53,8 @@ import signal
 import time
 from pathlib import Path
 
+import torch
+
 from tests.toys import StandIn, toy_model
 
 HERE = Path(__file__).parent
@@ -61,9 +65,11 @@ class Fragile(StandIn):
     def encode(self, images):
         if (HERE / "slow").exists():
             time.sleep(0.02)
-        if images.shape[-2:] == FATAL and (HERE / "armed").exists():
-            (HERE / "armed").unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+        if images.shape[-2:] == FATAL:
+            (HERE / f"{torch.get_num_threads()}.threads").touch()
+            if (HERE / "armed").exists():
+                (HERE / "armed").unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
         return super().encode(images)
 
 
@@ -351,14 +357,23 @@ def test_whoever_waits_can_stop(ray: OnRay) -> None:
         list(ray.each([0, 0], Slow(), waiting=stop))
 
 
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
-    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]
+    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str], three_threads: None
 ) -> None:
     assert cli.main(command(where, out="straight", model=fragile(where))) == 0
     said = capsys.readouterr()
     (where / "armed").touch()
     assert cli.main(command(where, "--engine", "ray", "--workers", "2", model=fragile(where))) == 0
     assert not (where / "armed").exists()  # a worker came by
+    assert [path.name for path in where.glob("*.threads")] == ["3.threads"]
     printed = capsys.readouterr()
     assert only_file(where / "cache") == only_file(where / "straight")
     lines = [line for line in said.out.splitlines() if "images per second" not in line]
@@ -370,6 +385,30 @@ def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
     ]
     assert "skipped: b/broken.png: " in printed.err
     assert "ray" not in printed.err.lower()
+
+
+@pytest.mark.parametrize(("here", "there"), [(1, 1), (5, 2)])
+def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
+    ray: OnRay, here: int, there: int
+) -> None:
+    """The last bits of an embedding differ between one thread and several, and with them bytes of an index."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(here)
+        assert list(ray.each([0], threads)) == [there]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_was_fed_is_the_same_file_by_workers(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, found = where / "checkpoints" / "toy", []
+    for more in ([], ["--engine", "ray", "--workers", "2"]):
+        assert cli.main(["fed", str(where / "photos"), "--checkpoint", "toy", "--size", "64", *more]) == 0
+        printed = capsys.readouterr()
+        said = [line for line in printed.err.splitlines() if line.startswith("skipped")]
+        found.append((printed.out, said, *((folder / file).read_bytes() for file in (manifold.FILE, neighbours.FILE))))
+    assert found[0] == found[1]
+    assert "skipped: b/broken.png: " in found[0][1][0]
 
 
 def shards_in(folder: Path) -> list[Path]:

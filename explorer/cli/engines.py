@@ -26,7 +26,8 @@ def add_engine(parser: ArgumentParser) -> None:
         "--workers",
         type=whole_number(1, MOST_WORKERS),
         metavar="N",
-        help="how many workers Ray has, one model each (default: one a core but for one, or one a GPU)",
+        help="how many workers Ray has, one model each (default: one a GPU, or as many as all cores but one have room "
+        "for, with as many threads as this process has)",
     )
 
 

@@ -43,14 +43,15 @@ _QUIET = {  # Ray says and sends what nobody asked for otherwise
 class OnRay:
     """The workers of Ray: each is a process that opens the model once, and gets one thing after another to work on.
 
-    A worker that dies is started anew, and what it was at is done again, up to three times. Ray starts with the first
+    It computes on as many threads as this process would, since the last bits of a convolution depend on their number.
+    Where it dies it is started anew, and what it was at is done again, up to three times. Ray starts with the first
     work and ends with this process; where it runs in this process already, it is used as it is.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None, *, device: str | None = None) -> None:
         """address: of a cluster that runs, or None for workers on this machine.
 
-        workers: as many as there are cores but for one, or GPUs, by default.
+        workers: by default as many as have cores for their threads, but for one, or as there are GPUs.
         device: with cuda each worker has a GPU of its own.
 
         Raises BadInput where Ray is not installed.
@@ -94,7 +95,7 @@ class OnRay:
                 blocks = [pyarrow.table({"pickled": [cloudpickle.dumps(thing)]}) for thing in things]
                 return ray.data.from_arrow(blocks).map_batches(
                     _Worker,
-                    fn_constructor_args=(cloudpickle.dumps(work),),
+                    fn_constructor_args=(cloudpickle.dumps(work), _threads()),
                     batch_size=1,
                     batch_format="pyarrow",
                     compute=ActorPoolStrategy(size=share.workers),
@@ -132,7 +133,7 @@ class OnRay:
         return True
 
     def _workers_here(self) -> int:
-        return self._wanted or max(1, (os.cpu_count() or 1) - 1)
+        return self._wanted or max(1, ((os.cpu_count() or 1) - 1) // _threads())
 
     def _share(self, things: int) -> _Share:
         """How the machines are shared out; raises BadInput where there are not enough GPUs.
@@ -143,7 +144,7 @@ class OnRay:
 
         there = ray.cluster_resources()
         cpus, gpus = there.get("CPU", 1.0), int(there.get("GPU", 0))
-        usual = gpus if self._gpus else int(cpus) - 1
+        usual = gpus if self._gpus else (int(cpus) - 1) // _threads()
         workers = min(things, self._wanted or max(1, usual))
         if self._gpus and workers > gpus:
             raise BadInput(f"Ray has {gpus} GPUs for {workers} workers; name no more workers, or leave --device out.")
@@ -163,8 +164,8 @@ class _Worker(Generic[A, R]):
     Whatever is raised goes back as a result, so that it arrives as what it was.
     """
 
-    def __init__(self, pickled: bytes) -> None:
-        self._pickled = pickled
+    def __init__(self, pickled: bytes, threads: int) -> None:
+        self._pickled, self._threads = pickled, threads
         self._work: Callable[[A], R] | None = None
 
     def __call__(self, batch: Any) -> Any:
@@ -179,11 +180,19 @@ class _Worker(Generic[A, R]):
         try:
             if self._work is None:
                 self._work = pickle.loads(self._pickled)
+                if torch := sys.modules.get("torch"):
+                    torch.set_num_threads(self._threads)
             return bytes(cloudpickle.dumps(_Outcome(self._work(pickle.loads(thing)))))
         except Exception as fault:
             with suppress(Exception):
                 return bytes(cloudpickle.dumps(_Outcome(fault=fault)))
             return bytes(cloudpickle.dumps(_Outcome(fault=RuntimeError(f"{type(fault).__name__}: {fault}"))))
+
+
+def _threads() -> int:
+    """On how many threads this process computes."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else 1
 
 
 def _rows(dataset: Any) -> Iterator[bytes]:

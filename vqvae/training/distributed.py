@@ -201,7 +201,10 @@ class Together:
             from lightning_fabric import Fabric
             from lightning_fabric.strategies import DDPStrategy
         except ImportError:
-            raise BadInput("Lightning Fabric is not installed; install it with: pip install .[scale]") from None
+            raise BadInput(
+                "Lightning Fabric is not installed, which several processes need; pip install .[scale] brings it, and "
+                "one process does without."
+            ) from None
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         device = ALONE.device(name)
         if device.type not in ("cpu", "cuda") or device.index is not None:
