@@ -140,7 +140,8 @@ def sorted_into(
 
 def temporaries(folder: Path) -> list[Path]:
     """Files below a folder that were being written."""
-    return [path for path in folder.rglob("*") if path.is_file() and (path.name[0] == "." or path.name == "temporary")]
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return [path for path in found if path.name.startswith(".") or path.name.endswith(tidy.TEMPORARY)]
 
 
 def tidied(folder: Path) -> None:

@@ -155,6 +155,21 @@ def open_synthetic(path: Path) -> Index:
     return open_index(path, checkpoint="0" * 64, identity="0" * 64, codes=CODES)
 
 
+def opening(path: Path) -> list[Timing]:
+    """A large index opened, whose cells are held against their checksums as they are looked at; and other ways."""
+
+    def first_top() -> None:
+        index = open_synthetic(path)
+        for code in np.random.default_rng(0).integers(0, CODES, 100).tolist():
+            index.top(code)
+
+    def whole() -> None:
+        open_index(path, checkpoint="0" * 64, identity="0" * 64, codes=CODES, whole=True)
+
+    ways = {"open, and 100 × top the first time": first_top, "open, all held against checksums": whole}
+    return compare({"open": lambda: open_synthetic(path)}, ways)
+
+
 def asking(small: Index, large: Index) -> list[Timing]:
     """A hundred dossiers' patches: the nearest 24, and 24 over all distances."""
     codes = np.random.default_rng(0).integers(0, CODES, 100).tolist()
@@ -194,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         for sort, seconds in rows:
             print(f"  {sort:<34}{seconds:>9.2f} s{taken / seconds:>8.2f}×")
         print(f"  {'cells to index, through files':<34}{taken:>9.2f} s   peak {peak:,.0f} MiB\n")
+        print_table(f"opening {large.stat().st_size / 1e6:,.0f} MB", opening(large))
         print_table("asking, warm", asking(open_synthetic(small), open_synthetic(large)))
     return 0
 

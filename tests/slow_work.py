@@ -16,3 +16,10 @@ class Slow:
         if number == BAD:
             raise BadInput("That is no number.")
         return number, os.getpid()
+
+
+def threads(_: int) -> int:
+    """With how many torch computes."""
+    import torch
+
+    return torch.get_num_threads()

@@ -19,6 +19,7 @@ from explorer.index.training_usage import TrainingUsage, load_training_usage, sa
 from explorer.inputs import manifold, neighbours
 from explorer.inputs.manifold import MEASURED, QUANTILES
 from explorer.inputs.neighbours import Neighbourhoods
+from explorer.inputs.reliance import width
 from tests.conftest import CHECKPOINTS
 from tests.toys import assert_one_sentence, toy_codebook
 from vqvae.checkpoint import content_hash
@@ -215,3 +216,21 @@ def test_the_same_content_is_the_same_bytes_whatever_the_order() -> None:
     wanted = beside.to_bytes(arrays, about)
     for _ in range(5):  # the library puts what is said in another order each time
         assert beside.to_bytes(arrays, dict(reversed(about.items()))) == wanted
+
+
+def test_a_flipped_byte_of_what_a_second_input_brings_is_no_figure(tmp_path: Path) -> None:
+    whole = (CHECKPOINTS / "photos-both" / width.FILE).read_bytes()
+    right = width.load(CHECKPOINTS / "photos-both")
+    draw = random.Random(0)
+    refused = 0
+    for place in draw.sample(range(len(whole)), 200):
+        (tmp_path / width.FILE).write_bytes(
+            whole[:place] + bytes([whole[place] ^ draw.randrange(1, 256)]) + whole[place + 1 :]
+        )
+        found = width.load(tmp_path)
+        assert found in (None, right), f"byte {place}"
+        refused += found is None
+    assert refused > 100
+    assert right
+    width.save(tmp_path, right)
+    assert (tmp_path / width.FILE).read_bytes() == whole

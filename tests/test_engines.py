@@ -34,8 +34,9 @@ from explorer.index.format import SUFFIX
 from explorer.index.parts import Part, build_by
 from explorer.index.shards import compact, find_shards, missing, write_shard
 from explorer.index.training_usage import load_training_usage
+from explorer.inputs import manifold, neighbours
 from tests.conftest import ROOT
-from tests.slow_work import BAD, Slow
+from tests.slow_work import BAD, Slow, threads
 from tests.test_index import ABOUT, toy_cells
 from tests.test_index import write as write_index
 from tests.toys import Heard, assert_one_sentence, toy_images, toy_model, until, write_toy_photos
@@ -387,6 +388,30 @@ def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
     ]
     assert "skipped: b/broken.png: " in printed.err
     assert "ray" not in printed.err.lower()
+
+
+@pytest.mark.parametrize(("here", "there"), [(1, 1), (5, 2)])
+def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
+    ray: OnRay, here: int, there: int
+) -> None:
+    """The last bits of an embedding differ between one thread and several, and with them bytes of an index."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(here)
+        assert list(ray.each([0], threads)) == [there]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_was_fed_is_the_same_file_by_workers(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, found = where / "checkpoints" / "toy", []
+    for more in ([], ["--engine", "ray", "--workers", "2"]):
+        assert cli.main(["fed", str(where / "photos"), "--checkpoint", "toy", "--size", "64", *more]) == 0
+        printed = capsys.readouterr()
+        said = [line for line in printed.err.splitlines() if line.startswith("skipped")]
+        found.append((printed.out, said, *((folder / file).read_bytes() for file in (manifold.FILE, neighbours.FILE))))
+    assert found[0] == found[1]
+    assert "skipped: b/broken.png: " in found[0][1][0]
 
 
 def shards_in(folder: Path) -> list[Path]:

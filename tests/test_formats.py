@@ -9,6 +9,8 @@ import random
 import resource
 import struct
 import tarfile
+import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -607,3 +609,115 @@ def test_grey_and_coloured_arrays_become_files_with_exactly_these_pixels() -> No
     for array in (pictures()[0], pictures(grey=True)[0], pictures(31)[1]):
         read = np.asarray(load_image(to_file(array, "BMP"), "it"))
         assert (read == (array if array.ndim == 3 else array[..., None])).all()
+
+
+# --- what the laws of tests/properties found
+
+
+def header_of_npy(said: str) -> bytes:
+    """The header of a `.npy` file, written by hand."""
+    text = said.encode() + b" " * (-(len(said) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    ("descr", "shape"),
+    [
+        ("()", "(1, 2, 2, 3)"),
+        ("'|u1'", f"({1 << 62}, 2, 2, 3)"),
+        ("'|u1'", f"({10**30}, 2, 2, 3)"),
+        ("'|u1'", "(True, 2, 2, 3)"),
+        ("'|u1'", "(-2, -2, 2, 3)"),
+        ("'|u1'", f"({'-' * 9000}1, 2, 2, 3)"),
+        ("{[]: 1}", "(1, 2, 2, 3)"),
+        ("'|u1'", "(1, 0, 2, 3)"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["npy", "npz", "npz, packed"])
+def test_a_header_that_says_nonsense_is_refused(kind: str, descr: str, shape: str, tmp_path: Path) -> None:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+    content, path = header_of_npy(header) + bytes(24), tmp_path / f"set.{kind[:3]}"
+    if kind == "npy":
+        path.write_bytes(content)
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if "packed" in kind else zipfile.ZIP_STORED) as archive:
+            archive.writestr("images.npy", content)
+    with pytest.raises(BadInput) as refusal:
+        open_files(path)
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3, 5), (2, 0, 0), (2, 3, 0, 3)])
+def test_an_idx_file_of_no_pictures_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(np.zeros(shape, np.uint8)))
+    with pytest.raises(BadInput) as refusal:
+        open_files(tmp_path / "train-images-idx3-ubyte")
+    assert_one_sentence(refusal)
+
+
+def test_a_flipped_byte_of_arrays_that_are_mapped_out_of_a_zip_is_found_out(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=pictures())
+    whole = (tmp_path / "set.npz").read_bytes()
+    at = whole.index(pictures().tobytes()) + 100
+    (tmp_path / "set.npz").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(BadInput, match="damaged") as refusal:
+        open_files(tmp_path / "set.npz")
+    assert_one_sentence(refusal)
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz"])
+def test_a_flipped_bit_of_a_packed_tar_gives_no_other_file(packing: str, tmp_path: Path) -> None:
+    path = tmp_path / f"set.tar.{packing}"
+    files = {f"{number}.png": to_png(one) for number, one in enumerate(pictures()[:4])}
+    with tarfile.open(path, f"w:{packing}") as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    whole, chance, refused = path.read_bytes(), random.Random(packing), 0
+    for _ in range(30):
+        at = chance.randrange(12, len(whole))
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
+        try:
+            found = open_files(path)
+            assert {name: found.read(name) for name in found.names} == files
+        except BadInput as refusal:
+            refused += 1
+            assert_one_sentence(refusal)
+    assert refused > 20
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -5000])
+@pytest.mark.parametrize("folder", [False, True], ids=["tar", "shards"])
+def test_a_size_below_nothing_is_not_followed_back_for_ever(size: int, folder: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    write_shard(path, [(f"{number}", {"png": to_png(pictures()[0])}) for number in range(3)])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"1.png")
+    header = data[at : at + tarfile.BLOCKSIZE]
+    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)  # type: ignore[attr-defined]
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data[at : at + tarfile.BLOCKSIZE] = header
+    path.write_bytes(data)
+    with pytest.raises(BadInput) as refusal:
+        open_files(tmp_path if folder else path)
+    assert_one_sentence(refusal)
+
+
+def test_a_zip_that_holds_far_more_than_it_says_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(256 << 20))
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\1\2") + 24  # where the directory says how much it unpacks to
+    data[at : at + 4] = struct.pack("<L", 100)
+    path.write_bytes(data)
+    files = open_files(path)
+    tracemalloc.start()
+    with pytest.raises(BadInput) as refusal:
+        files.read("a.png")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert_one_sentence(refusal)
+    assert most < 128 << 20

@@ -227,6 +227,16 @@ def test_another_set_is_indexed_in_memory_too(toy: Path, disk: Path, photos: Ima
     assert "1 file could not be read" in captions(app)
 
 
+def test_damaged_notes_are_said(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(tmp_path, monkeypatch)
+    fingerprint = open_folder(toy / "photos").fingerprint
+    notes.save(tmp_path / "app", fingerprint, Notes(frozenset({1}), {2: "sky"}))
+    (path,) = (tmp_path / "app" / "notes").iterdir()
+    path.write_bytes(path.read_bytes().replace(b"sky", b"sea"))
+    said = captions(opened(CODEBOOK))
+    assert f"The notes on this model, {path}, are damaged" in said and "are not used" in said
+
+
 def test_a_note_stays_and_it_is_said_that_it_is_in_memory(toy: Path, disk: Path) -> None:
     app = opened(CODEBOOK)
     app.text_area[0].set_value("Sky.").run()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from explorer.base import beside
 from explorer.cli import main as cli
 from explorer.images import manifest
 from explorer.images.manifest import as_json, in_a_line, manifest_of
@@ -46,7 +47,7 @@ def test_a_folder_is_counted_and_its_files_are_not_named(tmp_path: Path) -> None
     found = manifest_of(open_set(tmp_path))
     assert (found.format, found.files, found.labels) == ("folder", [], {"cats": 3, "dogs": 2})
     assert "0.png" not in as_json(found)
-    assert in_a_line(found) == "folder: 5 images, 2 labels"
+    assert in_a_line(found) == "A folder: 5 images, 2 labels"
 
 
 def test_many_labels_and_files_are_said_by_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_the_command_writes_it_beside_the_index_and_where_it_is_wanted(
     (photos / "broken.png").write_bytes(b"no picture")
     words = ["index", "toy", str(photos), "--size", "32", "--out", str(tmp_path / "out")]
     assert cli.main([*words, "--manifest", str(tmp_path / "deep" / "read.json")]) == 0
-    assert "read: folder: 3 images, 1 label\n" in capsys.readouterr().out
+    assert "read: A folder: 3 images, 1 label\n" in capsys.readouterr().out
     said = (tmp_path / "deep" / "read.json").read_bytes()
     [beside] = (tmp_path / "out").glob(f"*{manifest.SUFFIX}")
     assert beside.read_bytes() == said
@@ -86,3 +87,15 @@ def test_the_command_refuses_a_place_that_takes_no_file_before_any_work(
 ) -> None:
     assert cli.main(["index", "photos", "samples", "--manifest", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
+
+
+def test_what_lies_beside_a_model_says_which_set_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "checkpoints" / "toy"
+    checkpoint.save(model, toy_model(), {})
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(tmp_path / "cache"))
+    photos = write_toy_photos(tmp_path / "photos", count=3)
+    for command, file in (("usage", beside.USAGE), ("fed", beside.FED)):
+        assert cli.main([command, "toy", str(photos), "--size", "32"]) == 0
+        found = beside.read_any(model / file)
+        assert found and found.about["set"] == manifest_of(open_set(photos)).identity

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import time
-import weakref
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import torch
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.testing.v1 import AppTest
 
+from explorer.base.collector import pass_over_what_is_loaded
 from explorer.base.open_model import OpenModel
 from explorer.editing.edits import Painting
 from explorer.editing.engine import EditEngine
@@ -128,28 +128,61 @@ def test_where_nothing_is_said_any_number_comes(said: str, monkeypatch: pytest.M
     assert visitors.is_room() and visitors.number() >= len(kept)
 
 
-def test_a_session_is_let_go_of_though_nobody_else_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Streamlit's own storage has it, with what the server does while it runs."""
+class Left:
+    """A session, in a circle with what it holds, as Streamlit's are."""
 
-    class Left:
-        id = "a session"
+    def __init__(self, name: str) -> None:
+        self.id, self.visitor = name, Visitor(session=name)
+        self.circle = self
 
-    storage = MemorySessionStorage(ttl_seconds=0.05)  # type: ignore[arg-type]
-    session = Left()
-    gone = weakref.ref(session)
-    storage.save(SimpleNamespace(session=session))  # type: ignore[arg-type]
-    del session
-    manager = SimpleNamespace(_session_storage=storage)
+
+class Manager:
+    """Streamlit's own storage, of visitors who left for a moment."""
+
+    def __init__(self, seconds: float) -> None:
+        self._session_storage = MemorySessionStorage(ttl_seconds=seconds)  # type: ignore[arg-type]
+
+    def list_sessions(self) -> list[Any]:
+        return self._session_storage.list()
+
+
+def test_a_session_is_let_go_of_though_nobody_else_leaves_and_the_collector_was_told_to_pass_over_it() -> None:
+    manager, patient = Manager(0.05), Manager(600)
+    gone, here = "a session that is over", "a session that may come back"
+    for keeper, name in ((manager, gone), (patient, here)):
+        keeper._session_storage.save(SimpleNamespace(session=Left(name)))  # type: ignore[arg-type]
+    pass_over_what_is_loaded()
+    time.sleep(0.1)
+    assert {gone, here} <= visitors.sessions()
+    lifespan.let_go(manager)  # type: ignore[arg-type]
+    assert gone not in visitors.sessions()
+    lifespan.let_go(patient)  # type: ignore[arg-type]
+    assert here in visitors.sessions()
+
+
+def test_what_somebody_holds_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[None] = []
+    monkeypatch.setattr(lifespan, "pass_over_what_is_loaded", lambda: passes.append(None))
+    one, manager = Visitor(session="held"), Manager(600)
+    held = lifespan.let_go(manager)  # type: ignore[arg-type]
+    assert "held" in held and len(passes) == 1
+    assert lifespan.let_go(manager, held) == held and len(passes) == 1  # type: ignore[arg-type]
+    another = Visitor(session="another")
+    assert {one.session, another.session} <= lifespan.let_go(manager, held) and len(passes) == 2  # type: ignore[arg-type]
+
+
+def test_that_is_looked_after_while_the_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, looked = Manager(600), []
+    monkeypatch.setattr(lifespan, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(lifespan, "let_go", lambda manager, held: looked.append((manager, held)) or held | {"held"})
     monkeypatch.setattr(lifespan.runtime, "exists", lambda: True)
     monkeypatch.setattr(lifespan.runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=manager))
-    monkeypatch.setattr(lifespan, "LOOK_EVERY", 0.02)
 
     async def wait() -> None:
         looking = asyncio.create_task(lifespan._let_go())
-        until = time.monotonic() + 30
-        while gone() is not None and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        while len(looked) < 2:
+            await asyncio.sleep(0.01)
         looking.cancel()
 
     asyncio.run(wait())
-    assert gone() is None
+    assert looked[:2] == [(manager, set()), (manager, {"held"})]

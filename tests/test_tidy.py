@@ -132,12 +132,13 @@ def test_an_index_in_the_making_stays_for_a_month(tmp_path: Path) -> None:
     partial = tmp_path / "cache" / "a.index.safetensors.partial"
     put(partial / "lock")
     shard = put(partial / "0.shard.safetensors")
-    temporary = put(partial / "temporary", age=HOUR / 2)
+    temporary = [put(partial / name, age=HOUR / 2) for name in ("temporary", "abc.temporary")]
     tidy.tidy()
-    assert temporary.exists()
-    aged(temporary, 2 * HOUR)
+    assert all(path.exists() for path in temporary)
+    for path in temporary:
+        aged(path, 2 * HOUR)
     tidy.tidy()
-    assert shard.exists() and not temporary.exists()
+    assert shard.exists() and not any(path.exists() for path in temporary)
     for path in (*partial.iterdir(), partial):
         aged(path, UNFINISHED - HOUR)
     tidy.tidy()

@@ -103,6 +103,11 @@ def all_damage(folder: Path, argument: str) -> list[str]:
     return [said for file in _MADE_BY if (said := damage(folder, file, argument))]
 
 
+def of_set(identity: str) -> dict[str, str]:
+    """What a file says of the set of images that it is of, where that is known."""
+    return {"set": identity} if identity else {}
+
+
 def checksum(arrays: Mapping[str, np.ndarray], about: Mapping[str, str]) -> str:
     """SHA-256, in hex, over arrays with their names, types and shapes, and what is said about them."""
     said = {name: text for name, text in about.items() if name != CHECKSUM}

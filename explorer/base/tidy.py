@@ -24,6 +24,7 @@ UNUSED = 90 * 86_400  # seconds without use after which a measurement goes
 IN_USE = 86_400  # seconds after its last use in which none does
 UNFINISHED = 30 * 86_400  # seconds after which nobody goes on with an index
 PARTIAL = ".partial"  # ends the name of the folder of an index in the making
+TEMPORARY = "temporary"  # ends the name of a file in it that is being written
 EXCHANGE = "vqvae-projection-"  # begins that of what a map's worker is handed, where the system keeps such things
 _BLOCK = 4096  # bytes that a file takes at least
 
@@ -94,15 +95,15 @@ def _bytes(of: os.stat_result) -> int:
 
 def _remove_unfinished(partial: Path) -> None:
     """Remove what an index in the making does not need, or all of it, where nobody makes it."""
-    temporary = partial / "temporary"
     if is_locked(partial / "lock"):
         return
     if _age(_last_use(partial)) > UNFINISHED:
         shutil.rmtree(partial, ignore_errors=True)
         return
-    with suppress(OSError):
-        if _age(temporary.stat().st_mtime) > LEFT_BEHIND:
-            temporary.unlink()
+    for temporary in partial.glob(f"*{TEMPORARY}"):
+        with suppress(OSError):
+            if _age(temporary.stat().st_mtime) > LEFT_BEHIND:
+                temporary.unlink()
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         print(encodable(f"skipped: {name}: {reason}"), file=sys.stderr)
     learned, reference = _learn(fed.grids, model), fed.reference
     model.folder.mkdir(parents=True, exist_ok=True)
-    manifold.save(model.folder, reference, checkpoint=model.fingerprint)
+    manifold.save(model.folder, reference, checkpoint=model.fingerprint, identity=images.identity)
     skipped = counted(len(fed.unreadable), "file")
     counts = (counted(reference.images, "image"), counted(reference.cells, "cell"), skipped)
     print(f"{', '.join(counts)} skipped")

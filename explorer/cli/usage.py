@@ -22,7 +22,9 @@ def run(options: argparse.Namespace) -> int:
     check_file(model.folder / training_usage.FILE)
     index = make_index(options, model, cache_folder())
     model.folder.mkdir(parents=True, exist_ok=True)
-    save_training_usage(model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint)
+    save_training_usage(
+        model.folder, TrainingUsage(index.counts, index.images), checkpoint=index.checkpoint, identity=index.identity
+    )
     print(f"written: {model.folder / training_usage.FILE}")
     return 0
 

@@ -98,7 +98,12 @@ def in_a_line(manifest: Manifest) -> str:
     files = f" in {counted(several, 'file')} ({'over ' if manifest.files_not_named else ''}{size})" if several else ""
     number = len(manifest.labels.keys() - {""}) + manifest.labels_not_named
     labels = f", {counted(number, 'label')}" if number else ""
-    return f"{manifest.format or manifest.data}{files}: {counted(manifest.images, 'image')}{labels}"
+    return f"{named(manifest.format) or manifest.data}{files}: {counted(manifest.images, 'image')}{labels}"
+
+
+def named(form: str) -> str:
+    """A format as the first word of a line: "A folder", "Parquet"."""
+    return f"A {form}" if form in ("folder", "tar", "zip") else form
 
 
 def write(path: Path, manifest: Manifest) -> None:

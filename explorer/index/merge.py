@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.base import arrays
+from explorer.base.tidy import TEMPORARY
 from explorer.index.format import MOST_CELLS, VERSION, About, forms, too_many_cells, unpacked
 from explorer.index.shards import Shard
 from vqvae.errors import BadInput
@@ -34,7 +35,7 @@ def merge(
     }
     layout = arrays.plan(forms(cells, len(readable), about.codes), metadata)
     slots, counts = layout.slots, np.zeros(about.codes, np.int64)
-    with arrays.replacing(path, partial / "temporary", layout) as file:
+    with arrays.replacing(path, partial / TEMPORARY, layout) as file:
         cell = image = place = 0
         for shard in shards:
             codes = shard.take("codes")

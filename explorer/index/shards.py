@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from explorer.base import arrays
+from explorer.base.tidy import TEMPORARY
 from explorer.index.cells import ImageCells
 from explorer.index.format import FARTHEST, VERSION, About, code_dtype, packed
 from vqvae.errors import BadInput
@@ -171,7 +172,7 @@ def write_shard(
             "sample_every": str(sample_every),
             "unreadable": json.dumps(unreadable_among(images, first)),
         },
-        temporary=folder / f"{uuid4().hex}.temporary",
+        temporary=folder / f"{uuid4().hex}.{TEMPORARY}",
     )
     return _open_shard(path)
 

@@ -18,9 +18,12 @@ class TrainingUsage:
     images: int
 
 
-def save_training_usage(folder: Path, usage: TrainingUsage, *, checkpoint: str) -> None:
-    """Put the counts beside the model; `checkpoint` is its content hash, so that they are not taken for another's."""
-    about = {"checkpoint": checkpoint, "images": str(usage.images)}
+def save_training_usage(folder: Path, usage: TrainingUsage, *, checkpoint: str, identity: str = "") -> None:
+    """Put the counts beside the model; `checkpoint` is its content hash, so that they are not taken for another's.
+
+    identity: that of the set they are of, as its manifest says it; kept with them.
+    """
+    about = {"checkpoint": checkpoint, "images": str(usage.images), **beside.of_set(identity)}
     beside.write(folder / FILE, {"counts": usage.counts.astype(np.int64)}, about)
 
 

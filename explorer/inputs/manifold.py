@@ -276,13 +276,17 @@ def _sample(encoding: Encoding, number: int, generator: torch.Generator) -> _Sam
     return _Sample(embedding[drawn], quantized[drawn])
 
 
-def save(folder: Path, reference: Reference, *, checkpoint: str) -> None:
-    """Put the reference beside the model; `checkpoint` is its content hash, so that it is not taken for another's."""
+def save(folder: Path, reference: Reference, *, checkpoint: str, identity: str = "") -> None:
+    """Put the reference beside the model; `checkpoint` is its content hash, so that it is not taken for another's.
+
+    identity: that of the set it is of, as its manifest says it; kept with it.
+    """
     about = {
         "checkpoint": checkpoint,
         "inputs": str(reference.inputs),
         "images": str(reference.images),
         "cells": str(reference.cells),
+        **beside.of_set(identity),
     }
     arrays: dict[str, np.ndarray] = {"whole": np.array([reference.lost, reference.length], np.float32)}
     for figure, quantiles in reference.quantiles.items():

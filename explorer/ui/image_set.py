@@ -100,13 +100,16 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
 
 
 def open_typed(path: str) -> ImageSet:
-    """The set at a path that was typed; says in which format it is, and what of it is not read. Raises BadInput."""
-    images = cache.open_set(str(sets.typed_path(path)), "")
+    """The set at a path that was typed; raises BadInput, OSError, ValueError."""
+    return cache.open_set(str(sets.typed_path(path)), "")
+
+
+def say_what_is_read(images: ImageSet) -> None:
+    """In which format a set at a path is, how many images it has, and what of the path is not read."""
     if images.format:
-        st.caption(widgets.plain(f"{images.format}: {counted(len(images.names), 'image')}"))
+        st.caption(widgets.plain(f"{manifest.named(images.format)}: {counted(len(images.names), 'image')}"))
     for remark in images.remarks:
         widgets.warn(remark)
-    return images
 
 
 def _show_manifest(model: OpenModel, used: UsedSet) -> None:

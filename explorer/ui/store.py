@@ -115,7 +115,7 @@ def visit() -> str:
 class Live:
     """What works for one visitor and changes as it does: nothing that was chosen is lost with it."""
 
-    visitor: Visitor = field(default_factory=Visitor)  # their edits, which a socket reaches too
+    visitor: Visitor = field(default_factory=lambda: Visitor(session=_session_id()))  # their edits, for a socket too
     jobs: dict[str, Job[Any]] = field(default_factory=dict)  # by name, newest last
     title: str = ""  # of the page that is drawn
     page: tuple[str, str] = ("", "")  # that is open: its title, and the fingerprint of its model
@@ -124,6 +124,11 @@ class Live:
     declined: Job[Any] | None = None  # of these, what was stopped here last and goes on for others
     trainings: list[Training] = field(default_factory=list)  # on the Learn page: A, and B beside it
     kept: str = ""  # the checkpoint that one of them was kept as, last
+
+
+def _session_id() -> str:
+    context = get_script_run_ctx()
+    return context.session_id if context is not None else ""
 
 
 def is_admitted() -> bool:

@@ -26,6 +26,7 @@ FAULTS = (
 )
 _Listed = tuple[dict[str, int], Callable[[str], bytes]]  # sizes by name, and how to read one
 _IS_UTF_8 = 0x800  # a zip's flag
+_AT_ONCE = 1 << 20  # bytes of a packed tar, on the way to its end
 
 
 def open_tar(source: Path, under: str) -> Contents:
@@ -75,6 +76,9 @@ def _tar_members(source: Path, under: str) -> _Listed:
                 found.add(name, 0, member.offset_data, member.size)
                 _set(holes, name, member if member.issparse() else None)
         content, one_at_a_time = archive.fileobj, threading.Lock()
+        if is_packed(source):
+            while content.read(_AT_ONCE):  # to the end, where the checksum is: what is read later is read without it
+                pass
 
         def read(name: str) -> bytes:
             place = found.places[name]
@@ -110,8 +114,12 @@ def members_of(archive: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarIn
 
     Python takes what is no header for the end, and all that follows would be lost without a word.
     """
+    before = -1
     for member in archive:
         archive.members = []  # type: ignore[attr-defined]  # or every header of a million would be kept
+        if member.offset <= before or member.size < 0:  # a size below 0 leads back to its own header, for ever
+            raise damaged(source)
+        before = member.offset
         yield member
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
@@ -127,6 +135,12 @@ def _unpacked(source: Path) -> tarfile.TarFile:
     return tarfile.open(fileobj=source.open("rb")) if isinstance(source, RemotePath) else tarfile.open(source)
 
 
+def is_packed(source: Path) -> bool:
+    """Whether a file is packed with gzip, bzip2 or xz."""
+    with source.open("rb") as file:
+        return file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))
+
+
 def is_gzip(source: Path) -> bool:
     with source.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
@@ -139,7 +153,13 @@ def _zip_members(source: Path, under: str) -> _Listed:
     archive = zipfile.ZipFile(readable(source))  # reads of several threads at once are its own business: it locks
     members = {name: m for m in archive.infolist() if not m.is_dir() and wanted(name := _zip_name(m), under)}
     archive.filelist, archive.NameToInfo = [], {}  # of a million files, only those that are images are kept
-    return {name: member.file_size for name, member in members.items()}, lambda name: archive.read(members[name])
+    return {name: member.file_size for name, member in members.items()}, lambda name: _content(archive, members[name])
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A file of a zip; no more of it is unpacked than the zip says that there is, but for bzip2 and LZMA."""
+    with archive.open(member) as file:
+        return file.read(member.file_size)
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:

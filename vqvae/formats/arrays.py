@@ -7,6 +7,7 @@ than a copy.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import tokenize
 import zipfile
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from vqvae.errors import BadInput
 from vqvae.formats.contents import Contents, below, damaged, labelled, numbered, refusing, stamps_of
 from vqvae.images import to_file
 
+_AT_ONCE = 1 << 20  # bytes
 MOST_UNPACKED = 4 << 30  # bytes of an array that has to be held in memory, since its file is packed
 _IDX = {b"\x00\x00\x08\x03": 3, b"\x00\x00\x08\x04": 4}  # magic number of images, bytes -> dimensions
 _LABELS = ("labels", "label", "y", "targets", "classes")
@@ -30,9 +33,11 @@ _IMAGES = ("images", "image", "x", "data", "pixels", "arr_0")
 _SIDE = 32  # of CIFAR's pictures
 _BATCH = re.compile(r"^(data|test)_batch(_\d+)?$")
 _ONLY, _COARSE, _FINE = "batches.meta.txt", "coarse_label_names.txt", "fine_label_names.txt"
-FAULTS = (
-    *(OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, KeyError, NotImplementedError, OverflowError),
-    *(SyntaxError, tokenize.TokenError),  # NumPy reads its header as Python
+FAULTS = (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile, NotImplementedError, OverflowError)
+NUMPY_FAULTS = (
+    *FAULTS,
+    *(SyntaxError, tokenize.TokenError, RecursionError, MemoryError),  # NumPy reads its header as Python
+    *(LookupError, TypeError, AttributeError),  # and takes what it says for a type and a shape
 )
 
 
@@ -72,11 +77,11 @@ def open_npy(source: Path, under: str) -> Contents:
     """An array [N, H, W, C] or [N, H, W] of uint8, mapped into memory; its labels lie in `NAME.labels.npy` or not at
     all."""
     beside = source.with_suffix(".labels.npy")
-    with refusing(source, *FAULTS):
+    with refusing(source, *NUMPY_FAULTS), np.errstate(over="ignore"):  # of a shape that no memory has
         images = _checked(np.load(source, mmap_mode="r", allow_pickle=False), source)
     labels = None
     if beside.is_file():
-        with refusing(beside, *FAULTS):
+        with refusing(beside, *NUMPY_FAULTS):
             labels = _labels_of(np.load(beside, allow_pickle=False), len(images))
     return _of_array(images, labels, under, [source], [beside] if labels else [])
 
@@ -84,9 +89,15 @@ def open_npy(source: Path, under: str) -> Contents:
 def open_npz(source: Path, under: str) -> Contents:
     """The array of images in a `.npz`, with that of their labels, if there is one.
 
-    What `numpy.savez` wrote is mapped into memory where it lies; what `savez_compressed` wrote is unpacked into memory.
+    What `numpy.savez` wrote is mapped into memory where it lies, once its checksum is found to be right (up to 4 GiB:
+    beyond that it is taken as it is); what `savez_compressed` wrote is unpacked into memory.
     """
-    with refusing(source, *FAULTS), source.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with (
+        refusing(source, *NUMPY_FAULTS),
+        np.errstate(over="ignore"),
+        source.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         by_name = {name.lower(): name for name in arrays.files}
         name = next((by_name[one] for one in _IMAGES if one in by_name), None) or next(iter(arrays.files), None)
         if name is None:
@@ -106,7 +117,11 @@ def _array_of(arrays: np.lib.npyio.NpzFile, name: str, source: Path) -> np.ndarr
         return mapped
     if member.file_size > MOST_UNPACKED:
         raise BadInput(f"{source} unpacks to over {MOST_UNPACKED >> 30} GiB; save its images as .npy, which is mapped.")
-    return arrays[name]
+    with archive.open(member) as packed:
+        found = np.lib.format.read_array(packed, allow_pickle=False)
+        if packed.read(1):  # the checksum is that of all there is, and is looked at when all was read
+            raise ValueError
+    return found
 
 
 def _mapped(member: zipfile.ZipInfo, source: Path) -> np.ndarray | None:
@@ -116,7 +131,10 @@ def _mapped(member: zipfile.ZipInfo, source: Path) -> np.ndarray | None:
             member.header_offset + 26
         )  # of the lengths of its name and of what is added to it, see the zip format
         lengths = np.frombuffer(file.read(4), "<u2")
-        file.seek(member.header_offset + 30 + int(lengths.sum()))
+        start = member.header_offset + 30 + int(lengths.sum())
+        if member.file_size <= MOST_UNPACKED and _checksum(file, start, member.file_size) != member.CRC:
+            raise zipfile.BadZipFile
+        file.seek(start)
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
             shape, turned, dtype = np.lib.format.read_array_header_1_0(file)
@@ -126,7 +144,18 @@ def _mapped(member: zipfile.ZipInfo, source: Path) -> np.ndarray | None:
             return None
         if dtype.hasobject or not all(shape):
             return None
+        if file.tell() - start + dtype.itemsize * math.prod(shape) > member.file_size:
+            raise ValueError
         return np.memmap(source, dtype, "r", file.tell(), shape, "F" if turned else "C")
+
+
+def _checksum(file: BinaryIO, start: int, size: int) -> int:
+    """The checksum, as a zip has it, of so many bytes of a file."""
+    checksum = 0
+    file.seek(start)
+    while piece := file.read(min(size, _AT_ONCE)):
+        checksum, size = zlib.crc32(piece, checksum), size - len(piece)
+    return checksum
 
 
 def holds_arrays(source: Path) -> bool:
@@ -143,6 +172,8 @@ def _checked(images: np.ndarray, source: Path) -> np.ndarray:
     """[N, H, W, 3] or [N, H, W]; raises BadInput for anything that is not pictures of bytes."""
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
+    if images.ndim >= 3 and 0 in images.shape[1:]:
+        raise BadInput(f"{source} holds pictures without a pixel; save it again with what they show.")
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] != 3):
         shape = " × ".join(map(str, images.shape))
         raise BadInput(f"{source} holds {images.dtype} {shape}; images have to be uint8 [N, H, W, 3] or [N, H, W].")
@@ -191,7 +222,7 @@ def open_idx(files: Sequence[Path], under: str) -> Contents:
     """
     parts = []
     for path in files:
-        images = _read_idx(path).view(np.ndarray)
+        images = _checked(_read_idx(path), path).view(np.ndarray)
         labels_path = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
         found = _read_idx(labels_path) if labels_path != path and labels_path.is_file() else None
         labels = found.tolist() if found is not None and found.shape == (len(images),) else None

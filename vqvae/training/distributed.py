@@ -201,7 +201,10 @@ class Together:
             from lightning_fabric import Fabric
             from lightning_fabric.strategies import DDPStrategy
         except ImportError:
-            raise BadInput("Lightning Fabric is not installed; install it with: pip install .[scale]") from None
+            raise BadInput(
+                "Lightning Fabric is not installed, which several processes need; pip install .[scale] brings it, and "
+                "one process does without."
+            ) from None
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         device = ALONE.device(name)
         if device.type not in ("cpu", "cuda") or device.index is not None:
@@ -273,7 +276,7 @@ class Together:
         try:
             ending = self._settled(work)
         except SystemExit:  # from options that make no sense: all were given the same
-            distributed.barrier()
+            self._meet()
             raise
         except RuntimeError as fault:
             if not _lost(fault):
@@ -284,7 +287,7 @@ class Together:
             return _said(ending)
         if self.rank == 0:
             _said(ending)
-        distributed.barrier()  # whoever leaves with a fault is noticed by torchrun, which then ends the others
+        self._meet()  # whoever leaves with a fault is noticed by torchrun, which then ends the others
         return ending.code
 
     def _settled(self, work: Callable[[], Ending]) -> Ending:
@@ -316,6 +319,10 @@ class Together:
             self._told.add(sentence)
             if self.rank == 0:
                 print(sentence, file=sys.stderr)
+
+    def _meet(self) -> None:
+        """Wait for all."""
+        self._each(0)
 
     def _each(self, *numbers: int) -> list[tuple[int, ...]]:
         """The numbers of each process, as many from all."""

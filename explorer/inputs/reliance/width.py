@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.base.bootstrap import Estimate
+from explorer.base.sealed import sealed, unsealed
 from vqvae.checkpoint import write_atomically
 
 FILE = "second_input.json"
@@ -42,14 +43,15 @@ class Widths:
 
 
 def save(folder: Path, widths: Widths) -> None:
-    """Put the figures beside a model."""
-    write_atomically(folder / FILE, (json.dumps(asdict(widths), indent=1, ensure_ascii=False) + "\n").encode())
+    """Put the figures beside a model, with a checksum."""
+    text = json.dumps(sealed(asdict(widths)), indent=1, ensure_ascii=False) + "\n"
+    write_atomically(folder / FILE, text.encode())
 
 
 def load(folder: Path) -> Widths | None:
     """The figures in a checkpoint's folder; None where there are none, or the file is damaged."""
     try:
-        stored = json.loads((folder / FILE).read_bytes())
+        stored = unsealed(json.loads((folder / FILE).read_bytes()))
         widths = tuple(_width(one) for one in stored["widths"])
         return Widths(str(stored["about"]), float(stored["code_bits"]), widths) if widths else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

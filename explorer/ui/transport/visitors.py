@@ -22,6 +22,7 @@ class Visitor:
     engines: dict[str, EditEngine] = field(default_factory=dict)  # by the content that they are of, newest last
     newest: dict[str, EditRequest] = field(default_factory=dict)  # by content: what was asked of it over a socket
     sockets: int = 0  # how many were opened: an older one gives way
+    session: str = ""  # Streamlit's name for the session
 
     def __post_init__(self) -> None:
         _visitors[self.token] = self
@@ -52,6 +53,11 @@ def find(token: object) -> Visitor | None:
 def number() -> int:
     """How many visitors there are."""
     return len(_visitors)
+
+
+def sessions() -> set[str]:
+    """Streamlit's names for the sessions whose visitors are still in memory."""
+    return {visitor.session for visitor in list(_visitors.values())}
 
 
 def is_room() -> bool:

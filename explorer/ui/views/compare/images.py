@@ -36,7 +36,11 @@ def choose_images(place: DeltaGenerator) -> ImageSet | None:
         if on == "samples":
             return cache.sample_set()
         path = session.compare.measured_path
-        return image_set.open_typed(path) if path else None
+        if not path:
+            return None
+        images = image_set.open_typed(path)
+        image_set.say_what_is_read(images)
+        return images
     except (BadInput, OSError, ValueError) as fault:
         widgets.refuse(str(fault))
         return None

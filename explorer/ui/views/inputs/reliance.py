@@ -52,6 +52,8 @@ def show(model: OpenModel, picture: Picture) -> None:
         images = choose_set(on)
         choose_settings()
         place = st.container(width="content")
+    if images is not None:
+        image_set.say_what_is_read(images)
     if said := cache.damage(model, beside.FED):
         widgets.warn(said)
     if on == "picture":
