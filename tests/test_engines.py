@@ -376,7 +376,7 @@ def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
     (where / "armed").touch()
     assert cli.main(command(where, "--engine", "ray", "--workers", "2", model=fragile(where))) == 0
     assert not (where / "armed").exists()  # a worker came by
-    assert [path.name for path in where.glob("*.threads")] == ["3.threads"]
+    assert {path.name for path in where.glob("*.threads")} == {"3.threads", "2.threads"}
     printed = capsys.readouterr()
     assert only_file(where / "cache") == only_file(where / "straight")
     lines = [line for line in said.out.splitlines() if "images per second" not in line]

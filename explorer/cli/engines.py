@@ -27,7 +27,7 @@ def add_engine(parser: ArgumentParser) -> None:
         type=whole_number(1, MOST_WORKERS),
         metavar="N",
         help="how many workers Ray has, one model each (default: one a GPU, or as many as all cores but one have room "
-        "for, with as many threads as this process has)",
+        "for, at two threads each unless OMP_NUM_THREADS is 1)",
     )
 
 

@@ -30,6 +30,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 RETRIES = 3  # of work whose worker has died
+SEVERAL = 2  # threads: convolutions give the same bits with any number of them but one, which adds up in another order
 _STORE_BYTES = 256 << 20  # of results on their way, on this machine; what is more goes to disk
 _QUIET = {  # Ray says and sends what nobody asked for otherwise
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -44,9 +45,9 @@ _QUIET = {  # Ray says and sends what nobody asked for otherwise
 class OnRay:
     """The workers of Ray: each is a process that opens the model once, and gets one thing after another to work on.
 
-    It computes on as many threads as this process would, since the last bits of a convolution depend on their number.
-    Where it dies it is started anew, and what it was at is done again, up to three times. Ray starts with the first
-    work and ends with this process; where it runs in this process already, it is used as it is.
+    It computes on one thread, or on two where this process would on several: the last bits of a convolution hang on
+    that. Where it dies it is started anew, and what it was at is done again, up to three times. Ray starts with the
+    first work and ends with this process; where it runs in this process already, it is used as it is.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None, *, device: str | None = None) -> None:
@@ -177,13 +178,13 @@ class _Worker(Generic[A, R]):
         return pyarrow.table({"pickled": pyarrow.array(done, pyarrow.large_binary())})
 
     def _done(self, thing: bytes) -> bytes:
+        import torch
         from ray import cloudpickle
 
         try:
             if self._work is None:
                 self._work = pickle.loads(self._pickled)
-                if torch := sys.modules.get("torch"):
-                    torch.set_num_threads(self._threads)
+                torch.set_num_threads(self._threads)
             return bytes(cloudpickle.dumps(_Outcome(self._work(pickle.loads(thing)))))
         except Exception as fault:
             with suppress(Exception):
@@ -192,9 +193,10 @@ class _Worker(Generic[A, R]):
 
 
 def _threads() -> int:
-    """On how many threads this process computes."""
-    torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else 1
+    """On how many threads a worker computes."""
+    import torch
+
+    return min(SEVERAL, torch.get_num_threads())
 
 
 def _rows(dataset: Any) -> Iterator[bytes]:
