@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vqvae.errors import BadInput, in_short, printable, shown
-from vqvae.remote import RemotePath
+from vqvae.remote import Lost, RemotePath
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
 INSTALLED = "vqvae_explorer"  # what pip makes of the top level, see setup.py
@@ -137,7 +137,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 def said_of(fault: BadInput | OSError) -> str:
     """What a command says of a fault, in one sentence, also of a file or folder that the system did not let it have."""
-    if isinstance(fault, BadInput):
+    if isinstance(fault, BadInput | Lost):
         return str(fault)
     if fault.filename is None:
         return printable(f"The system refused a file or a connection ({reason_of(fault)}); run it again.")

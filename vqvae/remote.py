@@ -32,6 +32,10 @@ class Unreachable(BadInput):
     """A place does not answer, which may pass: no file there is at fault, and none is to be left out for it."""
 
 
+class Lost(ConnectionError):
+    """Work over many files ended since their place does not answer any more; the message is a sentence."""
+
+
 def is_address(text: str) -> bool:
     """Whether a text is an address and no path: s3://bucket/folder."""
     found = _ADDRESS.match(text)

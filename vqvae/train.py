@@ -23,6 +23,7 @@ from vqvae.errors import BadInput, shown
 from vqvae.formats import KINDS
 from vqvae.model import VQVAE
 from vqvae.places import check_folder, find_checkpoint, said_of
+from vqvae.remote import located
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
 from vqvae.training.distributed import Drifted, Ending, Ranks, joined
 from vqvae.training.run import Exploded, Plan, check_room, check_size, train
@@ -238,7 +239,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "(pip install .[scale]). Each GPU takes one. N of them with --batch B are one with a batch of N·B, and a run "
         "goes on with any number.",
     )
-    parser.add_argument("data", type=Path, help=f"{KINDS}; images are decoded as they are needed")
+    parser.add_argument("data", type=located, help=f"{KINDS}; images are decoded as they are needed")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
     parser.add_argument(
@@ -273,7 +274,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help=f"for decoded photos that each process keeps (default: {KEPT_BYTES >> 20})",
     )
     looking = parser.add_argument_group("log and validation", "log.jsonl, log.csv and samples/ lie in --out")
-    looking.add_argument("--val", type=Path, metavar="PATH", help="another set to measure it on, in any format of DATA")
+    looking.add_argument(
+        "--val", type=located, metavar="PATH", help="another set to measure it on, in any format of DATA"
+    )
     looking.add_argument("--val-under", default="", metavar="FOLDER", help="of them, only those below this folder")
     looking.add_argument("--val-every", type=_count, default=500, metavar="N", help="steps between (default: 500)")
     looking.add_argument("--val-images", type=_count, default=32, metavar="N", help="at most so many (default: 32)")
