@@ -131,6 +131,14 @@ FORMATS: dict[str, Write] = {
 }
 
 
+def linked(where: Path, times: int) -> Path:
+    """The folder of a file, with that file by so many names: a large set without writing it."""
+    [first] = where.iterdir()
+    for number in range(1, times):
+        os.link(first, where / first.name.replace("0000", f"{number:04}", 1))
+    return where
+
+
 def pictures(count: int) -> Iterator[bytes]:
     """So many PNG files, of which some are different."""
     chance = np.random.default_rng(0)
@@ -170,8 +178,8 @@ def measure(source: Path, reads: int) -> Cost:
         images=count,
         listing=listing / count,
         listing_peak=listing_peak / count,
-        in_order=in_order / max(1, reads),
-        at_random=at_random / max(1, len(chosen)),
+        in_order=in_order / reads if reads else 0,
+        at_random=at_random / len(chosen) if chosen else 0,
         reading_peak=reading_peak / count,
         pickled=len(handed),
         reopening=reopening / count,
@@ -206,21 +214,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=IMAGES, help=f"in the set (default: {IMAGES:,})")
     parser.add_argument("--reads", type=int, help="of them, how many are read (default: all; 0 lists only)")
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS), help="default: all")
+    parser.add_argument(
+        "--times", type=int, default=1, help="list a set of so many times these images: its one file by many names"
+    )
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     reads = options.images if options.reads is None else options.reads
     if options.measure:
         print(json.dumps(asdict(measure(options.measure, reads))))
         return 0
-    print(
-        f"{options.images:,} images of {SIDE} × {SIDE} px with {LABELS} labels. An image costs, beside one of a folder:"
-    )
+    number = f"{options.images * options.times:,}"
+    print(f"{number} images of {SIDE} × {SIDE} px with {LABELS} labels. An image costs, beside one of the first:")
     print(f"{'':12}{'to list':>19}{'to read':>19}{'at random':>19}{'memory':>9}{'read':>9}{'in a worker':>13}")
     bare: Cost | None = None
     for name in options.formats:
         where = Path(tempfile.mkdtemp(prefix="formats-"))
         try:
-            cost = measured_apart(FORMATS[name](where, pictures(options.images)), reads)
+            source = FORMATS[name](where, pictures(options.images))
+            cost = measured_apart(linked(where, options.times) if options.times > 1 else source, reads)
         finally:
             shutil.rmtree(where)
         bare = bare or cost

@@ -1,7 +1,7 @@
 """Measure several ways of doing a thing side by side, so that the noise of a shared machine hits all of them alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,17 @@ def print_table(heading: str, timings: list[Timing]) -> None:
     print(f"{heading:<36}{'ms':>10}{'ratio':>9}")
     for timing in timings:
         print(f"  {timing.name:<34}{timing.milliseconds:>10.2f}{timing.ratio:>8.2f}×")
+    print(flush=True)
+
+
+def print_columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table whose columns are as wide as what they hold, each line as Markdown has it."""
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        print("| " + " | ".join(one.rjust(width) for one, width in zip(line, widths, strict=True)) + " |")
+        if number == 0:
+            print("|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|")
     print(flush=True)
 
 

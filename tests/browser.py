@@ -85,7 +85,7 @@ def serve_app(
 def is_at_home(url: str) -> bool:
     """Whether what a page asks for lies in it, or on this machine."""
     parts = urlsplit(url)
-    return parts.scheme in ("data", "blob", "about") or parts.hostname in ("localhost", "127.0.0.1")
+    return parts.scheme in ("data", "blob", "about", "file") or parts.hostname in ("localhost", "127.0.0.1")
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -19,6 +19,7 @@ from tests.toys import write_toy_photos
 from vqvae.training.settings import training_settings
 
 CHECKPOINTS = ROOT / "checkpoints"
+FORBIDDEN = "Content Security Policy"  # is in all that a browser says of what a policy forbids
 PATIENCE = 180_000  # ms; the machines that run this are small and shared
 
 
@@ -73,8 +74,21 @@ def browser(profile: BrowserContext) -> Browser:
 
 @pytest.fixture
 def context(profile: BrowserContext) -> Iterator[BrowserContext]:
-    """Tabs of a browser that knows what the app is made of, and nothing that anybody did in it."""
+    """Tabs of a browser that knows what the app is made of, and nothing that anybody did in it.
+
+    What any of them asks of another server, and what the app's own policy forbids it, fails the test.
+    """
+    faults: list[str] = []
+
+    def watch(tab: Page) -> None:
+        tab.on("request", lambda request: note(f"asked {request.url}") if not is_at_home(request.url) else None)
+        tab.on("websocket", lambda socket: note(f"asked {socket.url}") if not is_at_home(socket.url) else None)
+        tab.on("console", lambda message: note(message.text) if FORBIDDEN in message.text else None)
+
+    note = faults.append
+    profile.on("page", watch)
     yield profile
+    profile.remove_listener("page", watch)
     idle, *tabs = profile.pages
     for tab in tabs:
         tab.close()
@@ -82,17 +96,14 @@ def context(profile: BrowserContext) -> Iterator[BrowserContext]:
     devtools = profile.new_cdp_session(idle)
     devtools.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
     devtools.detach()
+    assert not faults
 
 
 @pytest.fixture
 def blank_page(context: BrowserContext) -> Iterator[Page]:
-    """An empty tab; whatever the browser complains of in it fails the test, and whatever is asked of another server.
-
-    So does what the app's own policy forbids: the browser complains of that.
-    """
+    """An empty tab; whatever the browser complains of in it fails the test."""
     opened = context.new_page()
     faults: list[str] = []
-    opened.on("request", lambda request: None if is_at_home(request.url) else faults.append(f"asked {request.url}"))
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     yield opened

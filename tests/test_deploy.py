@@ -85,6 +85,13 @@ def test_the_app_runs_as_no_one_and_may_write_to_its_cache_alone() -> None:
         assert writable in (["cache:/cache"], [])
 
 
+def test_what_libraries_keep_is_kept_in_the_cache() -> None:
+    """umap cannot be imported where numba finds no folder to write to."""
+    environment = image.environment_of_image()
+    assert all(environment[name].startswith("/cache") for name in ("HOME", "NUMBA_CACHE_DIR", "VQVAE_EXPLORER_CACHE"))
+    assert "VOLUME /cache" in image.DOCKERFILE.splitlines()
+
+
 def test_each_setting_of_streamlits_is_one_that_it_has() -> None:
     said = image.environment_of_image() | image.composed()["services"]["app1"]["environment"]
     known = {option.env_var for option in config.get_config_options().values()}

@@ -87,7 +87,9 @@ def test_encoding_again_writes_the_same_bytes(where: Path) -> None:
     ("arguments", "words"),
     [
         (["encode", "nothing", "photo.png", "-o", "codes.npz"], "no checkpoint 'nothing'"),
-        (["encode", "toy", "nothing.png", "-o", "codes.npz"], "nothing.png"),
+        (["encode", "toy", "nothing.png", "-o", "codes.npz"], "nothing.png cannot be used (no such file or directory)"),
+        (["encode", "toy", "checkpoints", "-o", "codes.npz"], "checkpoints cannot be used (is a directory)"),
+        (["render", "a\nb.json", "-o", "image.png"], "a\\nb.json cannot be used"),
         (["encode", "toy", "checkpoints/toy/config.json", "-o", "codes.npz"], "not an image"),
         (["decode", "toy", "photo.png", "-o", "image.png"], "not in NumPy's .npz format"),
         (["decode", "toy", "nothing.npz", "-o", "image.png"], "nothing.npz"),
@@ -103,6 +105,7 @@ def test_faults_are_one_line(arguments: list[str], words: str, where: Path, caps
     assert len(printed.err.splitlines()) == 1
     assert printed.err.startswith("error: ")
     assert words in printed.err
+    assert_one_sentence(printed.err.removeprefix("error: ").removesuffix("\n"))
     assert not Path("codes.npz").exists()
 
 

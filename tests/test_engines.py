@@ -30,6 +30,7 @@ from explorer.engines.on_ray import OnRay
 from explorer.images.sets import open_set
 from explorer.index import build as building
 from explorer.index.cells import CellStream, ImageCells
+from explorer.index.format import SUFFIX
 from explorer.index.parts import Part, build_by
 from explorer.index.shards import compact, find_shards, missing, write_shard
 from explorer.index.training_usage import load_training_usage
@@ -106,7 +107,9 @@ def shard(made: list[ImageCells | BadInput], folder: Path, first: int, next_: in
 
 
 def only_file(folder: Path) -> bytes:
-    (path,) = folder.iterdir()
+    """The index in a folder where nothing else of it is left."""
+    assert not list(folder.glob("*.partial*"))
+    (path,) = folder.glob(f"*{SUFFIX}")
     return path.read_bytes()
 
 
@@ -452,7 +455,7 @@ def test_stopped_or_killed_it_goes_on(ray: OnRay, where: Path, capsys: pytest.Ca
 def test_workers_refuse_images_that_have_changed(ray: OnRay, where: Path) -> None:
     images, model = open_set(where / "photos"), open_folder(where / "checkpoints" / "toy")
     write_toy_photos(where / "photos" / "d", count=1)
-    with pytest.raises(BadInput, match="have changed since") as refusal:
+    with pytest.raises(BadInput, match="has changed since") as refusal:
         build_by(OnRay(workers=1), model, images, working_size=64, path=where / "an.index")
     assert_one_sentence(refusal)
 

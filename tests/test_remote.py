@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from explorer.cli import main as cli
-from explorer.images.sets import ImageSet, find_set, open_set
+from explorer.images.sets import ImageSet, find_set, open_set, typed_path
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint, remote
 from vqvae.errors import BadInput
@@ -313,6 +313,31 @@ def test_an_index_of_a_set_elsewhere_is_kept_here_and_copied_there(
     assert all(f"written: {address}/out/{name}" in printed for name in there)
 
 
+def test_where_the_network_fails_no_image_is_left_out_and_the_same_command_goes_on(
+    where: Path, address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(where / "photos", f"{address}/photos")
+    read_bytes = RemotePath.read_bytes
+
+    def failing(self: RemotePath) -> bytes:
+        if self.name == "2.png":
+            raise remote.Unreachable(f"{self} cannot be reached; try again.")
+        return read_bytes(self)
+
+    monkeypatch.setattr(RemotePath, "read_bytes", failing)
+    words = ["index", f"{address}/photos", "--checkpoint", "toy", "--size", "48"]
+    assert cli.main(words) == 2
+    printed = capsys.readouterr()
+    assert f"error: {address}/photos/2.png cannot be reached; try again." in printed.err
+    assert "skipped" not in printed.err
+    assert list((where / "cache").rglob("*.shard.safetensors"))  # of the images before it
+    monkeypatch.undo()
+    monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(where / "checkpoints"))
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(where / "cache"))
+    assert cli.main(words) == 0
+    assert "4 images" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("form", [("--json",), ("--csv",)])
 def test_a_report_is_written_to_an_address_as_to_a_file(form: tuple[str], where: Path, address: str) -> None:
     files = [f"{address}/out", str(where / "out")]
@@ -333,3 +358,11 @@ def test_a_report_that_could_not_be_written_is_refused_before_the_work(
         printed = capsys.readouterr()
         assert printed.err == "error: fsspec knows no nonsense://; name a place that it knows, or a path.\n"
     assert not (where / "cache").exists()
+
+
+def test_what_a_visitor_types_is_never_asked_of_another_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RemotePath, "_files", None)
+    for text in ("s3://bucket/photos", "http://127.0.0.1/"):
+        with pytest.raises(BadInput) as refusal:
+            typed_path(text)
+        assert "is an address, which only commands read" in assert_one_sentence(refusal)

@@ -160,10 +160,21 @@ def test_a_session_is_let_go_of_though_nobody_else_leaves_and_the_collector_was_
     assert here in visitors.sessions()
 
 
+def test_what_somebody_holds_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[None] = []
+    monkeypatch.setattr(lifespan, "pass_over_what_is_loaded", lambda: passes.append(None))
+    one, manager = Visitor(session="held"), Manager(600)
+    held = lifespan.let_go(manager)  # type: ignore[arg-type]
+    assert "held" in held and len(passes) == 1
+    assert lifespan.let_go(manager, held) == held and len(passes) == 1  # type: ignore[arg-type]
+    another = Visitor(session="another")
+    assert {one.session, another.session} <= lifespan.let_go(manager, held) and len(passes) == 2  # type: ignore[arg-type]
+
+
 def test_that_is_looked_after_while_the_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     manager, looked = Manager(600), []
     monkeypatch.setattr(lifespan, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(lifespan, "let_go", looked.append)
+    monkeypatch.setattr(lifespan, "let_go", lambda manager, held: looked.append((manager, held)) or held | {"held"})
     monkeypatch.setattr(lifespan.runtime, "exists", lambda: True)
     monkeypatch.setattr(lifespan.runtime, "get_instance", lambda: SimpleNamespace(_session_mgr=manager))
 
@@ -174,4 +185,4 @@ def test_that_is_looked_after_while_the_server_runs(monkeypatch: pytest.MonkeyPa
         looking.cancel()
 
     asyncio.run(wait())
-    assert set(looked) == {manager}
+    assert looked[:2] == [(manager, set()), (manager, {"held"})]

@@ -357,6 +357,8 @@ def test_figures_over_images_are_means_and_usage_over_all_of_their_cells(
     assert moment.off_quality.psnr == pytest.approx(np.mean(psnr))
     assert moment.used == len(set(np.concatenate([e.indices.ravel() for e in encoded]).tolist()))
     assert moment.cells == sum(e.indices.size for e in encoded)
+    ((name, reason),) = moment.unreadable
+    assert name == "broken.png" and "is not an image" in assert_one_sentence(reason)
     np.testing.assert_array_equal(moment.off, render(model, encode_picture(model, picture), picture, weight=0).pixels)
     nothing = Asked(picture, 1.0, one_picture("broken", b"no picture"))
     measure_all([member], nothing, kept)

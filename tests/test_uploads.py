@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from streamlit.proto.Common_pb2 import FileURLs
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
 from explorer.base.room import Room
@@ -68,6 +68,11 @@ def test_names_alone_do_not_pile_up_either(manager: MemoryUploadedFileManager, m
     monkeypatch.setattr(uploads, "MOST_FILES", 3)
     assert [give(manager, "one", name, 0) is not None for name in "abcd"] == [True, True, True, False]
     assert give(manager, "two", "a", 0)
+
+
+def test_what_was_let_go_is_not_given_again(manager: MemoryUploadedFileManager):
+    file = give(manager, "one", "a", 1)
+    assert uploads.still_there([DeletedFile("b"), file, DeletedFile("a")]) == [file]
 
 
 def test_installed_twice_it_is_there_once(manager: MemoryUploadedFileManager):

@@ -30,7 +30,7 @@ from vqvae.families import FAMILIES, SCHEMA_VERSION, Convertible
 from vqvae.foreign import MOST_PARAMETERS, checked, find_source, read_settings, read_tensors, section
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import psnr
-from vqvae.places import check_folder
+from vqvae.places import check_folder, said_of
 from vqvae.tokenizer import TokenizerModule, reconstruct
 from vqvae.words import counted
 
@@ -341,7 +341,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.con
         quality = photo_psnr(result.model)
         checkpoint.write(options.out, result.settings | about(source.weights, result), result.weights)
     except (BadInput, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {said_of(fault)}", file=sys.stderr)
         return 2
     print(report(result, quality, options.out))
     return 0

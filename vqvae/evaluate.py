@@ -25,7 +25,7 @@ from vqvae.errors import BadInput
 from vqvae.formats import KINDS
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
-from vqvae.places import find_checkpoint
+from vqvae.places import find_checkpoint, said_of
 from vqvae.plugin import Request, on_device
 from vqvae.remote import located
 from vqvae.tokenizer import Encoding, Tokenizer, blend
@@ -229,7 +229,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.eva
         result = evaluate(name, tokenizer, images, short_side=options.short_side, skipped=skipped)
     except (BadInput, OSError) as refusal:
         _list(skipped)
-        print(f"error: {refusal}", file=sys.stderr)
+        print(f"error: {said_of(refusal)}", file=sys.stderr)
         return 2
     _list(skipped)
     print(table(result))

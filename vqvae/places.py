@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, in_short, printable, shown
 from vqvae.remote import RemotePath
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
@@ -133,6 +133,15 @@ def _refusing(path: Path) -> Iterator[None]:
         raise BadInput(
             f"Nothing can be written to {shown(str(path), longest=120)} ({reason_of(fault)}); name another place."
         ) from None
+
+
+def said_of(fault: BadInput | OSError) -> str:
+    """What a command says of a fault, in one sentence, also of a file or folder that the system did not let it have."""
+    if isinstance(fault, BadInput):
+        return str(fault)
+    if fault.filename is None:
+        return printable(f"The system refused a file or a connection ({reason_of(fault)}); run it again.")
+    return printable(f"{in_short(fault.filename)} cannot be used ({reason_of(fault)}); check the path.")
 
 
 def reason_of(fault: OSError) -> str:

@@ -28,6 +28,10 @@ _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "crea
 _VERSIONS = ("ETag", "etag", "md5", "md5Hash", "generation")  # where they say no time
 
 
+class Unreachable(BadInput):
+    """A place does not answer, which may pass: no file there is at fault, and none is to be left out for it."""
+
+
 def is_address(text: str) -> bool:
     """Whether a text is an address and no path: s3://bucket/folder."""
     found = _ADDRESS.match(text)
@@ -316,8 +320,12 @@ def _reaching(path: RemotePath) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except FileNotFoundError:
+    except FileNotFoundError as fault:
+        if _is_of_the_network(fault.__cause__):
+            raise _unreachable(path, fault.__cause__) from None
         raise BadInput(f"{path} is not there; check the address.") from None
+    except PermissionError:
+        raise BadInput(f"{path} may not be read; check your keys for it.") from None
     except Exception as fault:
         raise _unreachable(path, fault) from None
 
@@ -336,8 +344,10 @@ def _is_of_the_network(fault: BaseException | None) -> TypeGuard[OSError]:
     return isinstance(fault, OSError) and not isinstance(fault, FileNotFoundError)
 
 
-def _unreachable(path: RemotePath, fault: Exception) -> BadInput:
-    return BadInput(f"{path} cannot be reached ({_said(fault)}); check the address, the network and your keys for it.")
+def _unreachable(path: RemotePath, fault: Exception) -> Unreachable:
+    return Unreachable(
+        f"{path} cannot be reached ({_said(fault)}); check the address, the network and your keys for it."
+    )
 
 
 def _said(fault: Exception) -> str:

@@ -22,9 +22,9 @@ from vqvae.dataset import open_files
 from vqvae.errors import BadInput, shown
 from vqvae.formats import KINDS
 from vqvae.model import VQVAE
-from vqvae.places import check_folder, find_checkpoint
+from vqvae.places import check_folder, find_checkpoint, said_of
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
-from vqvae.training.distributed import Ending, Ranks, joined
+from vqvae.training.distributed import Drifted, Ending, Ranks, joined
 from vqvae.training.run import Exploded, Plan, check_room, check_size, train
 from vqvae.training.settings import (
     TrainingConfig,
@@ -73,10 +73,10 @@ def _work(arguments: list[str] | None, prog: str, ranks: Ranks, while_stoppable:
         options = _parser(prog).parse_args(arguments)
     try:
         return Ending(STOPPED if _train(options, ranks, while_stoppable) else 0)
-    except Exploded as fault:
+    except (Exploded, Drifted) as fault:
         return Ending(1, f"error: {fault}")
     except (BadInput, OSError) as fault:
-        return Ending(2, f"error: {fault}")
+        return Ending(2, f"error: {said_of(fault)}")
     except KeyboardInterrupt:
         return Ending(STOPPED, "\nStopped before the first step; nothing was saved.")
     except (MemoryError, RuntimeError) as fault:
@@ -118,7 +118,7 @@ def _train(options: argparse.Namespace, ranks: Ranks, while_stoppable: Stopping)
         _tell_length(before, config)
     if room:
         print(room, file=sys.stderr)
-    shown_files = open_files(options.val, under=options.val_under) if options.val else files
+    shown_files = open_files(options.val, under=options.val_under) if options.val and leads else files
     with while_stoppable as stopping:
         plan = Plan(
             out=options.out,
@@ -156,7 +156,7 @@ def _config(options: argparse.Namespace, before: About | None, ranks: Ranks) -> 
     config = TrainingConfig.from_dict(laid_over(settings, asked))
     if before and (not (options.config or "batch" in asked) or config.batch * before.processes == before.config.batch):
         return replace(config, batch=before.config.batch)
-    return replace(config, batch=config.batch * ranks.size)
+    return TrainingConfig.from_dict(training_settings(config) | {"batch": config.batch * ranks.size})
 
 
 def _check_out(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -231,7 +231,13 @@ def stoppable(
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__.splitlines()[0],
+        epilog="By several processes, which share every batch: torchrun --nproc-per-node N -m vqvae.train DATA … "
+        "(pip install .[scale]). Each GPU takes one. N of them with --batch B are one with a batch of N·B, and a run "
+        "goes on with any number.",
+    )
     parser.add_argument("data", type=Path, help=f"{KINDS}; images are decoded as they are needed")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
@@ -243,7 +249,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     either.add_argument("--resume", action="store_true", help="go on with the run in --out; --steps may be more")
     either.add_argument("--overwrite", action="store_true", help="begin anew where --out holds a checkpoint already")
     parser.add_argument("--other-data", action="store_true", help="with --resume: the images may be others than before")
-    parser.add_argument("--device", help="where to compute, for example cuda:1 (default: cuda where there is one)")
+    parser.add_argument(
+        "--device",
+        help="where to compute, for example cuda:1 (default: cuda where there is one); several processes: cuda or cpu",
+    )
     parser.add_argument(
         "--save-minutes", type=_minutes, default=3, metavar="X", help="time between two saves (default: 3)"
     )
@@ -261,7 +270,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         type=_count,
         default=KEPT_BYTES >> 20,
         metavar="MIB",
-        help=f"for decoded photos that are kept (default: {KEPT_BYTES >> 20})",
+        help=f"for decoded photos that each process keeps (default: {KEPT_BYTES >> 20})",
     )
     looking = parser.add_argument_group("log and validation", "log.jsonl, log.csv and samples/ lie in --out")
     looking.add_argument("--val", type=Path, metavar="PATH", help="another set to measure it on, in any format of DATA")

@@ -14,6 +14,7 @@ from explorer.base.tidy import tidy
 from explorer.cli import app, compare, decode, doctor, encode, fed, index, modules, reliance, render, usage
 from explorer.cli.shared import CommandParser, PluggedParser, Stopped
 from vqvae.errors import BadInput
+from vqvae.places import said_of
 
 PROGRAM = "vqvae-explorer"
 STOPPED = 130  # as shells say it: 128 and the number of SIGINT
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             tidy()
         return int(options.run(options))
     except (BadInput, OSError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
+        print(f"error: {said_of(fault)}", file=sys.stderr)
         return 2
     except Stopped as stop:
         print(stop, file=sys.stderr)

@@ -8,7 +8,7 @@ from explorer.cli.shared import Pace, Stopped, stoppable
 from explorer.codebook.projection import SHIPPED_FILE, ProjectionSettings, projection_key, to_bytes, umap
 from vqvae import checkpoint
 from vqvae.errors import BadInput
-from vqvae.places import check_file, find_checkpoint
+from vqvae.places import check_file, find_checkpoint, said_of
 from vqvae.search import Codebook
 from vqvae.words import counted
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m explorer.
         checkpoint.remove_leftovers(folder)
         checkpoint.write_atomically(path, to_bytes(projection_key(codebook, settings), projection))
     except (BadInput, OSError) as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
+        print(f"error: {said_of(refusal)}", file=sys.stderr)
         return 2
     except Stopped as stop:
         print(stop, file=sys.stderr)

@@ -155,6 +155,7 @@ class Moment:
     perplexity: float
     cells: int  # of that grid, over the images
     vectors: np.ndarray  # float32 [N, D], its codes, or as many evenly over them as are remembered
+    unreadable: tuple[tuple[str, str], ...] = ()  # name and reason of each of the images that was left out
 
     @property
     def size(self) -> int:
@@ -255,7 +256,7 @@ class Opened:
     """The images that figures are of, read once for all snapshots, as far as they take little memory."""
 
     asked: Asked
-    _pictures: dict[str, Picture | None] = field(default_factory=dict)  # by name; None: it cannot be read
+    _pictures: dict[str, Picture | BadInput] = field(default_factory=dict)  # by name, or why it cannot be read
 
     def each(self, only: tuple[int, int] | None, listen: Callable[[], None]) -> Iterator[Picture]:
         """One after the other; `listen` is called before each, and may raise to end it."""
@@ -267,14 +268,19 @@ class Opened:
             listen()
             if name not in self._pictures:
                 self._pictures[name] = self._open(images, name, only)
-            if (found := self._pictures[name]) is not None:
+            if not isinstance(found := self._pictures[name], BadInput):
                 yield found
 
-    def _open(self, images: ImageSet, name: str, only: tuple[int, int] | None) -> Picture | None:
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of each that could not be read by now."""
+        return tuple((name, str(found)) for name, found in self._pictures.items() if isinstance(found, BadInput))
+
+    def _open(self, images: ImageSet, name: str, only: tuple[int, int] | None) -> Picture | BadInput:
         try:
             return open_picture(images.read(name), name, working_size=self.asked.working_size, only=only)
-        except BadInput:
-            return None
+        except BadInput as refusal:
+            return refusal
 
 
 def measure(tokenizer: Tokenizer, opened: Opened, listen: Callable[[], None] = lambda: None) -> Moment:
@@ -289,7 +295,8 @@ def measure(tokenizer: Tokenizer, opened: Opened, listen: Callable[[], None] = l
         counts += torch.bincount(torch.from_numpy(one.indices.ravel()), minlength=len(counts))
         drawn.append(one)
     if not drawn:
-        raise BadInput("None of the images can be read; choose others.")
+        (_, reason), *_ = opened.unreadable
+        raise BadInput(f"None of the images can be read; the first: {reason}")
     return Moment(
         spec,
         here.off.pixels,
@@ -305,6 +312,7 @@ def measure(tokenizer: Tokenizer, opened: Opened, listen: Callable[[], None] = l
         perplexity(counts),
         int(counts.sum()),
         _vectors(tokenizer, here.level),
+        opened.unreadable,
     )
 
 

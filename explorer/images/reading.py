@@ -16,6 +16,8 @@ from explorer.engines import IN_PROCESS, Engine, patiently
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_to, load_image
+from vqvae.remote import Unreachable
+from vqvae.words import counted
 
 T = TypeVar("T")
 READERS, AHEAD = 2, 8  # threads, and images that they read ahead of the work
@@ -39,6 +41,15 @@ class Opened:
     number: int = 0  # its place among the names that were asked for: the same whoever reads it
 
 
+def left_out(unreadable: Sequence[tuple[str, str]], images: int) -> str:
+    """How many of so many images could not be read, and why the first of them, (name, reason), could not; a sentence,
+    and none where all could."""
+    if not unreadable:
+        return ""
+    first = ": " if len(unreadable) == 1 else "; the first: "
+    return f"{len(unreadable):,} of {counted(images, 'image')} could not be read{first}{unreadable[0][1]}"
+
+
 def each_image(
     images: ImageSet,
     work: Callable[[Opened], T],
@@ -53,6 +64,7 @@ def each_image(
     Reading runs ahead in other threads. Close the generator when it is left before its end. BadInput that `work` raises
     takes the place of what it would have made. Another engine pickles `work` and what it makes; while one waits for
     that, `waiting` is called again and again, and what it raises ends the work.
+    Raises ConnectionError where the place of the images does not answer any more.
     """
     wanted = images.names if names is None else names
     if engine is IN_PROCESS:
@@ -91,6 +103,8 @@ def _here(
     def opened(number: int, name: str) -> Opened | BadInput:
         try:
             picture = fit_to(load_image(images.read(name), name), fit.working_size, fit.only)
+        except Unreachable as fault:
+            raise ConnectionError(str(fault)) from None
         except BadInput as refusal:
             return refusal
         return Opened(name, np.asarray(picture), number)

@@ -14,7 +14,7 @@ from typing import Any
 
 from explorer.images import samples
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput, in_short
+from vqvae.errors import BadInput, in_short, shown
 from vqvae.formats import KINDS
 from vqvae.remote import is_address, located
 
@@ -127,7 +127,12 @@ def find_set(data: str, under: str = "") -> ImageSet:
 
 
 def typed_path(text: str) -> Path:
-    """The path that a person typed or pasted: with the home folder as `~`, and in quotes, as file managers copy it."""
+    """The path that a person typed or pasted: with the home folder as `~`, and in quotes, as file managers copy it.
+
+    Raises BadInput for an address: what a visitor of the app types is never asked of another computer.
+    """
+    if is_address(text):
+        raise BadInput(f"{shown(text)} is an address, which only commands read; index it there, and choose it here.")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" and not os.path.exists(text):
         text = text[1:-1]
     return Path(os.path.expanduser(text))  # which leaves a home that is no one's as it is

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from explorer.base.job import Progress, unheard
 from explorer.editing.edits import DecoderInputs, Painting, Rule, inputs_of
-from explorer.images.reading import Fit, Opened, each_image
+from explorer.images.reading import Fit, Opened, each_image, left_out
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
 from vqvae.images import to_pixels, to_tensor
 from vqvae.search import Codebook
 from vqvae.tokenizer import Encoding, Tokenizer, blend, cells
-from vqvae.words import counted
 
 LOWEST, HIGHEST = -0.5, 1.5  # of a blend
 WEIGHTS = tuple(step / 10 for step in range(-5, 16))  # the blends of a curve; 0 and 1 are among them, exactly
@@ -108,11 +107,7 @@ class Band:
     @property
     def left_out(self) -> str:
         """How many pictures were left out, and why the first of them was; empty where none was."""
-        if not self.unreadable:
-            return ""
-        left_out, whole = len(self.unreadable), self.images + len(self.unreadable)
-        first = ": " if left_out == 1 else "; the first: "
-        return f"{left_out:,} of {counted(whole, 'picture')} could not be read{first}{self.unreadable[0][1]}"
+        return left_out(self.unreadable, self.images + len(self.unreadable))
 
 
 def curve(

@@ -571,7 +571,7 @@ def open_set(source: str, under: str) -> ImageSet:
         return listed.images()
 
 
-@_kept(16)
+@_kept(16, ttl=3600)  # so that a set that nobody looks at goes, with a million names
 def _listed(source: str, under: str) -> sets.Listed:
     return sets.Listed(source, under)
 

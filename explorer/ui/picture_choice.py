@@ -91,7 +91,9 @@ def offer_upload(session: Session) -> None:
 
     def take() -> None:
         files, refused = [], []
-        for file in st.session_state[key]:
+        if not (given := uploads.still_there(st.session_state[key])):
+            return
+        for file in given:
             try:
                 files.append(Upload(file.name, uploads.content(file)))
             except BadInput as refusal:

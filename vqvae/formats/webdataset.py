@@ -52,7 +52,7 @@ def shards_of(source: Path) -> list[Path] | None:
     """
     if source.is_dir():
         entries = sorted(path for path in source.iterdir() if not path.name.startswith("."))
-        shards = [path for path in entries if path.suffix == ".tar" and path.is_file()]
+        shards = [path for path in entries if path.suffix.lower() == ".tar" and path.is_file()]
         others = (path.is_dir() or path.suffix.lower() in SUFFIXES for path in entries)
         return shards if shards and not any(others) else None
     if source.exists() or not _BRACES.search(str(source)):
@@ -71,7 +71,10 @@ def shards_below(source: Path) -> list[Path] | None:
     """The tars in the folders of a folder, for one that holds nothing else; None where there are none."""
     if not source.is_dir():
         return None
-    return sorted(source / name for name, entry in walk(source) if name.endswith(".tar") and entry.is_file()) or None
+    return (
+        sorted(source / name for name, entry in walk(source) if name.lower().endswith(".tar") and entry.is_file())
+        or None
+    )
 
 
 def _expanded(pattern: str) -> Iterator[str]:

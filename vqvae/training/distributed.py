@@ -276,7 +276,7 @@ class Together:
         try:
             ending = self._settled(work)
         except SystemExit:  # from options that make no sense: all were given the same
-            distributed.barrier()
+            self._meet()
             raise
         except RuntimeError as fault:
             if not _lost(fault):
@@ -287,7 +287,7 @@ class Together:
             return _said(ending)
         if self.rank == 0:
             _said(ending)
-        distributed.barrier()  # whoever leaves with a fault is noticed by torchrun, which then ends the others
+        self._meet()  # whoever leaves with a fault is noticed by torchrun, which then ends the others
         return ending.code
 
     def _settled(self, work: Callable[[], Ending]) -> Ending:
@@ -319,6 +319,10 @@ class Together:
             self._told.add(sentence)
             if self.rank == 0:
                 print(sentence, file=sys.stderr)
+
+    def _meet(self) -> None:
+        """Wait for all."""
+        self._each(0)
 
     def _each(self, *numbers: int) -> list[tuple[int, ...]]:
         """The numbers of each process, as many from all."""

@@ -30,7 +30,8 @@ _SCRIPTS = inline_scripts(_PAGE.read_text(encoding="utf-8"))
 
 POLICY = {
     "default-src": "'self'",
-    # blob: is what Streamlit loads components as; plotly makes the code that draws many points by WebGL as it runs.
+    # blob: is what Streamlit loads components as. Plotly makes the code that draws many points by WebGL as it runs, and
+    # one policy holds for all pages: the browser loads a document once and goes from page to page within it.
     "script-src": " ".join(["'self'", *_SCRIPTS, "blob:", "'unsafe-eval'"]),
     "style-src": "'self' 'unsafe-inline'",  # Streamlit makes its styles as it draws, and components bring theirs
     "img-src": "'self' data: blob:",
@@ -38,10 +39,10 @@ POLICY = {
     "media-src": "'self'",
     "connect-src": "'self'",
     "worker-src": "'self' blob:",
-    "frame-src": "'self'",
+    "frame-src": "'none'",
     "object-src": "'none'",
-    "base-uri": "'self'",
-    "form-action": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
     "frame-ancestors": " ".join(["'self'", *os.environ.get(FRAMES, "").split()]),
 }
 HEADERS = {

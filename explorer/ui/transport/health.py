@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from streamlit import runtime
 
 import explorer
-from explorer.ui.transport import counts, visitors
+from explorer.ui.transport import counts, uploads, visitors
 
 HEALTH, METRICS = "/healthz", "/metrics"
 SWITCH = "VQVAE_EXPLORER_METRICS"  # environment: anything but "" or "0"
@@ -82,6 +82,7 @@ def metrics() -> list[Metric]:
     counted = counts.so_far()
     return [
         Metric("sessions", "gauge", "Visitors whose session is kept.", sessions()),
+        Metric("upload_bytes", "gauge", "Of the pictures that visitors have open.", uploads.room().taken),
         Metric("start_time_seconds", "gauge", "When the server started, in seconds since 1970.", counts.STARTED),
         *(
             [Metric("peak_memory_bytes", "gauge", "The most memory that the process has held.", memory)]

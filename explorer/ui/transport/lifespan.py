@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -42,22 +42,26 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 async def _let_go() -> None:
+    held: set[str] = set()
     while True:
         await asyncio.sleep(LOOK_EVERY)
         if runtime.exists():
-            let_go(runtime.get_instance()._session_mgr)
+            held = let_go(runtime.get_instance()._session_mgr, held)
 
 
-def let_go(manager: SessionManager) -> None:
+def let_go(manager: SessionManager, held: Set[str] = frozenset()) -> set[str]:
     """End the sessions of visitors who did not come back within `disconnectedSessionTTL`, with all that they hold.
 
     Streamlit ends them only when one more visitor leaves. What then is still there is garbage that the collector passes
-    over, as it does with whatever was there when it was last told to.
+    over, as it does with whatever was there when it was last told to. Returns the names of those that are there even
+    so, `held` by somebody: Streamlit itself holds the last one until somebody comes. They are not looked for again.
     """
     if isinstance(storage := getattr(manager, "_session_storage", None), MemorySessionStorage):
         storage._cache.expire()  # type: ignore[attr-defined]
-    if visitors.sessions() - {info.session.id for info in manager.list_sessions()}:
+    known = {info.session.id for info in manager.list_sessions()}
+    if visitors.sessions() - known - held:
         pass_over_what_is_loaded()
+    return visitors.sessions() - known
 
 
 def _keep_tidy(ended: threading.Event) -> None:

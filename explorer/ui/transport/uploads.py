@@ -7,12 +7,12 @@ which there is no room is kept as its name alone, so that the page which it is f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, wraps
 
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, UploadedFileRec
 
 from explorer.base.room import Room
 from explorer.ui.session import MOST_UPLOAD_BYTES
@@ -58,6 +58,11 @@ def _within_bounds(add: Add) -> Add:
 def _files(manager: MemoryUploadedFileManager) -> dict[str, list[UploadedFileRec]]:
     """What each session has waiting."""
     return {session: list(files.values()) for session, files in list(manager.file_storage.items())}
+
+
+def still_there(files: Iterable[UploadedFile | DeletedFile]) -> list[UploadedFile]:
+    """Those that were not let go: a field may say once more what it was given, while the page is being drawn anew."""
+    return [file for file in files if isinstance(file, UploadedFile)]
 
 
 def content(file: UploadedFile) -> bytes:

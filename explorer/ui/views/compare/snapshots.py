@@ -14,6 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer.compare import sequence
 from explorer.compare.sequence import Asked, Change, Member, Moment, Run, Way
 from explorer.images.pictures import Picture
+from explorer.images.reading import left_out
 from explorer.images.sets import ImageSet
 from explorer.training.curves import COLOURS, Chart, Line, rows_of
 from explorer.ui import cache, exports, jobs, picture_choice, store, widgets
@@ -217,7 +218,7 @@ def _show_way(run: Run, members: tuple[Member, ...], asked: Asked, images: Image
     exports.figure(FILM, label="The snapshot that is shown", of=of)
     if widgets.said(FILM).get("taken"):
         st.rerun()  # the columns are in the sidebar; the whole page brings the address in line, too
-    st.caption(widgets.plain(_said(run, members, way, images if asked.images else None)))
+    st.caption(widgets.plain(_said(run, members, way, asked)))
 
 
 def _take(run: Run, step: int, column: int) -> None:
@@ -322,8 +323,9 @@ def charts(way: Way, asked: Asked) -> tuple[Chart, ...]:
     )
 
 
-def _said(run: Run, members: Sequence[Member], way: Way, images: ImageSet | None) -> str:
+def _said(run: Run, members: Sequence[Member], way: Way, asked: Asked) -> str:
     """What the figures are of, and what is left out."""
+    images = asked.images
     said = [
         f"Curves are of {images.label}, means over its images; Change, and what stands below, are of the picture."
         if images
@@ -331,6 +333,9 @@ def _said(run: Run, members: Sequence[Member], way: Way, images: ImageSet | None
     ]
     if len(members) < len(run.members):
         said.append(f"Shown are {len(members)} of {len(run.members):,} snapshots, evenly over the run.")
+    moment = way.moments[-1][1]
+    if images and moment.unreadable:
+        said.append(left_out(moment.unreadable, min(len(images.names), asked.most, sequence.MOST_IMAGES)))
     if way.gaps:
         said.append(f"{counted(len(way.gaps), 'snapshot')} cannot be shown: the slider says why there.")
     said.append("A dot marks a cell whose code is another one than in the snapshot before.")
