@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,20 @@ def test_it_writes_what_a_program_gets(where: Path, capsys: pytest.CaptureFixtur
     for path, form in zip(files, report.FORMS.values(), strict=True):
         assert Path(path).read_bytes() == form(found).encode()
     assert report.table(found) in printed.out
+
+
+def test_a_cache_that_takes_nothing_is_said_and_costs_no_figures(
+    where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare("--images", "2", "-o", "kept.json") == 0
+    assert "could not be kept" not in capsys.readouterr().err
+    shutil.rmtree(where / "cache")
+    (where / "cache").write_text("")
+    assert compare("--images", "2", "-o", "not.json") == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "could not be kept" in line]
+    assert [assert_one_sentence(line).split()[1] for line in said] == ["was", "JPEG,"]
+    kept, other = (json.loads(Path(name).read_text())["rows"] for name in ("kept.json", "not.json"))
+    assert [row["psnr"] for row in kept] == [row["psnr"] for row in other]
 
 
 def test_the_command_in_the_report_gives_the_same_files_to_the_byte(where: Path) -> None:

@@ -23,7 +23,7 @@ from explorer.cli.shared import (
     working_size,
     written,
 )
-from explorer.compare import report, whole
+from explorer.compare import rate, report, whole
 from explorer.compare.records import Settings
 from explorer.compare.report import Report
 from explorer.images.sets import DATA
@@ -116,6 +116,8 @@ def _write(found: Report, options: argparse.Namespace) -> None:
         for model, seen in zip(found.comparison.models, row.seen, strict=True):
             if isinstance(seen, str):
                 print(encodable(f"skipped: {row.name}, by {model.name}: {seen}"), file=sys.stderr)
+    for remark in filter(None, [found.comparison.remark, rate.remark()]):
+        print(encodable(remark), file=sys.stderr)
     where = sys.stderr if HERE in options.output else sys.stdout
     print(encodable(report.table(found)), file=where)
     for path in options.output:
