@@ -12,7 +12,7 @@ app: $(VENV)/.app-ready
 
 test: $(VENV)/.test-ready browser
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --ignore-glob='*_in_browser.py'
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/*_in_browser.py
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal tests/*_in_browser.py
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .

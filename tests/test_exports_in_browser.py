@@ -7,7 +7,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -58,9 +57,11 @@ MISSING = """(choices) => {
 def looked_through(page: Page) -> tuple[list[str], list[str]]:
     """What is drawn, and what of it is not offered; a row may come a moment after what it is of."""
     at_rest(page)
-    with suppress(TimeoutError):
-        page.wait_for_function(f"choices => ({MISSING})(choices)[1].length === 0", arg=list(CHOICES), timeout=LATE)
-    found, missing = page.evaluate(MISSING, list(CHOICES))
+    choices, whole = list(CHOICES), f"choices => [({MISSING})(choices)].find(([, missing]) => !missing.length)"
+    try:  # at one moment: a page that is drawn anew has, for another, tables without their buttons
+        found, missing = page.wait_for_function(whole, arg=choices, timeout=LATE).json_value()
+    except TimeoutError:
+        found, missing = page.evaluate(MISSING, choices)
     return found, missing
 
 
@@ -144,11 +145,7 @@ WALKS: dict[str, tuple[str, Callable[[Page], Iterator[str]], int]] = {  # addres
     "codebook": ("/codebook?code=281", views("Wall", "Map", "Usage", ready=".js-plotly-plot"), 30),
     "edit": ("/edit", edit, 1),
     "inputs": ("/inputs", inputs, 20),
-    "compare": (
-        "/compare",
-        views("Pictures", "Table", "Rate–distortion", "Codebooks", "Inputs", ready="header.page"),
-        0,
-    ),
+    "compare": ("/compare", compare, 12),
     "learn": ("/learn", learn, 12),
 }
 

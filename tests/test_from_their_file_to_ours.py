@@ -106,9 +106,9 @@ def test_diffusers_folder(norm: str, safe: bool, tmp_path: Path, photo: Path) ->
     from diffusers.models.autoencoders.vq_model import VQModel
 
     model = VQModel(
-        block_out_channels=(32, 64),
-        down_block_types=("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
-        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D"),
+        block_out_channels=(32, 32, 64),  # f = 4: `convert` tries the model out on a photo, and attention is all to all
+        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
+        up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"),
         latent_channels=4,
         num_vq_embeddings=32,
         norm_type=norm,
