@@ -11,7 +11,7 @@ from vqvae.errors import BadInput
 VERSION = 1
 SUFFIX = ".index.safetensors"
 FARTHEST = 65_504.0  # the largest finite float16; what is farther is stored as this
-CODE_BITS, DISTANCE_BITS, POSITION_BITS = 18, 16, 30
+CODE_BITS, DISTANCE_BITS, POSITION_BITS = 18, 15, 31  # a distance has no sign
 MOST_CELLS = 1 << POSITION_BITS
 _PACKED_AT_ONCE = 1 << 15  # cells; so few that what is in between stays in the processor's cache
 
@@ -68,7 +68,7 @@ def packed(codes: np.ndarray, distances: np.ndarray) -> np.ndarray:
         block = keys[part]
         block[:] = codes[part]
         block <<= np.uint64(DISTANCE_BITS)
-        block |= bits[part]
+        block |= bits[part] & np.uint16((1 << DISTANCE_BITS) - 1)
         block <<= np.uint64(POSITION_BITS)
         block |= np.arange(start, start + len(block), dtype=np.uint64)
     return keys
