@@ -93,8 +93,10 @@ def under_kills(kind: Kind, folder: Path, kills: int, draw: random.Random) -> Co
             empty(folder)
             finished = set()
 
-        def write_on(first: int = first) -> None:
+        def write_on(first: int = first, parent: int = os.getpid()) -> None:
             for number in range(first, sys.maxsize):
+                if os.getppid() != parent:  # it was stopped itself
+                    return
                 shared.began = number
                 kind.write(folder, number)
                 shared.ended = number
