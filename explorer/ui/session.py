@@ -92,6 +92,7 @@ class SavedEdit:
     painting: Painting
     document: str | None = None
     load: int = 0  # grows with each recipe that is opened over it
+    refusal: str = ""  # why the recipe that was opened last could not be laid over it, until something is painted
 
     @property
     def size(self) -> int:

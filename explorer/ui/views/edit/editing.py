@@ -216,18 +216,26 @@ def _saved_edit(engine: EditEngine, request: EditRequest | None) -> SavedEdit:
     saved = store.read().edit.saved_edit_of(engine.content) or SavedEdit(engine.content, unpainted(engine.base))
     if request and request.painting and request.loaded >= saved.load:
         painting = engine.painting_of(request)
-        saved = replace(saved, painting=painting, document=request.document or saved.document)
+        refusal = saved.refusal if painting.equals(saved.painting) else ""
+        document = request.document or saved.document
+        saved = replace(saved, painting=painting, document=document, refusal=refusal)
         store.keep(store.read().with_saved_edit(saved))
     return saved
 
 
 def _with_opened_recipe(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
-    """The grid with a recipe over it that was just opened; one that does not fit is refused in place."""
+    """The grid with a recipe over it that was just opened; one that does not fit is refused in place.
+
+    That stays to be read while this part of the page runs again, as it does for what the editor sends.
+    """
     try:
-        return opening.apply_pending(engine, saved)
+        saved = opening.apply_pending(engine, saved)
     except BadInput as refusal:
-        widgets.refuse(str(refusal))
-        return saved
+        saved = replace(saved, refusal=str(refusal))
+        store.keep(store.read().with_saved_edit(saved))
+    if saved.refusal:
+        widgets.refuse(saved.refusal)
+    return saved
 
 
 def _session(engine: EditEngine, request: EditRequest | None) -> Session:
