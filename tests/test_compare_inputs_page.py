@@ -1,6 +1,7 @@
 """The Inputs view of Compare through Streamlit's own harness: each model is tested once, a failing one is a card."""
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,15 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def on_compare(*models: str, **changes: object) -> AppTest:
+    return at_rest(begun(*models, **changes))
+
+
+def begun(*models: str, **changes: object) -> AppTest:
+    """The page as it is at first."""
     app = AppTest.from_file(str(ROOT / "pages" / "compare.py"), default_timeout=120)
     session = Session(working_size=128).on("compare", models=models, view="inputs", **changes)  # type: ignore[arg-type]
     app.session_state[SESSION_KEY] = session.on("inputs", tested_partners=1)
-    return at_rest(app.run())
+    return app.run()
 
 
 def html(app: AppTest, what: str) -> str:
@@ -97,6 +103,37 @@ def test_the_figures_are_those_of_each_models_own_test_and_differences_are_from_
     assert signs[0][0][1] == signs[1][0][1] and {signs[0][0][0], signs[1][0][0]} == {"+", "−"}
 
 
+def test_who_stops_when_a_test_has_just_ended_stops_those_that_wait(
+    toys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, work_on = threading.Event(), reliance.work_on
+
+    def held(*of):
+        work = work_on(*of)
+        return lambda progress: gate.wait(120) and work(progress)
+
+    monkeypatch.setattr(reliance, "work_on", held)
+    app = begun("one", "two")
+    [job] = jobs_of(app).values()
+    gate.set()
+    assert job.wait(120) and job.state == "done"
+    at_rest(button(app, "Stop").click().run())
+    assert toys == ["one"]
+    assert "What stands alone?" in cards(app)[0] and "Not tested yet." in cards(app)[1]
+    at_rest(button(app, "Go on").click().run())
+    assert toys == ["one", "two"] and "What stands alone?" in cards(app)[1]
+
+
+def test_who_stops_when_all_has_just_ended_stops_nothing_of_what_comes_later(toys: list[str]) -> None:
+    app = on_compare("one", "two")
+    for job in jobs_of(app).values():
+        job.stop()
+    app.run()
+    app.session_state[SESSION_KEY] = app.session_state[SESSION_KEY].with_compared(["one", "two", "classic"])
+    at_rest(app.run())
+    assert toys == ["one", "two", "classic"] and "What stands alone?" in cards(app)[2]
+
+
 def test_a_model_that_fails_midway_costs_its_own_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKENIZER_VARIABLE, f"{ROOT / 'tests' / 'late_plugin.py'}:load")
     app = on_compare("late_plugin.py:load", "one")
@@ -137,7 +174,7 @@ def test_a_set_is_asked_for_and_what_is_stopped_goes_on(tmp_path: Path) -> None:
     for job in jobs_of(app).values():
         assert job.wait(60)
     app.run()
-    if any(job.state == "cancelled" for job in jobs_of(app).values()):
+    if any(one.label == "Go on" for one in app.main.button):
         button(app, "Go on").click()
         at_rest(app.run())
     assert all("What stands alone?" in card for card in cards(at_rest(app)))
