@@ -863,9 +863,8 @@ def test_the_picture_follows_the_cell_cursor_out_of_sight(editor):
     assert pixels.evaluate("canvas => parseFloat(canvas.style.left)") == before  # that one is in sight
     for _ in range(COLUMNS):
         press(editor, "ArrowRight")
-    assert pixels.evaluate("canvas => parseFloat(canvas.style.left) + parseFloat(canvas.style.width)") == pytest.approx(
-        100, abs=1
-    )  # its right edge is at the viewport's
+    right = pixels.evaluate("canvas => parseFloat(canvas.style.left) + parseFloat(canvas.style.width)")
+    assert right == pytest.approx(100, abs=1)  # it is at the viewport's
     expect(editor.locator(".readout")).to_contain_text(f"column {COLUMNS - 1}")
 
 
