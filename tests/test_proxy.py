@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import Server as SocketServer
 from websockets.sync.server import serve
 
-from tests.browser import free_port
+from tests.browser import nobody_at
 from tests.proxy import COOKIE, serve_proxy
 
 UPLOAD = "/_stcore/upload_file/a-session/a-file"
@@ -53,9 +53,12 @@ class Servers:
     def __init__(self, count: int) -> None:
         self.asked: Counter[str] = Counter()
         self.running: dict[int, ThreadingHTTPServer] = {}
+        self.gone: dict[int, ExitStack] = {}
         self.ports = [self.start(0) for _ in range(count)]
 
     def start(self, port: int) -> int:
+        if held := self.gone.pop(port, None):
+            held.close()
         server = ThreadingHTTPServer(("127.0.0.1", port), Who)
         server.asked = self.asked  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -66,6 +69,8 @@ class Servers:
         server = self.running.pop(port)
         server.shutdown()
         server.server_close()
+        self.gone[port] = ExitStack()
+        self.gone[port].enter_context(nobody_at(port))  # another test is given another one
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,8 @@ def servers() -> Iterator[Servers]:
     yield started
     for port in list(started.running):
         started.stop(port)
+    for held in started.gone.values():
+        held.close()
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +282,8 @@ def test_sockets_come_through_and_say_where_they_are() -> None:
     with ExitStack() as stack:
         there: SocketServer = stack.enter_context(serve(echo, "127.0.0.1", 0))
         threading.Thread(target=there.serve_forever, daemon=True).start()
-        url = stack.enter_context(serve_proxy([there.socket.getsockname()[1], free_port()]))
+        gone = stack.enter_context(nobody_at())
+        url = stack.enter_context(serve_proxy([there.socket.getsockname()[1], gone]))
         for cookie in (None, f"{COOKIE}={'0' * 32}.1", f"{COOKIE}={'0' * 32}.2"):  # of no one, this one, and one gone
             with connect(
                 url.replace("http", "ws") + "/live/edit", additional_headers={"Cookie": cookie} if cookie else None
