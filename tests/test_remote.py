@@ -19,7 +19,7 @@ from explorer.cli import main as cli
 from explorer.images.sets import ImageSet, find_set, open_set, typed_path
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint, remote
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.images import to_image
 from vqvae.places import check_file, check_folder
 from vqvae.remote import RemotePath, is_address, located
@@ -321,7 +321,7 @@ def test_where_the_network_fails_no_image_is_left_out_and_the_same_command_goes_
 
     def failing(self: RemotePath) -> bytes:
         if self.name == "2.png":
-            raise remote.Unreachable(f"{self} cannot be reached; try again.")
+            raise Unreachable(f"{self} cannot be reached; try again.")
         return read_bytes(self)
 
     monkeypatch.setattr(RemotePath, "read_bytes", failing)

@@ -27,7 +27,10 @@ class ImageFiles:
     remarks: tuple[str, ...] = ()  # sentences about what there is and was left out
 
     def read(self, name: str) -> bytes:
-        """The bytes of one of `names` as an image file; raises BadInput when it cannot be read (any more)."""
+        """The bytes of one of `names` as an image file.
+
+        Raises BadInput when it cannot be read (any more), and Unreachable when none can for the time being.
+        """
         return self._read(name)
 
 
@@ -36,7 +39,7 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
 
     `under` keeps only images below that folder of the set, for example a split or a label. Where an archive has a name
     twice, the later file counts, as when it is unpacked. Raises BadInput when `source` is not there, is in none of the
-    formats, is damaged, or holds no image under that folder.
+    formats, is damaged, or holds no image under that folder, and Unreachable where its place does not answer.
     """
     name, contents = _opened(source, under)
     if not contents.names and contents.remarks and not under:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any, TypeGuard, cast
 
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, Unreachable, shown
 
 INSTALL = "pip install .[scale]"
 READ_AHEAD = 1 << 18  # bytes that are asked for at once: more than a header of a tar, less than most photos
@@ -26,14 +26,6 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _HERE = "file://"
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as file systems call it
 _VERSIONS = ("ETag", "etag", "md5", "md5Hash", "generation")  # where they say no time
-
-
-class Unreachable(BadInput):
-    """A place does not answer, which may pass: no file there is at fault, and none is to be left out for it."""
-
-
-class Lost(ConnectionError):
-    """Work over many files ended since their place does not answer any more; the message is a sentence."""
 
 
 def is_address(text: str) -> bool:
@@ -61,7 +53,7 @@ class RemotePath:
     """What is asked here of a pathlib.Path, of a file or folder at an address.
 
     What its folder's listing says of a file is taken as it is. All that looks raises BadInput where fsspec, or its
-    package for the protocol, is not installed, or the place cannot be reached.
+    package for the protocol, is not installed, and Unreachable where the place does not answer.
     """
 
     def __init__(self, address: str, *, info: Mapping[str, Any] | None = None) -> None:
@@ -322,7 +314,7 @@ def _split(address: str) -> tuple[str, str]:
 def _reaching(path: RemotePath) -> Iterator[None]:
     try:
         yield
-    except BadInput:
+    except (BadInput, Unreachable):
         raise
     except FileNotFoundError as fault:
         if _is_of_the_network(fault.__cause__):
@@ -338,7 +330,7 @@ def _reaching(path: RemotePath) -> Iterator[None]:
 def _writing(path: RemotePath) -> Iterator[None]:
     try:
         yield
-    except BadInput:
+    except (BadInput, Unreachable):
         raise
     except Exception as fault:
         raise BadInput(f"Nothing can be written to {path} ({_said(fault)}); name another place.") from None

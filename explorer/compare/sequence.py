@@ -23,7 +23,7 @@ from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import BEST_PSNR, Quality, Rendering, encode_picture, render
 from explorer.images.sets import ImageSet
 from vqvae import checkpoint
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, Unreachable, shown
 from vqvae.metrics import perplexity
 from vqvae.places import find_checkpoint, reason_of
 from vqvae.snapshots import Snapshot, snapshots_of
@@ -242,6 +242,8 @@ def _measured(member: Member, opened: Opened, listen: Callable[[], None]) -> Mom
         return measure(checkpoint.load(member.folder), opened, listen)
     except BadInput as refusal:
         return Gap(str(refusal))
+    except Unreachable as fault:
+        return Gap(str(fault), passing=True)
     except OSError as fault:
         return Gap(f"It cannot be read ({reason_of(fault)}).", passing=True)
     except MemoryError:

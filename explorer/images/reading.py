@@ -16,7 +16,6 @@ from explorer.engines import IN_PROCESS, Engine, patiently
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_to, load_image
-from vqvae.remote import Lost, Unreachable
 from vqvae.words import counted
 
 T = TypeVar("T")
@@ -64,7 +63,7 @@ def each_image(
     Reading runs ahead in other threads. Close the generator when it is left before its end. BadInput that `work` raises
     takes the place of what it would have made. Another engine pickles `work` and what it makes; while one waits for
     that, `waiting` is called again and again, and what it raises ends the work.
-    Raises Lost where the place of the images does not answer any more.
+    Raises Unreachable where the place of the images does not answer any more.
     """
     wanted = images.names if names is None else names
     if engine is IN_PROCESS:
@@ -103,8 +102,6 @@ def _here(
     def opened(number: int, name: str) -> Opened | BadInput:
         try:
             picture = fit_to(load_image(images.read(name), name), fit.working_size, fit.only)
-        except Unreachable as fault:
-            raise Lost(str(fault)) from None
         except BadInput as refusal:
             return refusal
         return Opened(name, np.asarray(picture), number)

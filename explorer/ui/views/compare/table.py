@@ -23,7 +23,7 @@ from explorer.ui.picture_choice import with_files
 from explorer.ui.session import Session, Upload
 from explorer.ui.views.compare import measured, reported
 from explorer.ui.views.compare.columns import Column, named
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.words import counted
 
 STYLE = Path(__file__).with_name("table.css")
@@ -288,5 +288,5 @@ def open_in_pictures(name: str, images: ImageSet) -> None:
         return
     try:
         store.write(with_files(session, [Upload(name.rpartition("/")[2], images.read(name))]))
-    except BadInput as refusal:
+    except (BadInput, Unreachable) as refusal:
         store.write(store.read().with_refused([str(refusal)]))

@@ -288,7 +288,7 @@ def show_one_of_set(model: OpenModel, images: ImageSet, report: Report) -> None:
     )
 
     def opened(name: str) -> Picture:
-        return pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE, only=model.spec.sizes.only)
+        return pictures.read_picture(images, name, working_size=WORKING_SIZE, only=model.spec.sizes.only)
 
     names = measured[number].partners
     show_pictures(
