@@ -41,6 +41,8 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
     twice, the later file counts, as when it is unpacked. Raises BadInput when `source` is not there, is in none of the
     formats, is damaged, or holds no image under that folder, and Unreachable where its place does not answer.
     """
+    if isinstance(source, RemotePath):
+        source = source.anew()
     name, contents = _opened(source, under)
     if not contents.names and contents.remarks and not under:
         raise BadInput(f"{source} holds no images that can be read: {contents.remarks[0]}")

@@ -15,6 +15,7 @@ from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property, total_ordering
 from pathlib import Path, PurePosixPath
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, TypeGuard, cast
 
@@ -22,6 +23,8 @@ from vqvae.errors import BadInput, Unreachable, shown
 
 INSTALL = "pip install .[scale]"
 READ_AHEAD = 1 << 18  # bytes that are asked for at once: more than a header of a tar, less than most photos
+LOOK_EVERY = 1.0  # seconds between two looks at whether a file that is being read is still the one that was opened
+_SECOND = 1_000_000_000  # nanoseconds
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _HERE = "file://"
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as file systems call it
@@ -159,6 +162,11 @@ class RemotePath:
         except Exception as fault:
             raise _unreachable(self, fault) from None
 
+    def anew(self) -> RemotePath:
+        """The same place with nothing known of it: neither here nor in what fsspec keeps of listings."""
+        self._files.invalidate_cache()
+        return RemotePath(str(self))
+
     def exists(self) -> bool:
         return self._info is not None
 
@@ -262,7 +270,9 @@ class _Pieces(io.RawIOBase):
 
     def __init__(self, path: RemotePath) -> None:
         super().__init__()
-        self._of, self._size, self._place = path, path.stat().st_size, 0
+        self._of, self._place = path, 0
+        stat = path.stat()
+        self._size, self._changed, self._looked_at = stat.st_size, stat.st_mtime_ns, monotonic()
 
     def readable(self) -> bool:
         return True
@@ -285,10 +295,40 @@ class _Pieces(io.RawIOBase):
         stop = min(self._place + len(room), self._size)
         if stop <= self._place:
             return 0
+        self._look()
         data = self._of.piece(self._place, stop)
         room[: len(data)] = data
         self._place = stop
         return len(data)
+
+    def _look(self) -> None:
+        """Raise BadInput where another file lies there by now: unlike on this computer, its bytes are given then."""
+        if monotonic() - self._looked_at < LOOK_EVERY:
+            return
+        try:
+            same = is_still(self._of, size=self._size, changed=self._changed)
+        except FileNotFoundError:
+            raise Unreachable(f"{self._of} is not there any more; put it back, or open the set again.") from None
+        if not same:
+            raise BadInput(f"{self._of} has changed since it was opened; open the set again.")
+        self._looked_at = monotonic()
+
+
+def is_still(path: Path | RemotePath, *, size: int, changed: int) -> bool:
+    """Whether the file there has that size in bytes and that time of its last change, in nanoseconds.
+
+    An address is asked anew; some of them tell the time to the second, where their listings are more exact. Raises
+    FileNotFoundError.
+    """
+    if not isinstance(path, RemotePath):
+        stat = path.stat()
+        return (stat.st_size, stat.st_mtime_ns) == (size, changed)
+    now = path.anew().stat()
+    same_second = now.st_mtime_ns // _SECOND == changed // _SECOND and 0 in (
+        now.st_mtime_ns % _SECOND,
+        changed % _SECOND,
+    )
+    return bool(now.st_size == size and (now.st_mtime_ns == changed or same_second))
 
 
 def _changed(info: Mapping[str, Any]) -> int:

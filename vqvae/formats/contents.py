@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from vqvae.errors import BadInput, Unreachable
 from vqvae.places import reason_of
+from vqvae.remote import is_still
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "cls", "category")  # of a column or an entry, the first counts
@@ -143,10 +144,10 @@ def opened_latest(opened: Callable[[Path], T], paths: Sequence[Path], stamps: Se
     def numbered_file(number: int) -> T:
         path = paths[number]
         try:
-            now = stamps_of([path])
+            same = is_still(path, size=stamps[2 * number], changed=stamps[2 * number + 1])
         except FileNotFoundError:
             raise Unreachable(f"{path} is not there any more; put it back, or open the set again.") from None
-        if now != [*stamps[2 * number : 2 * number + 2]]:
+        if not same:
             raise BadInput(f"{path} has changed since its images were listed; open the set again.")
         return opened(path)
 
