@@ -1,5 +1,6 @@
 """Files at an address such as s3://bucket/folder, through fsspec: listed and read in pieces, never copied whole.
 
+What is written there is made on this computer, and then copied.
 Which protocols there are is fsspec's business: memory:// and http:// come with it, s3:// with the package s3fs, gs://
 with gcsfs. Keys and endpoints are where those packages look for them.
 """
