@@ -74,7 +74,7 @@ def test_each_image_comes_in_its_order_with_its_number_or_the_reason(
 
 def fed(model: OpenModel, images: ImageSet, engine: Engine = IN_PROCESS, **settings: object) -> manifold.Fed:
     blends = manifold.training_blends({"model": model.settings["model"]}, model.spec)
-    return manifold.look_at(model, images, blends=blends, working_size=40, engine=engine, **settings)  # type: ignore[arg-type]
+    return manifold.measure_fed(model, images, blends=blends, working_size=40, engine=engine, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("at_once", [2, 100])

@@ -60,13 +60,6 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
     )
 
 
-def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each image file in a set, in the order of the names; see `open_files`."""
-    files = open_files(source, under=under)
-    for name in files.names:
-        yield name, files.read(name)
-
-
 def _opened(source: Path, under: str) -> tuple[str, Contents]:
     """The name of the format, and what is in the set."""
     if source.is_dir() and folder.holds_images(source):  # of image files, wherever there are any

@@ -40,7 +40,7 @@ class Opened:
     number: int = 0  # its place among the names that were asked for: the same whoever reads it
 
 
-def left_out(unreadable: Sequence[tuple[str, str]], images: int) -> str:
+def unreadable_in_words(unreadable: Sequence[tuple[str, str]], images: int) -> str:
     """How many of so many images could not be read, and why the first of them, (name, reason), could not; a sentence,
     and none where all could."""
     if not unreadable:

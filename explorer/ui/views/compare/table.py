@@ -57,7 +57,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
         draw(columns, opened, table)
     exports.table(lambda: list(figures.plain(table)), key="compared-table", label="Figures of the models", of=of)
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(found))}</p>')
-    for sentence in [*failures(columns, opened, table), *left_out(found), *filter(None, [found.remark])]:
+    for sentence in [*failures(columns, opened, table), *remarks_on_images(found), *filter(None, [found.remark])]:
         widgets.warn(sentence)
     offer_files(columns, images, found, of)
     if len(opened) > 1 and len(found.rows) > 1:
@@ -194,7 +194,7 @@ def failures(columns: Sequence[Column], opened: Sequence[Column], table: Table) 
     return told
 
 
-def left_out(found: Comparison) -> list[str]:
+def remarks_on_images(found: Comparison) -> list[str]:
     """Images that are in the set and not in the figures."""
     told = [f"Skipped {name}: {reason}" for name, reason in found.unreadable[:5]]
     return told + [f"Skipped {name}: it has the pixels of {same}." for name, same in found.repeated[:5]]

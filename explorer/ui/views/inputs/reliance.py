@@ -15,7 +15,7 @@ from explorer.images.sets import ImageSet
 from explorer.inputs.reliance.ablations import means_of
 from explorer.inputs.reliance.measure import (
     MOST_PARTNERS,
-    Opened,
+    EncodedImage,
     Settings,
     evidence_of,
     measure_image,
@@ -219,8 +219,8 @@ def following(picture: Picture, only: tuple[int, int] | None, most: int) -> list
     return found
 
 
-def opened_of(model: OpenModel, picture: Picture, name: str) -> Opened:
-    return Opened(name, picture.pixels, cache.encode(model, picture).encoding)
+def opened_of(model: OpenModel, picture: Picture, name: str) -> EncodedImage:
+    return EncodedImage(name, picture.pixels, cache.encode(model, picture).encoding)
 
 
 def twin_of(model: OpenModel) -> OpenModel | None:
