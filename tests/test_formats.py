@@ -705,6 +705,14 @@ def test_a_size_below_nothing_is_not_followed_back_for_ever(size: int, folder: b
     assert_one_sentence(refusal)
 
 
+def test_a_file_without_a_name_takes_no_other_with_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("", "a.png"):
+            archive.writestr(zipfile.ZipInfo(name), to_png(pictures()[0]))
+    files = open_files(tmp_path / "set.zip")
+    assert files.names == ("a.png",) and files.read("a.png") == to_png(pictures()[0])
+
+
 def test_a_zip_that_holds_far_more_than_it_says_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "set.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

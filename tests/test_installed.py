@@ -77,9 +77,13 @@ def test_its_metadata_says_each_thing_once(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         metadata = archive.read(name).decode()
-    requirements = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    requirements, more = (
+        [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
+        for file in ("requirements.txt", "requirements-scale.txt")
+    )
     assert [line for line in metadata.splitlines() if line.startswith("Requires-Dist: ")] == [
-        f"Requires-Dist: {line}" for line in requirements
+        *(f"Requires-Dist: {line}" for line in requirements),
+        *(f'Requires-Dist: {line}; extra == "scale"' for line in more),
     ]
     assert "torch==2.13.0" in requirements
     assert f"\nVersion: {explorer.__version__}\n" in metadata

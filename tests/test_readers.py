@@ -46,9 +46,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 
 
 def described(image: Opened) -> tuple[str, int, int]:
-    if image.name == "03.png":
-        raise BadInput("It is odd; choose another.")
     return image.name, image.number, int(image.pixels.sum())
+
+
+def failing(image: Opened) -> None:
+    raise BadInput("The model takes no such image.")
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
@@ -62,11 +64,17 @@ def test_each_image_comes_in_its_order_with_its_number_or_the_reason(
     )
     assert list(map(repr, here)) == list(map(repr, there))
     for number, (name, found) in enumerate(zip(wanted, here, strict=True)):
-        if name in ("03.png", BROKEN):
+        if name == BROKEN:
             assert isinstance(found, BadInput)
             assert_one_sentence(found)
         else:
             assert not isinstance(found, BadInput) and found[:2] == (name, number)
+
+
+@pytest.mark.parametrize("engine", [IN_PROCESS, Workers()])
+def test_a_model_that_fails_is_no_image_that_cannot_be_read(engine: Engine, images: ImageSet) -> None:
+    with pytest.raises(BadInput, match="takes no such image"):
+        list(each_image(images, failing, Fit(16), engine=engine))
 
 
 # --- what the decoder was fed -----------------------------------------------------------------------------------------

@@ -225,12 +225,18 @@ for step in range(4):
     crops.batch(step)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
+# A process is said to have held what the one that started it does, so a small one starts the one that is measured.
+START = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', *sys.argv[1:]]).returncode)"
 
 
 def test_a_hundred_thousand_photos_take_under_two_gibibytes(tmp_path: Path) -> None:
     """The set is one JPEG under 100,000 names; with the default of 512 MiB of kept photos there is 1.5 GiB of room."""
     (tmp_path / "one.jpg").write_bytes(large_jpeg(width=1600, height=1200))
     measured = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(tmp_path / "one.jpg")], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", START, MEASURE, str(tmp_path / "one.jpg")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert int(measured.stdout) < 2048 - 448

@@ -60,9 +60,9 @@ def each_image(
 ) -> Generator[T | BadInput, None, None]:
     """What `work` makes of each image, in the order of `names`, or why one cannot be read; all of the set by default.
 
-    Reading runs ahead in other threads. Close the generator when it is left before its end. BadInput that `work` raises
-    takes the place of what it would have made. Another engine pickles `work` and what it makes; while one waits for
-    that, `waiting` is called again and again, and what it raises ends the work.
+    Reading runs ahead in other threads. Close the generator when it is left before its end. Another engine pickles
+    `work` and what it makes; while one waits for that, `waiting` is called again and again, and what it raises ends the
+    work, as does what `work` raises: a model that fails is no image that cannot be read.
     Raises Unreachable where the place of the images does not answer any more.
     """
     wanted = images.names if names is None else names
@@ -106,14 +106,6 @@ def _here(
             return refusal
         return Opened(name, np.asarray(picture), number)
 
-    def done(image: Opened | BadInput) -> T | BadInput:
-        if isinstance(image, BadInput):
-            return image
-        try:
-            return work(image)
-        except BadInput as refusal:
-            return refusal
-
     pool = ThreadPoolExecutor(READERS, "reading")
     try:
         submitted: Iterator[Future[Opened | BadInput]] = (
@@ -123,6 +115,6 @@ def _here(
         while waiting:
             image = waiting.popleft().result()
             waiting.extend(islice(submitted, 1))
-            yield done(image)
+            yield image if isinstance(image, BadInput) else work(image)
     finally:
         pool.shutdown(cancel_futures=True)

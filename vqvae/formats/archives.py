@@ -151,7 +151,8 @@ def is_gzip(source: Path) -> bool:
 
 def _zip_members(source: Path, under: str) -> _Listed:
     archive = zipfile.ZipFile(readable(source))  # reads of several threads at once are its own business: it locks
-    members = {name: m for m in archive.infolist() if not m.is_dir() and wanted(name := _zip_name(m), under)}
+    files = (m for m in archive.infolist() if m.filename and not m.is_dir())  # Python fails at one without a name
+    members = {name: m for m in files if wanted(name := _zip_name(m), under)}
     archive.filelist, archive.NameToInfo = [], {}  # of a million files, only those that are images are kept
     return {name: member.file_size for name, member in members.items()}, lambda name: _content(archive, members[name])
 
