@@ -58,7 +58,8 @@ def test_every_page_opens_where_nothing_but_the_cache_can_be_written(served: Ser
             await tab.open(page)  # raises what the page shows of faults
             await tab.close()
 
-    asyncio.run(look())
+    with ThreadPoolExecutor(1) as pool:  # in a thread without a loop: this one has Playwright's
+        pool.submit(asyncio.run, look()).result()
     said = "".join(process.log.read_text() for process in served.processes)
     assert "Traceback" not in said and "Read-only" not in said
     if can_be_alone():  # else no file system can be made read-only here

@@ -14,7 +14,7 @@ from typing import Any
 
 from explorer.images import samples
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput, in_short, shown
+from vqvae.errors import BadInput, Unreachable, in_short, shown
 from vqvae.formats import KINDS
 from vqvae.remote import is_address, located
 
@@ -44,7 +44,10 @@ class ImageSet:
     remarks: tuple[str, ...] = ()  # sentences about what there is and was left out
 
     def read(self, name: str) -> bytes:
-        """The bytes of an image file of the set, from any thread; raises BadInput when it cannot be read."""
+        """The bytes of an image file of the set, from any thread.
+
+        Raises BadInput when it cannot be read, and Unreachable when none can for the time being.
+        """
         return self._read(name)
 
     def __reduce__(self) -> tuple[Callable[..., ImageSet], tuple[Any, ...]]:
@@ -77,6 +80,8 @@ def open_set(source: Path, *, under: str = "") -> ImageSet:
     try:
         files = open_files(source, under=under)
         where = source.resolve()
+    except Unreachable as fault:
+        raise BadInput(str(fault)) from None
     except OSError as fault:
         raise BadInput(
             f"{in_short(source)} cannot be read ({fault.strerror}); check the path and its permissions."

@@ -20,7 +20,7 @@ from explorer.index.made import find_or_build, in_memory
 from explorer.index.read import Index, list_indexes
 from explorer.ui import cache, exports, jobs, store, typed_path, widgets
 from explorer.ui.session import NamedSet, Session, TestedOn
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.formats import KINDS
 from vqvae.words import counted
 
@@ -125,7 +125,7 @@ def _show_manifest(model: OpenModel, used: UsedSet) -> None:
     """What the index was read from, in a line and as a file."""
     try:
         found = cache.manifest_of(used.key, used.images, used.index)
-    except OSError:  # the files are gone since they were listed: whoever reads them says so
+    except (OSError, Unreachable):  # the files are gone since they were listed: whoever reads them says so
         return
     st.caption(widgets.plain(manifest.in_a_line(found)))
     for remark in found.remarks:

@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer.compare import sequence
 from explorer.compare.sequence import Asked, Change, Member, Moment, Run, Way
 from explorer.images.pictures import Picture
-from explorer.images.reading import left_out
+from explorer.images.reading import unreadable_in_words
 from explorer.images.sets import ImageSet
 from explorer.training.curves import COLOURS, Chart, Line, rows_of
 from explorer.ui import cache, exports, jobs, picture_choice, store, typed_path, widgets
@@ -338,7 +338,7 @@ def _said(run: Run, members: Sequence[Member], way: Way, asked: Asked) -> str:
         said.append(f"Shown are {len(members)} of {len(run.members):,} snapshots, evenly over the run.")
     moment = way.moments[-1][1]
     if images and moment.unreadable:
-        said.append(left_out(moment.unreadable, min(len(images.names), asked.most, sequence.MOST_IMAGES)))
+        said.append(unreadable_in_words(moment.unreadable, min(len(images.names), asked.most, sequence.MOST_IMAGES)))
     if way.gaps:
         said.append(f"{counted(len(way.gaps), 'snapshot')} cannot be shown: the slider says why there.")
     said.append("A dot marks a cell whose code is another one than in the snapshot before.")

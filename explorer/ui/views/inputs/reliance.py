@@ -15,7 +15,7 @@ from explorer.images.sets import ImageSet
 from explorer.inputs.reliance.ablations import means_of
 from explorer.inputs.reliance.measure import (
     MOST_PARTNERS,
-    Opened,
+    EncodedImage,
     Settings,
     evidence_of,
     measure_image,
@@ -213,8 +213,8 @@ def following(picture: Picture, only: tuple[int, int] | None, most: int) -> list
     return found
 
 
-def opened_of(model: OpenModel, picture: Picture, name: str) -> Opened:
-    return Opened(name, picture.pixels, cache.encode(model, picture).encoding)
+def opened_of(model: OpenModel, picture: Picture, name: str) -> EncodedImage:
+    return EncodedImage(name, picture.pixels, cache.encode(model, picture).encoding)
 
 
 def twin_of(model: OpenModel) -> OpenModel | None:
@@ -282,7 +282,7 @@ def show_one_of_set(model: OpenModel, images: ImageSet, report: Report) -> None:
     )
 
     def opened(name: str) -> Picture:
-        return pictures.open_picture(images.read(name), name, working_size=WORKING_SIZE, only=model.spec.sizes.only)
+        return pictures.read_picture(images, name, working_size=WORKING_SIZE, only=model.spec.sizes.only)
 
     names = measured[number].partners
     show_pictures(
