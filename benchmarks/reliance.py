@@ -10,7 +10,7 @@ from benchmarks.timing import Timing, clock_name, compare, print_table
 from explorer.inputs.reliance.ablations import ablations, means_of
 from explorer.inputs.reliance.boundary import border_of
 from explorer.inputs.reliance.boundary import measure as move_across
-from explorer.inputs.reliance.measure import Opened, Settings, Tested, measure_image
+from explorer.inputs.reliance.measure import EncodedImage, Settings, Tested, measure_image
 from vqvae.errors import BadInput
 from vqvae.images import to_pixels
 from vqvae.model import VQVAE
@@ -40,7 +40,7 @@ def measure_test(model: VQVAE, size: int) -> list[Timing]:
     image = noise_image(size)
     with torch.inference_mode():
         encoding = model.encode(image)
-    one = Opened("it", to_pixels(image)[0], encoding)
+    one = EncodedImage("it", to_pixels(image)[0], encoding)
     codebook, settings, means = Codebook.of(model), Settings(), means_of([encoding])
     others = [one] * settings.partners
 

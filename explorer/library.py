@@ -23,7 +23,7 @@ from explorer.compare import whole
 from explorer.compare.report import Report as ComparisonReport
 from explorer.editing.edits import Edit, LiveDecoder
 from explorer.editing.edits import unedited as unedited
-from explorer.images.pictures import open_picture
+from explorer.images.pictures import read_picture
 from explorer.images.sets import ImageSet, find_set
 from explorer.index.build import build
 from explorer.index.format import index_path
@@ -86,9 +86,7 @@ class IndexedSet:
         only = self.model.spec.sizes.only
         names = [self.index.names[image] for image in found.image.tolist()]
         size = self.index.working_size
-        pictures = {
-            name: open_picture(self.images.read(name), name, working_size=size, only=only).pixels for name in set(names)
-        }
+        pictures = {name: read_picture(self.images, name, working_size=size, only=only).pixels for name in set(names)}
         cells = list(zip(found.row.tolist(), found.column.tolist(), strict=True))
         return patch_pictures([pictures[name] for name in names], cells, stride=self.model.stride)
 

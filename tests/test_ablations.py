@@ -293,7 +293,7 @@ def test_equal_pictures_have_a_finite_quality() -> None:
 def test_how_far_from_training_is_the_meters_share(tmp_path: Path) -> None:
     model = toy_model()
     photos = open_set(write_toy_photos(tmp_path / "photos"))
-    fed = manifold.look_at(open_toy(model), photos, blends=lambda number, _: torch.zeros(number), working_size=64)
+    fed = manifold.measure_fed(open_toy(model), photos, blends=lambda number, _: torch.zeros(number), working_size=64)
     reference = fed.reference
     met = Met(Codebook.of(model), reference)
     one = subject(model)

@@ -234,11 +234,11 @@ def test_the_band_of_a_set_is_that_of_its_pictures() -> None:
     assert found.ssim.tolist() == wanted.ssim.tolist()
     assert heard.steps == [(1, 4), (2, 4), (3, 4), (4, 4)]  # one that cannot be read is done, too
     ((name, reason),) = found.unreadable
-    assert name == "1.png" and reason in assert_one_sentence(found.left_out)
-    assert found.left_out.startswith("1 of 4 images could not be read: “1.png” is not an image")
-    assert wanted.left_out == ""
+    assert name == "1.png" and reason in assert_one_sentence(found.unreadable_in_words)
+    assert found.unreadable_in_words.startswith("1 of 4 images could not be read: “1.png” is not an image")
+    assert wanted.unreadable_in_words == ""
     two = replace(found, unreadable=(*found.unreadable, ("5.png", "5.png is empty.")))
-    assert two.left_out.startswith("2 of 5 images could not be read; the first: “1.png” is not an image")
+    assert two.unreadable_in_words.startswith("2 of 5 images could not be read; the first: “1.png” is not an image")
 
 
 def test_a_set_is_shrunk_to_the_working_size_and_can_be_stopped() -> None:

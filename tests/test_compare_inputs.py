@@ -143,7 +143,7 @@ def test_of_one_picture_there_are_figures_and_no_intervals(scenes: list[np.ndarr
 def test_the_share_beyond_training_is_the_meters_at_the_blend_at_hand(scenes: list[np.ndarray]) -> None:
     model, images = mixing(0.3), scene_set(scenes[:3])
     codebook = Codebook.of(model)
-    known = manifold.look_at(
+    known = manifold.measure_fed(
         open_toy(model), scene_set(scenes[4:]), blends=lambda n, _: torch.full((n,), 0.5), working_size=48
     )
     reference = known.reference

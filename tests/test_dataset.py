@@ -6,12 +6,13 @@ import random
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.toys import assert_one_sentence
-from vqvae.dataset import open_files, read_files
+from vqvae.dataset import open_files
 from vqvae.errors import BadInput
 
 FILES = {
@@ -53,6 +54,13 @@ def make_set(kind: str, where: Path, files: dict[str, bytes]) -> Path:
             tar.add(folder / name, prefix + name)
     shutil.rmtree(folder)
     return path
+
+
+def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of each image file in a set, in the order of the names."""
+    files = open_files(source, under=under)
+    for name in files.names:
+        yield name, files.read(name)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -150,10 +150,10 @@ def toy_set(count: int = 3, *, broken: tuple[int, ...] = ()) -> ImageSet:
 def fed(model: VQVAE, images: ImageSet, **settings: Any) -> Fed:
     blends = manifold.training_blends(settings_of(decoder_inputs=model.config.decoder_inputs), model.spec)
     usual = {"blends": blends, "working_size": 40}
-    return manifold.look_at(open_toy(model), images, **(usual | settings))
+    return manifold.measure_fed(open_toy(model), images, **(usual | settings))
 
 
-def look_at(model: VQVAE, images: ImageSet, **settings: Any) -> Reference:
+def measure_fed(model: VQVAE, images: ImageSet, **settings: Any) -> Reference:
     return fed(model, images, **settings).reference
 
 
@@ -170,7 +170,7 @@ def all_cells(model: VQVAE, count: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_the_quantiles_are_those_of_the_cells(weight: float) -> None:
     model = toy_model()
-    reference = look_at(model, toy_set(), blends=lambda number, generator: torch.full((number,), weight))
+    reference = measure_fed(model, toy_set(), blends=lambda number, generator: torch.full((number,), weight))
     q, z = all_cells(model, 3)
     wanted = by_hand(q, q + weight * (z - q), model.codebook, 2)
     for figure, quantiles in reference.quantiles.items():
@@ -193,14 +193,14 @@ def test_each_photo_counts_alike_and_many_photos_stay_few_cells(monkeypatch: pyt
         calls.append(number)
         return torch.zeros(number)
 
-    assert look_at(toy_model(), toy_set(3), blends=blends).cells == 96
+    assert measure_fed(toy_model(), toy_set(3), blends=blends).cells == 96
     assert calls == [32] * 3  # so that the shares of the blends are exact, multiples of 8
-    assert look_at(toy_model(), toy_set(20), blends=blends).cells == 160
+    assert measure_fed(toy_model(), toy_set(20), blends=blends).cells == 160
 
 
 def test_the_same_seed_sees_the_same() -> None:
     model = toy_model()
-    one, two, three = (look_at(model, toy_set(), seed=seed) for seed in (0, 0, 1))
+    one, two, three = (measure_fed(model, toy_set(), seed=seed) for seed in (0, 0, 1))
     for figure in MEASURED:
         assert np.array_equal(one.quantiles[figure], two.quantiles[figure])
     assert not np.array_equal(one.quantiles["residual"], three.quantiles["residual"])
@@ -214,9 +214,9 @@ def test_what_cannot_be_read_is_left_out_and_named_and_the_work_can_be_stopped()
     assert name == "1.png" and "“1.png” is not an image" in assert_one_sentence(reason)
     assert heard.steps == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(Cancelled):
-        look_at(toy_model(), toy_set(), progress=Heard(stop_at=2))
+        measure_fed(toy_model(), toy_set(), progress=Heard(stop_at=2))
     with pytest.raises(BadInput) as refusal:
-        look_at(toy_model(), toy_set(broken=(0, 1, 2)))
+        measure_fed(toy_model(), toy_set(broken=(0, 1, 2)))
     assert_one_sentence(refusal)
 
 
@@ -235,7 +235,7 @@ def test_the_draws_of_an_image_hang_on_the_seed_and_its_number_alone() -> None:
 
     for broken, seed in (((), 0), ((0,), 0), ((), 1)):
         generators.append([])
-        look_at(toy_model(), toy_set(broken=broken), blends=blends, seed=seed)
+        measure_fed(toy_model(), toy_set(broken=broken), blends=blends, seed=seed)
     whole, without_the_first, another = generators
     assert without_the_first == whole[1:]
     assert len({*whole, *another}) == 6
@@ -256,7 +256,7 @@ def test_the_grids_are_the_codes_of_what_could_be_read_evenly_over_the_set(monke
 
 @pytest.fixture
 def reference() -> Reference:
-    return look_at(toy_model(), toy_set())
+    return measure_fed(toy_model(), toy_set())
 
 
 def test_saving_and_loading_is_nothing(reference: Reference, tmp_path: Path) -> None:
@@ -517,7 +517,7 @@ def shipped_like(decoder_inputs: str) -> tuple[VQVAE, Encoding, Reference]:
     """A toy model, a picture of its reference, and the reference."""
     model = toy_model(decoder_inputs=decoder_inputs)
     images = toy_set(1)
-    return model, model.encode(to_tensor(toy_pixels(40, 32, seed=0))), look_at(model, images)
+    return model, model.encode(to_tensor(toy_pixels(40, 32, seed=0))), measure_fed(model, images)
 
 
 def judged(weight: float, decoder_inputs: str = "both", *, say: bool = False) -> Meter:

@@ -198,7 +198,7 @@ def test_codes_of_few_cells_are_left_out_and_said_to_be() -> None:
     here[1, :8] = 2  # 8
     found = matched(grids(here), grids(here), rules=Rules())
     assert {match.here for match in found.matches} == {(0,), (2,)}
-    assert found.left_out == (1, 1)
+    assert found.with_few_cells == (1, 1)
     assert found.share("common") == (pytest.approx(57 / 64), pytest.approx(57 / 64))
 
 
@@ -212,7 +212,7 @@ def test_a_code_of_few_cells_counts_in_a_pair_with_one_of_enough_and_is_no_part(
     there[2, :5] = 4
     found = matched(grids(here), grids(there), rules=Rules())
     assert {match.here + match.there for match in found.of("common")} == {(0, 0), (1, 1), (2, 2)}
-    assert kinds(found) == {"common": 3} and found.left_out == (1, 2)
+    assert kinds(found) == {"common": 3} and found.with_few_cells == (1, 2)
     assert kinds(matched(grids(here), grids(there), rules=ANY))["split"] == 1  # with fewer, the second one is
 
 
@@ -253,7 +253,7 @@ def test_every_code_that_is_used_enough_is_called_one_thing(seed: int) -> None:
         cells = found.overlap.cells[side]
         assert len(set(codes)) == len(codes) and cells[codes].all()
         assert set(np.flatnonzero(cells >= 3)) <= set(codes)
-        assert found.left_out[side] == np.count_nonzero(cells) - len(codes)
+        assert found.with_few_cells[side] == np.count_nonzero(cells) - len(codes)
     assert [KINDS.index(m.kind) for m in found.matches] == sorted(KINDS.index(m.kind) for m in found.matches)
 
 
@@ -329,7 +329,7 @@ def test_nothing_to_match_is_no_error() -> None:
     assert match(empty).matches == () and len(match(empty).best) == 0
     few = compare(grids(np.zeros((1, 1), int)), grids(np.zeros((1, 1), int)), [(4, 4)])
     assert few.matching.matches == () and few.chance.most == 0
-    assert few.matching.left_out == (1, 1)
+    assert few.matching.with_few_cells == (1, 1)
 
 
 def test_what_a_kind_means_names_the_models_and_the_thresholds() -> None:

@@ -82,7 +82,7 @@ def test_a_model_that_fails_is_no_image_that_cannot_be_read(engine: Engine, imag
 
 def fed(model: OpenModel, images: ImageSet, engine: Engine = IN_PROCESS, **settings: object) -> manifold.Fed:
     blends = manifold.training_blends({"model": model.settings["model"]}, model.spec)
-    return manifold.look_at(model, images, blends=blends, working_size=40, engine=engine, **settings)  # type: ignore[arg-type]
+    return manifold.measure_fed(model, images, blends=blends, working_size=40, engine=engine, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("at_once", [2, 100])

@@ -12,14 +12,16 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from explorer.cli import main as cli
 from explorer.images.sets import ImageSet, find_set, open_set, typed_path
 from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, write_toy_photos
 from vqvae import checkpoint, remote
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.images import to_image
 from vqvae.places import check_file, check_folder
 from vqvae.remote import RemotePath, is_address, located
@@ -241,6 +243,105 @@ def test_a_server_that_gives_no_parts_is_refused(served: str, tmp_path: Path, mo
     assert "is not given in pieces" in assert_one_sentence(refusal)
 
 
+# --- what changes -----------------------------------------------------------------------------------------------------
+
+
+class Kept(fsspec.AbstractFileSystem):  # type: ignore[misc]
+    """Files by their paths. As of s3fs, listings are kept; asked of one file, the time of its change is in seconds."""
+
+    protocol = "kept"
+    store: ClassVar[dict[str, tuple[bytes, float]]] = {}
+
+    def ls(self, path: str, detail: bool = True, **_: object) -> Any:
+        path = self._strip_protocol(path)
+        if path not in self.dircache:
+            found = {name: about for name, about in self.store.items() if name.startswith(f"{path}/")}
+            self.dircache[path] = [self._about(name) for name in found]
+        return self.dircache[path] if detail else [about["name"] for about in self.dircache[path]]
+
+    def info(self, path: str, **_: object) -> Any:
+        path = self._strip_protocol(path)
+        for listed in self.dircache.values():
+            if found := [about for about in listed if about["name"] == path]:
+                return found[0]
+        if path in self.store:
+            return self._about(path) | {"mtime": float(int(self.store[path][1]))}
+        if any(name.startswith(f"{path}/") for name in self.store):
+            return {"name": path, "size": 0, "type": "directory"}
+        raise FileNotFoundError(path)
+
+    def _about(self, name: str) -> dict[str, Any]:
+        data, changed = self.store[name]
+        return {"name": name, "size": len(data), "type": "file", "mtime": changed}
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: object) -> bytes:
+        return self.store[self._strip_protocol(path)][0][start:end]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.dircache.clear()
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[bytes, float]]:
+    """What lies at kept://, by its path: bytes and the time of their last change."""
+    fsspec.register_implementation("kept", Kept, clobber=True)
+    monkeypatch.setattr(Kept, "store", {})
+    Kept.clear_instance_cache()
+    return Kept.store
+
+
+def bmp(value: int) -> bytes:
+    """Files of one size, whatever they show."""
+    return encoded(to_image(np.full((8, 8, 3), value, np.uint8)), "BMP")
+
+
+def shard(*values: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for value in values:
+            member = tarfile.TarInfo(f"{value}.bmp")
+            member.size = len(data := bmp(value))
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def test_a_set_that_has_changed_is_another_set_where_listings_are_kept(kept: dict[str, tuple[bytes, float]]) -> None:
+    kept["set/a.bmp"] = (bmp(1), 1.5)
+    before = find_set("kept://set")
+    kept["set/a.bmp"], kept["set/b.bmp"] = (bmp(2), 3.5), (bmp(3), 3.5)
+    after = find_set("kept://set")
+    assert after.names == ("a.bmp", "b.bmp") and before.identity != after.identity
+
+
+def test_a_shard_is_the_one_that_was_listed_though_a_file_s_time_is_told_to_a_second(
+    kept: dict[str, tuple[bytes, float]],
+) -> None:
+    kept["set/0.tar"] = (shard(10, 20), 7.25)
+    assert len(read_all(find_set("kept://set"))) == 2
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize("source", ["set", "set/{0..0}.tar", "set/0.tar"])
+def test_a_shard_that_is_another_by_now_gives_no_image(
+    source: str, opened: bool, kept: dict[str, tuple[bytes, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the pixels of another image would come, from where this one was."""
+    monkeypatch.setattr(remote, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(remote, "READ_AHEAD", 1024)
+    kept["set/0.tar"] = (shard(10, 20), 7.25)
+    images = find_set(f"kept://{source}")
+    if opened:
+        images.read(images.names[1])
+    kept["set/0.tar"] = (shard(20, 10), 9.25)
+    with pytest.raises(BadInput, match="has changed") as refusal:
+        images.read(images.names[0])
+    assert_one_sentence(refusal)
+    del kept["set/0.tar"]
+    with pytest.raises(Unreachable, match="is not there any more") as lost:
+        images.read(images.names[0])
+    assert_one_sentence(lost)
+
+
 # --- what cannot be had -----------------------------------------------------------------------------------------------
 
 
@@ -321,7 +422,7 @@ def test_where_the_network_fails_no_image_is_left_out_and_the_same_command_goes_
 
     def failing(self: RemotePath) -> bytes:
         if self.name == "2.png":
-            raise remote.Unreachable(f"{self} cannot be reached; try again.")
+            raise Unreachable(f"{self} cannot be reached; try again.")
         return read_bytes(self)
 
     monkeypatch.setattr(RemotePath, "read_bytes", failing)

@@ -1,5 +1,6 @@
 """Sets of images, read by name in any order, and the reader of packed tars below them."""
 
+import errno
 import gzip
 import io
 import os
@@ -15,11 +16,12 @@ import pytest
 
 from explorer.base import folders
 from explorer.images import samples, sets
+from explorer.images.pictures import read_picture
 from explorer.images.sets import SAMPLES, ImageSet, is_there, label_of, open_set, sample_set
 from tests.test_dataset import FILES, KINDS, OTHERS, make_set
 from tests.toys import assert_one_sentence
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.formats.gzipped import GzipReader
 
 
@@ -113,6 +115,51 @@ def test_an_image_that_went_away_is_refused_by_itself(tmp_path: Path) -> None:
         images.read("z.jpeg")
     assert_one_sentence(refusal)
     assert images.read("train/b.png") == b"b"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE])
+@pytest.mark.parametrize(
+    ("kind", "owner", "reader"), [("folder", Path, "read_bytes"), ("zip", zipfile.ZipFile, "open")]
+)
+def test_a_disk_that_fails_is_no_image_s_fault(
+    kind: str, owner: type, reader: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = open_set(make_set(kind, tmp_path, FILES))
+
+    def failing(*_: object, **__: object) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, reader, failing)
+        with pytest.raises(Unreachable) as refusal:
+            images.read("train/b.png")
+        assert_one_sentence(refusal)
+        with pytest.raises(BadInput):  # who looks at one picture is told why in place
+            read_picture(images, "train/b.png", working_size=32)
+    assert images.read("train/b.png") == b"b"
+
+
+def test_a_folder_whose_disk_is_gone_leaves_no_image_out(tmp_path: Path) -> None:
+    source = make_set("folder", tmp_path, FILES)
+    images = open_set(source)
+    source.rename(tmp_path / "elsewhere")
+    for make in (lambda: None, source.mkdir):  # what it was mounted on may stay, with nothing in it
+        make()
+        with pytest.raises(Unreachable) as refusal:
+            images.read("train/b.png")
+        assert_one_sentence(refusal)
+
+
+def test_an_image_that_may_not_be_read_is_left_out_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = open_set(make_set("folder", tmp_path, FILES))
+
+    def refusing(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    with pytest.raises(BadInput, match="permission denied") as refusal:
+        images.read("train/b.png")
+    assert_one_sentence(refusal)
 
 
 def test_a_damaged_image_in_a_zip_is_refused_by_itself(tmp_path: Path) -> None:

@@ -512,7 +512,7 @@ def test_other_kinds_of_tokenizers_are_measured_too(make: object, picture: Pictu
     tokenizer = make()  # type: ignore[operator]
     height, width = tokenizer.spec.sizes.only or picture.pixels.shape[:2]
     shown = open_picture(to_png(toy_pixels(height, width)), "toy.png", working_size=max(height, width))
-    moment = sequence.measure(tokenizer, sequence.Opened(Asked(shown, 1.0)))
+    moment = sequence.measure(tokenizer, sequence.ReadOnce(Asked(shown, 1.0)))
     assert moment.off.shape == shown.pixels.shape
     assert (moment.on is None) == (tokenizer.spec.inputs == 1)
     finest = max(tokenizer.encode(shown.image).indices, key=torch.Tensor.numel)

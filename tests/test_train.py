@@ -17,7 +17,7 @@ from torch import Tensor
 from tests.toys import assert_one_sentence, toy_config, toy_images, toy_pixels
 from vqvae import checkpoint, train
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.model import VQVAEConfig
 from vqvae.train import Crops, Trainer, TrainingConfig, draw_blend, learning_rate, training_settings
 from vqvae.training import run as training_run
@@ -41,13 +41,15 @@ def run(*arguments: object) -> int:
     return train.main([str(argument) for argument in arguments])
 
 
-def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Ctrl-C pressed after so many steps of the next run."""
+def stop_after(
+    steps: int, monkeypatch: pytest.MonkeyPatch, by: type[BaseException] | BaseException = KeyboardInterrupt
+) -> None:
+    """Have Ctrl-C pressed after so many steps of the next run, or another thing happen where batches are made."""
     real = training_run.prefetch
 
     def prefetch(crops: Crops, first: int, last: int, **options: Any) -> Iterator[Tensor]:
         yield from real(crops, first, min(last, first + steps), **options)
-        raise KeyboardInterrupt
+        raise by
 
     monkeypatch.setattr(training_run, "prefetch", prefetch)
 
@@ -113,6 +115,28 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     run(photos, "--out", tmp_path / "out", "--config", settings)
     assert "Stopped at step 2; go on with --resume." in capsys.readouterr().err
     assert checkpoint.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize("stop", [0, 3])
+def test_a_run_whose_photos_are_out_of_reach_is_saved_and_goes_on(
+    stop: int,
+    photos: Path,
+    settings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(photos, "--out", whole, "--config", settings) == 0
+    with monkeypatch.context() as patch:
+        stop_after(stop, patch, Unreachable("The place of the photos cannot be reached; try again."))
+        assert run(photos, "--out", parts, "--config", settings) == 2
+    told = capsys.readouterr().err
+    assert told.strip().endswith("error: The place of the photos cannot be reached; try again.")
+    assert ("Stopped at step 3; go on with --resume." in told) == bool(stop) == (parts / STATE_FILE).exists()
+    assert run(photos, "--out", parts, "--config", settings, *(["--resume"] if stop else ["--overwrite"])) == 0
+    one, other = (safetensors.torch.load((folder / STATE_FILE).read_bytes()) for folder in (whole, parts))
+    assert [key for key in one if not torch.equal(one[key], other[key])] == []
 
 
 def test_a_finished_run_can_be_resumed_and_stays(photos: Path, settings: Path, tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ from tests.test_train import TOY
 from tests.toys import assert_one_sentence, encoded, toy_pixels, write_toy_photos
 from vqvae import images
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.images import load_image
 from vqvae.training import crops as crops_module
 from vqvae.training.crops import ROOM, Crops, Photos, prefetch
+from vqvae.training.validation import open_pictures, sheet_pictures
 
 
 @pytest.fixture
@@ -121,6 +122,31 @@ def test_a_photo_that_cannot_be_read_is_named_once_and_the_next_stands_in_its_pl
     again = Crops(Photos.of(open_files(folder), TOY), TOY)  # another process meets them in another order
     crops = Crops(photos, TOY)
     assert torch.equal(again.batch(7), crops.batch(7))
+
+
+def test_a_place_that_does_not_answer_makes_no_photo_unreadable(folder: Path) -> None:
+    files = open_files(folder)
+    down = [True]
+
+    def read(name: str) -> bytes:
+        if down[0] and name == files.names[2]:
+            raise Unreachable("The place of the photos cannot be reached; try again.")
+        return files.read(name)
+
+    photos = Photos(replace(files, _read=read), shortest=None)
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            photos[2]
+    for measured in (
+        lambda: open_pictures(photos.files, short_side=40, most=9, skipped=[]),
+        lambda: sheet_pictures(photos.files),
+    ):
+        with pytest.raises(Unreachable):
+            measured()
+    down[0] = False
+    held = in_memory(folder)
+    assert not photos.unreadable
+    np.testing.assert_array_equal(np.asarray(photos[2]), np.asarray(held[2]))
 
 
 def test_the_last_photo_gives_way_to_the_first(folder: Path) -> None:

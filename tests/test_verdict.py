@@ -21,8 +21,8 @@ from explorer.inputs.reliance import report, verdict
 from explorer.inputs.reliance import subject as opening
 from explorer.inputs.reliance.ablations import CODES_SHUFFLED, EMBEDDING_OFF, SAME_CODE, Ablation, means_of
 from explorer.inputs.reliance.measure import (
+    EncodedImage,
     Evidence,
-    Opened,
     Settings,
     evidence_of,
     measure_image,
@@ -205,7 +205,7 @@ def from_sample(model: VQVAE, images: Tensor, originals: Tensor) -> Judgement:
     """As the test judges a few images."""
     one, settings = subject(model), Settings(partners=1)
     opened = [
-        Opened(str(place), to_pixels(original)[0], model.encode(image))
+        EncodedImage(str(place), to_pixels(original)[0], model.encode(image))
         for place, (image, original) in enumerate(zip(images.split(1), originals.split(1), strict=True))
     ]
     means = means_of([image.encoding for image in opened])
@@ -471,7 +471,7 @@ def test_a_set_is_its_images_one_by_one() -> None:
     model, scenes, settings = toy_model(), toy_scenes(4), replace(FEW, seed=3)
     heard = Heard()
     found = measure_set(subject(model), scene_set(scenes), settings, progress=heard)
-    opened = [Opened(f"{place}.png", one, model.encode(to_tensor(one))) for place, one in enumerate(scenes)]
+    opened = [EncodedImage(f"{place}.png", one, model.encode(to_tensor(one))) for place, one in enumerate(scenes)]
     means = means_of([one.encoding for one in opened])
     for place, image in enumerate(found.images):
         others = [opened[(place + 1) % 4], opened[(place + 2) % 4]]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, distributed
 
 from vqvae import train
-from vqvae.errors import BadInput
+from vqvae.errors import Unreachable
 from vqvae.training import crops
 from vqvae.training.distributed import Together
 from vqvae.training.trainer import Trainer
@@ -64,7 +64,7 @@ def lose_the_images(patch: pytest.MonkeyPatch) -> None:
 
     def batch(self: crops.Crops, step: int) -> Tensor:
         if next(made) == 30:
-            raise BadInput("The disk with the images is gone; bring it back.")
+            raise Unreachable("The disk with the images does not answer; bring it back.")
         return real(self, step)
 
     patch.setattr(crops.Crops, "batch", batch)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.model import VQVAE, VQVAEConfig
 from vqvae.tokenizer import Encoding, Tokenizer, prepare
 
@@ -153,7 +153,7 @@ def write_toy_photos(folder: Path, *, count: int = 4, height: int = 40, width: i
     return folder
 
 
-def assert_one_sentence(refusal: pytest.ExceptionInfo[BadInput] | BadInput | str) -> str:
+def assert_one_sentence(refusal: pytest.ExceptionInfo[BadInput | Unreachable] | BadInput | str) -> str:
     """A refusal is shown to a person as it is: one line, one sentence, not a dump. Returns it."""
     message = str(refusal.value if isinstance(refusal, pytest.ExceptionInfo) else refusal)
     assert message.endswith(".") and not message.endswith("..")

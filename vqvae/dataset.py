@@ -27,7 +27,10 @@ class ImageFiles:
     remarks: tuple[str, ...] = ()  # sentences about what there is and was left out
 
     def read(self, name: str) -> bytes:
-        """The bytes of one of `names` as an image file; raises BadInput when it cannot be read (any more)."""
+        """The bytes of one of `names` as an image file.
+
+        Raises BadInput when it cannot be read (any more), and Unreachable when none can for the time being.
+        """
         return self._read(name)
 
 
@@ -36,8 +39,10 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
 
     `under` keeps only images below that folder of the set, for example a split or a label. Where an archive has a name
     twice, the later file counts, as when it is unpacked. Raises BadInput when `source` is not there, is in none of the
-    formats, is damaged, or holds no image under that folder.
+    formats, is damaged, or holds no image under that folder, and Unreachable where its place does not answer.
     """
+    if isinstance(source, RemotePath):
+        source = source.anew()
     name, contents = _opened(source, under)
     if not contents.names and contents.remarks and not under:
         raise BadInput(f"{source} holds no images that can be read: {contents.remarks[0]}")
@@ -53,13 +58,6 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
         tuple(contents.files),
         tuple(contents.remarks),
     )
-
-
-def read_files(source: Path, *, under: str = "") -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each image file in a set, in the order of the names; see `open_files`."""
-    files = open_files(source, under=under)
-    for name in files.names:
-        yield name, files.read(name)
 
 
 def _opened(source: Path, under: str) -> tuple[str, Contents]:

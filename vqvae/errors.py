@@ -1,10 +1,20 @@
-"""The one exception for input that a person can put right, and how to quote a value in its message."""
+"""Input that a person can put right, a place that does not answer, and how to quote a value in a message."""
 
 
 class BadInput(ValueError):
     """Input was refused. The message is one sentence that says what is wrong and what to do; it is safe to show.
 
     What cannot be printed of the names and paths in it, as a line break or what is no Unicode, is written as \\n.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class Unreachable(Exception):
+    """The place where files lie does not answer, which may pass: none of them is at fault, nor to be left out for it.
+
+    It is no BadInput, so that it ends the work that leaves out what cannot be read. The message is a sentence.
     """
 
     def __init__(self, message: str) -> None:

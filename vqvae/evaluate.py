@@ -21,7 +21,7 @@ from tqdm import tqdm
 from vqvae import checkpoint
 from vqvae.codecs import JPEG
 from vqvae.dataset import ImageFiles, open_files
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.formats import KINDS
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import WINDOW, bits, perplexity, psnr, ssim
@@ -239,7 +239,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "python -m vqvae.eva
         files = open_files(options.data, under=options.under)
         images = _readable(files, skipped)
         result = evaluate(name, tokenizer, images, short_side=options.short_side, skipped=skipped)
-    except (BadInput, OSError) as refusal:
+    except (BadInput, Unreachable, OSError) as refusal:
         _list(skipped)
         print(f"error: {said_of(refusal)}", file=sys.stderr)
         return 2

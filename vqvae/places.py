@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vqvae.errors import BadInput, in_short, printable, shown
-from vqvae.remote import Lost, RemotePath
+from vqvae.errors import BadInput, Unreachable, in_short, printable, shown
+from vqvae.remote import RemotePath
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
 INSTALLED = "vqvae_explorer"  # what pip makes of the top level, see setup.py
@@ -135,9 +135,9 @@ def _refusing(path: Path) -> Iterator[None]:
         ) from None
 
 
-def said_of(fault: BadInput | OSError) -> str:
+def said_of(fault: BadInput | Unreachable | OSError) -> str:
     """What a command says of a fault, in one sentence, also of a file or folder that the system did not let it have."""
-    if isinstance(fault, BadInput | Lost):
+    if isinstance(fault, BadInput | Unreachable):
         return str(fault)
     if fault.filename is None:
         return printable(f"The system refused a file or a connection ({reason_of(fault)}); run it again.")

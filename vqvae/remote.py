@@ -1,5 +1,6 @@
 """Files at an address such as s3://bucket/folder, through fsspec: listed and read in pieces, never copied whole.
 
+What is written there is made on this computer, and then copied.
 Which protocols there are is fsspec's business: memory:// and http:// come with it, s3:// with the package s3fs, gs://
 with gcsfs. Keys and endpoints are where those packages look for them.
 """
@@ -15,25 +16,20 @@ from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property, total_ordering
 from pathlib import Path, PurePosixPath
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any, TypeGuard, cast
 
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, Unreachable, shown
 
 INSTALL = "pip install .[scale]"
 READ_AHEAD = 1 << 18  # bytes that are asked for at once: more than a header of a tar, less than most photos
+LOOK_EVERY = 1.0  # seconds between two looks at whether a file that is being read is still the one that was opened
+_SECOND = 1_000_000_000  # nanoseconds
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _HERE = "file://"
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as file systems call it
 _VERSIONS = ("ETag", "etag", "md5", "md5Hash", "generation")  # where they say no time
-
-
-class Unreachable(BadInput):
-    """A place does not answer, which may pass: no file there is at fault, and none is to be left out for it."""
-
-
-class Lost(ConnectionError):
-    """Work over many files ended since their place does not answer any more; the message is a sentence."""
 
 
 def is_address(text: str) -> bool:
@@ -61,7 +57,7 @@ class RemotePath:
     """What is asked here of a pathlib.Path, of a file or folder at an address.
 
     What its folder's listing says of a file is taken as it is. All that looks raises BadInput where fsspec, or its
-    package for the protocol, is not installed, or the place cannot be reached.
+    package for the protocol, is not installed, and Unreachable where the place does not answer.
     """
 
     def __init__(self, address: str, *, info: Mapping[str, Any] | None = None) -> None:
@@ -167,6 +163,11 @@ class RemotePath:
         except Exception as fault:
             raise _unreachable(self, fault) from None
 
+    def anew(self) -> RemotePath:
+        """The same place with nothing known of it: neither here nor in what fsspec keeps of listings."""
+        self._files.invalidate_cache()
+        return RemotePath(str(self))
+
     def exists(self) -> bool:
         return self._info is not None
 
@@ -270,7 +271,9 @@ class _Pieces(io.RawIOBase):
 
     def __init__(self, path: RemotePath) -> None:
         super().__init__()
-        self._of, self._size, self._place = path, path.stat().st_size, 0
+        self._of, self._place = path, 0
+        stat = path.stat()
+        self._size, self._changed, self._looked_at = stat.st_size, stat.st_mtime_ns, monotonic()
 
     def readable(self) -> bool:
         return True
@@ -293,10 +296,40 @@ class _Pieces(io.RawIOBase):
         stop = min(self._place + len(room), self._size)
         if stop <= self._place:
             return 0
+        self._look()
         data = self._of.piece(self._place, stop)
         room[: len(data)] = data
         self._place = stop
         return len(data)
+
+    def _look(self) -> None:
+        """Raise BadInput where another file lies there by now: unlike on this computer, its bytes are given then."""
+        if monotonic() - self._looked_at < LOOK_EVERY:
+            return
+        try:
+            same = is_still(self._of, size=self._size, changed=self._changed)
+        except FileNotFoundError:
+            raise Unreachable(f"{self._of} is not there any more; put it back, or open the set again.") from None
+        if not same:
+            raise BadInput(f"{self._of} has changed since it was opened; open the set again.")
+        self._looked_at = monotonic()
+
+
+def is_still(path: Path | RemotePath, *, size: int, changed: int) -> bool:
+    """Whether the file there has that size in bytes and that time of its last change, in nanoseconds.
+
+    An address is asked anew; some of them tell the time to the second, where their listings are more exact. Raises
+    FileNotFoundError.
+    """
+    if not isinstance(path, RemotePath):
+        stat = path.stat()
+        return (stat.st_size, stat.st_mtime_ns) == (size, changed)
+    now = path.anew().stat()
+    same_second = now.st_mtime_ns // _SECOND == changed // _SECOND and 0 in (
+        now.st_mtime_ns % _SECOND,
+        changed % _SECOND,
+    )
+    return bool(now.st_size == size and (now.st_mtime_ns == changed or same_second))
 
 
 def _changed(info: Mapping[str, Any]) -> int:
@@ -322,7 +355,7 @@ def _split(address: str) -> tuple[str, str]:
 def _reaching(path: RemotePath) -> Iterator[None]:
     try:
         yield
-    except BadInput:
+    except (BadInput, Unreachable):
         raise
     except FileNotFoundError as fault:
         if _is_of_the_network(fault.__cause__):
@@ -338,7 +371,7 @@ def _reaching(path: RemotePath) -> Iterator[None]:
 def _writing(path: RemotePath) -> Iterator[None]:
     try:
         yield
-    except BadInput:
+    except (BadInput, Unreachable):
         raise
     except Exception as fault:
         raise BadInput(f"Nothing can be written to {path} ({_said(fault)}); name another place.") from None

@@ -19,7 +19,7 @@ import torch
 
 from vqvae import checkpoint, snapshots
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, Unreachable, shown
 from vqvae.formats import KINDS
 from vqvae.model import VQVAE
 from vqvae.places import check_folder, find_checkpoint, said_of
@@ -76,7 +76,7 @@ def _work(arguments: list[str] | None, prog: str, ranks: Ranks, while_stoppable:
         return Ending(STOPPED if _train(options, ranks, while_stoppable) else 0)
     except (Exploded, Drifted) as fault:
         return Ending(1, f"error: {fault}")
-    except (BadInput, OSError) as fault:
+    except (BadInput, Unreachable, OSError) as fault:
         return Ending(2, f"error: {said_of(fault)}")
     except KeyboardInterrupt:
         return Ending(STOPPED, "\nStopped before the first step; nothing was saved.")

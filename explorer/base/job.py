@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 from explorer.base.turns import edits
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 
 T = TypeVar("T")
 State = Literal["running", "done", "failed", "cancelled"]
@@ -101,7 +101,7 @@ class Job(Generic[T]):
             state = "cancelled" if self._heard else "done"
         except Cancelled:
             state = "cancelled"
-        except (BadInput, OSError) as fault:
+        except (BadInput, Unreachable, OSError) as fault:
             self.message = str(fault)
         except Exception as fault:  # it has no one else to tell
             self.message = f"It could not be finished: {type(fault).__name__}."

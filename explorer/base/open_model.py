@@ -89,12 +89,15 @@ def open_folder(folder: Path) -> OpenModel:
 
 
 def on_another_device(model: OpenModel, device: str) -> OpenModel:
-    """The same model on a device; images and results stay on the CPU. Raises BadInput where there is none."""
+    """A copy of an open model whose tokenizer computes on a device; images and results stay on the CPU.
+
+    Raises BadInput where there is no such device.
+    """
     return replace(model, tokenizer=on_device(model.tokenizer, device), device=device)
 
 
 def for_workers_on(model: OpenModel, device: str) -> OpenModel:
-    """The same model, here where it is, and on a device once another process opens it."""
+    """An open model that computes on a device once another process opens it, and here where it did before."""
     again = model.opened_from
     return replace(
         model, device=device, opened_from=replace(again, device=device) if isinstance(again, Request) else again

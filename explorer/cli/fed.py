@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     images = find_set(options.data, options.under)
     pace = Pace(len(images.names), stopped=STOPPED)
     with stoppable(pace), pace.bar:
-        fed = manifold.look_at(
+        fed = manifold.measure_fed(
             model,
             images,
             blends=manifold.training_blends(model.settings, model.spec),

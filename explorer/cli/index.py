@@ -61,8 +61,8 @@ def add_to(commands: Any) -> None:
         "--out",
         type=located,
         metavar="FOLDER",
-        help="where to put the index (default: where the app looks for it); at an address such as s3://bucket/indexes "
-        "a copy of that one is put",
+        help="where to put the index (default: where the app looks for it); for an address such as s3://bucket/indexes "
+        "it is made whole where the app looks for it, which has to have room, stays there, and is copied",
     )
     parser.add_argument(
         "--manifest",
@@ -170,7 +170,7 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
 
 
 def _copy(path: Path, to: RemotePath) -> None:
-    """Put an index and its manifest at an address."""
+    """Copy an index that is made, and its manifest, to an address."""
     for file in (path, _manifest_of(path)):
         (to / file.name).put(file)
         print(f"written: {to / file.name}")

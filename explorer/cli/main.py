@@ -13,7 +13,7 @@ import explorer
 from explorer.base.tidy import tidy
 from explorer.cli import app, compare, decode, doctor, encode, fed, index, modules, reliance, render, usage
 from explorer.cli.shared import CommandParser, PluggedParser, Stopped
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.places import said_of
 
 PROGRAM = "vqvae-explorer"
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.run is not app.run:  # which does so by itself, and goes on with it
             tidy()
         return int(options.run(options))
-    except (BadInput, OSError) as fault:
+    except (BadInput, Unreachable, OSError) as fault:
         print(f"error: {said_of(fault)}", file=sys.stderr)
         return 2
     except Stopped as stop:

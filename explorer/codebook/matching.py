@@ -208,7 +208,7 @@ class Matching:
         )
 
     @property
-    def left_out(self) -> tuple[int, int]:
+    def with_few_cells(self) -> tuple[int, int]:
         """How many codes of each model are used, but by too few cells to say what they are."""
         used = (int(np.count_nonzero(cells)) for cells in self.overlap.cells)
         here, there = (number - len(codes) for number, codes in zip(used, self._by_code.values(), strict=True))

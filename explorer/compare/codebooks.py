@@ -114,7 +114,7 @@ def _plain_pair(pair: Pair, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     yield "rules", asdict(matching.rules)
     yield "counts", dict(matching.counts)
     yield "share_of_pixels", {kind: list(matching.share(kind)) for kind in KINDS}
-    yield "left_out", list(matching.left_out)
+    yield "left_out", list(matching.with_few_cells)
     yield "by_chance", {"draws": chance.draws, "usual": chance.usual, "most": chance.most, **_counts(chance.counts)}
     yield (
         "matches",

@@ -78,7 +78,7 @@ def _counts(pair: Pair, found: Compared, names: Sequence[str]) -> str:
 def _basis(found: Compared) -> str:
     matching, chance = found.matching, found.chance
     usual = f"{np.median(matching.best):.2f}" if len(matching.best) else "–"
-    few = sum(matching.left_out)
+    few = sum(matching.with_few_cells)
     return (
         f"Overlap is intersection over union (Jaccard) of two codes' pixels: usually {usual} with the code that "
         f"overlaps best, {chance.usual:.2f} by chance. Left out: {counted(few, 'code')} of fewer than "

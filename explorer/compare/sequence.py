@@ -23,7 +23,7 @@ from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import BEST_PSNR, Quality, Rendering, encode_picture, render
 from explorer.images.sets import ImageSet
 from vqvae import checkpoint
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, Unreachable, shown
 from vqvae.metrics import perplexity
 from vqvae.places import find_checkpoint, reason_of
 from vqvae.snapshots import Snapshot, snapshots_of
@@ -223,7 +223,7 @@ def measure_all(members: Sequence[Member], asked: Asked, kept: Kept, progress: P
     found is not kept: its step is another one now, and it has to be found again.
     """
     left = left_of([members[place] for place in coarse_to_fine(len(members))], asked, kept)
-    opened = Opened(asked)
+    opened = ReadOnce(asked)
     for done, member in enumerate(left, len(members) - len(left)):
 
         def listen(done: int = done, member: Member = member) -> None:
@@ -236,12 +236,14 @@ def measure_all(members: Sequence[Member], asked: Asked, kept: Kept, progress: P
     progress(len(members), len(members))
 
 
-def _measured(member: Member, opened: Opened, listen: Callable[[], None]) -> Moment | Gap:
+def _measured(member: Member, opened: ReadOnce, listen: Callable[[], None]) -> Moment | Gap:
     """What comes out of one of them; its model is let go before the next one is loaded."""
     try:
         return measure(checkpoint.load(member.folder), opened, listen)
     except BadInput as refusal:
         return Gap(str(refusal))
+    except Unreachable as fault:
+        return Gap(str(fault), passing=True)
     except OSError as fault:
         return Gap(f"It cannot be read ({reason_of(fault)}).", passing=True)
     except MemoryError:
@@ -252,7 +254,7 @@ def _measured(member: Member, opened: Opened, listen: Callable[[], None]) -> Mom
 
 
 @dataclass(eq=False)
-class Opened:
+class ReadOnce:
     """The images that figures are of, read once for all snapshots, as far as they take little memory."""
 
     asked: Asked
@@ -283,7 +285,7 @@ class Opened:
             return refusal
 
 
-def measure(tokenizer: Tokenizer, opened: Opened, listen: Callable[[], None] = lambda: None) -> Moment:
+def measure(tokenizer: Tokenizer, opened: ReadOnce, listen: Callable[[], None] = lambda: None) -> Moment:
     """What a tokenizer makes of the picture and of the images; raises BadInput where no image can be read."""
     spec, asked = tokenizer.spec, opened.asked
     weight = asked.weight if spec.inputs == 2 else 0.0

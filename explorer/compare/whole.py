@@ -16,7 +16,7 @@ from explorer.compare.report import Report
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance import measure as tests
 from explorer.inputs.reliance.subject import find_twin
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput, Unreachable, shown
 from vqvae.places import checkpoints_folder
 from vqvae.served import quoted
 from vqvae.words import counted
@@ -172,7 +172,7 @@ def reliance(
         except BadInput as refusal:
             sides.append(str(refusal))
             continue
-        except Cancelled:
+        except (Cancelled, Unreachable):
             raise
         except Exception as fault:
             sides.append(f"The model could not be tested: it raises {quoted(fault)}.")

@@ -64,6 +64,7 @@ class Painting:
         return self.painted != UNPAINTED
 
     def equals(self, other: Painting) -> bool:
+        """Whether all cells are as in another one."""
         return np.array_equal(self.indices, other.indices) and np.array_equal(self.painted, other.painted)
 
     def edit(self, *, level: float, rule: Rule) -> Edit:

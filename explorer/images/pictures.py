@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from explorer.images.sets import ImageSet
+from vqvae.errors import BadInput, Unreachable
 from vqvae.images import fit_to, read_photo, to_png, to_tensor
 
 WORKING_SIZES = (128, 256, 384, 512)  # pixels on the long side
@@ -41,6 +43,18 @@ def file_stem(name: str) -> str:
 def file_part(text: str) -> str:
     """Any text as a part of a file's name: letters, digits, - and _, at most 60 of them; none where it has none."""
     return re.sub(r"[^\w-]+", "-", text).strip("-_")[:60].rstrip("-_")
+
+
+def read_picture(images: ImageSet, name: str, *, working_size: int, only: tuple[int, int] | None = None) -> Picture:
+    """An image of a set, as `open_picture` opens it, for who looks at it.
+
+    Raises BadInput, also where its place does not answer.
+    """
+    try:
+        data = images.read(name)
+    except Unreachable as fault:
+        raise BadInput(str(fault)) from None
+    return open_picture(data, name, working_size=working_size, only=only)
 
 
 def open_picture(data: bytes, name: str, *, working_size: int, only: tuple[int, int] | None = None) -> Picture:

@@ -16,7 +16,6 @@ from explorer.engines import IN_PROCESS, Engine, patiently
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput
 from vqvae.images import fit_to, load_image
-from vqvae.remote import Lost, Unreachable
 from vqvae.words import counted
 
 T = TypeVar("T")
@@ -41,7 +40,7 @@ class Opened:
     number: int = 0  # its place among the names that were asked for: the same whoever reads it
 
 
-def left_out(unreadable: Sequence[tuple[str, str]], images: int) -> str:
+def unreadable_in_words(unreadable: Sequence[tuple[str, str]], images: int) -> str:
     """How many of so many images could not be read, and why the first of them, (name, reason), could not; a sentence,
     and none where all could."""
     if not unreadable:
@@ -64,7 +63,7 @@ def each_image(
     Reading runs ahead in other threads. Close the generator when it is left before its end. Another engine pickles
     `work` and what it makes; while one waits for that, `waiting` is called again and again, and what it raises ends the
     work, as does what `work` raises: a model that fails is no image that cannot be read.
-    Raises Lost where the place of the images does not answer any more.
+    Raises Unreachable where the place of the images does not answer any more.
     """
     wanted = images.names if names is None else names
     if engine is IN_PROCESS:
@@ -103,8 +102,6 @@ def _here(
     def opened(number: int, name: str) -> Opened | BadInput:
         try:
             picture = fit_to(load_image(images.read(name), name), fit.working_size, fit.only)
-        except Unreachable as fault:
-            raise Lost(str(fault)) from None
         except BadInput as refusal:
             return refusal
         return Opened(name, np.asarray(picture), number)

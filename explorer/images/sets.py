@@ -14,7 +14,7 @@ from typing import Any
 
 from explorer.images import samples
 from vqvae.dataset import open_files
-from vqvae.errors import BadInput, in_short, shown
+from vqvae.errors import BadInput, Unreachable, in_short, shown
 from vqvae.formats import KINDS
 from vqvae.remote import is_address, located
 
@@ -22,7 +22,6 @@ SAMPLES = "samples"  # the source of the bundled photos
 PICTURE = "picture"  # that of a single picture, which lies nowhere
 LISTED_FOR = 60.0  # seconds until a set is listed again, and so many times what that took
 LISTED_TIMES = 20
-PATHS = f"A path on this computer: {KINDS}."  # which a person may type, as every field for one says
 DATA = (  # which a command may be told
     f"{KINDS}; image files, archives, shards and Parquet at an address such as s3://bucket/photos, too; or "
     f'"{SAMPLES}" for the bundled ones'
@@ -45,7 +44,10 @@ class ImageSet:
     remarks: tuple[str, ...] = ()  # sentences about what there is and was left out
 
     def read(self, name: str) -> bytes:
-        """The bytes of an image file of the set, from any thread; raises BadInput when it cannot be read."""
+        """The bytes of an image file of the set, from any thread.
+
+        Raises BadInput when it cannot be read, and Unreachable when none can for the time being.
+        """
         return self._read(name)
 
     def __reduce__(self) -> tuple[Callable[..., ImageSet], tuple[Any, ...]]:
@@ -78,6 +80,8 @@ def open_set(source: Path, *, under: str = "") -> ImageSet:
     try:
         files = open_files(source, under=under)
         where = source.resolve()
+    except Unreachable as fault:
+        raise BadInput(str(fault)) from None
     except OSError as fault:
         raise BadInput(
             f"{in_short(source)} cannot be read ({fault.strerror}); check the path and its permissions."

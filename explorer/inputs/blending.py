@@ -16,7 +16,7 @@ from torch import Tensor
 
 from explorer.base.job import Progress, unheard
 from explorer.editing.edits import DecoderInputs, Painting, Rule, inputs_of
-from explorer.images.reading import Fit, Opened, each_image, left_out
+from explorer.images.reading import Fit, Opened, each_image, unreadable_in_words
 from explorer.images.reconstruction import Quality, compare
 from explorer.images.sets import ImageSet
 from vqvae.errors import BadInput, shown
@@ -105,9 +105,9 @@ class Band:
     unreadable: tuple[tuple[str, str], ...] = ()  # name and reason of each picture that was left out
 
     @property
-    def left_out(self) -> str:
+    def unreadable_in_words(self) -> str:
         """How many pictures were left out, and why the first of them was; empty where none was."""
-        return left_out(self.unreadable, self.images + len(self.unreadable))
+        return unreadable_in_words(self.unreadable, self.images + len(self.unreadable))
 
 
 def curve(

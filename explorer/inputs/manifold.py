@@ -179,7 +179,7 @@ class Fed:
     unreadable: tuple[tuple[str, str], ...]  # name and reason of each image that was left out
 
 
-def look_at(
+def measure_fed(
     model: OpenModel,
     images: ImageSet,
     *,

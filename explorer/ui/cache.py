@@ -586,13 +586,13 @@ def manifest_of(set_key: str, _images: ImageSet, _index: Index) -> Manifest:
 def set_picture(set_key: str, image: int, only: tuple[int, int] | None, _images: ImageSet, _index: Index) -> Picture:
     """One picture of an indexed set, as it was encoded."""
     name = _index.names[image]
-    return pictures.open_picture(_images.read(name), name, working_size=_index.working_size, only=only)
+    return pictures.read_picture(_images, name, working_size=_index.working_size, only=only)
 
 
 @_kept(64)
 def picture_of(set_identity: str, name: str, size: int, only: tuple[int, int] | None, _images: ImageSet) -> Picture:
     """One picture of a set at a working size; raises BadInput."""
-    return pictures.open_picture(_images.read(name), name, working_size=size, only=only)
+    return pictures.read_picture(_images, name, working_size=size, only=only)
 
 
 @_kept(8)

@@ -12,13 +12,24 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
+from vqvae.places import reason_of
+from vqvae.remote import is_still
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "cls", "category")  # of a column or an entry, the first counts
 MOST_BYTES = 256 << 20  # of one file inside an archive
 MOST_OPEN = 64  # files of one set at once: systems let a process open 256 to 1024
 T = TypeVar("T")
+_OF_THE_FILE = frozenset(  # numbers of errors; None is of those that Python's own readers raise
+    {
+        *(None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG),
+        *(errno.EINVAL, errno.EOVERFLOW, errno.EFBIG),  # a place in a file where none can be
+    }
+)
+_NOT_ON_WINDOWS = frozenset(
+    {21, 23, 53, 55, 59, 64, 67, 121, 1117, 1167, 1231}
+)  # its own: disk or network is not there
 
 
 @dataclass(frozen=True)
@@ -94,31 +105,49 @@ def too_large(name: str) -> BadInput:
     return BadInput(f"{name} has over {MOST_BYTES >> 20} MiB; leave it out, or make it smaller.")
 
 
+def may_pass(fault: OSError) -> bool:
+    """Whether it is the disk, the network or the machine, and no file, that kept it from being read just now."""
+    return fault.errno not in _OF_THE_FILE or getattr(fault, "winerror", None) in _NOT_ON_WINDOWS
+
+
+def not_now(source: Path | str, fault: OSError) -> Unreachable:
+    """What is said of a fault that may pass."""
+    if fault.errno in (errno.EMFILE, errno.ENFILE):
+        return Unreachable(f"{source} cannot be opened while too many files are open; raise their number (ulimit -n).")
+    return Unreachable(f"{source} cannot be read now ({reason_of(fault)}); see to its disk or network, and try again.")
+
+
 @contextmanager
 def refusing(source: Path | str, *faults: type[Exception]) -> Iterator[None]:
-    """Turn what a reader raises of a damaged file, or one too many, into a sentence."""
+    """Turn what a reader raises of a damaged file, or one that cannot be read just now, into a sentence.
+
+    Raises BadInput for the one and Unreachable for the other.
+    """
     try:
         yield
     except BadInput:
         raise
     except faults as fault:
-        if isinstance(fault, OSError) and fault.errno in (errno.EMFILE, errno.ENFILE):
-            raise BadInput(
-                f"{source} cannot be opened while too many files are open; raise their number (ulimit -n)."
-            ) from None
+        if isinstance(fault, OSError) and may_pass(fault):
+            raise not_now(source, fault) from None
         raise damaged(source) from None
 
 
 def opened_latest(opened: Callable[[Path], T], paths: Sequence[Path], stamps: Sequence[int]) -> Callable[[int], T]:
     """Files by their number, each opened when it is wanted: MOST_OPEN stay open, and one that falls out closes itself.
 
-    `stamps` are of all paths. Raises BadInput for a file that has changed since, or what `opened` raises.
+    `stamps` are of all paths. Raises BadInput for a file that has changed since, Unreachable for one that is gone, with
+    all its images, or what `opened` raises.
     """
 
     @lru_cache(MOST_OPEN)
     def numbered_file(number: int) -> T:
         path = paths[number]
-        if stamps_of([path]) != [*stamps[2 * number : 2 * number + 2]]:
+        try:
+            same = is_still(path, size=stamps[2 * number], changed=stamps[2 * number + 1])
+        except FileNotFoundError:
+            raise Unreachable(f"{path} is not there any more; put it back, or open the set again.") from None
+        if not same:
             raise BadInput(f"{path} has changed since its images were listed; open the set again.")
         return opened(path)
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vqvae.errors import BadInput
-from vqvae.formats.contents import Contents, below, is_hidden, is_image
+from vqvae.errors import BadInput, Unreachable
+from vqvae.formats.contents import Contents, below, is_hidden, is_image, may_pass, not_now
+from vqvae.places import reason_of
 from vqvae.remote import RemotePath
 from vqvae.words import counted
 
@@ -114,7 +115,11 @@ def open_folder(source: Path, under: str) -> Contents:
         try:
             return (source / name).read_bytes()
         except OSError as fault:
-            raise BadInput(f"{source / name} cannot be read ({fault.strerror}); check the file.") from None
+            if may_pass(fault):
+                raise not_now(source / name, fault) from None
+            if isinstance(fault, FileNotFoundError) and _is_bare(source):
+                raise Unreachable(f"Nothing is in {source} any more; bring its disk back, and try again.") from None
+            raise BadInput(f"{source / name} cannot be read ({reason_of(fault)}); check the file.") from None
 
     return Contents(
         [names[place] for place in order],
@@ -123,6 +128,15 @@ def open_folder(source: Path, under: str) -> Contents:
         read,
         remarks=left.remarks(),
     )
+
+
+def _is_bare(source: Path) -> bool:
+    """Whether a folder is gone, or nothing is in it, as where a disk was mounted."""
+    try:
+        with os.scandir(source) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def left_beside(source: Path, files: Sequence[Path]) -> list[str]:

@@ -34,7 +34,7 @@ class Photos:
     A large JPEG is decoded at a half, a quarter or an eighth of its size, which takes a fraction of the time and
     memory; at which of them depends on the photo and on `shortest` alone, so it is the same picture each time. One that
     cannot be read is named once on standard error, and the next one stands in its place: that, too, is the same each
-    time.
+    time. Raises Unreachable where none can be for the time being.
     """
 
     def __init__(

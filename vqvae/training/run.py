@@ -14,11 +14,11 @@ import torch
 from tqdm import tqdm
 
 from vqvae import checkpoint, snapshots
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.model import VQVAE
 from vqvae.places import reason_of
 from vqvae.training.crops import Crops, PhotoList, codebook_batches, prefetch
-from vqvae.training.distributed import ALONE, Drifted, Ranks
+from vqvae.training.distributed import ALONE, Drifted, Ended, Ranks
 from vqvae.training.log import How, LogWriter, validation_row
 from vqvae.training.settings import TrainingConfig, training_settings
 from vqvae.training.trainer import Trainer, learning_rate
@@ -59,7 +59,8 @@ def train(photos: PhotoList, config: TrainingConfig, plan: Plan) -> None:
 
     Raises Exploded where the loss does: what was saved before stays. Raises BadInput for a state that cannot be resumed
     or a model of another shape to start from, before anything is written. Of several processes all call it, and the
-    first writes; raises Ended where another one cannot go on.
+    first writes; raises Ended where another one cannot go on, and Unreachable where the place of the photos does not
+    answer any more: what was learned by then is saved.
     """
     ranks = plan.ranks
     trainer = Trainer(config, plan.device, data=plan.data, keep_every=plan.keep_every, ranks=ranks)
@@ -118,15 +119,21 @@ class _Run:
         )
 
     def go(self) -> None:
-        """Do the steps, and save at their end or where they were stopped. Raises Exploded, and Ended."""
+        """Do the steps, and save at their end or where they were stopped.
+
+        Raises Exploded, and where there are no more images, here or for another process, Unreachable or Ended.
+        """
         trainer = self.trainer
         how: How = "finished"
+        lost: Unreachable | Ended | None = None
         try:
             try:
                 self._steps()
             except KeyboardInterrupt:
                 how = "stopped"
-            if self.leads:
+            except (Unreachable, Ended) as fault:  # between two steps, so what there is can be gone on with
+                how, lost = "stopped", fault
+            if self.leads and (lost is None or trainer.step):
                 self._save()
         except (FloatingPointError, Drifted) as fault:
             left = self._left_by_drift() if isinstance(fault, Drifted) else self._left()
@@ -136,8 +143,10 @@ class _Run:
         finally:
             self.bar.close()
         self._tell(lambda log: log.end(how, trainer.step))
-        if how == "stopped" and self.leads:
+        if how == "stopped" and self.leads and self.saved_step == trainer.step:
             print(f"\nStopped at step {trainer.step}; go on with --resume.", file=sys.stderr)
+        if lost is not None:
+            raise lost
 
     def _steps(self) -> None:
         """Raises KeyboardInterrupt where it is stopped, FloatingPointError where the loss explodes."""

@@ -17,8 +17,7 @@ import torch
 from explorer.base.job import Cancelled, Progress, unheard
 from explorer.editing.edits import DecoderInputs
 from explorer.engines import IN_PROCESS, Engine
-from explorer.images import reading
-from explorer.images.reading import Fit, each_image
+from explorer.images.reading import Fit, Opened, each_image
 from explorer.images.reconstruction import Quality
 from explorer.images.sets import ImageSet, evenly
 from explorer.inputs import manifold
@@ -79,7 +78,7 @@ class Twin:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class EncodedImage:
     """One image of a set, encoded."""
 
     name: str
@@ -181,8 +180,8 @@ def passes(settings: Settings, *, inputs: int) -> int:
 
 def measure_image(
     tested: Tested,
-    image: Opened,
-    partners: Sequence[Opened],
+    image: EncodedImage,
+    partners: Sequence[EncodedImage],
     *,
     means: Means,
     settings: Settings,
@@ -398,14 +397,14 @@ def _look(
     return _Found(means, tuple(by_digest.values()), unreadable, repeated)
 
 
-def _glimpse(tested: Tested, image: reading.Opened) -> _Glimpse:
+def _glimpse(tested: Tested, image: Opened) -> _Glimpse:
     one = _encoded(tested.tokenizer, image)
     return _Glimpse(one.digest, sums_of(one.encoding))
 
 
-def _encoded(tokenizer: Tokenizer, image: reading.Opened) -> Opened:
+def _encoded(tokenizer: Tokenizer, image: Opened) -> EncodedImage:
     with torch.inference_mode():
-        return Opened(image.name, image.pixels, tokenizer.encode(to_tensor(image.pixels)))
+        return EncodedImage(image.name, image.pixels, tokenizer.encode(to_tensor(image.pixels)))
 
 
 @dataclass(frozen=True)

@@ -172,12 +172,12 @@ def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
         if test.job is not None and test.job.state == "done" and test.job.result is not None:
             jobs.shelf(JOB).put(test.key, test.job.result)
     left = [test for test in tests if jobs.shelf(JOB).find(test.key) is None]
-    stopped = [test.key for test in tests if test.job is not None and _was_stopped(test.job)]
+    stopped = [test.key for test in tests if test.job is not None and test.job.state != "running" and test.job.stopping]
     waiting = [test for test in left if test.job is None]
     running = next((test for test in left if test.job is not None and test.job.state == "running"), None)
-    if stopped and not left:
+    if stopped and not left:  # all had come to their end: a model that is added later is tested
         _forget(stopped)
-    elif stopped:
+    elif stopped:  # also where it had just come to its end: none of the others begins
         st.caption("Stopped; below is what was measured.")
         st.button("Go on", icon=":material/play_arrow:", on_click=_forget, args=(stopped,))
     elif running is None and waiting and asked_for and store.read().compare.inputs_asked != asked_for:
@@ -191,11 +191,6 @@ def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
         jobs.start(running.key, running.work())
     if running is not None and running.job is not None:
         jobs.follow(running.job, f"{running.column.number} {widgets.plain(running.column.name)}. {WHAT}", key=JOB)
-
-
-def _was_stopped(job: Job[Report]) -> bool:
-    """Whether a person stopped here: one that had just ended, too, since what they stop is all that follows."""
-    return job.state == "cancelled" or (job.stopping and job.state != "running")
 
 
 def _asked_for(images: ImageSet, only: tuple[int, int] | None) -> str:

@@ -299,7 +299,7 @@ def _basis(found: Compared, subjects: tuple[Subject, Subject]) -> list[Figure]:
     few = matching.rules.fewest_cells
     left_out = " and ".join(
         f"{counted(number, 'code')} of {subject.name}"
-        for number, subject in zip(matching.left_out, subjects, strict=True)
+        for number, subject in zip(matching.with_few_cells, subjects, strict=True)
     )
     return [
         Figure(
@@ -316,7 +316,7 @@ def _basis(found: Compared, subjects: tuple[Subject, Subject]) -> list[Figure]:
         ),
         Figure(
             "Left out",
-            f"{sum(matching.left_out):,}",
+            f"{sum(matching.with_few_cells):,}",
             f"Codes of fewer than {few} cells, of which chance alone can make pairs: {left_out}. More images have more "
             "cells.",
         ),

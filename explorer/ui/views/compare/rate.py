@@ -90,7 +90,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
         of=of,
     )
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(rates, headers=headers))}</p>')
-    for sentence in [*left_out(rates, opened, found), *filter(None, [figures.remark()])]:
+    for sentence in [*what_is_missing(rates, opened, found), *filter(None, [figures.remark()])]:
         widgets.warn(sentence)
 
 
@@ -299,7 +299,7 @@ def basis(rates: Rates, *, headers: bool) -> str:
     )
 
 
-def left_out(rates: Rates, opened: Sequence[Column], found: Comparison) -> list[str]:
+def what_is_missing(rates: Rates, opened: Sequence[Column], found: Comparison) -> list[str]:
     """What is not in the figures."""
     told = []
     if rates.left_out:

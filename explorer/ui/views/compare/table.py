@@ -23,7 +23,7 @@ from explorer.ui.picture_choice import with_files
 from explorer.ui.session import Session, Upload
 from explorer.ui.views.compare import measured, reported
 from explorer.ui.views.compare.columns import Column, named
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, Unreachable
 from vqvae.words import counted
 
 STYLE = Path(__file__).with_name("table.css")
@@ -57,7 +57,7 @@ def show(columns: Sequence[Column], images: ImageSet) -> None:
         draw(columns, opened, table)
     exports.table(lambda: list(figures.plain(table)), key="compared-table", label="Figures of the models", of=of)
     st.html(f'<p class="compared-basis">{widgets.escaped(basis(found))}</p>')
-    for sentence in [*failures(columns, opened, table), *left_out(found), *filter(None, [found.remark])]:
+    for sentence in [*failures(columns, opened, table), *remarks_on_images(found), *filter(None, [found.remark])]:
         widgets.warn(sentence)
     offer_files(columns, images, found, of)
     if len(opened) > 1 and len(found.rows) > 1:
@@ -194,7 +194,7 @@ def failures(columns: Sequence[Column], opened: Sequence[Column], table: Table) 
     return told
 
 
-def left_out(found: Comparison) -> list[str]:
+def remarks_on_images(found: Comparison) -> list[str]:
     """Images that are in the set and not in the figures."""
     told = [f"Skipped {name}: {reason}" for name, reason in found.unreadable[:5]]
     return told + [f"Skipped {name}: it has the pixels of {same}." for name, same in found.repeated[:5]]
@@ -288,5 +288,5 @@ def open_in_pictures(name: str, images: ImageSet) -> None:
         return
     try:
         store.write(with_files(session, [Upload(name.rpartition("/")[2], images.read(name))]))
-    except BadInput as refusal:
+    except (BadInput, Unreachable) as refusal:
         store.write(store.read().with_refused([str(refusal)]))

@@ -217,20 +217,16 @@ def _saved_edit(engine: EditEngine, request: EditRequest | None) -> SavedEdit:
     if request and request.painting and request.loaded >= saved.load:
         painting = engine.painting_of(request)
         refusal = saved.refusal if painting.equals(saved.painting) else ""
-        document = request.document or saved.document
-        saved = replace(saved, painting=painting, document=document, refusal=refusal)
+        saved = replace(saved, painting=painting, document=request.document or saved.document, refusal=refusal)
         store.keep(store.read().with_saved_edit(saved))
     return saved
 
 
 def _with_opened_recipe(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
-    """The grid with a recipe over it that was just opened; one that does not fit is refused in place.
-
-    That stays to be read while this part of the page runs again, as it does for what the editor sends.
-    """
+    """The grid with a recipe over it that was just opened; one that does not fit is refused in place."""
     try:
         saved = opening.apply_pending(engine, saved)
-    except BadInput as refusal:
+    except BadInput as refusal:  # kept: this run may be cut short by the next, which has nothing to refuse
         saved = replace(saved, refusal=str(refusal))
         store.keep(store.read().with_saved_edit(saved))
     if saved.refusal:

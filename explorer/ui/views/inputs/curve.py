@@ -80,8 +80,8 @@ def show(engine: EditEngine) -> None:
         curve, band, now=level, quality=quality, before=before(engine), measure=measure or "psnr"
     )
     with place:
-        if band is not None and band.left_out:
-            st.caption(widgets.plain(f"Not in the band: {band.left_out}"))
+        if band is not None and band.unreadable_in_words:
+            st.caption(widgets.plain(f"Not in the band: {band.unreadable_in_words}"))
         exports.chart(
             shown,
             key="blend-curve",

@@ -201,7 +201,7 @@ def tasks(entries: Sequence[tuple[Task, Check, bool]]) -> None:
     st.html(f"<ol class='walk-tasks'>{items}</ol>")
 
 
-def left_out(entries: Sequence[tuple[Task, str]]) -> None:
+def list_not_offered(entries: Sequence[tuple[Task, str]]) -> None:
     """Tasks that are not offered, each with the reason."""
     items = "".join(
         f"<li data-left-out='{html.escape(task.name)}'>{html.escape(task.title)}: "

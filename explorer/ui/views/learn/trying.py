@@ -48,7 +48,7 @@ def show(opened: Lesson) -> None:
         st.toast(f"Done: {task.title}", icon=":material/check_circle:")
     with right:
         lesson.tasks([(task, checks[task.name], task.name in session.learn.tried) for task in offered])
-        lesson.left_out([(task, reason) for task in TASKS if (reason := reasons[task.name])])
+        lesson.list_not_offered([(task, reason) for task in TASKS if (reason := reasons[task.name])])
     number = sum(task.name in session.learn.tried for task in offered)
     with heading:
         lesson.chapter("Try this", f"{number} of {len(offered)} done · the address of this page keeps it")
