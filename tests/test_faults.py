@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing can be 
 
 def test_killed_writers_flipped_bytes_and_crowds_never_give_a_wrong_figure() -> None:
     """In a process of its own: one that forks has to be alone in it."""
-    command = [sys.executable, "-m", "benchmarks.faults", "--kills", "12", "--flips", "30", "--seconds", "0.5"]
+    command = [sys.executable, "-m", "benchmarks.faults", "--kills", "12", "--flips", "30", "--seconds", "0.2"]
     done = subprocess.run(
         [*command, "--no-disks"],
         cwd=ROOT,
