@@ -5,9 +5,11 @@
 #   HOSTS     the names under which the app is asked for: "app.example.org www.example.org"; "_" and nothing else: any
 #   LISTEN    the port, or address and port, at which the proxy answers
 #   STATE     a folder that it may write to
+#   BODIES    another, in which uploads wait to be whole; it has to hold ALL_UPLOADS of 21 MB (default: one in STATE)
 #   RATE, BURST, CONNECTIONS   of one address: requests a second in the long run, at once, and open at a time
+#   UPLOADS, ALL_UPLOADS       how many files may be on their way at a time: of one address, and of all together
 set -eu
-: "${RATE:=100}" "${BURST:=1000}" "${CONNECTIONS:=500}"
+: "${BODIES:=$STATE/bodies}" "${RATE:=100}" "${BURST:=1000}" "${CONNECTIONS:=500}" "${UPLOADS:=12}" "${ALL_UPLOADS:=48}"
 here=$(dirname "$0")
 
 number=0 known='' answered='' alone='' all=''
@@ -23,7 +25,7 @@ for server in $SERVERS; do
   all="$all  server $server max_fails=1 fail_timeout=10s;
 "
 done
-mkdir -p "$STATE"
+mkdir -p "$STATE" "$BODIES"
 cat >"$STATE/places.conf" <<END
 map \$cookie_vqvae_explorer_place \$at {
   default app;
@@ -39,7 +41,7 @@ $all  keepalive 64;
 END
 
 [ "$HOSTS" = _ ] && HOSTS='~.'
-for name in STATE LISTEN HOSTS RATE BURST CONNECTIONS; do
+for name in STATE BODIES LISTEN HOSTS RATE BURST CONNECTIONS UPLOADS ALL_UPLOADS; do
   eval "value=\$$name"
   script="${script:-}s|\${$name}|$(printf %s "$value" | sed 's/[&|\\]/\\&/g')|g;"
 done

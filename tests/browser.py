@@ -41,6 +41,16 @@ def free_port() -> int:
 
 
 @contextmanager
+def nobody_at(port: int = 0) -> Iterator[int]:
+    """A port at which nobody answers, and that nobody is given meanwhile; 0: any that is free."""
+    with socket.socket() as taken:
+        if port and sys.platform != "win32":  # what was said there a moment ago lingers
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        yield int(taken.getsockname()[1])
+
+
+@contextmanager
 def serve_app(
     checkpoints: Path,
     log: Path,

@@ -45,14 +45,25 @@ def serve_proxy(ports: Sequence[int], **settings: str) -> Iterator[str]:
             url = f"http://localhost:{port}"
             for _ in range(200):
                 assert proxy.poll() is None, log.read_text()
-                try:
-                    urllib.request.urlopen(f"{url}/metrics", timeout=5)
-                except HTTPError:  # the one thing that it answers by itself
+                if _answers(url):
                     break
-                except OSError:
-                    time.sleep(0.05)
+                time.sleep(0.05)
+            else:
+                raise TimeoutError(log.read_text())
             yield url
             assert proxy.poll() is None, log.read_text()
         finally:
             proxy.terminate()
             proxy.wait(20)
+
+
+def _answers(url: str) -> bool:
+    """Whether the proxy is there: what it refuses by itself needs no server."""
+    try:
+        urllib.request.urlopen(f"{url}/metrics", timeout=5).close()
+    except HTTPError as refused:
+        refused.close()
+        return refused.code == 404
+    except OSError:
+        pass
+    return False

@@ -80,9 +80,8 @@ def test_each_models_figures_are_those_of_its_own_test(sides: list[Side]) -> Non
 
 def test_shares_that_are_known_differ_by_what_is_known(sides: list[Side]) -> None:
     found = rows(sides)
-    assert estimate(row(found, "embedding_share").values[0]).value == pytest.approx(
-        0.5 * 0.3, abs=0.001
-    )  # at a blend of one half
+    share = estimate(row(found, "embedding_share").values[0])
+    assert share.value == pytest.approx(0.5 * 0.3, abs=0.001)  # at a blend of one half
     apart = estimate(row(found, "embedding_share").differences[1].estimate)
     assert apart.value == pytest.approx(0.5 * (0.6 - 0.3), abs=0.001)
     assert apart.above(0)

@@ -104,6 +104,18 @@ def sources() -> list[Path]:
     return [ROOT / name for name in tracked() if name.startswith(("explorer/", "vqvae/")) and name.endswith(".py")]
 
 
+def test_uploads_on_their_way_have_a_disk_of_their_own_that_holds_them_all() -> None:
+    service = image.composed()["services"]["proxy"]
+    disks = dict(entry.split(",")[0].split(":size=") for entry in service["tmpfs"])
+    script, settings = ((DEPLOY / name).read_text() for name in ("proxy.sh", "nginx.conf.template"))
+    (most,) = re.findall(r"ALL_UPLOADS:=(\d+)", script)
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", settings)
+    assert service["environment"]["BODIES"] in disks.keys() - {service["environment"]["STATE"]}
+    size = {"m": 1 << 20, "g": 1 << 30}[disks["/bodies"][-1]] * int(disks["/bodies"][:-1])
+    assert int(most) * int(megabytes) << 20 <= size
+    assert config.get_option("server.maxUploadSize") < int(megabytes)
+
+
 def test_the_proxy_knows_where_each_process_is() -> None:
     services = image.composed()["services"]
     places = [

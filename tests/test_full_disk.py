@@ -31,6 +31,7 @@ from tests.disks import small_disk
 from tests.harness import at_rest
 from tests.toys import assert_one_sentence, toy_model, write_toy_photos
 from vqvae import checkpoint
+from vqvae.checkpoint import write_atomically
 from vqvae.errors import BadInput
 
 CODEBOOK = ROOT / "pages" / "codebook.py"
@@ -150,7 +151,28 @@ def test_a_note_that_the_disk_does_not_take_stays_in_memory_and_is_written_with_
         assert notes.load(tmp_path, CHECKPOINT) == Notes(frozenset({1, 3}), {2: "two"})
         assert notes.load(tmp_path, "d" * 64) == Notes()
     notes.update(tmp_path, CHECKPOINT, lambda now: now.with_star(1, False))
-    assert notes.load(tmp_path, CHECKPOINT) == notes._on_disk(tmp_path, CHECKPOINT) == Notes(frozenset({3}), {2: "two"})
+    assert not notes._not_taken
+    assert notes.load(tmp_path, CHECKPOINT) == Notes(frozenset({3}), {2: "two"})
+
+
+def test_what_others_noted_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes.save(tmp_path, CHECKPOINT, Notes(frozenset({1, 2}), {1: "one", 2: "two"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(notes, "write_atomically", full)
+        for change in (
+            lambda now: now.with_star(1, False).with_text(1, ""),
+            lambda now: now.with_star(3, True).with_star(5, True).with_text(3, "mine"),
+            lambda now: now.with_star(5, False),
+        ):
+            with pytest.raises(OSError, match="No space left"):
+                notes.update(tmp_path, CHECKPOINT, change)
+    theirs = Notes(frozenset({1, 4}), {1: "one", 2: "two, by another process", 4: "four"})
+    write_atomically(next(tmp_path.rglob("*.json")), notes._content(theirs))
+    wanted = Notes(frozenset({3, 4}), {2: "two, by another process", 3: "mine", 4: "four"})
+    assert notes.load(tmp_path, CHECKPOINT) == wanted
+    assert notes.update(tmp_path, CHECKPOINT, lambda now: now.with_star(6, True)) == wanted.with_star(6, True)
+    assert not notes._not_taken
+    assert notes.load(tmp_path, CHECKPOINT) == wanted.with_star(6, True)
 
 
 # The pages

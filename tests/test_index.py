@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from PIL import Image
 
 from explorer.base import arrays
 from explorer.base.job import Cancelled
+from explorer.base.locked import alone
 from explorer.images.pictures import open_picture
 from explorer.images.sets import SAMPLES, ImageSet, open_set
 from explorer.index import build as building
@@ -497,6 +499,19 @@ def test_two_at_once_are_kept_apart(path: Path) -> None:
     assert write(toy_cells(), path, progress=again)
     assert_one_sentence(refusals[0])
     opened(path)
+
+
+def test_who_tidies_up_lets_an_index_be_begun(whole: bytes, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks whether somebody makes it by its lock, and holds that meanwhile."""
+    pytest.importorskip("fcntl")
+    lock = path.with_name(path.name + ".partial") / "lock"
+    lock.parent.mkdir()
+    lock.touch()
+    with ExitStack() as tidying, monkeypatch.context() as patch:
+        assert tidying.enter_context(alone(lock))
+        patch.setattr("explorer.index.build.time.sleep", lambda seconds: tidying.close())
+        assert write(toy_cells(), path)
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("anew", [False, True])

@@ -248,9 +248,8 @@ def test_swapped_pictures_are_those_of_the_library_and_their_captions_say_what_d
         assert said == pytest.approx([by_codes, by_embedding], abs=0.02)  # another process rounds another way
         expect(text).to_contain_text(f"closer to {names[1]}, so here the embedding decided more")
     lines = inputs.locator(".st-key-stack_swap li.verdict")
-    expect(lines).to_have_class(
-        ["verdict poor", "verdict good"] * 2
-    )  # an embedding that is not its codes', whole grids
+    # An embedding that is not its codes', whole grids.
+    expect(lines).to_have_class(["verdict poor", "verdict good"] * 2)
     offered = inputs.get_by_test_id("stMain").get_by_test_id("stSelectbox").last
     offered.locator("input").click()
     expect(inputs.get_by_role("option", name=SAMPLES[1].title)).to_be_visible()

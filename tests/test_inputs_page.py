@@ -167,9 +167,8 @@ def test_while_it_is_drawn_again_the_curve_before_stands_there_and_it_is_made_on
     steps.release()
     at_rest(app)
     assert list(traces(app)) == ["this picture", "now"]
-    app.session_state[SESSION_KEY] = replace(
-        app.session_state[SESSION_KEY], blend=0.5
-    )  # another place on the same curve
+    # Another place on the same curve.
+    app.session_state[SESSION_KEY] = replace(app.session_state[SESSION_KEY], blend=0.5)
     app.run()
     assert list(traces(app)) == ["this picture", "now"] and 0.5 in traces(app)["this picture"]
     assert len(drawn) == 2

@@ -69,7 +69,7 @@ def test_what_was_measured_of_codes_goes_with_the_model_and_not_before():
     assert is_gone(*held, *of_stores)
 
 
-PAGES = {
+PAGES = {  # by the page that is open
     "reconstruct": Session(),
     "codebook": Session(cell=(1, 1)),
     "edit": Session(),
@@ -79,7 +79,7 @@ PAGES = {
     "compare": Session(),
     "compare, codebooks": Session().on("compare", view="codebooks"),
     "compare, inputs": Session().on("compare", view="inputs"),
-}  # by the page that is open
+}
 
 
 @pytest.mark.parametrize("page", PAGES)

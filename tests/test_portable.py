@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from explorer.base import tidy
 from explorer.base.job import Progress
 from explorer.codebook import projection_worker
 from explorer.codebook.projection import Projection, ProjectionSettings, load_projection, pca, projection_key
 from explorer.codebook.projection_worker import CODEBOOK_FILE, PROGRESS_FILE, SETTINGS_FILE
 from explorer.images.sets import open_set
-from explorer.index import build as building
 from explorer.index.build import build
 from tests.conftest import ROOT
 from tests.toys import toy_model, write_toy_photos
@@ -119,13 +119,13 @@ def test_an_index_is_built_where_no_file_can_be_locked(tmp_path: Path, monkeypat
     """As on Windows, where a folder cannot be removed while a file in it is open."""
     monkeypatch.setitem(sys.modules, "fcntl", None)
     removed: list[list[str]] = []
-    rmtree = building.shutil.rmtree
+    rmtree = tidy.shutil.rmtree
 
     def remove(folder: Path) -> None:
         removed.append([path.name for path in folder.iterdir() if path.name == "lock"])
         rmtree(folder)
 
-    monkeypatch.setattr(building.shutil, "rmtree", remove)
+    monkeypatch.setattr(tidy.shutil, "rmtree", remove)
     write_toy_photos(tmp_path / "photos", count=2)
     path = tmp_path / "an.index.safetensors"
     index = build(toy_model(), open_set(tmp_path / "photos"), checkpoint="0" * 64, working_size=32, path=path)

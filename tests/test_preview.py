@@ -31,13 +31,13 @@ from vqvae.window import Window
 Model = VQGAN | MaskGITVQGAN
 ROWS, COLUMNS = 24, 25  # cells: enough that a preview saves work
 SMALL = (9, 10)
-WINDOWS = [
+WINDOWS = [  # of it
     Window(0, 0, 1, 1),
     Window(4, 5, 6, 6),
     Window(7, 2, 9, 5),
     Window(0, 9, 9, 10),
     Window(0, 0, 9, 10),
-]  # of it
+]
 PLAIN = VQGANConfig(
     codes=16,
     embedding_dim=4,
@@ -150,9 +150,8 @@ def test_a_preview_is_the_whole_decoded_with_the_statistics_of_before(
             trunk = previewer.trunk(after, at=at)
             norms.heard, norms.own = [], len(norms.heard)
             expected = model.decode(after)
-            assert (float((expected - exact).abs().max()) > 1e-4) == (
-                at < number
-            )  # statistics matter, if there are any
+            matter = float((expected - exact).abs().max()) > 1e-4
+            assert matter == (at < number)  # statistics do, if there are any
             for window in WINDOWS:
                 found = previewer.tail(trunk, after, at=at, window=window, statistics=statistics)
                 error = (found - window.of(expected, scale=model.spec.stride)).abs().max().item()

@@ -295,9 +295,7 @@ def test_the_cycle_cell_by_cell(tokenizer: Tokenizer, rule: Rule, short: int) ->
     edit = toy_edit(base, rule)
     pixels = saved(tokenizer, base, edit, height, width)
     plain = saved(tokenizer, base, unedited(base, weight=0.5, rule=rule), height, width)
-    half = (
-        width // 2
-    )  # toy models reconstruct so badly that all cells drift: let half of the picture come back as it is
+    half = width // 2  # toy models reconstruct so badly that all cells drift: half of the picture comes back as it is
     plain[:, :half] = np.rint(255 * images[0, :, :, :half].movedim(0, -1).numpy())
     found = cycle_check(tokenizer, base, edit, pixels, plain)
     again, baseline = (

@@ -1,10 +1,14 @@
 """The reverse proxy of deploy/ before servers that only say who they are: who is sent where, and what is kept out."""
 
+import socket
+import sys
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
@@ -14,8 +18,10 @@ from websockets.sync.client import connect
 from websockets.sync.server import Server as SocketServer
 from websockets.sync.server import serve
 
-from tests.browser import free_port
+from tests.browser import nobody_at
 from tests.proxy import COOKIE, serve_proxy
+
+UPLOAD = "/_stcore/upload_file/a-session/a-file"
 
 
 class Who(BaseHTTPRequestHandler):
@@ -47,9 +53,12 @@ class Servers:
     def __init__(self, count: int) -> None:
         self.asked: Counter[str] = Counter()
         self.running: dict[int, ThreadingHTTPServer] = {}
+        self.gone: dict[int, ExitStack] = {}
         self.ports = [self.start(0) for _ in range(count)]
 
     def start(self, port: int) -> int:
+        if held := self.gone.pop(port, None):
+            held.close()
         server = ThreadingHTTPServer(("127.0.0.1", port), Who)
         server.asked = self.asked  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -60,6 +69,8 @@ class Servers:
         server = self.running.pop(port)
         server.shutdown()
         server.server_close()
+        self.gone[port] = ExitStack()
+        self.gone[port].enter_context(nobody_at(port))  # another test is given another one
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +79,8 @@ def servers() -> Iterator[Servers]:
     yield started
     for port in list(started.running):
         started.stop(port)
+    for held in started.gone.values():
+        held.close()
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +177,69 @@ def test_other_hosts_are_not_ours(servers: Servers, proxy: str) -> None:
 
 
 def test_a_body_may_be_as_large_as_an_upload(proxy: str) -> None:
-    assert Visitor(proxy).ask("/upload", method="PUT", data=bytes(20 << 20))
-    assert refusal(proxy, "/upload", method="PUT", data=bytes(22 << 20)) == 413
+    for path in (UPLOAD, f"/tools/vq{UPLOAD}"):
+        assert Visitor(proxy).ask(path, method="PUT", data=bytes(20 << 20))
+    assert refusal(proxy, UPLOAD, method="PUT", data=bytes(22 << 20)) == 413
+    assert refusal(proxy, "/", method="PUT", data=bytes(64 << 10)) == 413  # nowhere else
+
+
+def test_an_upload_finds_another_server_where_its_own_is_gone(servers: Servers, proxy: str) -> None:
+    visitor = Visitor(proxy)
+    gone = visitor.server()
+    servers.stop(gone)
+    assert int(visitor.ask(UPLOAD, method="PUT", data=bytes(1 << 20)).split()[0]) in set(servers.ports) - {gone}
+    servers.start(gone)
+
+
+def test_who_holds_uploads_open_keeps_nobody_elses_out(servers: Servers) -> None:
+    one, another, third = addresses()
+    with serve_proxy(servers.ports, UPLOADS="2", ALL_UPLOADS="3") as proxy, ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(Held(proxy, one))
+        assert put(proxy, one) == 429
+        assert Visitor(proxy).ask("/")
+        assert put(proxy, another) == 200
+        held.enter_context(Held(proxy, another))
+        assert put(proxy, third) == 429  # of everybody together
+        held.close()
+        assert any(put(proxy, one) == 200 or time.sleep(0.02) for _ in range(500))  # once it is noticed that they left
+
+
+def addresses() -> tuple[str, str, str]:
+    """Three of this machine's own."""
+    if sys.platform != "linux":
+        pytest.skip("this system has one address of its own")
+    return "127.0.0.1", "127.0.0.2", "127.0.0.3"
+
+
+class Held:
+    """An upload that has begun and does not end, from an address of this machine."""
+
+    def __init__(self, url: str, address: str) -> None:
+        self.socket = socket.create_connection(at(url), 20, (address, 0))
+        head = f"PUT {UPLOAD} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {20 << 20}\r\nExpect: 100-continue\r\n\r\n"
+        self.socket.sendall(head.encode())
+        assert self.socket.recv(99).startswith(b"HTTP/1.1 100")  # it waits for the body
+        self.socket.sendall(bytes(1 << 20))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+def put(url: str, address: str) -> int:
+    """What comes of an upload from an address of this machine."""
+    connection = HTTPConnection(*at(url), 20, source_address=(address, 0))
+    with closing(connection):
+        connection.request("PUT", UPLOAD, bytes(1000), {"Host": "localhost"})
+        return connection.getresponse().status
+
+
+def at(url: str) -> tuple[str, int]:
+    """The address and the port of the proxy."""
+    return "127.0.0.1", int(url.rpartition(":")[2])
 
 
 def test_what_never_changes_is_asked_for_once(servers: Servers, proxy: str) -> None:
@@ -208,7 +282,8 @@ def test_sockets_come_through_and_say_where_they_are() -> None:
     with ExitStack() as stack:
         there: SocketServer = stack.enter_context(serve(echo, "127.0.0.1", 0))
         threading.Thread(target=there.serve_forever, daemon=True).start()
-        url = stack.enter_context(serve_proxy([there.socket.getsockname()[1], free_port()]))
+        gone = stack.enter_context(nobody_at())
+        url = stack.enter_context(serve_proxy([there.socket.getsockname()[1], gone]))
         for cookie in (None, f"{COOKIE}={'0' * 32}.1", f"{COOKIE}={'0' * 32}.2"):  # of no one, this one, and one gone
             with connect(
                 url.replace("http", "ws") + "/live/edit", additional_headers={"Cookie": cookie} if cookie else None

@@ -1,11 +1,11 @@
 """Two processes of the app behind its proxy, as deploy/ has them: forty paint at a time, and one process is killed."""
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from explorer.editing.edits import Edit, LiveDecoder
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture
 from explorer.images.samples import SAMPLES, find
-from tests.browser import draw, drawn, free_port, sample, stroke
+from tests.browser import draw, drawn, free_port, nobody_at, sample, stroke
 from tests.conftest import CHECKPOINTS, ROOT
 from tests.image import Process, can_be_alone, serve_image
 from tests.proxy import COOKIE, serve_proxy
@@ -39,6 +39,10 @@ class Served:
     url: str  # of the proxy
     processes: list[Process]
 
+    def of(self, cookies: dict[str, str]) -> Process:
+        """The process that somebody is with."""
+        return self.processes[int(cookies[COOKIE].split(".")[1]) - 1]
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -47,23 +51,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(url, processes)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_opens_where_nothing_but_the_cache_can_be_written(page: str, served: Served) -> None:
+def test_every_page_opens_where_nothing_but_the_cache_can_be_written(served: Served) -> None:
     async def look() -> None:
-        tab = Tab(served.url)
-        await tab.open(page)  # raises what the page shows of faults
-        await tab.close()
+        for page in PAGES:
+            tab = Tab(served.url)
+            await tab.open(page)  # raises what the page shows of faults
+            await tab.close()
 
-    asyncio.run(look())
+    with ThreadPoolExecutor(1) as pool:  # in a thread without a loop: this one has Playwright's
+        pool.submit(asyncio.run, look()).result()
     said = "".join(process.log.read_text() for process in served.processes)
     assert "Traceback" not in said and "Read-only" not in said
-
-
-def test_nothing_was_written_where_the_app_lies(served: Served) -> None:
-    if not can_be_alone():
-        pytest.skip("no file system can be made read-only here")
-    app = Path(served.processes[0].log).parent / "app"
-    assert not [path for path in app.rglob("*") if path.name in ("__pycache__", "written")]
+    if can_be_alone():  # else no file system can be made read-only here
+        app = Path(served.processes[0].log).parent / "app"
+        assert not [path for path in app.rglob("*") if path.name in ("__pycache__", "written")]
 
 
 def test_forty_paint_and_one_process_is_killed(served: Served, context: BrowserContext) -> None:
@@ -71,49 +72,43 @@ def test_forty_paint_and_one_process_is_killed(served: Served, context: BrowserC
     page.goto(f"{served.url}/edit")
     drawn(page)
     stroke(page, (2, 4), (2, 8))
-    killed = place_of({cookie["name"]: cookie["value"] for cookie in context.cookies()})
+    killed = served.of({cookie["name"]: cookie["value"] for cookie in context.cookies()})
     show = Show(served.url)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, ExitStack() as held:
         painting = pool.submit(asyncio.run, show.run())
-        while not show.painting.wait(0.2):
-            assert not painting.done(), painting.result()
-        struck = {painter for painter in show.painters if place_of(painter.tab.cookies) == killed}
-        served.processes[killed - 1].kill()
-        began, patience = time.monotonic(), back_within()
-        show.killed.set()
+        try:
+            while not show.painting.wait(0.2):
+                assert not painting.done(), painting.result()
+            struck = {painter for painter in show.painters if served.of(painter.tab.cookies) is killed}
+            killed.kill()
+            held.enter_context(nobody_at(killed.port))  # no other test is given it
+            began = time.monotonic()
+        finally:
+            show.killed.set()  # or they would paint for ever
         draw(page, (4, 4), (4, 8))
         expect(page.locator(".figures dl > div", has_text="Changed cells").locator("dd")).to_contain_text(
             f"{changed_by_strokes()} of"
         )
         expect(page.locator(".unconnected")).to_be_hidden()
         expect(page.locator(".canvas")).to_have_attribute("data-settled", "true")
-        assert time.monotonic() - began < patience
+        back_after = [time.monotonic() - began]
         painting.result()
+        expect(steps(page)).to_have_count(2)
+        expect(page.locator(".way")).to_be_hidden()  # edits take the socket again
     assert 0 < len(struck) < PAINTERS
     for painter in show.painters:
         assert len(painter.back_after) == (painter in struck)
-        assert all(seconds < patience for seconds in painter.back_after)
         assert len(painter.screens) >= BEFORE + AFTER
-        assert place_of(painter.tab.cookies) != killed
+        assert served.of(painter.tab.cookies) is not killed
+        back_after += painter.back_after
     assert wrong(show.painters) == 0
-    expect(steps(page)).to_have_count(2)
-    expect(page.locator(".way")).to_be_hidden()  # edits take the socket again
-
-
-def back_within() -> float:
-    """Ten seconds, of a machine that has nothing else to do: as much longer as there is more to do than cores."""
-    return 10 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert max(back_after) < show.back_within()
 
 
 def changed_by_strokes() -> int:
     """How many cells the two strokes in the browser change, with the code that is used most."""
     indices = encode_picture(checkpoint.load(CHECKPOINTS / "photos"), sample()).indices
     return int((indices[2:6:2, 4:9] != np.bincount(indices.ravel()).argmax()).sum())
-
-
-def place_of(cookies: dict[str, str]) -> int:
-    """The number of the process that somebody is with."""
-    return int(cookies[COOKIE].split(".")[1])
 
 
 class Show:
@@ -126,15 +121,17 @@ class Show:
         ]
         self.painting = threading.Event()  # all are at it
         self.killed = threading.Event()
+        self.came_within = 0.0  # seconds
 
     async def run(self) -> None:
-        gate = asyncio.Semaphore(4)
+        began, gate = time.monotonic(), asyncio.Semaphore(4)
 
         async def come(painter: Painter) -> None:
             async with gate:
                 await painter.come()
 
         await asyncio.gather(*map(come, self.painters))
+        self.came_within = time.monotonic() - began
         await asyncio.gather(*(paint(painter, BEFORE) for painter in self.painters))
         self.painting.set()
         await asyncio.gather(*map(self._go_on, self.painters))
@@ -144,6 +141,15 @@ class Show:
             await paint(painter, 1)
         await paint(painter, AFTER)
         await painter.leave()
+
+    def back_within(self) -> float:
+        """Seconds in which whoever was with the killed process has to be back, on this machine as it is now.
+
+        Half of the forty come back to one process; when they came to it, the other half came to the other. What
+        that took says how quick this machine is. It is allowed three times, as the others paint on meanwhile and other
+        tests come and go; and ten seconds, in which whatever waits for something that is gone has to give up.
+        """
+        return 10 + 3 * self.came_within
 
 
 async def paint(painter: Painter, strokes: int) -> None:

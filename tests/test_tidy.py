@@ -163,6 +163,26 @@ def test_an_index_that_is_being_made_stays(tmp_path: Path) -> None:
     assert not partial.exists()
 
 
+def test_no_index_is_begun_where_one_is_being_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    partial = tmp_path / "cache" / "a.index.safetensors.partial"
+    shard, lock = put(partial / "0.shard.safetensors"), put(partial / "lock")
+    for path in (shard, lock, partial):
+        aged(path, 2 * UNFINISHED)
+    last_use, begun = tidy._last_use, []
+
+    def begin(folder: Path) -> float:
+        with lock.open("a+b") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        begun.append(folder)
+        return last_use(folder)
+
+    monkeypatch.setattr(tidy, "_last_use", begin)
+    tidy.tidy()
+    assert begun == [partial]
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_what_was_about_to_be_removed_is(tmp_path: Path) -> None:
     gone = put(tmp_path / "cache" / "a.index.safetensors.partial.1234abcd" / "0.shard.safetensors", age=2 * HOUR)
     tidy.tidy()

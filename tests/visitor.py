@@ -23,7 +23,7 @@ from explorer.base.wire import pack
 from explorer.editing.edits import UNPAINTED
 
 STREAMLIT = Subprotocol("streamlit")
-PATIENCE = 60  # seconds for an answer
+PATIENCE = 120  # seconds for an answer
 AGAIN = 0.3  # seconds until a server that does not answer is asked again
 Message = tuple[dict[str, Any], dict[str, np.ndarray]]  # header and arrays
 GONE = (OSError, WebSocketException, TimeoutError)
@@ -82,7 +82,13 @@ class Tab:
         """A WebSocket, as a page of the app opens one."""
         address = self.url.replace("http", "ws", 1) + path
         socket = await connect(
-            address, origin=Origin(self.url), additional_headers=self._headers(), max_size=None, **options
+            address,
+            origin=Origin(self.url),
+            additional_headers=self._headers(),
+            max_size=None,
+            open_timeout=PATIENCE,
+            ping_interval=None,  # the server asks; one that is slow is not gone
+            **options,
         )
         assert socket.response is not None
         self._keep(socket.response.headers.get_all("Set-Cookie"))

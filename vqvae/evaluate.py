@@ -8,7 +8,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
@@ -85,16 +85,7 @@ def evaluate(
     quality: dict[str, list[Quality]] = {}
     encode_s, decode_s, bits_per_pixel, fits = [], [], [], []
     generator = torch.Generator().manual_seed(0)
-    for file_name, data in images:
-        try:
-            photo = shrink_short_side(load_image(data, file_name), short_side)
-            if min(photo.size) < WINDOW:
-                raise BadInput(f"{display_name(file_name)} is under {WINDOW} pixels high or wide; leave it out.")
-        except BadInput as refusal:
-            if skipped is None:
-                raise
-            skipped.append(str(refusal))
-            continue
+    for photo in _photos(images, short_side, skipped):
         pixels = to_tensor(photo)
         started = time.perf_counter()
         encoding = tokenizer.encode(pixels)
@@ -104,35 +95,24 @@ def evaluate(
         off = _decode(tokenizer, encoding.quantized, encoding.quantized, like=pixels)
         decode_s.append(time.perf_counter() - started)
 
-        shuffled = _shuffled(tokenizer, encoding, generator)
         rows, columns = encoding.grid.shape[-2:]
         size = bits(rows, columns, codes)
-        jpeg = JPEG.of_size(np.asarray(photo), size / 8)
+        jpeg = JPEG.of_size(photo, size / 8)
         fits.append(len(jpeg) <= size / 8)
-        bits_per_pixel.append(size / (photo.width * photo.height))
-        pictures = {
-            "off": off,
-            "half": _decode(tokenizer, encoding.quantized, blend(encoding, 0.5), like=pixels),
-            "on": _decode(tokenizer, encoding.quantized, encoding.embedding, like=pixels),
-            "shuffled_off": _decode(tokenizer, shuffled, shuffled, like=pixels),
-            "shuffled_on": _decode(tokenizer, shuffled, encoding.embedding, like=pixels),
-            "jpeg": to_tensor(JPEG.decode(jpeg)),
-        }
+        bits_per_pixel.append(size / (photo.shape[0] * photo.shape[1]))
+        pictures = {"off": off, "jpeg": to_tensor(JPEG.decode(jpeg))}
+        pictures |= _variants(tokenizer, encoding, generator, like=pixels)
         for variant, picture in pictures.items():
             one = Quality(psnr(picture, pixels).item(), ssim(picture, pixels).item())
             quality.setdefault(variant, []).append(one)
     if not quality:
         raise BadInput("Not one of the images could be measured; name a set that holds some.")
-    means = {
-        variant: Quality(fmean(one.psnr for one in all_of_it), fmean(one.ssim for one in all_of_it))
-        for variant, all_of_it in quality.items()
-    }
     return Evaluation(
         checkpoint=name,
         images=len(fits),
         skipped=len(skipped or ()),
         short_side=short_side,
-        **means,
+        **{variant: _mean(all_of_it) for variant, all_of_it in quality.items()},
         jpeg_fits=fmean(fits),
         bits_per_pixel=fmean(bits_per_pixel),
         codes=codes,
@@ -141,6 +121,38 @@ def evaluate(
         encode_ms=1000 * fmean(encode_s),
         decode_ms=1000 * fmean(decode_s),
     )
+
+
+def _photos(images: Iterable[tuple[str, bytes]], short_side: int, skipped: list[str] | None) -> Iterator[np.ndarray]:
+    """The images that can be measured, uint8 [H, W, 3]; see `evaluate` for the others."""
+    for name, data in images:
+        try:
+            photo = shrink_short_side(load_image(data, name), short_side)
+            if min(photo.size) < WINDOW:
+                raise BadInput(f"{display_name(name)} is under {WINDOW} pixels high or wide; leave it out.")
+        except BadInput as refusal:
+            if skipped is None:
+                raise
+            skipped.append(str(refusal))
+        else:
+            yield np.asarray(photo)
+
+
+def _variants(
+    tokenizer: Tokenizer, encoding: Encoding, generator: torch.Generator, *, like: Tensor
+) -> dict[str, Tensor]:
+    """What is decoded from an encoding that was tampered with, by the names of `Evaluation`."""
+    shuffled = _shuffled(tokenizer, encoding, generator)
+    return {
+        "half": _decode(tokenizer, encoding.quantized, blend(encoding, 0.5), like=like),
+        "on": _decode(tokenizer, encoding.quantized, encoding.embedding, like=like),
+        "shuffled_off": _decode(tokenizer, shuffled, shuffled, like=like),
+        "shuffled_on": _decode(tokenizer, shuffled, encoding.embedding, like=like),
+    }
+
+
+def _mean(of: Sequence[Quality]) -> Quality:
+    return Quality(fmean(one.psnr for one in of), fmean(one.ssim for one in of))
 
 
 def _decode(tokenizer: Tokenizer, quantized: Tensor, embedding: Tensor, *, like: Tensor) -> Tensor:

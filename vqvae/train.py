@@ -102,15 +102,10 @@ def _train(options: argparse.Namespace, ranks: Ranks, while_stoppable: Stopping)
     if before and config.steps < before.step:
         raise BadInput(f"The run is at step {before.step:,} already; ask for as many --steps or more.")
     files = open_files(options.data, under=options.under)
-    if before and before.data and before.data != files.listing and not options.other_data:
-        raise BadInput(
-            f"{options.data} holds other images, by name and size, than the run in {options.out} learned from; "
-            "name its own, or add --other-data."
-        )
+    if before:
+        _check_same(files.listing, before, options)
     photos = Photos.of(files, config, kept_bytes=options.photo_memory << 20, tell=ranks.tell)
-    trained = checkpoint.load(find_checkpoint(options.start_from)) if options.start_from else None
-    if trained is not None and not isinstance(trained, VQVAE):
-        raise BadInput(f"{options.start_from} is no model of this family; start from another.")
+    trained = _trained(options.start_from) if options.start_from else None
     held_out = _held_out(options) if leads else ()
     ranks.agree()
     if not ranks.same(files.listing):
@@ -186,6 +181,23 @@ def _tell_length(before: About, config: TrainingConfig) -> None:
         f"until step {int(config.restart_until * new):,}.",
         file=sys.stderr,
     )
+
+
+def _check_same(listing: str, before: About, options: argparse.Namespace) -> None:
+    """Raise BadInput where a run is to go on with other images, and nobody said so."""
+    if before.data and before.data != listing and not options.other_data:
+        raise BadInput(
+            f"{options.data} holds other images, by name and size, than the run in {options.out} learned from; "
+            "name its own, or add --other-data."
+        )
+
+
+def _trained(name: str) -> VQVAE:
+    """The model that a run starts from; raises BadInput."""
+    model = checkpoint.load(find_checkpoint(name))
+    if not isinstance(model, VQVAE):
+        raise BadInput(f"{name} is no model of this family; start from another.")
+    return model
 
 
 def _held_out(options: argparse.Namespace) -> tuple[np.ndarray, ...]:

@@ -25,15 +25,26 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_locked(file: Path) -> bool:
-    """Whether another process holds the lock that a file stands for; on Windows, which cannot tell, never."""
+@contextmanager
+def alone(file: Path) -> Iterator[bool]:
+    """Whether no other process holds the lock that a file stands for; if so, this one holds it meanwhile.
+
+    True as well where that cannot be told: there is no such file, or it cannot be locked, as on Windows. False of
+    another person's file.
+    """
     try:
         import fcntl
 
-        with file.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (ImportError, OSError):
-        return False
-    return False
+        descriptor = os.open(file, os.O_RDWR)  # NFS locks nothing that is open for reading alone
+    except (ImportError, OSError) as fault:
+        yield not isinstance(fault, PermissionError)
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except OSError as fault:
+        free = not isinstance(fault, BlockingIOError)
+    try:
+        yield free
+    finally:
+        os.close(descriptor)

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from explorer.base.folders import cache_folder, user_data_folder
-from explorer.base.locked import is_locked
+from explorer.base.locked import alone
 from vqvae.checkpoint import LEFT_BEHIND, remove_leftovers
 
 COMPARED, CODECS = "compared", "codecs"  # caches of measurements, in the cache's folder
@@ -24,6 +25,7 @@ UNUSED = 90 * 86_400  # seconds without use after which a measurement goes
 IN_USE = 86_400  # seconds after its last use in which none does
 UNFINISHED = 30 * 86_400  # seconds after which nobody goes on with an index
 PARTIAL = ".partial"  # ends the name of the folder of an index in the making
+LOCK = "lock"  # the file in it by which processes are kept apart
 TEMPORARY = "temporary"  # ends the name of a file in it that is being written
 EXCHANGE = "vqvae-projection-"  # begins that of what a map's worker is handed, where the system keeps such things
 _BLOCK = 4096  # bytes that a file takes at least
@@ -95,15 +97,22 @@ def _bytes(of: os.stat_result) -> int:
 
 def _remove_unfinished(partial: Path) -> None:
     """Remove what an index in the making does not need, or all of it, where nobody makes it."""
-    if is_locked(partial / "lock"):
-        return
-    if _age(_last_use(partial)) > UNFINISHED:
-        shutil.rmtree(partial, ignore_errors=True)
-        return
-    for temporary in partial.glob(f"*{TEMPORARY}"):
-        with suppress(OSError):
+    with alone(partial / LOCK) as nobody_makes_it, suppress(OSError):
+        if not nobody_makes_it:
+            return
+        if _age(_last_use(partial)) > UNFINISHED:
+            remove_at_once(partial)
+            return
+        for temporary in partial.glob(f"*{TEMPORARY}"):
             if _age(temporary.stat().st_mtime) > LEFT_BEHIND:
                 temporary.unlink()
+
+
+def remove_at_once(folder: Path) -> None:
+    """Remove a folder so that nobody finds a half of it, or puts a lock into what goes; raises OSError."""
+    gone = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -163,10 +163,8 @@ class Match:
     """Codes that stand for the same, or one that nothing stands for."""
 
     kind: Kind
-    here: tuple[
-        int, ...
-    ]  # codes of the first model, largest area first; of one that is only there: the closest, if any
-    there: tuple[int, ...]  # of the second one; of one that is only here: the closest, if any
+    here: tuple[int, ...]  # codes of the first model, largest area first; of one only there: the closest, if any
+    there: tuple[int, ...]  # of the second one; of one only here: the closest, if any
     agreement: float  # intersection over union of the areas of both sides, 0…1
     cells: tuple[int, int]  # of both sides
 
@@ -329,9 +327,8 @@ def _groups(overlap: Overlap, pairs: _Pairs, kept: tuple[np.ndarray, np.ndarray]
         union = area + _sums(whole, part_area[part], len(area)) - common
         agreement = common / np.maximum(1, union)
         best = _greatest(pairs.agreement, wholes, len(area))
-        wanted = (
-            kept[side] & (agreement >= rules.enough) & (agreement >= rules.gain * best)
-        )  # so there are two parts at least
+        # So there are two parts at least.
+        wanted = kept[side] & (agreement >= rules.enough) & (agreement >= rules.gain * best)
         by_whole = np.lexsort((part, -part_area[part], whole))
         whole, part = whole[by_whole], part[by_whole]
         for code in np.flatnonzero(wanted).tolist():

@@ -35,21 +35,47 @@ class Notes:
         return replace(self, texts=others | {code: text[:LONGEST_NOTE]} if text.strip() else others)
 
 
+@dataclass(frozen=True)
+class _Changes:
+    """What became of stars and texts, by code; an empty text was taken away."""
+
+    starred: dict[int, bool] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def between(cls, before: Notes, after: Notes) -> _Changes:
+        codes = before.texts.keys() | after.texts.keys()
+        return cls(
+            {code: code in after.starred for code in before.starred ^ after.starred},
+            {code: after.texts.get(code, "") for code in codes if after.texts.get(code) != before.texts.get(code)},
+        )
+
+    def then(self, later: _Changes) -> _Changes:
+        return _Changes(self.starred | later.starred, self.texts | later.texts)
+
+    def of(self, notes: Notes) -> Notes:
+        starred = {code for code, starred in self.starred.items() if starred}
+        others = {code: text for code, text in notes.texts.items() if code not in self.texts}
+        return Notes(
+            (notes.starred - self.starred.keys()) | starred,
+            others | {code: text for code, text in self.texts.items() if text},
+        )
+
+
 _one_at_a_time = threading.Lock()
-_in_memory: dict[Path, Notes] = {}  # what the disk did not take, by the file where it would be
+_not_taken: dict[Path, _Changes] = {}  # by the disk, by the file where they would be
 
 
 def load(folder: Path, checkpoint: str) -> Notes:
     """The notes on a checkpoint, by its content hash; none where there are none, or where they cannot be read."""
-    if kept := _in_memory.get(_file(folder, checkpoint)):
-        return kept
-    return _on_disk(folder, checkpoint)
+    path = _file(folder, checkpoint)
+    return _not_taken.get(path, _Changes()).of(_read(path) or Notes())
 
 
 def damage(folder: Path, checkpoint: str) -> str:
     """What to say of notes that are damaged, in one sentence; nothing of sound ones or of none."""
     path = _file(folder, checkpoint)
-    if path in _in_memory or not path.exists() or _read(path) is not None:
+    if not path.exists() or _read(path) is not None:
         return ""
     return (
         f"The notes on this model, {path}, are damaged or were changed outside of the app, and are not used; restore "
@@ -63,10 +89,6 @@ def refusal(folder: Path, fault: OSError) -> str:
         f"Notes and stars could not be kept in {folder} ({reason_of(fault)}); they stay in memory until the app ends, "
         "or a later change can be written."
     )
-
-
-def _on_disk(folder: Path, checkpoint: str) -> Notes:
-    return _read(_file(folder, checkpoint)) or Notes()
 
 
 def _read(path: Path) -> Notes | None:
@@ -83,7 +105,7 @@ def update(folder: Path, checkpoint: str, change: Callable[[Notes], Notes]) -> N
     """Change the notes on a checkpoint as they are on disk now, so that two open pages do not undo each other.
 
     A file that cannot be read is put aside as `.bad` and not overwritten. Raises OSError where the folder cannot be
-    written: the notes are then kept in memory, until a later change can be written or the process ends.
+    written: the change is then kept in memory, until it can be written with a later one or the process ends.
     """
     path = _file(folder, checkpoint)
     with _one_at_a_time:
@@ -95,7 +117,9 @@ def update(folder: Path, checkpoint: str, change: Callable[[Notes], Notes]) -> N
                     path.replace(path.with_suffix(".bad"))
                 save(folder, checkpoint, changed)
         except OSError:
-            _in_memory[path] = change(load(folder, checkpoint))
+            now = load(folder, checkpoint)
+            kept = _not_taken.get(path, _Changes())
+            _not_taken[path] = kept.then(_Changes.between(now, change(now)))
             raise
     return changed
 
@@ -105,7 +129,7 @@ def save(folder: Path, checkpoint: str, notes: Notes) -> None:
     path = _file(folder, checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, _content(notes))
-    _in_memory.pop(path, None)
+    _not_taken.pop(path, None)
 
 
 def _content(notes: Notes) -> bytes:

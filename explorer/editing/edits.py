@@ -63,6 +63,10 @@ class Painting:
         """The cells whose blend was painted: bool [h, w]."""
         return self.painted != UNPAINTED
 
+    def equals(self, other: Painting) -> bool:
+        """Whether all cells are as in another one."""
+        return np.array_equal(self.indices, other.indices) and np.array_equal(self.painted, other.painted)
+
     def edit(self, *, level: float, rule: Rule) -> Edit:
         """The edit at a level, the blend where none was painted."""
         weight = np.where(self.has_own_blend, self.painted / np.float32(100), np.float32(level)).astype(np.float32)

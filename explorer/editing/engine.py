@@ -402,9 +402,8 @@ class EditEngine:
         return Marks("neighbours", values, found.verdict.sentence, scale=probes.NEIGHBOURS_SCALE)
 
     def _cycle(self, seen: DecodedEdit) -> Marks:
-        pixels = (
-            seen.pixels if seen.exact else self._decoded(seen.edit)
-        )  # of this edit: a newer one may be there by now
+        # Of this edit: a newer one may be there by now.
+        pixels = seen.pixels if seen.exact else self._decoded(seen.edit)
         check = probes.cycle_check(self.model.tokenizer, self.base, seen.edit, pixels, self._plain(seen))
         return Marks("cycle", check.marks, check.sentence, chips=probes.CYCLE_CHIPS)
 

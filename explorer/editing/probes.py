@@ -306,9 +306,7 @@ class Margins:
     runner_up: np.ndarray  # int64; the own code where the codebook has no other
     runner_up_distance: np.ndarray  # float32, infinite where there is none
     gap: np.ndarray  # float32 ≥ 0, how much farther the runner-up is
-    fragility: (
-        np.ndarray
-    )  # float32 in 0…1 (`MARGIN_SCALE`): 1 is a tie, 0 an embedding that stands on its code or beyond
+    fragility: np.ndarray  # float32 in 0…1 (`MARGIN_SCALE`): 1 is a tie, 0 an embedding on its code or beyond
 
     @property
     def figures(self) -> list[Figure]:

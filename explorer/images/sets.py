@@ -22,7 +22,6 @@ SAMPLES = "samples"  # the source of the bundled photos
 PICTURE = "picture"  # that of a single picture, which lies nowhere
 LISTED_FOR = 60.0  # seconds until a set is listed again, and so many times what that took
 LISTED_TIMES = 20
-PATHS = f"A path on this computer: {KINDS}."  # which a person may type, as every field for one says
 DATA = (  # which a command may be told
     f"{KINDS}; image files, archives, shards and Parquet at an address such as s3://bucket/photos, too; or "
     f'"{SAMPLES}" for the bundled ones'

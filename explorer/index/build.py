@@ -7,29 +7,28 @@ latest after half a minute. Where a shard was made does not matter, see `parts`.
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import IO
-from uuid import uuid4
 
 from explorer.base.job import Progress, unheard
-from explorer.base.tidy import PARTIAL
+from explorer.base.tidy import LOCK, PARTIAL, remove_at_once
 from explorer.images.sets import ImageSet
 from explorer.index.cells import CellStream, ImageCells, cells_of
 from explorer.index.format import CODE_BITS, MOST_CELLS, About, too_many_cells
 from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
-from explorer.index.shards import LOCK, Shard, clear, compact, find_shards, missing, write_shard
+from explorer.index.shards import Shard, clear, compact, find_shards, missing, write_shard
 from vqvae.errors import BadInput
 from vqvae.tokenizer import Tokenizer
 
 CellsFrom = Callable[[int], CellStream]
 SHARD_CELLS = 1 << 22
 TRIES = 100  # to come into a folder that others make and remove
+MOMENT = 0.005  # seconds between two of them where it is locked: whoever tidies up holds it no longer
 SHARD_SECONDS = 30  # of work that a process that is killed can lose
 
 
@@ -108,7 +107,7 @@ def finish(folder: Path, names: tuple[str, ...], about: About, path: Path, *, sh
         raise BadInput("A part of what was encoded is damaged; start the same again: that part is encoded anew.")
     with _removed_where_refused(folder):
         merge(shards, names, about, path, folder, shard_cells)
-    _remove(folder)
+    remove_at_once(folder)
 
 
 def check_codes(about: About) -> None:
@@ -151,7 +150,8 @@ def _locked(folder: Path, *, with_others: bool) -> IO[bytes] | AbstractContextMa
             fcntl.flock(file, (fcntl.LOCK_SH if with_others else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            break
+            time.sleep(MOMENT)
+            continue
         except OSError:
             pass  # some file systems of clusters know no locks
         if _is_at(file, folder / LOCK):
@@ -168,20 +168,13 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return False
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder of shards at once, so that nobody finds a half of it, or puts a lock into what goes."""
-    gone = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}")
-    folder.rename(gone)
-    shutil.rmtree(gone)
-
-
 @contextmanager
 def _removed_where_refused(folder: Path) -> Iterator[None]:
     """Nothing in the folder will ever become an index."""
     try:
         yield
     except BadInput:
-        _remove(folder)
+        remove_at_once(folder)
         raise
 
 

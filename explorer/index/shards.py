@@ -13,7 +13,7 @@ from uuid import uuid4
 import numpy as np
 
 from explorer.base import arrays
-from explorer.base.tidy import TEMPORARY
+from explorer.base.tidy import LOCK, TEMPORARY
 from explorer.index.cells import ImageCells
 from explorer.index.format import (
     CODE_BITS,
@@ -27,7 +27,6 @@ from explorer.index.format import (
 )
 from vqvae.errors import BadInput
 
-LOCK = "lock"  # the file in a folder of shards by which processes are kept apart
 _SHARD_SUFFIX = ".shard.safetensors"
 _FORM = (2, CODE_BITS, DISTANCE_BITS, POSITION_BITS)  # of shards; 1 had the positions of the whole index
 _SAMPLE_EVERY = 4096  # cells between two samples of a shard's keys, by which shards are merged

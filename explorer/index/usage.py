@@ -153,10 +153,10 @@ class Places:
     """Where in the image a code sits, [bins, bins] from the top left; 1 is as often as chance, 0 never."""
 
     times: np.ndarray
-    low: (
-        np.ndarray
-    )  # ends of the 95 % interval of each, for cells that are independent: neighbours go together, so that
-    high: np.ndarray  # the doubt is larger rather than smaller
+    # Ends of the 95 % interval of each, for cells that are independent: neighbours go together, so that the doubt is
+    # larger rather than smaller.
+    low: np.ndarray
+    high: np.ndarray
     cells: int  # that it is of
 
 

@@ -49,10 +49,7 @@ LEAST_ODD = -math.log(4)  # a quarter as often as anywhere: what is not as rare 
 RARE, MANY_RARE = 0.3, 0.5  # up to the first share of cells with a lift below 1 is good, above the second poor
 MUDDLED, SHUFFLED = 0.6, 0.75  # the same of that share over what it is with the cells shuffled
 ORDERLY = 0.10  # a grid of which no more is rare once shuffled, as one of a single code, has no order to lose
-FEW_EDITED, MANY_EDITED = (
-    0.10,
-    0.35,
-)  # up to the first share of odd ones among edited cells is good, above the second poor
+FEW_EDITED, MANY_EDITED = 0.10, 0.35  # odd ones among edited cells: up to the first good, above the second poor
 SHUFFLED_CELLS = 1024  # that the share with the cells shuffled is taken from, at least
 
 GRADES: tuple[Grade, ...] = ("good", "fair", "poor")

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-STEPS = (
-    "checkpoint",
-    "models",
-    "picture",
-    "code",
-    "step",
-    "run",
-)  # each of these, and each page, is one step to go back
+STEPS = ("checkpoint", "models", "picture", "code", "step", "run")  # each, and each page, is one step to go back
 SMALL = ("size", "blend", "cell", "tried", "view", "on")  # the rest of what is ours: these change within a step
 
 

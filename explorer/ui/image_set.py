@@ -2,6 +2,7 @@
 
 import os.path
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,9 +18,10 @@ from explorer.index import read
 from explorer.index.format import index_path
 from explorer.index.made import find_or_build, in_memory
 from explorer.index.read import Index, list_indexes
-from explorer.ui import cache, exports, jobs, store, widgets
-from explorer.ui.session import NamedSet
+from explorer.ui import cache, exports, jobs, store, typed_path, widgets
+from explorer.ui.session import NamedSet, Session, TestedOn
 from vqvae.errors import BadInput, Unreachable
+from vqvae.formats import KINDS
 from vqvae.words import counted
 
 WORKING_SIZE = 256  # pixels on the long side, at which sets are indexed
@@ -69,13 +71,7 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
             format_func=lambda source: source.label,
             **widgets.bound("image-set", current, lambda source: store.read().on("codebook", image_set=source.place)),
         )
-        st.text_input(
-            "Add a set by its path",
-            placeholder="/path/to/images",
-            help=sets.PATHS,
-            key=PATH,
-            on_change=_add,
-        )
+        typed_path.field("Add a set by its path", what=KINDS, example="images", key=PATH, on_change=_add)
         unreadable = st.container()
     before = [source for source in known if source.place == session.codebook.shown_set and source != current]
     with news:
@@ -99,9 +95,22 @@ def choose(model: OpenModel, *, news: DeltaGenerator) -> UsedSet | None:
     return used
 
 
+def to_measure_on() -> dict[TestedOn, str]:
+    """What a person can have figures measured on, and what it is called."""
+    found: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos"}
+    return found | {"set": "A set by its path"} if typed_path.may_be() else found
+
+
+def field_for_set(path: str, *, key: str, take: Callable[[str], Session]) -> None:
+    """A field for the path of the images to measure on; `take` makes the session with the one that was typed."""
+    typed_path.field(
+        "Images", what=KINDS, example="images", **widgets.bound(key, path, lambda typed: take(typed.strip()))
+    )
+
+
 def open_typed(path: str) -> ImageSet:
     """The set at a path that was typed; raises BadInput, OSError, ValueError."""
-    return cache.open_set(str(sets.typed_path(path)), "")
+    return cache.open_set(str(sets.typed_path(typed_path.checked(path))), "")
 
 
 def say_what_is_read(images: ImageSet) -> None:
@@ -178,7 +187,8 @@ def _add() -> None:
     if not path:
         return
     try:
-        images = cache.open_set(os.path.realpath(sets.typed_path(path)), "")  # kept, so that it is listed once
+        place = sets.typed_path(typed_path.checked(path))
+        images = cache.open_set(os.path.realpath(place), "")  # kept, so that it is listed once
     except (BadInput, OSError, ValueError) as fault:
         widgets.put_back_text(PATH, path)
         store.keep(store.read().on("codebook", set_refusal=str(fault)))

@@ -92,6 +92,7 @@ class SavedEdit:
     painting: Painting
     document: str | None = None
     load: int = 0  # grows with each recipe that is opened over it
+    refusal: str = ""  # why the last one was not, until the person paints on
 
     @property
     def size(self) -> int:

@@ -127,9 +127,7 @@ def _array_of(arrays: np.lib.npyio.NpzFile, name: str, source: Path) -> np.ndarr
 def _mapped(member: zipfile.ZipInfo, source: Path) -> np.ndarray | None:
     """An array that lies in a zip as it is; None where its header is of no version that NumPy reads in public."""
     with source.open("rb") as file:
-        file.seek(
-            member.header_offset + 26
-        )  # of the lengths of its name and of what is added to it, see the zip format
+        file.seek(member.header_offset + 26)  # of the lengths of its name and of what is added to it, see the format
         lengths = np.frombuffer(file.read(4), "<u2")
         start = member.header_offset + 30 + int(lengths.sum())
         if member.file_size <= MOST_UNPACKED and _checksum(file, start, member.file_size) != member.CRC:

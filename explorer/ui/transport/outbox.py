@@ -30,9 +30,8 @@ def _keeping_what_has_a_place(clear: Callable[..., None]) -> Callable[..., None]
         clear(queue, *arguments, **named)
         kept = {id(message) for message in queue._queue}
         blocks = [message for message in before if is_block(message)]
-        made = {
-            path_of(message) for message in blocks if id(message) in kept
-        }  # perhaps again, by what stands there now
+        # Perhaps again, by what stands there now.
+        made = {path_of(message) for message in blocks if id(message) in kept}
         gone = {path_of(message) for message in blocks} - made
         queue._queue = [message for message in queue._queue if not lies_within(message, gone)]
 

@@ -7,21 +7,18 @@ from explorer.images import sets
 from explorer.images.sets import ImageSet
 from explorer.ui import cache, image_set, store, widgets
 from explorer.ui.picture_choice import file_of, picture_titles
-from explorer.ui.session import TestedOn
 from vqvae.errors import BadInput
 from vqvae.formats import KINDS
-
-ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A set by its path"}
 
 
 def choose_images(place: DeltaGenerator) -> ImageSet | None:
     """Draw the choice into a place, and below it what else is asked; None until there is a set."""
     session = store.read()
-    on = session.compare.measured_on
+    on, offered = session.compare.measured_on, image_set.to_measure_on()
     place.segmented_control(
         "Compare on",
-        list(ON),
-        format_func=ON.__getitem__,
+        list(offered),
+        format_func=offered.__getitem__,
         label_visibility="collapsed",
         **widgets.bound("compared-on", on, lambda chosen: store.read().on("compare", measured_on=chosen or on)),
     )
@@ -48,15 +45,10 @@ def choose_images(place: DeltaGenerator) -> ImageSet | None:
 
 def _choose_path() -> None:
     chosen = store.read().compare
-    st.text_input(
-        "Images",
-        placeholder="/path/to/images",
-        help=sets.PATHS,
-        **widgets.bound(
-            "compared-path",
-            chosen.measured_path,
-            lambda typed: store.read().on("compare", measured_path=typed.strip()),
-        ),
+    image_set.field_for_set(
+        chosen.measured_path,
+        key="compared-path",
+        take=lambda typed: store.read().on("compare", measured_path=typed),
     )
     st.number_input(
         "Images at most",

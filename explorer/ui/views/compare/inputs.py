@@ -172,10 +172,10 @@ def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
         if test.job is not None and test.job.state == "done" and test.job.result is not None:
             jobs.shelf(JOB).put(test.key, test.job.result)
     left = [test for test in tests if jobs.shelf(JOB).find(test.key) is None]
-    stopped = [test.key for test in left if test.job is not None and test.job.state == "cancelled"]
+    stopped = [test.key for test in tests if test.job is not None and test.job.state != "running" and test.job.stopping]
     waiting = [test for test in left if test.job is None]
     running = next((test for test in left if test.job is not None and test.job.state == "running"), None)
-    if stopped:
+    if stopped and left:  # also where it had just come to its end: none of the others begins
         st.caption("Stopped; below is what was measured.")
         st.button("Go on", icon=":material/play_arrow:", on_click=_forget, args=(stopped,))
     elif running is None and waiting and asked_for and store.read().compare.inputs_asked != asked_for:

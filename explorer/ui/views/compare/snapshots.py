@@ -17,7 +17,7 @@ from explorer.images.pictures import Picture
 from explorer.images.reading import unreadable_in_words
 from explorer.images.sets import ImageSet
 from explorer.training.curves import COLOURS, Chart, Line, rows_of
-from explorer.ui import cache, exports, jobs, picture_choice, store, widgets
+from explorer.ui import cache, exports, jobs, picture_choice, store, typed_path, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.components.film import Grid, Lane
 from explorer.ui.model_choice import NO_PATHS
@@ -112,16 +112,17 @@ def _choose(run: Run, runs: Sequence[str]) -> None:
             width=260,
             **widgets.bound("snapshots-run", run.name, lambda name: store.read().on("training", run=name or "")),
         )
-        with st.popover("Another folder", icon=":material/folder_open:"):
-            _ask_for_path()
+        if typed_path.may_be():
+            with st.popover("Another folder", icon=":material/folder_open:"):
+                _ask_for_path()
 
 
 def _ask_for_path() -> None:
-    st.text_input(
+    typed_path.field(
         "Snapshots in a folder",
-        placeholder="/path/to/run",
-        help="A path on this computer: a run's folder, or one whose sub-folders are checkpoints with a number each, "
-        "such as step-1000, ckpt_2000 or epoch3.",
+        what="a run's folder, or one whose sub-folders are checkpoints with a number each, such as step-1000, "
+        "ckpt_2000 or epoch3",
+        example="run",
         width=320,
         key=_PATH,
         on_change=_add,
@@ -134,12 +135,13 @@ def _add() -> None:
     if not typed:
         return
     try:
-        cache.find_sequence(typed, by_path=True)
+        place = typed_path.checked(typed)
+        cache.find_sequence(place, by_path=True)
     except BadInput as fault:
         widgets.put_back_text(_PATH, typed)
         store.keep(store.read().on("training", refusal=str(fault)))
         return
-    store.write(store.read().with_typed_run(typed))
+    store.write(store.read().with_typed_run(place))
 
 
 def _say_refusal() -> None:
@@ -151,11 +153,12 @@ def _say_refusal() -> None:
 def _show_nothing() -> None:
     st.info(f"{WHAT} This command makes one every 500 steps:")
     st.code(COMMAND, language=None, wrap_lines=True)
-    st.caption(
-        "A folder of checkpoints from somewhere else can be opened by its path, too: its sub-folders need a "
-        "number each, such as step-1000, ckpt_2000 or epoch3."
-    )
-    _ask_for_path()
+    if typed_path.may_be():
+        st.caption(
+            "A folder of checkpoints from somewhere else can be opened by its path, too: its sub-folders need a "
+            "number each, such as step-1000, ckpt_2000 or epoch3."
+        )
+        _ask_for_path()
     _say_refusal()
 
 

@@ -216,7 +216,8 @@ def _saved_edit(engine: EditEngine, request: EditRequest | None) -> SavedEdit:
     saved = store.read().edit.saved_edit_of(engine.content) or SavedEdit(engine.content, unpainted(engine.base))
     if request and request.painting and request.loaded >= saved.load:
         painting = engine.painting_of(request)
-        saved = replace(saved, painting=painting, document=request.document or saved.document)
+        refusal = saved.refusal if painting.equals(saved.painting) else ""
+        saved = replace(saved, painting=painting, document=request.document or saved.document, refusal=refusal)
         store.keep(store.read().with_saved_edit(saved))
     return saved
 
@@ -224,10 +225,13 @@ def _saved_edit(engine: EditEngine, request: EditRequest | None) -> SavedEdit:
 def _with_opened_recipe(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
     """The grid with a recipe over it that was just opened; one that does not fit is refused in place."""
     try:
-        return opening.apply_pending(engine, saved)
-    except BadInput as refusal:
-        widgets.refuse(str(refusal))
-        return saved
+        saved = opening.apply_pending(engine, saved)
+    except BadInput as refusal:  # kept: this run may be cut short by the next, which has nothing to refuse
+        saved = replace(saved, refusal=str(refusal))
+        store.keep(store.read().with_saved_edit(saved))
+    if saved.refusal:
+        widgets.refuse(saved.refusal)
+    return saved
 
 
 def _session(engine: EditEngine, request: EditRequest | None) -> Session:

@@ -51,7 +51,7 @@ def apply_pending(engine: EditEngine, saved: SavedEdit) -> SavedEdit:
     edit = recipes.edit_of(recipe, base, codes=engine.model.codes)
     level = min(1.0, max(0.0, recipe.level))
     session = session.with_blend(level or session.blend, uses_embedding=level > 0, inputs=engine.model.inputs)
-    opened = replace(saved, painting=Painting.of(edit, level=recipe.level), load=saved.load + 1)
+    opened = replace(saved, painting=Painting.of(edit, level=recipe.level), load=saved.load + 1, refusal="")
     store.write(session.with_saved_edit(opened))
     return opened
 

@@ -9,7 +9,7 @@ import streamlit as st
 from explorer.base import beside
 from explorer.base.job import Progress
 from explorer.base.open_model import OpenModel
-from explorer.images import pictures, sets
+from explorer.images import pictures
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance.ablations import means_of
@@ -31,7 +31,6 @@ from explorer.ui.session import Session, TestedOn
 from explorer.ui.views.inputs import border, evidence, sensitivity, width
 from vqvae.errors import BadInput
 
-ON: dict[TestedOn, str] = {"picture": "This picture", "samples": "Sample photos", "set": "A set by its path"}
 JOB = "reliance"
 PATH = "reliance-path"
 
@@ -41,12 +40,12 @@ PATH = "reliance-path"
 def show(model: OpenModel, picture: Picture) -> None:
     """Choose what to test on, then the verdict with what it rests on."""
     evidence.style()
-    on = store.read().inputs.tested_on
+    on, offered = store.read().inputs.tested_on, image_set.to_measure_on()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
             "Test on",
-            list(ON),
-            format_func=ON.__getitem__,
+            list(offered),
+            format_func=offered.__getitem__,
             **widgets.bound("tested-on", on, lambda chosen: store.read().on("inputs", tested_on=chosen or on)),
         )
         images = choose_set(on)
@@ -74,12 +73,7 @@ def choose_set(on: TestedOn) -> ImageSet | None:
     if on == "samples":
         return cache.sample_set()
     path = store.read().inputs.tested_path
-    st.text_input(
-        "Images",
-        placeholder="/path/to/images",
-        help=sets.PATHS,
-        **widgets.bound(PATH, path, lambda typed: store.read().on("inputs", tested_path=typed.strip())),
-    )
+    image_set.field_for_set(path, key=PATH, take=lambda typed: store.read().on("inputs", tested_path=typed))
     if not path:
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import streamlit as st
 
 from explorer.training import logged
 from explorer.training.curves import COLOURS
-from explorer.ui import cache, navigation, store, widgets
+from explorer.ui import cache, navigation, store, typed_path, widgets
 from explorer.ui.components.film import Lane
 from explorer.ui.page import guarded
 from explorer.ui.session import LONGEST_RUN
@@ -39,13 +40,14 @@ def show() -> None:
     runs = logged.runs_in(cache.ROOT)
     form, place = st.container(key="stack_training").columns([1, 2.9], gap="large")
     with form:
-        folder = _choose(runs)
-    if folder is None:
+        chosen = _choose(runs)
+    if not chosen:
         with place:
             _show_nothing()
             st.fragment(_look_for_one, run_every=LOOK_EVERY)()
         return
     try:
+        folder = _place(chosen, runs)
         log = cache.read_log(folder)
     except BadInput as refusal:
         with place:
@@ -62,8 +64,8 @@ def show() -> None:
         st.fragment(_show_run, run_every=LOOK_EVERY if goes_on else None)(folder, goes_on)
 
 
-def _choose(runs: list[Path]) -> Path | None:
-    """The run to follow: one among the checkpoints, or in a folder whose path was typed; None where there is none."""
+def _choose(runs: list[Path]) -> str:
+    """The run to follow: one among the checkpoints, or the path of a folder; empty where there is none."""
     session = store.read()
     named = session.training.run
     names = [run.name for run in runs]
@@ -77,24 +79,27 @@ def _choose(runs: list[Path]) -> Path | None:
             help="The checkpoints that have a log; the one that was written to last comes first.",
             **widgets.bound("training-run", chosen, lambda run: store.read().on("training", run=run or "")),
         )
-    st.text_input(
+    typed_path.field(
         "Follow a run in another folder",
-        placeholder="/path/to/checkpoint",
-        help="A path on this computer: what was given to --out.",
+        what="what was given to --out",
+        example="checkpoint",
         key=_PATH,
         on_change=_add,
     )
     if session.training.refusal:
         widgets.refuse(session.training.refusal)
         store.keep(store.read().on("training", refusal=""))
-    if not chosen:
-        return None
-    return cache.ROOT / chosen if chosen in names else _place(chosen)
+    return chosen
 
 
-def _place(typed: str) -> Path:
-    """The folder that a path means; a home that is not there stays as it was typed."""
-    return Path(os.path.expanduser(typed))
+def _place(run: str, runs: Sequence[Path] = ()) -> Path:
+    """The folder of a run, by its name among some or by its path; a home that is not there stays as it was typed.
+
+    Raises BadInput for a path that visitors may not name.
+    """
+    if run in [one.name for one in runs]:
+        return cache.ROOT / run
+    return Path(os.path.expanduser(typed_path.checked(run)))
 
 
 def _named(run: str) -> str:
