@@ -156,6 +156,27 @@ def test_what_is_missing_is_what_no_shard_has(seed: int, tmp_path: Path) -> None
     assert not find_shards(tmp_path, replace(ABOUT, working_size=32))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_missing_to_all_images_is_missing_to_a_part_and_made_there(seed: int, tmp_path: Path) -> None:
+    """Also where shards of other partitions are left that have the same images."""
+    draw = random.Random(seed)
+    made = toy_cells(24)
+    for _ in range(6):
+        first = draw.randrange(23)
+        shard(made, tmp_path, first, draw.randint(first + 1, 24))
+
+    def cells_from(first: int) -> CellStream:
+        yield from made[first:]
+
+    for number in draw.sample(range(1, 5), 4):
+        run = Part(number, 4).images(24)
+        before, found = find_shards(tmp_path, ABOUT), find_shards(tmp_path, ABOUT, run)
+        assert missing(found, run) == missing(before, run)
+        building.encode(cells_from, run, ABOUT, tmp_path, found=found, progress=lambda done: None)
+        assert not missing(find_shards(tmp_path, ABOUT), run)
+    assert not missing(find_shards(tmp_path, ABOUT), range(24))
+
+
 @pytest.mark.parametrize("total", [0, 1, 7, 1000])
 @pytest.mark.parametrize("of", [1, 2, 3, 9])
 def test_the_parts_of_a_set_are_the_set(total: int, of: int) -> None:
