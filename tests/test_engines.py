@@ -26,7 +26,7 @@ from explorer.cli import main as cli
 from explorer.cli.engines import find_engine
 from explorer.engines import IN_PROCESS
 from explorer.engines import on_ray as on_ray_module
-from explorer.engines.on_ray import OnRay
+from explorer.engines.on_ray import OnRay, cores_each
 from explorer.images.sets import open_set
 from explorer.index import build as building
 from explorer.index.cells import CellStream, ImageCells
@@ -409,6 +409,20 @@ def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
     ]
     assert "skipped: b/broken.png: " in printed.err
     assert "ray" not in printed.err.lower()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("cpus", [1.0, 2.0, 3.0, 5.0, 64.0, 1000.0])
+def test_each_worker_takes_a_core_a_thread_but_all_together_never_every_core(
+    cpus: float, workers: int, threads: int
+) -> None:
+    each = cores_each(cpus, workers, threads)
+    assert each > 0
+    assert each < 1 or each.is_integer()  # Ray takes no others
+    assert workers * each <= max(cpus - 1, cpus / 2)
+    if workers * threads < cpus:
+        assert each == threads
 
 
 @pytest.mark.parametrize(("here", "there"), [(1, 1), (5, 2)])

@@ -6,6 +6,7 @@ Ray is an optional extra, and is imported and started where work begins.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import signal
@@ -119,7 +120,8 @@ class OnRay:
                 return False
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # faults come as what they are
             ray._private.worker._worker_logs_enabled = False  # which are for standard output, with what Ray itself says
-            here: dict[str, Any] = {"num_cpus": self._workers_here() + 1, "object_store_memory": _STORE_BYTES}
+            cpus = self._workers_here() * _threads() + 1  # cores that Ray counts with, so that each worker has its own
+            here: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": _STORE_BYTES}
             try:
                 ray.init(
                     self._address or "local",
@@ -139,10 +141,7 @@ class OnRay:
         return self._wanted or max(1, ((os.cpu_count() or 1) - 1) // _threads())
 
     def _share(self, things: int) -> _Share:
-        """How the machines are shared out; raises BadInput where there are not enough GPUs.
-
-        Of all cores one is left: where actors take every one, the scheduler waits for ever (ray-project/ray#44687).
-        """
+        """How the machines are shared out; raises BadInput where there are not enough GPUs."""
         import ray
 
         there = ray.cluster_resources()
@@ -151,14 +150,23 @@ class OnRay:
         workers = min(things, self._wanted or max(1, usual))
         if self._gpus and workers > gpus:
             raise BadInput(f"Ray has {gpus} GPUs for {workers} workers; name no more workers, or leave --device out.")
-        spare = cpus - 1 if cpus > 1 else cpus / 2
-        return _Share(workers, min(1.0, int(spare / workers * 1000) / 1000))
+        return _Share(workers, cores_each(cpus, workers, _threads()))
+
+
+def cores_each(cpus: float, workers: int, threads: int) -> float:
+    """How many of all cores each worker takes: one a thread, and less where there are too few for that.
+
+    One is left: where actors take every core, the scheduler waits for ever (ray-project/ray#44687). From one on it is a
+    whole number, as Ray asks.
+    """
+    each = (cpus - 1 if cpus > 1 else cpus / 2) / workers
+    return float(min(threads, math.floor(each))) if each >= 1 else math.floor(each * 1000) / 1000
 
 
 @dataclass(frozen=True)
 class _Share:
     workers: int
-    cpus: float  # of each
+    cpus: float  # of each: cores
 
 
 class _Worker(Generic[A, R]):
