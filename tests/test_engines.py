@@ -64,8 +64,11 @@ FATAL = (24, 48)  # the size of the photo at which the process is killed, once
 
 class Fragile(StandIn):
     def encode(self, images):
-        if (HERE / "slow").exists():
-            time.sleep(0.02)
+        gate = HERE / f"{images.shape[-2]}.gate"  # photos of that height are not done while it is there
+        if gate.exists():
+            (HERE / f"{gate.stem}-{os.getpid()}.held").touch()
+        while gate.exists():
+            time.sleep(0.01)
         if images.shape[-2:] == FATAL:
             (HERE / f"{torch.get_num_threads()}.threads").touch()
             if (HERE / "armed").exists():
@@ -454,35 +457,48 @@ def shards_in(folder: Path) -> list[Path]:
 
 
 def test_stopped_or_killed_it_goes_on(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (where / "slow").touch()
-    write_toy_photos(where / "photos" / "d", count=60)  # ten pieces and more
-    words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers", "2"]
+    """Gates hold the workers where there is still work to do, until it is stopped or killed."""
+    import ray as running
+
+    for folder, height in (("d", 16), ("e", 32)):
+        write_toy_photos(where / "photos" / folder, count=20, height=height)
+        (where / f"{height}.gate").touch()
+    words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers"]
+
+    def held(height: int, workers: int) -> bool:
+        return len(list(where.glob(f"{height}-*.held"))) == workers
+
+    def workers_are_gone() -> bool:
+        return running.available_resources().get("CPU") == running.cluster_resources()["CPU"]
+
     stopper = threading.Thread(
-        target=lambda: (until(lambda: len(shards_in(where / "cache")) > 1), os.kill(os.getpid(), signal.SIGINT))
+        target=lambda: (until(lambda: held(16, workers=2), 300), os.kill(os.getpid(), signal.SIGINT))
     )
     stopper.start()
-    assert cli.main(words) == 130
+    assert cli.main([*words, "2"]) == 130
     stopper.join()
     assert "go on with the same command" in capsys.readouterr().err.lower()
-    until(lambda: not list(where.glob("cache/*.partial/*.temporary")))
-    kept = len(shards_in(where / "cache"))
-    assert kept > 1
-
-    import ray as running
+    assert len(shards_in(where / "cache")) == 5  # a, b and c, but for what is in one piece with d
+    (where / "16.gate").unlink()
+    until(workers_are_gone, 300)
+    for mark in where.glob("*.held"):
+        mark.unlink()
 
     address = running.get_runtime_context().gcs_address
     driver = subprocess.Popen(
-        [sys.executable, "-m", "explorer", *words[:-1], "1", "--address", address],
+        [sys.executable, "-m", "explorer", *words, "1", "--address", address],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: len(shards_in(where / "cache")) > kept + 1 or driver.poll() is not None)
+        until(lambda: held(32, workers=1) or driver.poll() is not None, 300)
     finally:
         driver.kill()
         assert driver.wait() == -signal.SIGKILL
-    (where / "slow").unlink()
+    until(workers_are_gone, 300)
+    assert len(shards_in(where / "cache")) > 5
+    (where / "32.gate").unlink()
     assert cli.main(command(where, model=fragile(where))) == 0  # and not only by Ray
     assert cli.main(command(where, out="straight", model=fragile(where))) == 0
     assert only_file(where / "cache") == only_file(where / "straight")
