@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.base.job import Cancelled
+from explorer.base.job import Cancelled, unheard
 from explorer.base.open_model import OpenModel, of_tokenizer, open_folder, open_plugin
 from explorer.cli import main as cli
 from explorer.cli.engines import find_engine
@@ -135,7 +135,7 @@ def test_shards_made_in_any_order_by_anybody_make_the_same_file(seed: int, tmp_p
 
     for run in runs:
         building.encode(
-            cells_from, run, ABOUT, folder, found=[], progress=lambda done: None, shard_cells=draw.choice([1, 20, 1000])
+            cells_from, run, ABOUT, folder, found=[], progress=unheard, shard_cells=draw.choice([1, 20, 1000])
         )
     names = tuple(f"{number}.png" for number in range(12))
     building.finish(folder, names, ABOUT, tmp_path / "of shards")
@@ -175,7 +175,7 @@ def test_what_is_missing_to_all_images_is_missing_to_a_part_and_made_there(seed:
         run = Part(number, 4).images(24)
         before, found = find_shards(tmp_path, ABOUT), find_shards(tmp_path, ABOUT, run)
         assert missing(found, run) == missing(before, run)
-        building.encode(cells_from, run, ABOUT, tmp_path, found=found, progress=lambda done: None)
+        building.encode(cells_from, run, ABOUT, tmp_path, found=found, progress=unheard)
         assert not missing(find_shards(tmp_path, ABOUT), run)
     assert not missing(find_shards(tmp_path, ABOUT), range(24))
 
@@ -355,22 +355,22 @@ def ray() -> Iterator[OnRay]:
     """Two workers here; whatever is worked on with Ray uses them."""
     ray = pytest.importorskip("ray")
     engine = OnRay(workers=2)
-    assert list(engine.each([1], abs)) == [1]
+    assert list(engine.each([range(1, 2)], list, at_once=1)) == [1]
     yield engine
     ray.shutdown()
 
 
 def test_results_come_in_order_from_several_processes(ray: OnRay) -> None:
-    results = list(ray.each(range(24), Slow()))
+    results = list(ray.each([range(9), range(9, 24)], Slow(), at_once=2))
     assert [number for number, _ in results] == list(range(24))
     processes = {process for _, process in results}
     assert len(processes) == 2
     assert os.getpid() not in processes
-    assert list(ray.each([], Slow())) == []
+    assert list(ray.each([range(3, 3)], Slow(), at_once=2)) == []
 
 
 def test_what_a_worker_raises_is_raised_here(ray: OnRay) -> None:
-    results = ray.each([1, BAD, 2], Slow())
+    results = ray.each([range(1, 2), range(BAD, BAD + 2)], Slow(), at_once=1)
     assert next(results)[0] == 1
     with pytest.raises(BadInput, match="no number"):
         next(results)
@@ -381,7 +381,7 @@ def test_whoever_waits_can_stop(ray: OnRay) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        list(ray.each([0, 0], Slow(), waiting=stop))
+        list(ray.each([range(1), range(1)], Slow(), at_once=1, waiting=stop))
 
 
 @pytest.fixture
@@ -436,7 +436,7 @@ def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(here)
-        assert list(ray.each([0], threads)) == [there]
+        assert list(ray.each([range(1)], threads, at_once=1)) == [there]
     finally:
         torch.set_num_threads(before)
 
