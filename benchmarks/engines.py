@@ -2,7 +2,8 @@
 
 Each way runs in a process of its own, on one thread a worker, once over a few photos and once over all: the difference
 is what a photo costs, and the rest what there is to pay before the first one. CPU time is that of all processes that
-were started; wall time says little on a machine that is busy with other things.
+were started; wall time says little on a machine that is busy with other things. Where each worker has a core of its own
+the photos are shared out among them, each at what one costs by Ray, and what there is to pay before is waited for.
 """
 
 import argparse
@@ -14,13 +15,16 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.timing import print_columns
 from explorer.base.open_model import open_folder
 from explorer.engines import IN_PROCESS, Engine
 from explorer.images.sets import find_set
 from explorer.index.parts import build_by
 from vqvae.places import find_checkpoint
+from vqvae.words import counted
 
 FEW = 4  # photos
+CORES = (2, 4, 8, 16)  # that workers would have, one each
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,33 @@ def costs(options: argparse.Namespace, *, workers: int, photos: int) -> dict[str
     return found
 
 
+def pays_from(here: Cost, there: Cost, *, share: int = 1) -> float | None:
+    """From how many photos on it takes less time there, where so many share the photos; None for never."""
+    saved = here.photo - there.photo / share
+    return max(0.0, (there.start - here.start) / saved) if saved > 0 else None
+
+
+def said(photos: float | None) -> str:
+    return "never quicker" if photos is None else f"quicker from {photos:,.0f} photos on"
+
+
+def name_of(workers: int) -> str:
+    return f"Ray, {counted(workers, 'worker')}" if workers else "in process"
+
+
+def row_of(name: str, found: dict[str, Cost], here: dict[str, Cost], photos: int) -> tuple[str, ...]:
+    cpu, wall = found["cpu"], found["wall"]
+    return (
+        name,
+        f"{cpu.start:.1f}",
+        f"{cpu.photo:.4f}",
+        f"{cpu.photo / here['cpu'].photo:.2f}",
+        f"{wall.start:.1f}",
+        f"{wall.photo:.4f}",
+        f"{wall.of(photos):.0f}",
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__)
     parser.add_argument("photos", help="a set of images, as for the command index")
@@ -100,23 +131,18 @@ def main(arguments: list[str] | None = None) -> int:
     if photos <= 2 * FEW:
         parser.error(f"name a set of more than {2 * FEW} photos")
     here = costs(options, workers=0, photos=photos)
-    print(f"{photos:,} photos at {options.size} px, {options.checkpoint}")
-    print(f"  {'':<16}{'CPU s before':>14}{'a photo':>10}{'ratio':>8}{'wall s before':>16}{'a photo':>10}{'ratio':>8}")
-
-    def row(name: str, found: dict[str, Cost]) -> None:
-        columns = []
-        for clock, width in (("cpu", 14), ("wall", 16)):
-            cost = found[clock]
-            columns.append(f"{cost.start:>{width}.1f}{cost.photo:>10.4f}{cost.photo / here[clock].photo:>7.2f}×")
-        print(f"  {name:<16}{''.join(columns)}", flush=True)
-
-    row("in process", here)
-    for workers in options.workers:
-        found = costs(options, workers=workers, photos=photos)
-        row(f"Ray, {workers} worker{'s' * (workers > 1)}", found)
-        more, saved = found["cpu"].start - here["cpu"].start, here["cpu"].photo * (1 - 1 / workers)
-        if saved > 0:
-            print(f"  {'':<16}what it pays before is won back after {more / saved:,.0f} photos, with a core a worker")
+    print(f"{photos:,} photos at {options.size} px, {options.checkpoint}\n", flush=True)
+    heads = ("", "CPU s before", "CPU s a photo", "ratio", "s before", "s a photo", "s in all")
+    ways = {workers: costs(options, workers=workers, photos=photos) for workers in options.workers}
+    print_columns(
+        heads, [row_of(name_of(workers), found, here, photos) for workers, found in {0: here, **ways}.items()]
+    )
+    print()
+    for workers, found in ways.items():
+        print(f"{name_of(workers)}, on this machine: {said(pays_from(here['wall'], found['wall']))}")
+    last = ways[options.workers[-1]]["cpu"]
+    for cores in CORES:
+        print(f"{name_of(cores)}, each on a core of its own: {said(pays_from(here['cpu'], last, share=cores))}")
     return 0
 
 

@@ -92,6 +92,23 @@ HEADS = (
 )
 
 
+STRIDES = (4, 8, 16)
+STRIDE_HEADS = (
+    *("f", "cells of a square image"),
+    *(head for images in SETS for head in (f"cells of {images:,} images", f"indexes of {MOST_CELLS:,} cells")),
+)
+
+
+def row_of_stride(stride: int) -> tuple[str, ...]:
+    """How many cells square images have with a model of a stride, and how many indexes hold them."""
+    each = (WORKING_SIZE // stride) ** 2
+    counts = [images * each for images in SETS]
+    return (
+        *(f"{stride}", f"{each:,}"),
+        *(text for cells in counts for text in (f"{cells:,}", f"{math.ceil(cells / MOST_CELLS):,}")),
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoints", nargs="+", default=["photos", "photos-fine"], help="shipped ones, by name")
@@ -114,6 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
         f"{options.cells:,} cells, with at most {peak:,.0f} MiB of memory\n"
     )
     print_columns(HEADS, [row_of(number, one, cell) for number in SETS for one in models])
+    print()
+    print_columns(STRIDE_HEADS, map(row_of_stride, STRIDES))
     return 0
 
 

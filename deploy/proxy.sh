@@ -6,6 +6,8 @@
 #   LISTEN    the port, or address and port, at which the proxy answers
 #   STATE     a folder that it may write to
 #   BODIES    another, in which uploads wait to be whole; it has to hold ALL_UPLOADS of 21 MB (default: one in STATE)
+#   TRUSTED   proxies before this one: "10.0.0.1 192.168.0.0/16". What they say of a visitor's address (X-Forwarded-For)
+#             and of how they were asked (X-Forwarded-Proto) holds, and of nobody else
 #   RATE, BURST, CONNECTIONS   of one address: requests a second in the long run, at once, and open at a time
 #   UPLOADS, ALL_UPLOADS       how many files may be on their way at a time: of one address, and of all together
 set -eu
@@ -25,6 +27,15 @@ for server in $SERVERS; do
   all="$all  server $server max_fails=1 fail_timeout=10s;
 "
 done
+trusted='' real=''
+for address in ${TRUSTED:-}; do
+  trusted="$trusted  $address 1;
+"
+  real="${real}set_real_ip_from $address;
+"
+done
+[ -z "$real" ] || real="${real}real_ip_header X-Forwarded-For;
+real_ip_recursive on;"
 mkdir -p "$STATE" "$BODIES"
 cat >"$STATE/places.conf" <<END
 map \$cookie_vqvae_explorer_place \$at {
@@ -33,6 +44,15 @@ $known}
 map \$upstream_addr \$answered {
   default 0;
 $answered}
+geo \$realip_remote_addr \$behind_another {
+  default 0;
+$trusted}
+map "\$behind_another \$http_x_forwarded_proto" \$asked_by {
+  default \$scheme;
+  "1 https" https;
+  "1 http" http;
+}
+$real
 $alone
 upstream app {
   hash \$visitor consistent;

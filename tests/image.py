@@ -79,7 +79,7 @@ def can_be_alone() -> bool:
 class Process:
     """One process of the app."""
 
-    def __init__(self, app: Path, cache: Path, port: int, log: Path) -> None:
+    def __init__(self, app: Path, cache: Path, port: int, log: Path, **settings: str) -> None:
         self.port, self.log = port, log
         (temporary := log.with_suffix(".tmp")).mkdir()
         kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS") if name in os.environ}
@@ -89,6 +89,7 @@ class Process:
         environment |= {
             **{"PATH": kept["PATH"], "APP": str(app), "CACHE": str(cache), "TMPDIR": str(temporary)},
             **{"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_ADDRESS": "127.0.0.1"},
+            **settings,
         }
         command = [sys.executable, "-m", *re.findall(r'^CMD \["(.*)"\]$', DOCKERFILE, re.MULTILINE)[-1].split('", "')]
         if can_be_alone():
@@ -114,11 +115,14 @@ class Process:
 
 
 @contextmanager
-def serve_image(folder: Path, ports: list[int]) -> Iterator[list[Process]]:
-    """Run a process of the app at each of these ports, all with the same cache."""
+def serve_image(folder: Path, ports: list[int], **settings: str) -> Iterator[list[Process]]:
+    """Run a process of the app at each of these ports, all with the same cache.
+
+    settings: of the environment, in place of what compose.yaml says.
+    """
     app, cache = make_image(folder), folder / "cache"
     cache.mkdir()
-    processes = [Process(app, cache, port, folder / f"{port}.log") for port in ports]
+    processes = [Process(app, cache, port, folder / f"{port}.log", **settings) for port in ports]
     try:
         for process in processes:
             process.wait()

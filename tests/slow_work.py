@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterator
 
 from vqvae.errors import BadInput
 
@@ -11,15 +12,16 @@ BAD = 99
 class Slow:
     """Takes longer for the first number than for all others, and says which process did it."""
 
-    def __call__(self, number: int) -> tuple[int, int]:
-        threading.Event().wait(0.5 if number == 0 else 0)
-        if number == BAD:
-            raise BadInput("That is no number.")
-        return number, os.getpid()
+    def __call__(self, run: range) -> Iterator[tuple[int, int]]:
+        for number in run:
+            threading.Event().wait(0.5 if number == 0 else 0)
+            if number == BAD:
+                raise BadInput("That is no number.")
+            yield number, os.getpid()
 
 
-def threads(_: int) -> int:
+def threads(_: range) -> list[int]:
     """With how many torch computes."""
     import torch
 
-    return torch.get_num_threads()
+    return [torch.get_num_threads()]

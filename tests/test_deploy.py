@@ -8,6 +8,8 @@ import yaml
 from streamlit import config
 
 from deploy import lock
+from explorer.ui.session import MOST_SAVED_BYTES
+from explorer.ui.transport import uploads, visitors
 from tests import image
 from tests.browser import ROOT
 from tests.test_installed import TOP, tracked
@@ -111,9 +113,24 @@ def test_uploads_on_their_way_have_a_disk_of_their_own_that_holds_them_all() -> 
     (most,) = re.findall(r"ALL_UPLOADS:=(\d+)", script)
     (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", settings)
     assert service["environment"]["BODIES"] in disks.keys() - {service["environment"]["STATE"]}
-    size = {"m": 1 << 20, "g": 1 << 30}[disks["/bodies"][-1]] * int(disks["/bodies"][:-1])
-    assert int(most) * int(megabytes) << 20 <= size
+    assert int(most) * int(megabytes) << 20 <= size(disks["/bodies"])
     assert config.get_option("server.maxUploadSize") < int(megabytes)
+
+
+def test_a_process_has_memory_for_as_many_visitors_as_it_takes_whatever_they_do() -> None:
+    """By the bounds of a session, as deploy/README.md adds them up."""
+    service = image.composed()["services"]["app1"]
+    said, process, last_message = service["environment"], 512 << 20, 25 << 20
+    (disk,) = service["tmpfs"]
+    visitor = visitors.MOST_ENGINE_BYTES + MOST_SAVED_BYTES + last_message
+    assert visitor == 121 << 20
+    taken = process + size(disk.split("size=")[1]) + int(said[uploads.MOST_BYTES])
+    assert taken + int(said[visitors.MOST_VISITORS]) * visitor <= size(service["mem_limit"])
+
+
+def size(text: str) -> int:
+    """In bytes, of what compose.yaml says."""
+    return int(text[:-1]) << {"m": 20, "g": 30}[text[-1]]
 
 
 def test_the_proxy_knows_where_each_process_is() -> None:

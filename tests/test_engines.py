@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.base.job import Cancelled
+from explorer.base.job import Cancelled, unheard
 from explorer.base.open_model import OpenModel, of_tokenizer, open_folder, open_plugin
 from explorer.cli import main as cli
 from explorer.cli.engines import find_engine
 from explorer.engines import IN_PROCESS
 from explorer.engines import on_ray as on_ray_module
-from explorer.engines.on_ray import OnRay
+from explorer.engines.on_ray import OnRay, cores_each
 from explorer.images.sets import open_set
 from explorer.index import build as building
 from explorer.index.cells import CellStream, ImageCells
@@ -64,8 +64,11 @@ FATAL = (24, 48)  # the size of the photo at which the process is killed, once
 
 class Fragile(StandIn):
     def encode(self, images):
-        if (HERE / "slow").exists():
-            time.sleep(0.02)
+        gate = HERE / f"{images.shape[-2]}.gate"  # photos of that height are not done while it is there
+        if gate.exists():
+            (HERE / f"{gate.stem}-{os.getpid()}.held").touch()
+        while gate.exists():
+            time.sleep(0.01)
         if images.shape[-2:] == FATAL:
             (HERE / f"{torch.get_num_threads()}.threads").touch()
             if (HERE / "armed").exists():
@@ -132,7 +135,7 @@ def test_shards_made_in_any_order_by_anybody_make_the_same_file(seed: int, tmp_p
 
     for run in runs:
         building.encode(
-            cells_from, run, ABOUT, folder, found=[], progress=lambda done: None, shard_cells=draw.choice([1, 20, 1000])
+            cells_from, run, ABOUT, folder, found=[], progress=unheard, shard_cells=draw.choice([1, 20, 1000])
         )
     names = tuple(f"{number}.png" for number in range(12))
     building.finish(folder, names, ABOUT, tmp_path / "of shards")
@@ -154,6 +157,27 @@ def test_what_is_missing_is_what_no_shard_has(seed: int, tmp_path: Path) -> None
     for run in (range(24), range(5, 17), range(9, 10)):
         assert [number for gap in missing(shards, run) for number in gap] == sorted(set(run) - set(held))
     assert not find_shards(tmp_path, replace(ABOUT, working_size=32))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_missing_to_all_images_is_missing_to_a_part_and_made_there(seed: int, tmp_path: Path) -> None:
+    """Also where shards of other partitions are left that have the same images."""
+    draw = random.Random(seed)
+    made = toy_cells(24)
+    for _ in range(6):
+        first = draw.randrange(23)
+        shard(made, tmp_path, first, draw.randint(first + 1, 24))
+
+    def cells_from(first: int) -> CellStream:
+        yield from made[first:]
+
+    for number in draw.sample(range(1, 5), 4):
+        run = Part(number, 4).images(24)
+        before, found = find_shards(tmp_path, ABOUT), find_shards(tmp_path, ABOUT, run)
+        assert missing(found, run) == missing(before, run)
+        building.encode(cells_from, run, ABOUT, tmp_path, found=found, progress=unheard)
+        assert not missing(find_shards(tmp_path, ABOUT), run)
+    assert not missing(find_shards(tmp_path, ABOUT), range(24))
 
 
 @pytest.mark.parametrize("total", [0, 1, 7, 1000])
@@ -331,22 +355,22 @@ def ray() -> Iterator[OnRay]:
     """Two workers here; whatever is worked on with Ray uses them."""
     ray = pytest.importorskip("ray")
     engine = OnRay(workers=2)
-    assert list(engine.each([1], abs)) == [1]
+    assert list(engine.each([range(1, 2)], list, at_once=1)) == [1]
     yield engine
     ray.shutdown()
 
 
 def test_results_come_in_order_from_several_processes(ray: OnRay) -> None:
-    results = list(ray.each(range(24), Slow()))
+    results = list(ray.each([range(9), range(9, 24)], Slow(), at_once=2))
     assert [number for number, _ in results] == list(range(24))
     processes = {process for _, process in results}
     assert len(processes) == 2
     assert os.getpid() not in processes
-    assert list(ray.each([], Slow())) == []
+    assert list(ray.each([range(3, 3)], Slow(), at_once=2)) == []
 
 
 def test_what_a_worker_raises_is_raised_here(ray: OnRay) -> None:
-    results = ray.each([1, BAD, 2], Slow())
+    results = ray.each([range(1, 2), range(BAD, BAD + 2)], Slow(), at_once=1)
     assert next(results)[0] == 1
     with pytest.raises(BadInput, match="no number"):
         next(results)
@@ -357,7 +381,7 @@ def test_whoever_waits_can_stop(ray: OnRay) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        list(ray.each([0, 0], Slow(), waiting=stop))
+        list(ray.each([range(1), range(1)], Slow(), at_once=1, waiting=stop))
 
 
 @pytest.fixture
@@ -390,6 +414,20 @@ def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
     assert "ray" not in printed.err.lower()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("cpus", [1.0, 2.0, 3.0, 5.0, 64.0, 1000.0])
+def test_each_worker_takes_a_core_a_thread_but_all_together_never_every_core(
+    cpus: float, workers: int, threads: int
+) -> None:
+    each = cores_each(cpus, workers, threads)
+    assert each > 0
+    assert each < 1 or each.is_integer()  # Ray takes no others
+    assert workers * each <= max(cpus - 1, cpus / 2)
+    if workers * threads < cpus:
+        assert each == threads
+
+
 @pytest.mark.parametrize(("here", "there"), [(1, 1), (5, 2)])
 def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
     ray: OnRay, here: int, there: int
@@ -398,7 +436,7 @@ def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(here)
-        assert list(ray.each([0], threads)) == [there]
+        assert list(ray.each([range(1)], threads, at_once=1)) == [there]
     finally:
         torch.set_num_threads(before)
 
@@ -419,35 +457,48 @@ def shards_in(folder: Path) -> list[Path]:
 
 
 def test_stopped_or_killed_it_goes_on(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (where / "slow").touch()
-    write_toy_photos(where / "photos" / "d", count=60)  # ten pieces and more
-    words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers", "2"]
+    """Gates hold the workers where there is still work to do, until it is stopped or killed."""
+    import ray as running
+
+    for folder, height in (("d", 16), ("e", 32)):
+        write_toy_photos(where / "photos" / folder, count=20, height=height)
+        (where / f"{height}.gate").touch()
+    words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers"]
+
+    def held(height: int, workers: int) -> bool:
+        return len(list(where.glob(f"{height}-*.held"))) == workers
+
+    def workers_are_gone() -> bool:
+        return running.available_resources().get("CPU") == running.cluster_resources()["CPU"]
+
     stopper = threading.Thread(
-        target=lambda: (until(lambda: len(shards_in(where / "cache")) > 1), os.kill(os.getpid(), signal.SIGINT))
+        target=lambda: (until(lambda: held(16, workers=2), 300), os.kill(os.getpid(), signal.SIGINT))
     )
     stopper.start()
-    assert cli.main(words) == 130
+    assert cli.main([*words, "2"]) == 130
     stopper.join()
     assert "go on with the same command" in capsys.readouterr().err.lower()
-    until(lambda: not list(where.glob("cache/*.partial/*.temporary")))
-    kept = len(shards_in(where / "cache"))
-    assert kept > 1
-
-    import ray as running
+    assert len(shards_in(where / "cache")) == 5  # a, b and c, but for what is in one piece with d
+    (where / "16.gate").unlink()
+    until(workers_are_gone, 300)
+    for mark in where.glob("*.held"):
+        mark.unlink()
 
     address = running.get_runtime_context().gcs_address
     driver = subprocess.Popen(
-        [sys.executable, "-m", "explorer", *words[:-1], "1", "--address", address],
+        [sys.executable, "-m", "explorer", *words, "1", "--address", address],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: len(shards_in(where / "cache")) > kept + 1 or driver.poll() is not None)
+        until(lambda: held(32, workers=1) or driver.poll() is not None, 300)
     finally:
         driver.kill()
         assert driver.wait() == -signal.SIGKILL
-    (where / "slow").unlink()
+    until(workers_are_gone, 300)
+    assert len(shards_in(where / "cache")) > 5
+    (where / "32.gate").unlink()
     assert cli.main(command(where, model=fragile(where))) == 0  # and not only by Ray
     assert cli.main(command(where, out="straight", model=fragile(where))) == 0
     assert only_file(where / "cache") == only_file(where / "straight")

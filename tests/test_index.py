@@ -487,6 +487,21 @@ def test_damaged_and_foreign_shards_are_made_again(whole: bytes, path: Path) -> 
         assert path.read_bytes() == whole
 
 
+def test_shards_whose_keys_have_another_layout_are_made_again(
+    whole: bytes, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = toy_cells()
+    with monkeypatch.context() as another:
+        for module in ("format", "shards"):
+            another.setattr(f"explorer.index.{module}.DISTANCE_BITS", 16)
+            another.setattr(f"explorer.index.{module}.POSITION_BITS", 30)
+        assert not write(made, path, shard_cells=30, progress=Heard(stop_at=11))
+    rest = Heard()
+    assert write(made, path, progress=rest)
+    assert rest.steps[0] == (1, 12)
+    assert path.read_bytes() == whole
+
+
 def test_two_at_once_are_kept_apart(path: Path) -> None:
     refusals: list[BadInput] = []
 

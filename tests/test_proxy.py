@@ -25,12 +25,13 @@ UPLOAD = "/_stcore/upload_file/a-session/a-file"
 
 
 class Who(BaseHTTPRequestHandler):
-    """Says the port of the server, and the host that was asked for."""
+    """Says the port of the server, the host that was asked for, and by whom and how."""
 
     def do_GET(self) -> None:
         asked: Counter[str] = self.server.asked  # type: ignore[attr-defined]
         asked[self.path] += 1
-        body = f"{self.server.server_address[1]} {self.headers['Host']}".encode()
+        told = (self.headers[name] for name in ("Host", "X-Forwarded-For", "X-Forwarded-Proto"))
+        body = " ".join([str(self.server.server_address[1]), *told]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", "default-src 'self'")
@@ -263,6 +264,29 @@ def test_who_asks_without_rest_is_refused_but_for_what_never_changes(servers: Se
         answers = [answer_of(proxy, "/") for _ in range(60)]
         assert answers.count(200) >= 6 and answers.count(429) >= 1
         assert {answer_of(proxy, "/static/js/index.js") for _ in range(60)} == {200}
+
+
+def test_the_address_of_a_visitor_is_what_a_trusted_proxy_says_and_nobody_else(servers: Servers) -> None:
+    one, another, _ = addresses()
+    said = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    with serve_proxy(servers.ports) as proxy:
+        assert told(proxy, another, said) == f"{another} http"
+    with serve_proxy(servers.ports, TRUSTED=f"192.0.2.0/24 {another}", RATE="1", BURST="5") as proxy:
+        assert told(proxy, one, said) == f"{one} http"
+        assert told(proxy, another, said) == "203.0.113.9 https"  # what the one before that was told is its own word
+        assert told(proxy, another, {}) == f"{another} http"
+        many = [told(proxy, another, {"X-Forwarded-For": f"203.0.113.{number}"}) for number in range(60)]
+        assert many == [f"203.0.113.{number} http" for number in range(60)]  # each has what one may have
+        assert "429" in [told(proxy, one, {"X-Forwarded-For": f"203.0.113.{number}"}) for number in range(60)]
+
+
+def told(url: str, address: str, headers: dict[str, str]) -> str:
+    """What a server is told of who asks from an address of this machine, and how; the status where that is refused."""
+    connection = HTTPConnection(*at(url), 20, source_address=(address, 0))
+    with closing(connection):
+        connection.request("GET", "/", headers={"Host": "localhost", **headers})
+        answer = connection.getresponse()
+        return " ".join(answer.read().decode().split()[2:]) if answer.status == 200 else str(answer.status)
 
 
 def answer_of(url: str, path: str) -> int:

@@ -17,6 +17,7 @@ from explorer.editing.edits import Edit, LiveDecoder
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture
 from explorer.images.samples import SAMPLES, find
+from explorer.ui.transport import visitors
 from tests.browser import draw, drawn, free_port, nobody_at, sample, stroke
 from tests.conftest import CHECKPOINTS, ROOT
 from tests.image import Process, can_be_alone, serve_image
@@ -47,7 +48,8 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     ports = [free_port(), free_port()]
-    with serve_image(tmp_path_factory.mktemp("image"), ports) as processes, serve_proxy(ports) as url:
+    room = {visitors.MOST_VISITORS: "100"}  # small pictures take little memory
+    with serve_image(tmp_path_factory.mktemp("image"), ports, **room) as processes, serve_proxy(ports) as url:
         yield Served(url, processes)
 
 

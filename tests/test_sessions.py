@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import runpy
 import time
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -22,12 +23,12 @@ from explorer.images.pictures import Picture
 from explorer.ui import session as session_module
 from explorer.ui import store
 from explorer.ui.session import MOST_NAMED_SETS, NamedSet, SavedEdit, Session
-from explorer.ui.transport import lifespan, visitors
+from explorer.ui.transport import lifespan, uploads, visitors
 from explorer.ui.transport.visitors import Visitor
 from tests.conftest import ROOT
 from tests.test_engine import random_requests
 from tests.toy_engine import toy_engine, toy_picture
-from tests.toys import toy_model
+from tests.toys import assert_one_sentence, toy_model
 
 
 def arrays_in(thing: Any, seen: set[int]) -> Iterator[tuple[int, int]]:
@@ -126,6 +127,20 @@ def test_where_nothing_is_said_any_number_comes(said: str, monkeypatch: pytest.M
     monkeypatch.setenv(visitors.MOST_VISITORS, said)
     kept = [Visitor() for _ in range(300)]
     assert visitors.is_room() and visitors.number() >= len(kept)
+
+
+@pytest.mark.parametrize("name", [visitors.MOST_VISITORS, uploads.MOST_BYTES])
+@pytest.mark.parametrize("said", ["many", "1e3", "-1", "1.5", "9" * 5000, "²"])
+def test_a_bound_that_is_no_number_is_a_sentence_at_the_start(
+    name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, said)
+    monkeypatch.setattr(uploads, "room", uploads.room.__wrapped__)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "app.py"))
+    assert isinstance(ended.value.code, str)
+    assert_one_sentence(ended.value.code)
+    assert name in ended.value.code
 
 
 class Left:

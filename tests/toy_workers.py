@@ -2,13 +2,12 @@
 
 import pickle
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from explorer.engines import patiently
+from explorer.engines import patiently, pieces_of
 
-A = TypeVar("A")
 R = TypeVar("R")
 
 
@@ -17,25 +16,30 @@ class Workers:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
-        self.given = 0  # things
+        self.given = 0  # pieces
 
     def each(
-        self, things: Sequence[A], work: Callable[[A], R], *, waiting: Callable[[], object] = patiently
+        self,
+        runs: Sequence[range],
+        work: Callable[[range], Iterable[R]],
+        *,
+        at_once: int,
+        waiting: Callable[[], object] = patiently,
     ) -> Generator[R, None, None]:
-        packed = pickle.dumps(work)
+        packed, pieces = pickle.dumps(work), pieces_of(runs, at_once)
 
-        def done(thing: bytes) -> bytes:
-            copy: Callable[[A], R] = pickle.loads(packed)
-            return pickle.dumps(copy(pickle.loads(thing)))
+        def done(piece: range) -> bytes:
+            copy: Callable[[range], Iterable[R]] = pickle.loads(packed)
+            return pickle.dumps(list(copy(piece)))
 
-        self.given += len(things)
-        order = random.Random(self.seed).sample(range(len(things)), len(things))
+        self.given += len(pieces)
+        order = random.Random(self.seed).sample(range(len(pieces)), len(pieces))
         with ThreadPoolExecutor(2) as pool:
-            submitted = {place: pool.submit(done, pickle.dumps(things[place])) for place in order}
+            submitted = {place: pool.submit(done, pieces[place]) for place in order}
             try:
-                for place in range(len(things)):
+                for place in range(len(pieces)):
                     while wait([submitted[place]], timeout=0.05).not_done:
                         waiting()
-                    yield pickle.loads(submitted[place].result())
+                    yield from pickle.loads(submitted[place].result())
             finally:
                 pool.shutdown(cancel_futures=True)

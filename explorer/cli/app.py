@@ -37,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     except SystemExit as end:
         if interrupted:
             raise Stopped(signal.SIGINT, "The app is stopped.") from None
+        if isinstance(end.code, str):  # why the app cannot run
+            raise BadInput(end.code) from None
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-A = TypeVar("A")
 R = TypeVar("R")
 
 
@@ -14,28 +13,44 @@ def patiently() -> None:
 
 
 class Engine(Protocol):
-    """Does the same work on many things."""
+    """Does the same work on the things of a set, which are known by their numbers."""
 
     def each(
-        self, things: Sequence[A], work: Callable[[A], R], *, waiting: Callable[[], object] = patiently
+        self,
+        runs: Sequence[range],
+        work: Callable[[range], Iterable[R]],
+        *,
+        at_once: int,
+        waiting: Callable[[], object] = patiently,
     ) -> Generator[R, None, None]:
-        """What `work` makes of each of the things, in their order, whoever is done first.
+        """What `work` makes of the runs of numbers, one result after another, in their order, whoever is done first.
 
-        `work` and what it returns can be pickled: an OpenModel and an ImageSet are then opened again by the worker,
-        once. What a worker raises is raised here. Closing the generator ends the work.
+        `work` and its results can be pickled: an OpenModel and an ImageSet are then opened again by the worker, once.
+        What a worker raises is raised here. Closing the generator ends the work.
 
+        at_once: so many numbers at most are handed out together, where work is handed out.
         waiting: called again and again while nothing is done, several times a second; what it raises ends the work.
         """
 
 
 class InProcess:
-    """One after another, here."""
+    """One after another, here: each result as soon as it is there."""
 
     def each(
-        self, things: Sequence[A], work: Callable[[A], R], *, waiting: Callable[[], object] = patiently
+        self,
+        runs: Sequence[range],
+        work: Callable[[range], Iterable[R]],
+        *,
+        at_once: int,
+        waiting: Callable[[], object] = patiently,
     ) -> Generator[R, None, None]:
-        for thing in things:
-            yield work(thing)
+        for run in runs:
+            yield from work(run)
 
 
 IN_PROCESS = InProcess()
+
+
+def pieces_of(runs: Sequence[range], at_once: int) -> list[range]:
+    """The runs in pieces of at most so many numbers."""
+    return [run[start : start + at_once] for run in runs for start in range(0, len(run), at_once)]

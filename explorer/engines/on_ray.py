@@ -6,13 +6,14 @@ Ray is an optional extra, and is imported and started where work begins.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +24,9 @@ from typing import Any, Generic, TypeVar
 
 import explorer
 from explorer.base.job import POLL
-from explorer.engines import patiently
+from explorer.engines import patiently, pieces_of
 from vqvae.errors import BadInput, shown
 
-A = TypeVar("A")
 R = TypeVar("R")
 
 RETRIES = 3  # of work whose worker has died
@@ -43,7 +43,7 @@ _QUIET = {  # Ray says and sends what nobody asked for otherwise
 
 
 class OnRay:
-    """The workers of Ray: each is a process that opens the model once, and gets one thing after another to work on.
+    """The workers of Ray: each is a process that opens the model once, and gets one piece after another to work on.
 
     It computes on one thread, or on two where this process would on several: the last bits of a convolution hang on
     that. Where it dies it is started anew, and what it was at is done again, up to three times. Ray starts with the
@@ -65,29 +65,35 @@ class OnRay:
         self._address, self._wanted, self._gpus = address, workers, int(device == "cuda")
 
     def each(
-        self, things: Sequence[A], work: Callable[[A], R], *, waiting: Callable[[], object] = patiently
+        self,
+        runs: Sequence[range],
+        work: Callable[[range], Iterable[R]],
+        *,
+        at_once: int,
+        waiting: Callable[[], object] = patiently,
     ) -> Generator[R, None, None]:
         """As Engine says; raises BadInput too where Ray cannot be started, and where workers die at the same work."""
-        if not things:
+        pieces = pieces_of(runs, at_once)
+        if not pieces:
             return
         started = self._start()
         try:
-            with closing(_awaited(partial(_rows, self._dataset(things, work)), waiting)) as rows:
+            with closing(_awaited(partial(_rows, self._dataset(pieces, work)), waiting)) as rows:
                 for row in rows:
-                    yield _opened(row)
+                    yield from _opened(row)
         except BaseException:
             if started:
                 _stop()  # the workers would go on with what they are at
             raise
 
-    def _dataset(self, things: Sequence[A], work: Callable[[A], R]) -> Any:
-        """Things with the work on them, as a Dataset of Ray: one block, one row, for each. Nothing is done yet."""
+    def _dataset(self, pieces: Sequence[range], work: Callable[[range], Iterable[R]]) -> Any:
+        """Pieces with the work on them, as a Dataset of Ray: one block, one row, for each. Nothing is done yet."""
         import pyarrow
         import ray
         from ray import cloudpickle
         from ray.data import ActorPoolStrategy, DataContext
 
-        share = self._share(len(things))
+        share = self._share(len(pieces))
         with warnings.catch_warnings():
             # Ray itself sets what it calls deprecated; from Ray 2.64 on it is to be told of retries in another way.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -95,7 +101,7 @@ class OnRay:
             context.execution_options.preserve_order = True
             context.enable_progress_bars = context.print_on_execution_start = False
             with DataContext.current(context):
-                blocks = [pyarrow.table({"pickled": [cloudpickle.dumps(thing)]}) for thing in things]
+                blocks = [pyarrow.table({"pickled": [cloudpickle.dumps(piece)]}) for piece in pieces]
                 return ray.data.from_arrow(blocks).map_batches(
                     _Worker,
                     fn_constructor_args=(cloudpickle.dumps(work), _threads()),
@@ -119,7 +125,8 @@ class OnRay:
                 return False
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # faults come as what they are
             ray._private.worker._worker_logs_enabled = False  # which are for standard output, with what Ray itself says
-            here: dict[str, Any] = {"num_cpus": self._workers_here() + 1, "object_store_memory": _STORE_BYTES}
+            cpus = self._workers_here() * _threads() + 1  # cores that Ray counts with, so that each worker has its own
+            here: dict[str, Any] = {"num_cpus": cpus, "object_store_memory": _STORE_BYTES}
             try:
                 ray.init(
                     self._address or "local",
@@ -138,46 +145,52 @@ class OnRay:
     def _workers_here(self) -> int:
         return self._wanted or max(1, ((os.cpu_count() or 1) - 1) // _threads())
 
-    def _share(self, things: int) -> _Share:
-        """How the machines are shared out; raises BadInput where there are not enough GPUs.
-
-        Of all cores one is left: where actors take every one, the scheduler waits for ever (ray-project/ray#44687).
-        """
+    def _share(self, pieces: int) -> _Share:
+        """How the machines are shared out; raises BadInput where there are not enough GPUs."""
         import ray
 
         there = ray.cluster_resources()
         cpus, gpus = there.get("CPU", 1.0), int(there.get("GPU", 0))
         usual = gpus if self._gpus else (int(cpus) - 1) // _threads()
-        workers = min(things, self._wanted or max(1, usual))
+        workers = min(pieces, self._wanted or max(1, usual))
         if self._gpus and workers > gpus:
             raise BadInput(f"Ray has {gpus} GPUs for {workers} workers; name no more workers, or leave --device out.")
-        spare = cpus - 1 if cpus > 1 else cpus / 2
-        return _Share(workers, min(1.0, int(spare / workers * 1000) / 1000))
+        return _Share(workers, cores_each(cpus, workers, _threads()))
+
+
+def cores_each(cpus: float, workers: int, threads: int) -> float:
+    """How many of all cores each worker takes: one a thread, and less where there are too few for that.
+
+    One is left: where actors take every core, the scheduler waits for ever (ray-project/ray#44687). From one on it is a
+    whole number, as Ray asks.
+    """
+    each = (cpus - 1 if cpus > 1 else cpus / 2) / workers
+    return float(min(threads, math.floor(each))) if each >= 1 else math.floor(each * 1000) / 1000
 
 
 @dataclass(frozen=True)
 class _Share:
     workers: int
-    cpus: float  # of each
+    cpus: float  # of each: cores
 
 
-class _Worker(Generic[A, R]):
-    """What runs in a worker: work that came as a pickle, opened with the first thing that it is to be done on.
+class _Worker(Generic[R]):
+    """What runs in a worker: work that came as a pickle, opened with the first piece that it is to be done on.
 
     Whatever is raised goes back as a result, so that it arrives as what it was.
     """
 
     def __init__(self, pickled: bytes, threads: int) -> None:
         self._pickled, self._threads = pickled, threads
-        self._work: Callable[[A], R] | None = None
+        self._work: Callable[[range], Iterable[R]] | None = None
 
     def __call__(self, batch: Any) -> Any:
         import pyarrow
 
-        done = [self._done(thing) for thing in batch["pickled"].to_pylist()]
+        done = [self._done(piece) for piece in batch["pickled"].to_pylist()]
         return pyarrow.table({"pickled": pyarrow.array(done, pyarrow.large_binary())})
 
-    def _done(self, thing: bytes) -> bytes:
+    def _done(self, piece: bytes) -> bytes:
         import torch
         from ray import cloudpickle
 
@@ -185,7 +198,7 @@ class _Worker(Generic[A, R]):
             if self._work is None:
                 self._work = pickle.loads(self._pickled)
                 torch.set_num_threads(self._threads)
-            return bytes(cloudpickle.dumps(_Outcome(self._work(pickle.loads(thing)))))
+            return bytes(cloudpickle.dumps(_Outcome(list(self._work(pickle.loads(piece))))))
         except Exception as fault:
             with suppress(Exception):
                 return bytes(cloudpickle.dumps(_Outcome(fault=fault)))
@@ -215,15 +228,15 @@ def _rows(dataset: Any) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class _Outcome(Generic[R]):
-    result: R | None = None
+    results: Sequence[R] = ()
     fault: Exception | None = None
 
 
-def _opened(row: bytes) -> Any:
-    outcome = pickle.loads(row)
+def _opened(row: bytes) -> Sequence[Any]:
+    outcome: _Outcome[Any] = pickle.loads(row)
     if outcome.fault is not None:
         raise outcome.fault
-    return outcome.result
+    return outcome.results
 
 
 @dataclass(frozen=True)

@@ -65,39 +65,28 @@ def each_image(
     work, as does what `work` raises: a model that fails is no image that cannot be read.
     Raises Unreachable where the place of the images does not answer any more.
     """
-    wanted = images.names if names is None else names
-    if engine is IN_PROCESS:
-        yield from _here(images, work, fit, wanted)
-        return
-    starts = range(0, len(wanted), AT_ONCE)
-    runs = [_Run(start, tuple(wanted[start : start + AT_ONCE])) for start in starts]
-    with closing(engine.each(runs, _Work(images, work, fit), waiting=waiting)) as done:
-        for results in done:
-            yield from results
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Some images after another."""
-
-    first: int  # number of the first of them
-    names: tuple[str, ...]
+    wanted = None if names is None else tuple(names)
+    run = range(len(images.names if wanted is None else wanted))
+    with closing(engine.each([run], _Work(images, work, fit, wanted), at_once=AT_ONCE, waiting=waiting)) as results:
+        yield from results
 
 
 @dataclass(frozen=True)
 class _Work(Generic[T]):
-    """What another engine's worker does with a run."""
+    """What is done with a run of the images, by whoever does it."""
 
     images: ImageSet
     work: Callable[[Opened], T]
     fit: Fit
+    names: tuple[str, ...] | None  # all of the set, which need not be sent
 
-    def __call__(self, run: _Run) -> list[T | BadInput]:
-        return list(_here(self.images, self.work, self.fit, run.names, first=run.first))
+    def __call__(self, run: range) -> Generator[T | BadInput, None, None]:
+        names = self.images.names if self.names is None else self.names
+        return _here(self.images, self.work, self.fit, names[run.start : run.stop], first=run.start)
 
 
 def _here(
-    images: ImageSet, work: Callable[[Opened], T], fit: Fit, names: Sequence[str], *, first: int = 0
+    images: ImageSet, work: Callable[[Opened], T], fit: Fit, names: Sequence[str], *, first: int
 ) -> Generator[T | BadInput, None, None]:
     def opened(number: int, name: str) -> Opened | BadInput:
         try:

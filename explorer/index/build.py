@@ -8,25 +8,29 @@ latest after half a minute. Where a shard was made does not matter, see `parts`.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from explorer.base.job import Progress, unheard
 from explorer.base.tidy import LOCK, PARTIAL, remove_at_once
+from explorer.engines import IN_PROCESS, Engine
 from explorer.images.sets import ImageSet
 from explorer.index.cells import CellStream, ImageCells, cells_of
-from explorer.index.format import CODE_BITS, MOST_CELLS, About, too_many_cells
+from explorer.index.format import CODE_BITS, MOST_CELLS, About, NoIndex, too_many_cells
 from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, clear, compact, find_shards, missing, write_shard
-from vqvae.errors import BadInput
+from vqvae.errors import BadInput, shown
 from vqvae.tokenizer import Tokenizer
 
 CellsFrom = Callable[[int], CellStream]
 SHARD_CELLS = 1 << 22
+TURNS = 64  # in so many pieces at least a set is handed out, so that workers end together
+FEWEST, MOST = 8, 1024  # images in a piece; handing one out costs about as much as encoding a few
 TRIES = 100  # to come into a folder that others make and remove
 MOMENT = 0.005  # seconds between two of them where it is locked: whoever tidies up holds it no longer
 SHARD_SECONDS = 30  # of work that a process that is killed can lose
@@ -80,11 +84,13 @@ def write_index(
     *,
     path: Path,
     progress: Progress = unheard,
+    engine: Engine = IN_PROCESS,
     shard_cells: int = SHARD_CELLS,
 ) -> None:
-    """As `build`, from cells wherever they come from.
+    """As `build`, from cells wherever they come from, by an engine whose workers all share the folder of `path`.
 
-    `cells_from(n)` gives the cells of each image from number n of `names` on, or why there are none.
+    `cells_from(n)` gives the cells of each image from number n of `names` on, or why there are none; another engine
+    pickles it.
     """
     with shards_folder(path, about) as folder:
         with _removed_where_refused(folder):
@@ -93,8 +99,9 @@ def write_index(
                 range(len(names)),
                 about,
                 folder,
-                found=cleared(folder, about),
-                progress=lambda done: progress(done, len(names)),
+                found=_cleared(folder, about),
+                progress=progress,
+                engine=engine,
                 shard_cells=shard_cells,
             )
         finish(folder, names, about, path, shard_cells=shard_cells)
@@ -170,15 +177,15 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 @contextmanager
 def _removed_where_refused(folder: Path) -> Iterator[None]:
-    """Nothing in the folder will ever become an index."""
+    """What is in the folder is no use to anybody where it can never become an index."""
     try:
         yield
-    except BadInput:
+    except NoIndex:
         remove_at_once(folder)
         raise
 
 
-def cleared(folder: Path, about: About) -> list[Shard]:
+def _cleared(folder: Path, about: About) -> list[Shard]:
     """The shards in a folder that no other process writes to; all else in it is removed."""
     shards = find_shards(folder, about)
     clear(folder, shards)
@@ -192,28 +199,67 @@ def encode(
     folder: Path,
     *,
     found: Sequence[Shard],
-    progress: Callable[[int], object],
+    progress: Progress,
+    engine: Engine = IN_PROCESS,
     shard_cells: int = SHARD_CELLS,
 ) -> None:
     """Encode those images of a run that the shards that were found do not have, into further shards.
 
-    What is done by the time of a stop is in them. `progress` is told how many images of the run are in shards, or will
-    be. Raises BadInput for more cells than an index can number.
+    What is done by the time of a stop is in them. `progress` counts those images of the run that are in shards, or will
+    be. Raises Cancelled, and BadInput for more cells than an index can number, or where what the workers write is not
+    in the folder.
     """
     gaps = missing(found, run)
-    done, cells = len(run) - sum(map(len, gaps)), sum(shard.cells for shard in found)
-    for gap in gaps:
-        writing = _Writing(about, folder, shard_cells, first=gap.start)
-        with closing(cells_from(gap.start)) as results:
-            try:
-                for result in islice(results, len(gap)):
-                    cells += writing.add(result)
-                    if cells > MOST_CELLS:
-                        raise too_many_cells()
-                    done += 1
-                    progress(done)
-            finally:
-                writing.flush()
+    left = sum(map(len, gaps))
+    done, cells = len(run) - left, sum(shard.cells for shard in found)
+    at_once = max(FEWEST, min(MOST, left // TURNS))
+    work = _Encoding(cells_from, about, folder.absolute(), shard_cells)
+    with closing(engine.each(gaps, work, at_once=at_once, waiting=lambda: progress(done, len(run)))) as results:
+        for result in results:
+            done, cells = done + result.images, cells + result.cells
+            if cells > MOST_CELLS:
+                raise too_many_cells()
+            if not all((folder / name).exists() for name in result.shards):
+                raise BadInput(
+                    f"What the workers write to {shown(str(folder.parent), longest=120)} does not arrive there; "
+                    "name a folder that all machines share, with --out or VQVAE_EXPLORER_CACHE."
+                )
+            if result.images:
+                progress(done, len(run))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What whoever encodes says meanwhile."""
+
+    images: int = 0
+    cells: int = 0
+    shards: tuple[str, ...] = ()  # the files of all images of a run, at its end
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """What is done with a run of the images, by whoever does it: shards are made of those that have none."""
+
+    cells_from: CellsFrom
+    about: About
+    folder: Path
+    shard_cells: int
+
+    def __call__(self, run: range) -> Generator[_Done, None, None]:
+        found = find_shards(self.folder, self.about, run)  # of whoever was killed at the same run
+        gaps = missing(found, run)
+        if found:
+            yield _Done(len(run) - sum(map(len, gaps)), sum(shard.cells for shard in found))
+        for gap in gaps:
+            writing = _Writing(self.about, self.folder, self.shard_cells, first=gap.start)
+            with closing(self.cells_from(gap.start)) as results:
+                try:
+                    for result in islice(results, len(gap)):
+                        yield _Done(1, writing.add(result))
+                finally:
+                    writing.flush()
+        yield _Done(shards=tuple(shard.path.name for shard in find_shards(self.folder, self.about, run)))
 
 
 class _Writing:

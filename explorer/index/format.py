@@ -51,9 +51,13 @@ class About:
     codes: int  # K
 
 
-def too_many_cells() -> BadInput:
+class NoIndex(BadInput):
+    """What was encoded can never become an index."""
+
+
+def too_many_cells() -> NoIndex:
     """The refusal of more than MOST_CELLS."""
-    return BadInput(f"The set has over {MOST_CELLS:,} cells; index a part of it, or at a smaller size.")
+    return NoIndex(f"The set has over {MOST_CELLS:,} cells; index a part of it, or at a smaller size.")
 
 
 def packed(codes: np.ndarray, distances: np.ndarray) -> np.ndarray:

@@ -10,9 +10,8 @@ import numpy as np
 
 from explorer.base import arrays
 from explorer.base.tidy import TEMPORARY
-from explorer.index.format import MOST_CELLS, VERSION, About, forms, too_many_cells, unpacked
+from explorer.index.format import MOST_CELLS, VERSION, About, NoIndex, forms, too_many_cells, unpacked
 from explorer.index.shards import Shard
-from vqvae.errors import BadInput
 
 
 def merge(
@@ -60,7 +59,7 @@ def readable_names(names: tuple[str, ...], unreadable: Mapping[int, str]) -> tup
         none, why = f"Not one of the {len(names):,} files", ""
         if len(unreadable) == 1:
             none, why = "Not even the only file", f" {next(iter(unreadable.values()))}"
-        raise BadInput(f"{none} could be read as an image; name a set that holds some.{why}")
+        raise NoIndex(f"{none} could be read as an image; name a set that holds some.{why}")
     return readable
 
 

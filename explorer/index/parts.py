@@ -6,24 +6,20 @@ in a shard they are merged as those of one process are, and the result is the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.base.job import Progress, unheard
 from explorer.base.open_model import OpenModel
-from explorer.engines import IN_PROCESS, Engine
+from explorer.engines import Engine
 from explorer.images.sets import ImageSet
-from explorer.index.build import about_of, build, cleared, encode, finish, shards_folder
-from explorer.index.cells import cells_of
-from explorer.index.format import MOST_CELLS, About, too_many_cells
+from explorer.index.build import about_of, encode, finish, shards_folder, write_index
+from explorer.index.cells import CellStream, cells_of
 from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, find_shards, missing
-from vqvae.errors import BadInput, shown
+from vqvae.errors import BadInput
 
-TURNS = 64  # in so many pieces at least a set is handed out, so that workers end together
-FEWEST, MOST = 8, 1024  # images in a piece; handing one out costs about as much as encoding a few
 MOST_NAMED = 4  # runs of images in a sentence
 
 
@@ -53,86 +49,22 @@ def build_by(
     Otherwise as `build`: what is there stays whole until the new one is, `progress` counts images, and whatever stops
     the work, the next call goes on from what was done.
     """
-    if engine is IN_PROCESS:
-        return build(
-            model.tokenizer,
-            images,
-            checkpoint=model.fingerprint,
-            working_size=working_size,
-            path=path,
-            progress=progress,
-        )
     about = about_of(model.tokenizer, images, checkpoint=model.fingerprint, working_size=working_size)
-    with shards_folder(path, about) as folder:
-        _encode_by(engine, _Encoding(model, images, about, folder.absolute()), folder, progress)
-        finish(folder, images.names, about, path)
+    cells_from = _CellsFrom(model, images, working_size)
+    write_index(cells_from, images.names, about, path=path, progress=progress, engine=engine)
     return open_index(path, checkpoint=about.checkpoint, identity=about.identity, codes=about.codes)
 
 
-def _encode_by(engine: Engine, work: _Encoding, folder: Path, progress: Progress) -> None:
-    total = len(work.images.names)
-    shards = cleared(folder, work.about)
-    gaps = missing(shards, range(total))
-    done, cells = total - sum(map(len, gaps)), sum(shard.cells for shard in shards)
-    runs = _cut(gaps, at_once=max(FEWEST, min(MOST, sum(map(len, gaps)) // TURNS)))
-    with closing(engine.each(runs, work, waiting=lambda: progress(done, total))) as results:
-        for run, made in zip(runs, results, strict=True):
-            if not all((folder / name).exists() for name in made.names):
-                raise BadInput(
-                    f"What the workers write to {shown(str(folder.parent), longest=120)} does not arrive there; "
-                    "name a folder that all machines share, with --out or VQVAE_EXPLORER_CACHE."
-                )
-            done, cells = done + len(run), cells + made.cells
-            if cells > MOST_CELLS:
-                raise too_many_cells()
-            progress(done, total)
-
-
-def _cut(runs: Sequence[range], *, at_once: int) -> list[range]:
-    """The runs in pieces of at most so many images."""
-    return [run[start : start + at_once] for run in runs for start in range(0, len(run), at_once)]
-
-
 @dataclass(frozen=True)
-class _Made:
-    """What a worker says of its shards."""
-
-    names: tuple[str, ...]  # of their files
-    cells: int
-
-
-@dataclass(frozen=True)
-class _Encoding:
-    """The work of a worker: some images into shards."""
+class _CellsFrom:
+    """The cells of each image from a number on, also in another process."""
 
     model: OpenModel
     images: ImageSet
-    about: About
-    folder: Path
+    working_size: int
 
-    def __call__(self, run: range) -> _Made:
-        shards = _encode(self.model, self.images, self.about, self.folder, run)
-        return _Made(tuple(shard.path.name for shard in shards), sum(shard.cells for shard in shards))
-
-
-def _encode(
-    model: OpenModel,
-    images: ImageSet,
-    about: About,
-    folder: Path,
-    run: range,
-    progress: Callable[[int], object] = lambda done: None,
-) -> list[Shard]:
-    """The shards of a run of images; those are made that are not there."""
-    encode(
-        lambda first: cells_of(model.tokenizer, images, about.working_size, first, codebook=model.codebook),
-        run,
-        about,
-        folder,
-        found=find_shards(folder, about, run),
-        progress=progress,
-    )
-    return find_shards(folder, about, run)
+    def __call__(self, first: int) -> CellStream:
+        return cells_of(self.model.tokenizer, self.images, self.working_size, first, codebook=self.model.codebook)
 
 
 def encode_part(
@@ -144,8 +76,10 @@ def encode_part(
     """
     about = about_of(model.tokenizer, images, checkpoint=model.fingerprint, working_size=working_size)
     run = part.images(len(images.names))
+    cells_from = _CellsFrom(model, images, working_size)
     with shards_folder(path, about, with_others=True) as folder:
-        return _encode(model, images, about, folder, run, lambda done: progress(done, len(run)))
+        encode(cells_from, run, about, folder, found=find_shards(folder, about, run), progress=progress)
+        return find_shards(folder, about, run)
 
 
 def merge_parts(

@@ -3,8 +3,10 @@
 A shard knows nothing of the others: its positions count its own cells, from 0. So any process can make any of them.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from explorer.index.format import (
 from vqvae.errors import BadInput
 
 _SHARD_SUFFIX = ".shard.safetensors"
-_FORM = (2, CODE_BITS, DISTANCE_BITS, POSITION_BITS)  # of shards; 1 had the positions of the whole index
+_FORM = 2  # of shards; 1 had the positions of the whole index
 _SAMPLE_EVERY = 4096  # cells between two samples of a shard's keys, by which shards are merged
 
 
@@ -96,29 +98,66 @@ def _sound_shard(path: Path) -> Shard:
 def find_shards(folder: Path, about: About, run: range | None = None) -> list[Shard]:
     """The shards of an index in a folder, by their images, of which no two have the same; all, or those for a run.
 
-    What is of something else, of another form or damaged is none.
+    What is of something else, of another form or damaged is none. Which of several shards with the same images is
+    taken does not depend on the run, or what is missing to one run would be there for another.
     """
     shards: list[Shard] = []
-    for first, next_, path in sorted(_named(folder), key=lambda one: (one[0], -one[1])):
-        if run is not None and (next_ <= run.start or run.stop <= first):
-            continue
-        if shards and first < shards[-1].next:
+    for files in _overlapping(_named(folder)):
+        if run is None or _meet(range(files[0].first, max(file.next for file in files)), run):
+            shards += _apart(files, about)
+    return [shard for shard in shards if run is None or _meet(range(shard.first, shard.next), run)]
+
+
+def _apart(files: Sequence[_File], about: About) -> list[Shard]:
+    """The shards among files in their order, but for those with images that one before them has."""
+    shards: list[Shard] = []
+    for file in files:
+        if shards and file.first < shards[-1].next:
             continue  # two processes were given the same images
         try:
-            shard = _sound_shard(path)
-            if shard.metadata["about"] == _about_text(about) and (shard.first, shard.next) == (first, next_):
+            shard = _sound_shard(file.path)
+            if shard.metadata["about"] == _about_text(about) and (shard.first, shard.next) == (file.first, file.next):
                 shards.append(shard)
         except (ValueError, KeyError, OSError):
             pass  # those images are encoded again
     return shards
 
 
-def _named(folder: Path) -> Iterable[tuple[int, int, Path]]:
-    """First and next image of each file that has the name of a shard."""
+@dataclass(frozen=True)
+class _File:
+    """A file that has the name of a shard."""
+
+    first: int
+    next: int
+    path: Path
+
+
+def _named(folder: Path) -> list[_File]:
+    """In the order of their images, and those with more of them first."""
+    files: list[_File] = []
     for path in folder.glob(f"*{_SHARD_SUFFIX}"):
         first, _, next_ = path.name.removesuffix(_SHARD_SUFFIX).partition("-")
         if first.isdecimal() and next_.isdecimal() and int(first) < int(next_):
-            yield int(first), int(next_), path
+            files.append(_File(int(first), int(next_), path))
+    return sorted(files, key=lambda file: (file.first, -file.next))
+
+
+def _overlapping(files: Sequence[_File]) -> Iterator[list[_File]]:
+    """Files in groups of which no two have an image in common; those that overlap are in one, in their order."""
+    group: list[_File] = []
+    end = 0  # of the group
+    for file in files:
+        if group and file.first >= end:
+            yield group
+            group = []
+        group.append(file)
+        end = max(end, file.next)
+    if group:
+        yield group
+
+
+def _meet(one: range, other: range) -> bool:
+    return one.start < other.stop and other.start < one.stop
 
 
 def clear(folder: Path, shards: Sequence[Shard]) -> None:
@@ -133,14 +172,15 @@ def missing(shards: Sequence[Shard], run: range) -> list[range]:
     """The images of a run that are in none of the shards, which are in order."""
     found, first = [], run.start
     for shard in shards:
-        if shard.next > run.start and shard.first < run.stop:
+        if _meet(range(shard.first, shard.next), run):
             found.append(range(first, shard.first))
             first = shard.next
     return [gap for gap in (*found, range(first, run.stop)) if gap]
 
 
 def _about_text(about: About) -> str:
-    return json.dumps({"version": VERSION, "form": _FORM, **asdict(about)})
+    form = (_FORM, CODE_BITS, DISTANCE_BITS, POSITION_BITS)
+    return json.dumps({"version": VERSION, "form": form, **asdict(about)})
 
 
 def sorted_cells(images: list[ImageCells | BadInput], about: About) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from explorer.base.open_model import OpenModel, with_grid
-from explorer.ui import cache, doctor_panel, plugin, store, widgets
+from explorer.ui import cache, doctor_panel, plugin, store, typed_path, widgets
 from explorer.ui.session import Session
 from vqvae.checkpoint import BrokenCheckpoint, CheckpointInfo
 from vqvae.errors import BadInput
@@ -18,7 +18,6 @@ from vqvae.tokenizer import METRICS
 from vqvae.words import counted
 
 DEFAULT = "photos"  # opened where there is no such model as the link says
-NO_PATHS = "A link opens no folder by its path; type the path on Compare, under Snapshots."
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,13 @@ def snapshot(name: str) -> Choice | None:
     if not by_path and not is_bare(run):
         return None
     return Choice(name, lambda: cache.open_model(cache.find_named(name, by_path=by_path)))
+
+
+def no_paths() -> str:
+    """What is said of a link that names a folder by its path."""
+    return "A link opens no folder by its path" + (
+        "; type the path on Compare, under Snapshots." if typed_path.may_be() else "."
+    )
 
 
 def _plugin() -> list[Choice]:

@@ -300,11 +300,12 @@ def measure_set(
     total = len(names) * (1 + each)  # each image is encoded once more, for the means
     fit = Fit(settings.working_size, only or tested.tokenizer.spec.sizes.only)
     first = _look(tested, images, names, fit, _Within(progress, 0, total), engine)
-    work = _Measuring(tested, images, fit, first.means, settings, min(settings.partners, len(first.names) - 1))
+    within = _Within(progress, len(names), total)
+    work = _Measuring(tested, images, first.names, fit, first.means, settings, each, within)
     measured: list[ImageEvidence] = []
     unreadable = dict(first.unreadable)
     try:
-        with closing(_measured(work, first.names, engine, _Within(progress, len(names), total), each)) as results:
+        with closing(_measured(work, engine)) as results:
             for name, result in zip(first.names, results, strict=True):
                 if isinstance(result, BadInput):
                     unreadable[name] = str(result)
@@ -408,36 +409,28 @@ def _encoded(tokenizer: Tokenizer, image: Opened) -> EncodedImage:
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """Images that follow one another."""
-
-    first: int  # number of the first of them
-    names: tuple[str, ...]
-    after: tuple[str, ...] = ()  # the images behind them, which are only partners; none where those are the first ones
-
-
-@dataclass(frozen=True)
 class _Measuring:
-    """What is done with a stretch of images, by whichever worker."""
+    """What is done with a run of the images, by whoever does it."""
 
     tested: Tested
     images: ImageSet
+    names: tuple[str, ...]
     fit: Fit
     means: Means
     settings: Settings
-    partners: int  # of each image, at most
+    passes: int  # of each image, which progress counts
+    progress: _Within
 
-    def __call__(self, stretch: _Stretch) -> list[ImageEvidence | BadInput]:
-        return list(self.each(stretch))
-
-    def each(
-        self, stretch: _Stretch, heard: Callable[[int], Progress] = lambda number: unheard
-    ) -> Generator[ImageEvidence | BadInput, None, None]:
-        """What is measured of each image, or why one is gone; `heard` gives the progress of the image of a number."""
-        work = partial(_encoded, self.tested.tokenizer)
-        with closing(each_image(self.images, work, self.fit, names=(*stretch.names, *stretch.after))) as opened:
-            windows = islice(with_following(opened, self.partners), len(stretch.names))
-            for number, (one, *following) in enumerate(windows, stretch.first):
+    def __call__(self, run: range) -> Generator[ImageEvidence | BadInput, None, None]:
+        """What is measured of each image, or why one is gone."""
+        work, partners = partial(_encoded, self.tested.tokenizer), min(self.settings.partners, len(self.names) - 1)
+        after: tuple[str, ...] = ()  # the images behind them, which are only partners; none where those are the first
+        if len(run) < len(self.names):
+            after = (*self.names, *self.names[:partners])[run.stop : run.stop + partners]
+        names = (*self.names[run.start : run.stop], *after)
+        with closing(each_image(self.images, work, self.fit, names=names)) as opened:
+            windows = islice(with_following(opened, partners), len(run))
+            for number, (one, *following) in zip(run, windows, strict=True):
                 if isinstance(one, BadInput):
                     yield one
                     continue
@@ -448,35 +441,27 @@ class _Measuring:
                     means=self.means,
                     settings=self.settings,
                     number=number,
-                    progress=heard(number),
+                    progress=self.progress.after(number * self.passes),
                 )
 
 
-def _measured(
-    work: _Measuring, names: tuple[str, ...], engine: Engine, progress: _Within, each: int
-) -> Generator[ImageEvidence | BadInput, None, None]:
-    """What is measured of each image, by an engine; `each` is how many passes an image is, which `progress` counts."""
-    if engine is IN_PROCESS:
-        yield from work.each(_Stretch(0, names), lambda number: progress.after(number * each))
-        return
-    twice = (*names, *names[: work.partners])
-    starts = range(0, len(names), STRETCH)
-    ends = [min(start + STRETCH, len(names)) for start in starts]
-    stretches = [
-        _Stretch(start, names[start:end], twice[end : end + work.partners])
-        for start, end in zip(starts, ends, strict=True)
-    ]
+def _measured(work: _Measuring, engine: Engine) -> Generator[ImageEvidence | BadInput, None, None]:
+    """What is measured of each image, by an engine."""
     done = 0
-    with closing(engine.each(stretches, work, waiting=lambda: progress(done * each, 0))) as results:
-        for results_of_stretch in results:
-            for result in results_of_stretch:
-                yield result
-                progress((done := done + 1) * each, 0)
+
+    def tell() -> None:
+        work.progress(done * work.passes, 0)
+
+    with closing(engine.each([range(len(work.names))], work, at_once=STRETCH, waiting=tell)) as results:
+        for result in results:
+            yield result
+            done += 1
+            tell()
 
 
 @dataclass(frozen=True)
 class _Within:
-    """Progress of a part of the work, told as that of the whole."""
+    """Progress of a part of the work, told as that of the whole; of a copy in another process nobody hears."""
 
     progress: Progress
     before: int  # steps
@@ -488,6 +473,9 @@ class _Within:
     def after(self, steps: int) -> _Within:
         """Progress of a part that begins so many steps later."""
         return replace(self, before=self.before + steps)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Within, (unheard, self.before, self.total)
 
 
 def with_following(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:

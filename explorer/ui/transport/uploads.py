@@ -6,7 +6,6 @@ which there is no room is kept as its name alone, so that the page which it is f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import cache, wraps
 
@@ -14,6 +13,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, UploadedFileRec
 
+from explorer.base.environment import whole_number
 from explorer.base.room import Room
 from explorer.ui.session import MOST_UPLOAD_BYTES
 from vqvae.errors import BadInput
@@ -29,8 +29,8 @@ Add = Callable[[MemoryUploadedFileManager, str, UploadedFileRec], None]
 
 @cache
 def room() -> Room:
-    """For the pictures of all visitors together."""
-    return Room(int(os.environ.get(MOST_BYTES, MOST_BYTES_OTHERWISE)))
+    """For the pictures of all visitors together; raises BadInput where the environment says no number."""
+    return Room(whole_number(MOST_BYTES, MOST_BYTES_OTHERWISE))
 
 
 def install() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from explorer.base.environment import whole_number
 from explorer.editing.engine import EditEngine
 from explorer.editing.requests import EditRequest
 
@@ -62,5 +62,9 @@ def sessions() -> set[str]:
 
 def is_room() -> bool:
     """Whether the server takes one more visitor."""
-    most = int(os.environ.get(MOST_VISITORS) or 0)
-    return not most or number() < most
+    return not most() or number() < most()
+
+
+def most() -> int:
+    """How many visitors the server takes, 0: any number; raises BadInput for what is no number."""
+    return whole_number(MOST_VISITORS, 0)

@@ -10,7 +10,6 @@ import streamlit as st
 from explorer.base.open_model import OpenModel
 from explorer.compare.colours import COLOURS
 from explorer.ui import model_choice, store, widgets
-from explorer.ui.model_choice import NO_PATHS
 from explorer.ui.session import FEWEST_COMPARED, MOST_COMPARED, Session
 from vqvae.errors import BadInput
 from vqvae.places import is_snapshot
@@ -91,7 +90,11 @@ def _filled(session: Session, names: Sequence[str]) -> Session:
 
 def _opened(number: int, name: str, choice: model_choice.Choice | None, reason: str) -> Column:
     if choice is None:
-        missing = NO_PATHS if is_snapshot(name) else "There is no checkpoint of this name here; choose another."
+        missing = (
+            model_choice.no_paths()
+            if is_snapshot(name)
+            else "There is no checkpoint of this name here; choose another."
+        )
         return Column(number, name, None, reason or missing)
     try:
         return Column(number, name, choice.open())

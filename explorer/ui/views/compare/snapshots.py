@@ -20,7 +20,7 @@ from explorer.training.curves import COLOURS, Chart, Line, rows_of
 from explorer.ui import cache, exports, jobs, picture_choice, store, typed_path, widgets
 from explorer.ui.components import curves, film
 from explorer.ui.components.film import Grid, Lane
-from explorer.ui.model_choice import NO_PATHS
+from explorer.ui.model_choice import no_paths
 from explorer.ui.page import guarded
 from explorer.ui.picture_choice import picture_titles
 from explorer.ui.session import LONGEST_RUN
@@ -92,7 +92,7 @@ def _find(runs: Sequence[str], named: str) -> tuple[Run | None, str]:
     missing, typed = "", store.read().training.typed
     for name in dict.fromkeys([*([named] if named else []), *runs]):
         if not is_bare(name) and name not in typed:
-            missing = NO_PATHS
+            missing = no_paths()
             continue
         try:
             return cache.find_sequence(name, by_path=name in typed), missing
