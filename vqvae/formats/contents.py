@@ -27,9 +27,8 @@ _OF_THE_FILE = frozenset(  # numbers of errors; None is of those that Python's o
         *(errno.EINVAL, errno.EOVERFLOW, errno.EFBIG),  # a place in a file where none can be
     }
 )
-_NOT_ON_WINDOWS = frozenset(
-    {21, 23, 53, 55, 59, 64, 67, 121, 1117, 1167, 1231}
-)  # its own: disk or network is not there
+# Windows' own: disk or network is not there.
+_NOT_ON_WINDOWS = frozenset({21, 23, 53, 55, 59, 64, 67, 121, 1117, 1167, 1231})
 
 
 @dataclass(frozen=True)
