@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -65,8 +64,6 @@ FATAL = (24, 48)  # the size of the photo at which the process is killed, once
 class Fragile(StandIn):
     def encode(self, images):
         gate = HERE / f"{images.shape[-2]}.gate"  # photos of that height are not done while it is there
-        if gate.exists():
-            (HERE / f"{gate.stem}-{os.getpid()}.held").touch()
         while gate.exists():
             time.sleep(0.01)
         if images.shape[-2:] == FATAL:
@@ -456,49 +453,45 @@ def shards_in(folder: Path) -> list[Path]:
     return list(folder.glob("*.partial/*.shard.safetensors"))
 
 
-def test_stopped_or_killed_it_goes_on(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopped_or_killed_it_goes_on(ray: OnRay, where: Path) -> None:
     """Gates hold the workers where there is still work to do, until it is stopped or killed."""
     import ray as running
 
+    gates = []
     for folder, height in (("d", 16), ("e", 32)):
         write_toy_photos(where / "photos" / folder, count=20, height=height)
-        (where / f"{height}.gate").touch()
-    words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers"]
-
-    def held(height: int, workers: int) -> bool:
-        return len(list(where.glob(f"{height}-*.held"))) == workers
-
-    def workers_are_gone() -> bool:
-        return running.available_resources().get("CPU") == running.cluster_resources()["CPU"]
-
-    stopper = threading.Thread(
-        target=lambda: (until(lambda: held(16, workers=2), 300), os.kill(os.getpid(), signal.SIGINT))
-    )
-    stopper.start()
-    assert cli.main([*words, "2"]) == 130
-    stopper.join()
-    assert "go on with the same command" in capsys.readouterr().err.lower()
-    assert len(shards_in(where / "cache")) == 5  # a, b and c, but for what is in one piece with d
-    (where / "16.gate").unlink()
-    until(workers_are_gone, 300)
-    for mark in where.glob("*.held"):
-        mark.unlink()
-
+        gates.append(where / f"{height}.gate")
+        gates[-1].touch()
     address = running.get_runtime_context().gcs_address
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "explorer", *words, "1", "--address", address],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until(lambda: held(32, workers=1) or driver.poll() is not None, 300)
-    finally:
-        driver.kill()
-        assert driver.wait() == -signal.SIGKILL
-    until(workers_are_gone, 300)
-    assert len(shards_in(where / "cache")) > 5
-    (where / "32.gate").unlink()
+
+    def driver() -> subprocess.Popen[str]:
+        words = [*command(where, model=fragile(where)), "--engine", "ray", "--workers", "1", "--address", address]
+        command_line = [sys.executable, "-m", "explorer", *words]
+        return subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def ended(work: subprocess.Popen[str], number: int, *, more: int) -> str:
+        """End it once so many pieces of eight images are done, and its workers with it; what it said."""
+        kept = len(shards_in(where / "cache"))
+        with work:
+            try:
+                until(lambda: len(shards_in(where / "cache")) == kept + more or work.poll() is not None, 300)
+                assert work.poll() is None
+                work.send_signal(number)
+                _, said = work.communicate(timeout=300)
+            finally:
+                work.kill()
+        until(lambda: running.available_resources().get("CPU") == running.cluster_resources()["CPU"], 300)
+        return said
+
+    stopped = driver()
+    said = ended(stopped, signal.SIGINT, more=5)  # a, b and c, but for what is in one piece with d
+    assert stopped.returncode == 130, said
+    assert "go on with the same command" in said.lower()
+    gates[0].unlink()
+    killed = driver()
+    ended(killed, signal.SIGKILL, more=2)  # d, but for what is in one piece with e
+    assert killed.returncode == -signal.SIGKILL
+    gates[1].unlink()
     assert cli.main(command(where, model=fragile(where))) == 0  # and not only by Ray
     assert cli.main(command(where, out="straight", model=fragile(where))) == 0
     assert only_file(where / "cache") == only_file(where / "straight")

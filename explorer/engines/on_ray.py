@@ -31,6 +31,7 @@ R = TypeVar("R")
 
 RETRIES = 3  # of work whose worker has died
 SEVERAL = 2  # threads: convolutions give the same bits with any number of them but one, which adds up in another order
+LAST_WORDS = 10.0  # seconds that Ray has for ending work, before it is ended itself
 _STORE_BYTES = 256 << 20  # of results on their way, on this machine; what is more goes to disk
 _QUIET = {  # Ray says and sends what nobody asked for otherwise
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -78,7 +79,8 @@ class OnRay:
             return
         started = self._start()
         try:
-            with closing(_awaited(partial(_rows, self._dataset(pieces, work)), waiting)) as rows:
+            dataset = self._dataset(pieces, work)
+            with closing(_awaited(partial(_rows, dataset), waiting, end=_ending(dataset))) as rows:
                 for row in rows:
                     yield from _opened(row)
         except BaseException:
@@ -226,6 +228,31 @@ def _rows(dataset: Any) -> Iterator[bytes]:
         ) from None
 
 
+def _ending(dataset: Any) -> Callable[[], None]:
+    """What ends the work on a Dataset, whoever waits for its rows meanwhile.
+
+    Ray itself ends it where rows are waited for, once the next one is there. Where it was shut down before that, the
+    process ended in the middle of its own last words.
+    """
+    import ray
+
+    executors: list[Any] = []
+    create = dataset._create_executor
+
+    def created() -> Any:
+        executors.append(create())
+        return executors[-1]
+
+    dataset._create_executor = created
+
+    def end() -> None:
+        for executor in executors:
+            with suppress(ray.exceptions.RayError):  # whoever was lost has ended
+                executor.shutdown(force=True)
+
+    return end
+
+
 @dataclass(frozen=True)
 class _Outcome(Generic[R]):
     results: Sequence[R] = ()
@@ -246,8 +273,13 @@ class _Last:
     fault: BaseException | None
 
 
-def _awaited(rows: Callable[[], Iterator[bytes]], waiting: Callable[[], object]) -> Generator[bytes, None, None]:
-    """What comes out of an iterator that is run in a thread of its own, and `waiting` called while nothing does."""
+def _awaited(
+    rows: Callable[[], Iterator[bytes]], waiting: Callable[[], object], *, end: Callable[[], None]
+) -> Generator[bytes, None, None]:
+    """What comes out of an iterator that is run in a thread of its own, and `waiting` called while nothing does.
+
+    end: makes the iterator end, where this is left before.
+    """
     arrived: Queue[bytes | _Last] = Queue(1)
     left = threading.Event()
 
@@ -267,7 +299,8 @@ def _awaited(rows: Callable[[], Iterator[bytes]], waiting: Callable[[], object])
             fault = raised
         offer(_Last(fault))
 
-    threading.Thread(target=take, name="results", daemon=True).start()
+    taking = threading.Thread(target=take, name="results", daemon=True)
+    taking.start()
     try:
         while True:
             try:
@@ -283,6 +316,8 @@ def _awaited(rows: Callable[[], Iterator[bytes]], waiting: Callable[[], object])
                 raise item.fault
     finally:
         left.set()
+        end()
+        taking.join(LAST_WORDS)
 
 
 def _stop() -> None:
