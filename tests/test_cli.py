@@ -399,7 +399,7 @@ def test_a_killed_run_leaves_the_old_index_and_goes_on(where: Path, monkeypatch:
         "from explorer.index import build, cells\n"
         "measured = cells.measure\n"
         "cells.measure = lambda *a: (time.sleep(0.01), measured(*a))[1]\n"
-        "build.build.__kwdefaults__['shard_cells'] = 2000\n"
+        "build.write_index.__kwdefaults__['shard_cells'] = 2000\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     fingerprint = checkpoint.content_hash(where / "checkpoints" / "toy")
