@@ -2,7 +2,8 @@
 
     torchrun --standalone --nproc-per-node 2 -m tests.toy_ranks PHOTOS SETTINGS FOLDER
 
-Each scene is a whole run, FOLDER/SCENE its checkpoint; FOLDER/SCENE-RANK.json is its exit status and what it said.
+Each scene is a whole run, FOLDER/SCENE its checkpoint; FOLDER/SCENE-RANK.json is its exit status and what it said, and
+FOLDER/threads-RANK.json the threads that a process still has once it has left the others.
 """
 
 import io
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from vqvae import train
 from vqvae.errors import Unreachable
@@ -92,11 +93,21 @@ def rejoined() -> Iterator[Together]:
     yield Together()
 
 
+def threads() -> list[str]:
+    """The names of this process's threads; none where the system does not tell."""
+    return sorted(path.read_text("utf-8").strip() for path in Path("/proc/self/task").glob("*/comm"))
+
+
 def main() -> None:
     torch.set_num_threads(1)
     photos, settings, folder = map(Path, sys.argv[1:])
-    distributed.init_process_group("gloo")
-    rank = distributed.get_rank()
+    with train.joined() as ranks:
+        play(photos, settings, folder, rank=ranks.rank)
+    (folder / f"threads-{ranks.rank}.json").write_text(json.dumps(threads()), encoding="utf-8")
+
+
+def play(photos: Path, settings: Path, folder: Path, *, rank: int) -> None:
+    """All scenes, by the same group of processes."""
     for scene, (befall, more) in SCENES.items():
         options = [str(photos), "--out", str(folder / scene), "--config", str(settings), *more]
         with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as told:

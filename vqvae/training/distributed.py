@@ -13,7 +13,9 @@ Lightning Fabric (requirements-scale.txt) then gives each its device, spreads th
 on CUDA one GPU each, by NCCL, else by Gloo. A single process, ALONE, needs none of it.
 """
 
+import gc
 import hashlib
+import importlib
 import io
 import os
 import sys
@@ -168,11 +170,14 @@ def joined() -> Iterator[Ranks]:
     if not _several():
         yield ALONE
         return
+    # Its functions have the group as a default, and would keep it for ever, were they imported once there is one.
+    importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    together = Together()
     try:
-        yield Together()
+        yield together
     finally:
-        distributed.destroy_process_group()
+        together.leave()
 
 
 def _several() -> bool:
@@ -190,6 +195,16 @@ class Together:
         self._untold: list[str] = []
         self._told: set[str] = set()
         self._lock = threading.Lock()
+
+    def leave(self) -> None:
+        """Leave the group for good.
+
+        Its threads end with the last that holds it, and a model that is spread does, in cycles. A thread of Gloo that
+        outlives Python's interpreter aborts the process, which then counts as failed.
+        """
+        self._fabric = None
+        gc.collect()
+        distributed.destroy_process_group()
 
     def share(self, batch: int) -> range:
         if batch < self.size:
