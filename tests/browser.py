@@ -29,6 +29,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 CHROMIUM: dict[str, Any] = {"executable_path": installed_browser(), "args": FLAGS}  # None: Playwright's own
+PATIENCE = 180_000  # ms; the machines that run this are small and shared
 WINDOW = {"width": 1440, "height": 900}
 ROWS, COLUMNS, STRIDE = 22, 32, 8  # of the first sample at 256 px
 DEEP_LINK_NOISE = "404 (Not Found)"  # Streamlit looks for its server below the page's own path first
@@ -116,6 +117,19 @@ def pixels_of(canvas: Locator) -> np.ndarray:
 def pixels(page: Page, panel: str) -> np.ndarray:
     """What a panel's picture holds, exactly: uint8 [H, W, 3]."""
     return pixels_of(page.locator(f'[data-panel="{panel}"] .pixels'))
+
+
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until something holds that no locator tells; what happens in the page goes on meanwhile."""
+    patience = time.monotonic() + PATIENCE / 1000
+    while not holds():
+        assert time.monotonic() < patience, "It never came to that."
+        page.wait_for_timeout(50)
+
+
+def shows(page: Page, panel: str, picture: np.ndarray) -> None:
+    """Wait until a panel's picture is this one, to the pixel: uint8 [H, W, 3]."""
+    until(page, lambda: np.array_equal(pixels(page, panel), picture))
 
 
 def act_and_wait(page: Page, action: Callable[[], object]) -> None:

@@ -13,14 +13,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from torch import nn
 
-from tests.browser import CHROMIUM, DEEP_LINK_NOISE, ROOT, WINDOW, drawn, is_at_home, serve_app
+from tests.browser import CHROMIUM, DEEP_LINK_NOISE, PATIENCE, ROOT, WINDOW, drawn, is_at_home, serve_app
 from tests.disks import fill, make_read_only, small_disk
 from tests.toys import write_toy_photos
 from vqvae.training.settings import training_settings
 
 CHECKPOINTS = ROOT / "checkpoints"
 FORBIDDEN = "Content Security Policy"  # is in all that a browser says of what a policy forbids
-PATIENCE = 180_000  # ms; the machines that run this are small and shared
 
 
 def skip(*_: object) -> None:

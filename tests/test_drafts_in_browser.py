@@ -17,11 +17,12 @@ from tests.browser import (
     drawn,
     figure,
     free_port,
-    pixels,
     sample,
     serve_app,
     shown,
+    shows,
     stroke,
+    until,
 )
 from tests.conftest import CHECKPOINTS, ROOT
 from tests.test_reconstruct_in_browser import noise
@@ -71,8 +72,7 @@ def steps(page: Page) -> Locator:
 
 
 def kept_drafts(page: Page) -> dict[str, Any]:
-    """What the browser has written down, once it has."""
-    page.wait_for_timeout(600)
+    """What the browser has written down; it does so a moment after each step."""
     return page.evaluate(READ_DRAFTS)
 
 
@@ -123,7 +123,7 @@ def test_offers_fold_away_to_a_button_and_a_discarded_one_does_not_come_back(edi
     editor.get_by_role("button", name="1 kept edit").click()
     editor.get_by_role("button", name="Discard").click()
     expect(editor.locator(".offers")).to_be_hidden()
-    assert kept_drafts(editor)["heads"] == []
+    until(editor, lambda: kept_drafts(editor)["heads"] == [])
     reload(editor)
     stroke(editor, (9, 4))
     expect(editor.locator(".offers")).to_be_hidden()
@@ -135,9 +135,8 @@ def test_two_tabs_have_a_draft_each_and_one_that_is_open_is_not_offered(editor, 
     expect(other.locator(".offers")).to_be_hidden()
     stroke(other, (9, 4), (9, 8))
     stroke(other, (14, 4), (14, 8))
-    heads = kept_drafts(other)["heads"]
-    assert sorted(head["steps"] for head in heads) == [1, 2]
-    assert len({head["tab"] for head in heads}) == 2
+    until(other, lambda: sorted(head["steps"] for head in kept_drafts(other)["heads"]) == [1, 2])
+    assert len({head["tab"] for head in kept_drafts(other)["heads"]}) == 2
     editor.close()
     reload(other)
     expect(offers(other)).to_have_count(2)
@@ -160,6 +159,7 @@ def test_a_reload_is_the_same_tab_and_a_duplicate_is_another(editor):
 def test_a_draft_that_an_earlier_version_kept_is_offered(editor):
     stroke(editor, (4, 4), (4, 8))
     edited = shown(editor)
+    until(editor, lambda: len(kept_drafts(editor)["heads"]) == 1)
     kept = kept_drafts(editor)
     key = f"vqvae-explorer draft {kept['heads'][0]['content']}"
     editor.goto("about:blank")
@@ -319,8 +319,7 @@ def test_an_upload_and_its_edit_come_back_after_a_reload_on_every_page(context, 
     expect(steps(page)).to_have_count(1)
     page.goto(app_url)
     restored(page, "mine.png")
-    page.wait_for_timeout(500)
-    np.testing.assert_array_equal(pixels(page, "original"), mine)
+    shows(page, "original", mine)
     page.get_by_role("option", name="Cup of coffee").click()  # by hand: the next reload leaves that as it is
     restored(page, "Cup of coffee")
     page.reload()
@@ -352,8 +351,7 @@ def test_a_pasted_picture_comes_back_too(context, app_url):
     restored(page, "pasted picture")
     page.reload()
     restored(page, "pasted picture")
-    page.wait_for_timeout(500)
-    np.testing.assert_array_equal(pixels(page, "original"), noise(11))
+    shows(page, "original", noise(11))
 
 
 def test_an_upload_that_the_browser_did_not_keep_is_said_to_be_lost(context, app_url):
@@ -382,8 +380,7 @@ def test_a_link_to_an_upload_finds_it_in_another_tab_of_the_browser_that_has_it(
     other = context.new_page()
     other.goto(page.url)
     restored(other, "mine.png")
-    other.wait_for_timeout(500)
-    np.testing.assert_array_equal(pixels(other, "original"), noise(13))
+    shows(other, "original", noise(13))
 
 
 def test_a_picture_can_be_forgotten_and_what_is_no_picture_is_passed_over(context, app_url):

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from explorer.learn.steps import NAMES as STEPS
-from tests.browser import ROWS, STRIDE, at_rest, pixels, pixels_of
+from tests.browser import ROWS, STRIDE, at_rest, pixels, pixels_of, until
 from tests.toy_runs import write_run
 
 CHOICES = ("gallery", "learn-strip")  # keys of components that draw what is chosen among: no figures
@@ -291,8 +291,8 @@ def test_a_dark_dot_has_a_light_rim_on_the_dark_theme(blank_page: Page, app_url:
     at_rest(blank_page)
     dark = dots.evaluate(DARKEST)
     blank_page.emulate_media(color_scheme="light")
-    blank_page.wait_for_timeout(1000)
-    assert dots.evaluate(DARKEST) < 70 < 90 < dark
+    until(blank_page, lambda: dots.evaluate(DARKEST) < 70)
+    assert dark > 90
 
 
 def test_the_error_map_and_the_grid_of_codes_are_exact(page: Page) -> None:

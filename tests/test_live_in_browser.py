@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
 from explorer.editing import recipe as recipes
-from tests.browser import act_and_settle, assert_same, at_rest, draw, drawn, serve_app, shown, stroke
-from tests.conftest import CHECKPOINTS, PATIENCE
+from tests.browser import act_and_settle, assert_same, at_rest, draw, drawn, serve_app, shown, stroke, until
+from tests.conftest import CHECKPOINTS
 from tests.test_edit_in_browser import changed_cells, choose, download, history, open_editor, press, render
 
 
@@ -22,17 +21,9 @@ class Wire:
     """What a tab says over its sockets: the page's own, and the editor's."""
 
     def __init__(self, page: Page) -> None:
-        self.page = page
         self.page_says, self.editor_says = 0, 0
         self.closed = 0
         page.on("websocket", self._watch)
-
-    def until(self, said: Callable[[], bool]) -> None:
-        """Wait for something to be said."""
-        patience = time.monotonic() + PATIENCE / 1000
-        while not said():
-            assert time.monotonic() < patience
-            self.page.wait_for_timeout(50)
 
     def _watch(self, socket: WebSocket) -> None:
         if socket.url.endswith("/live/edit"):
@@ -55,7 +46,7 @@ def test_a_stroke_takes_the_socket_and_the_page_follows_when_the_hand_rests(blan
     at_rest(blank_page)
     chosen_at = wire.page_says
     choose(blank_page, 700)
-    wire.until(lambda: wire.page_says > chosen_at)  # the page has followed what was chosen
+    until(blank_page, lambda: wire.page_says > chosen_at)  # the page has followed what was chosen
     at_rest(blank_page)
     page_before, editor_before = wire.page_says, wire.editor_says
     stroke(blank_page, (3, 4), (3, 9))
@@ -63,7 +54,7 @@ def test_a_stroke_takes_the_socket_and_the_page_follows_when_the_hand_rests(blan
     assert wire.page_says == page_before
     assert changed_cells(blank_page) == 6  # the figures come the same way
     assert_same(shown(blank_page), render(download(blank_page, "Recipe (JSON)")))
-    wire.until(lambda: wire.page_says > page_before)
+    until(blank_page, lambda: wire.page_says > page_before)
 
 
 def test_where_no_socket_gets_through_edits_take_the_page(blank_page: Page, app_url: str):

@@ -115,7 +115,8 @@ def test_what_befalls_one_ends_all_and_is_said_once(photos: Path, tmp_path: Path
     code, told = torchrun(photos, settings, tmp_path, module="tests.toy_ranks")
     assert code == 0, told
     for rank in (0, 1):  # a thread of the group that outlives the interpreter aborts the process, now and then
-        assert not [name for name in json.loads((tmp_path / f"threads-{rank}.json").read_text("utf-8")) if "gloo" in name]
+        threads = json.loads((tmp_path / f"threads-{rank}.json").read_text("utf-8"))
+        assert not [name for name in threads if "gloo" in name]
 
     def ends(scene: str) -> tuple[int, str]:
         """The exit status of both, and the last line of what the first said; the second says nothing."""
