@@ -23,7 +23,7 @@ from tests.toys import assert_one_sentence, encoded, toy_model, toy_pixels, writ
 from vqvae import checkpoint, remote
 from vqvae.errors import BadInput, Unreachable
 from vqvae.images import to_image
-from vqvae.places import check_file, check_folder
+from vqvae.places import check_file, check_folder, place_here
 from vqvae.remote import RemotePath, is_address, located
 
 fsspec = pytest.importorskip("fsspec")
@@ -400,20 +400,6 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_an_index_of_a_set_elsewhere_is_kept_here_and_copied_there(
-    where: Path, address: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    copied(where / "photos", f"{address}/photos")
-    assert (
-        cli.main(["index", f"{address}/photos", "--checkpoint", "toy", "--size", "48", "--out", f"{address}/out"]) == 0
-    )
-    printed = capsys.readouterr().out
-    there = {path.name: path.read_bytes() for path in located(f"{address}/out").iterdir()}
-    assert there == {path.name: path.read_bytes() for path in (where / "cache").iterdir() if path.is_file()}
-    assert len(there) == 2
-    assert all(f"written: {address}/out/{name}" in printed for name in there)
-
-
 def test_where_the_network_fails_no_image_is_left_out_and_the_same_command_goes_on(
     where: Path, address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +445,30 @@ def test_a_report_that_could_not_be_written_is_refused_before_the_work(
         printed = capsys.readouterr()
         assert printed.err == "error: fsspec knows no nonsense://; name a place that it knows, or a path.\n"
     assert not (where / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "PHOTOS", "--out", "s3://bucket/mine"],
+        ["train", "PHOTOS", "--out", "mine", "--config", "s3://bucket/a.json"],
+        ["convert", "s3://bucket/a.ckpt", "mine"],
+        ["convert", "a.ckpt", "s3://bucket/mine"],
+        ["app", "--checkpoints", "s3://bucket/checkpoints"],
+    ],
+)
+def test_what_has_to_lie_here_is_no_address(
+    words: list[str], where: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be taken for a path, and a folder s3: made where one is."""
+    monkeypatch.chdir(where)
+    before = sorted(where.iterdir())
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([word.replace("PHOTOS", str(where / "photos")) for word in words])
+    assert leaving.value.code == 2
+    assert "is an address; name a place on this computer" in capsys.readouterr().err
+    assert sorted(where.iterdir()) == before
+    assert place_here("file:///a/b") == Path("/a/b")
 
 
 def test_what_a_visitor_types_is_never_asked_of_another_computer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from vqvae.families import FAMILIES, SCHEMA_VERSION, Convertible
 from vqvae.foreign import MOST_PARAMETERS, checked, find_source, read_settings, read_tensors, section
 from vqvae.images import display_name, load_image, shrink_short_side, to_tensor
 from vqvae.metrics import psnr
-from vqvae.places import check_folder, said_of
+from vqvae.places import check_folder, place_here, said_of
 from vqvae.tokenizer import TokenizerModule, reconstruct
 from vqvae.words import counted
 
@@ -308,10 +308,14 @@ def report(result: Converted, quality: float | None, out: Path) -> str:
 
 def _arguments(arguments: list[str] | None, prog: str | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="a .ckpt, .pt, .pth, .bin or .safetensors file, or a folder with one")
-    parser.add_argument("out", type=Path, help="the checkpoint's folder, for example checkpoints/NAME")
+    parser.add_argument(
+        "source", type=place_here, help="a .ckpt, .pt, .pth, .bin or .safetensors file, or a folder with one"
+    )
+    parser.add_argument("out", type=place_here, help="the checkpoint's folder, for example checkpoints/NAME")
     parser.add_argument("--family", help="which family it is, where names and shapes do not tell")
-    parser.add_argument("--config", type=Path, help="the authors' config, YAML or JSON; its classes are not imported")
+    parser.add_argument(
+        "--config", type=place_here, help="the authors' config, YAML or JSON; its classes are not imported"
+    )
     parser.add_argument("--metric", choices=METRICS, help="by what the nearest code is found")
     parser.add_argument("--pixels", help="the range of pixels that the model takes, where the family asks for it")
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint that lies there")

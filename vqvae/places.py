@@ -1,5 +1,6 @@
 """Where checkpoints lie, which of them a name means, and whether an output can be written where it should be."""
 
+import argparse
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -7,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vqvae.errors import BadInput, Unreachable, in_short, printable, shown
-from vqvae.remote import RemotePath
+from vqvae.remote import RemotePath, is_address, located
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
 INSTALLED = "vqvae_explorer"  # what pip makes of the top level, see setup.py
@@ -76,6 +77,13 @@ def is_snapshot(name: str) -> bool:
 def is_bare(name: str) -> bool:
     """Whether a name is that of a folder in another, and no path."""
     return name not in ("", ".", "..") and not name.startswith("~") and Path(name).name == name
+
+
+def place_here(text: str) -> Path:
+    """What a command's argument means that has to lie on this computer; refuses an address in argparse's way."""
+    if is_address(text) and not text.startswith("file://"):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is an address; name a place on this computer")
+    return located(text)
 
 
 def check_file(path: Path) -> None:

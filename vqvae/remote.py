@@ -1,6 +1,6 @@
 """Files at an address such as s3://bucket/folder, through fsspec: listed and read in pieces, never copied whole.
 
-What is written there is made on this computer, and then copied.
+What is written there appears at once, whole: it is made in a file of this computer, which goes as soon as it is sent.
 Which protocols there are is fsspec's business: memory:// and http:// come with it, s3:// with the package s3fs, gs://
 with gcsfs. Keys and endpoints are where those packages look for them.
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatch
 from functools import cached_property, total_ordering
@@ -25,6 +26,7 @@ from vqvae.errors import BadInput, Unreachable, shown
 INSTALL = "pip install .[scale]"
 READ_AHEAD = 1 << 18  # bytes that are asked for at once: more than a header of a tar, less than most photos
 LOOK_EVERY = 1.0  # seconds between two looks at whether a file that is being read is still the one that was opened
+SPOOL = "vqvae-spool-"  # begins the name of the folder in which something is made that is sent elsewhere
 _SECOND = 1_000_000_000  # nanoseconds
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)
 _HERE = "file://"
@@ -50,6 +52,22 @@ def located(text: str) -> Path:
 def readable(path: Path) -> Any:
     """What a library opens: the path itself, or an open file at an address."""
     return path.open("rb") if isinstance(path, RemotePath) else path
+
+
+@contextmanager
+def sent_to(path: Path) -> Iterator[Path]:
+    """Where to write what is to lie at that path: there, or where it is an address into a file of this computer.
+
+    That one is sent to the address at the end, where all went well, and goes. It takes its room among the system's
+    temporary files ($TMPDIR). Raises BadInput where the address does not take it.
+    """
+    if not isinstance(path, RemotePath):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix=SPOOL) as folder:
+        made = Path(folder) / path.name
+        yield made
+        path.put(made)
 
 
 @total_ordering
@@ -193,13 +211,19 @@ class RemotePath:
         if info.get("size") is None and not self.is_dir():  # as the pages of http:// do not say it
             self.__dict__.pop("_info")
             info = self._info or info
-        return SimpleNamespace(st_size=int(info.get("size") or 0), st_mtime_ns=_changed(info))
+        return SimpleNamespace(st_size=int(info.get("size") or 0), st_mtime_ns=_changed(info), st_ino=0)
 
     def iterdir(self) -> Iterator[RemotePath]:
         files, path = self._files, self._path
         with _reaching(self):
             listed = files.ls(path, detail=True)
         yield from (found for info in listed if (found := self._below(info)) and found != self)
+
+    def glob(self, pattern: str) -> Iterator[RemotePath]:
+        """The files and folders in it whose names match, as of now: others may write there. None where it is not."""
+        here = self.anew()
+        if here.exists():
+            yield from (path for path in here.iterdir() if fnmatch(path.name, pattern))
 
     def walk(self) -> Iterator[tuple[str, RemotePath]]:
         """The files in it and in its folders, each by its name relative to it."""
@@ -249,6 +273,7 @@ class RemotePath:
         files, path = self._files, self._path
         with _writing(self):
             files.pipe_file(path, data)
+        self.__dict__.pop("_info", None)
         return len(data)
 
     def put(self, local: Path) -> None:
@@ -256,6 +281,14 @@ class RemotePath:
         files, path = self._files, self._path
         with _writing(self):
             files.put_file(str(local), path)
+        self.__dict__.pop("_info", None)
+
+    def remove(self) -> None:
+        """Remove it, with all that is in it."""
+        files, path = self._files, self._path
+        with _writing(self), suppress(FileNotFoundError):
+            files.rm(path, recursive=True)
+        self.__dict__.pop("_info", None)
 
     def check_writable(self) -> None:
         """Raise BadInput where nothing can be written beside it; what is written for the trial is removed again."""

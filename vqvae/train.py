@@ -22,7 +22,7 @@ from vqvae.dataset import open_files
 from vqvae.errors import BadInput, Unreachable, shown
 from vqvae.formats import KINDS
 from vqvae.model import VQVAE
-from vqvae.places import check_folder, find_checkpoint, said_of
+from vqvae.places import check_folder, find_checkpoint, place_here, said_of
 from vqvae.remote import located
 from vqvae.training.crops import KEPT_BYTES, Crops, Photos, codebook_batches, prefetch
 from vqvae.training.distributed import Drifted, Ending, Ranks, joined
@@ -252,10 +252,14 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         "goes on with any number.",
     )
     parser.add_argument("data", type=located, help=f"{KINDS}; images are decoded as they are needed")
-    parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder, for example checkpoints/mine")
+    parser.add_argument(
+        "--out", type=place_here, required=True, help="the checkpoint's folder, for example checkpoints/mine"
+    )
     parser.add_argument("--under", default="", help="use only images below this folder of the set, for example train")
     parser.add_argument(
-        "--config", type=Path, help="a JSON file of settings, or the config.json that is written with each checkpoint"
+        "--config",
+        type=place_here,
+        help="a JSON file of settings, or the config.json that is written with each checkpoint",
     )
     parser.add_argument("--start-from", metavar="NAME", help="a checkpoint's name or folder, to tune its model further")
     either = parser.add_mutually_exclusive_group()

@@ -18,6 +18,7 @@ from uuid import uuid4
 from explorer.base.folders import cache_folder, user_data_folder
 from explorer.base.locked import alone
 from vqvae.checkpoint import LEFT_BEHIND, remove_leftovers
+from vqvae.remote import SPOOL, RemotePath
 
 COMPARED, CODECS = "compared", "codecs"  # caches of measurements, in the cache's folder
 MOST_BYTES = 1 << 30  # of each of them
@@ -41,9 +42,10 @@ def tidy() -> None:
     for finished in cache.glob(f"*{PARTIAL}.*"):  # it was about to be removed
         if _age(_last_use(finished)) > LEFT_BEHIND:
             shutil.rmtree(finished, ignore_errors=True)
-    for exchange in Path(tempfile.gettempdir()).glob(f"{EXCHANGE}*"):
-        if _is_own(exchange) and _age(_last_use(exchange)) > LEFT_BEHIND:
-            shutil.rmtree(exchange, ignore_errors=True)
+    for begin in (EXCHANGE, SPOOL):
+        for folder in Path(tempfile.gettempdir()).glob(f"{begin}*"):
+            if _is_own(folder) and _age(_last_use(folder)) > LEFT_BEHIND:
+                shutil.rmtree(folder, ignore_errors=True)
     prune(cache / COMPARED)
     prune(cache / CODECS)
 
@@ -109,7 +111,13 @@ def _remove_unfinished(partial: Path) -> None:
 
 
 def remove_at_once(folder: Path) -> None:
-    """Remove a folder so that nobody finds a half of it, or puts a lock into what goes; raises OSError."""
+    """Remove a folder so that nobody finds a half of it, or puts a lock into what goes; raises OSError.
+
+    One at an address goes file by file.
+    """
+    if isinstance(folder, RemotePath):
+        folder.remove()
+        return
     gone = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}")
     folder.rename(gone)
     shutil.rmtree(gone)

@@ -6,13 +6,12 @@ import runpy
 import signal
 import socket
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from explorer.cli.shared import CommandParser, Stopped
 from vqvae.errors import BadInput
-from vqvae.places import CHECKPOINTS_VARIABLE, project_folder
+from vqvae.places import CHECKPOINTS_VARIABLE, place_here, project_folder
 
 
 def run(options: argparse.Namespace) -> int:
@@ -86,7 +85,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--no-browser", action="store_true", help="only serve it; open the address yourself")
     parser.add_argument(
         "--checkpoints",
-        type=Path,
+        type=place_here,
         metavar="FOLDER",
         help="a folder of checkpoints, in place of those that come with it",
     )

@@ -34,22 +34,19 @@ def run(options: argparse.Namespace) -> int:
         options.refuse(f"argument --export: {shown(options.export[0])} is neither csv nor parquet")
     parts = _parts(options)
     if options.export:
-        tables.check(options.export[0], Path(options.export[1]))
+        options.export = options.export[0], located(options.export[1])
+        tables.check(*options.export)
     if options.manifest:
         check_file(options.manifest)
-    copied_to = options.out if isinstance(options.out, RemotePath) else None
-    into = cache_folder() if copied_to or not options.out else options.out
-    if copied_to:
-        check_folder(options.out)
+    into = options.out or cache_folder()
+    if options.out:
+        check_folder(into)
     model = find_model(options)
     if isinstance(parts, Part):
         return _make_part(options, model, into, parts)
     index = make_index(options, model, into, parts)
-    if copied_to:
-        _copy(index_path(into, index.checkpoint, index.identity), copied_to)
     if options.export:
-        form, where = options.export
-        for path in tables.export(index, form, Path(where)):
+        for path in tables.export(index, *options.export):
             print(f"written: {path}")
     return 0
 
@@ -61,8 +58,8 @@ def add_to(commands: Any) -> None:
         "--out",
         type=located,
         metavar="FOLDER",
-        help="where to put the index (default: where the app looks for it); for an address such as s3://bucket/indexes "
-        "it is made whole where the app looks for it, which has to have room, stays there, and is copied",
+        help="where to put the index (default: where the app looks for it); may be an address such as "
+        "s3://bucket/indexes, where its shards then lie, too, so that all machines share them",
     )
     parser.add_argument(
         "--manifest",
@@ -75,7 +72,7 @@ def add_to(commands: Any) -> None:
     )
     add_engine(parser)
     by_hand = parser.add_argument_group(
-        "several processes, with a folder that they share as --out",
+        "several processes, with a folder or address that they share as --out",
         "Start --shard 1 --of N to --shard N --of N, wherever and whenever, and --merge after them.",
     )
     by_hand.add_argument(
@@ -105,8 +102,6 @@ def _parts(options: argparse.Namespace) -> Part | _Merge | None:
         options.refuse("--shard and --merge are for processes without an engine; leave --engine out")
     if options.shard is not None and options.export:
         options.refuse("--export is for the whole index; say it with --merge")
-    if by_hand and isinstance(options.out, RemotePath):
-        options.refuse("--shard and --merge take a folder as --out; copy the index to the address once it is merged")
     if options.merge:
         return _Merge(options.of)
     return None if options.shard is None else Part(options.shard, options.of)
@@ -159,7 +154,7 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
             identity=images.identity,
             codes=model.codes,
             working_size=options.size,
-            whole=True,
+            whole=not isinstance(path, RemotePath),  # what lies elsewhere is not fetched for this
         )
     except BadInput as reason:
         if path.exists():
@@ -167,14 +162,6 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
         return None
     print("The index is there already.")
     return index
-
-
-def _copy(path: Path, to: RemotePath) -> None:
-    """Copy an index that is made, and its manifest, to an address."""
-    for file in (path, _manifest_of(path)):
-        (to / file.name).put(file)
-        print(f"written: {to / file.name}")
-    print("The app opens indexes on its own computer alone; for one elsewhere, copy both into its cache folder.")
 
 
 def _manifest_of(path: Path) -> Path:
@@ -202,3 +189,5 @@ def _describe(index: Index, path: Path) -> None:
     print(f"{', '.join(counts)} skipped")
     print(f"{usage.active:,} of {counted(usage.codes, 'code')} used, perplexity {usage.perplexity:,.0f}")
     print(f"index: {path} ({path.stat().st_size / 1e6:,.1f} MB)")
+    if isinstance(path, RemotePath):
+        print("The app opens indexes on its own computer alone: for one elsewhere, copy it into its cache folder.")

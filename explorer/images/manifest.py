@@ -17,6 +17,7 @@ import explorer
 from explorer.base.tables import encodable
 from explorer.images.sets import ImageSet, label_of
 from vqvae.checkpoint import write_atomically
+from vqvae.remote import RemotePath
 from vqvae.words import amount, counted
 
 SCHEMA_VERSION = 1
@@ -107,8 +108,12 @@ def named(form: str) -> str:
 
 
 def write(path: Path, manifest: Manifest) -> None:
-    """Write it, whole or not at all. Raises OSError."""
-    write_atomically(path, as_json(manifest).encode())
+    """Write it, whole or not at all. Raises OSError, or BadInput at an address."""
+    data = as_json(manifest).encode()
+    if isinstance(path, RemotePath):
+        path.write_bytes(data)
+    else:
+        write_atomically(path, data)
 
 
 def _files(paths: Sequence[Path]) -> list[File]:

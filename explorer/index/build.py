@@ -25,6 +25,7 @@ from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, clear, compact, find_shards, missing, write_shard
 from vqvae.errors import BadInput, shown
+from vqvae.remote import RemotePath
 from vqvae.tokenizer import Tokenizer
 
 CellsFrom = Callable[[int], CellStream]
@@ -130,12 +131,12 @@ def shards_folder(path: Path, about: About, *, with_others: bool = False) -> Ite
     A killed one's lock is gone with it. `with_others`: those come in that say the same. Raises BadInput where another
     process is in it.
 
-    Not on Windows, nor on a file system without locks: there two builds at once are not kept apart, and a folder with
-    an open file could not be removed.
+    Not at an address, nor on Windows, nor on a file system without locks: there two builds at once are not kept apart,
+    and whoever is done first takes the shards of the other, which then has to be started again.
     """
     check_codes(about)
     folder = path.with_name(path.name + PARTIAL)
-    with _locked(folder, with_others=with_others):
+    with nullcontext() if isinstance(folder, RemotePath) else _locked(folder, with_others=with_others):
         yield folder
 
 
@@ -186,9 +187,10 @@ def _removed_where_refused(folder: Path) -> Iterator[None]:
 
 
 def _cleared(folder: Path, about: About) -> list[Shard]:
-    """The shards in a folder that no other process writes to; all else in it is removed."""
+    """The shards in a folder that no other process writes to; all else in it is removed, but at an address."""
     shards = find_shards(folder, about)
-    clear(folder, shards)
+    if not isinstance(folder, RemotePath):  # where nobody is kept out, another may be writing
+        clear(folder, shards)
     return shards
 
 
@@ -219,13 +221,21 @@ def encode(
             done, cells = done + result.images, cells + result.cells
             if cells > MOST_CELLS:
                 raise too_many_cells()
-            if not all((folder / name).exists() for name in result.shards):
+            if not all(_is_there(folder / name) for name in result.shards):
+                where = shown(str(folder.parent), longest=120)
+                if isinstance(folder, RemotePath):
+                    raise BadInput(f"What was encoded is gone from {where}; start the same again, alone.")
                 raise BadInput(
-                    f"What the workers write to {shown(str(folder.parent), longest=120)} does not arrive there; "
-                    "name a folder that all machines share, with --out or VQVAE_EXPLORER_CACHE."
+                    f"What the workers write to {where} does not arrive there; "
+                    "name a folder that all machines share, or an address, with --out or VQVAE_EXPLORER_CACHE."
                 )
             if result.images:
                 progress(done, len(run))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there by now, whoever has written it."""
+    return (path.anew() if isinstance(path, RemotePath) else path).exists()
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """All shards of an index merged into its file, a block at a time."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,9 @@ from explorer.base import arrays
 from explorer.base.tidy import TEMPORARY
 from explorer.index.format import MOST_CELLS, VERSION, About, NoIndex, forms, too_many_cells, unpacked
 from explorer.index.shards import Shard
+from vqvae.remote import RemotePath
+
+_AT_ONCE = 16  # requests to an address
 
 
 def merge(
@@ -71,22 +77,37 @@ def _sorted_keys(shards: list[Shard], most: int) -> Iterator[np.ndarray]:
     """
     before = [0, *accumulate(shard.cells for shard in shards)]
     placed = list(zip(shards, before, strict=False))
-    samples = [shard.samples(start) for shard, start in placed]
     every = max(int(shard.metadata["sample_every"]) for shard in shards)
     step = max(1, most // every)
-    splitters = np.sort(np.concatenate(samples))[step::step]
-    bounds = [
-        [0, *(_keys_below(shard, start, own, splitter) for splitter in splitters), shard.cells]
-        for (shard, start), own in zip(placed, samples, strict=True)
-    ]
-    for block in zip(*(pairwise(places) for places in bounds), strict=True):
-        parts = [
-            shard.keys(start, *span) for (shard, start), span in zip(placed, block, strict=True) if span[0] < span[1]
-        ]
-        keys = np.concatenate(parts)
-        if len(parts) > 1:
-            keys.sort(kind="stable")  # Timsort, which merges sorted runs many times faster than others sort
-        yield keys
+    with _asking(shards) as each:
+        samples = each(lambda shard, start: shard.samples(start), placed)
+        splitters = np.sort(np.concatenate(samples))[step::step]
+        bounds = each(
+            lambda shard, start, own: [
+                0,
+                *(_keys_below(shard, start, own, splitter) for splitter in splitters),
+                shard.cells,
+            ],
+            [(*one, own) for one, own in zip(placed, samples, strict=True)],
+        )
+        for block in zip(*(pairwise(places) for places in bounds), strict=True):
+            wanted = [(*one, span) for one, span in zip(placed, block, strict=True) if span[0] < span[1]]
+            parts = each(lambda shard, start, span: shard.keys(start, *span), wanted)
+            keys = np.concatenate(parts)
+            if len(parts) > 1:
+                keys.sort(kind="stable")  # Timsort, which merges sorted runs many times faster than others sort
+            yield keys
+
+
+@contextmanager
+def _asking(shards: Sequence[Shard]) -> Iterator[Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]]:
+    """How a function is called with each of several arguments: one after another, or where shards lie at an address,
+    several at once, as each has to wait for its answer."""
+    if not any(isinstance(shard.path, RemotePath) for shard in shards):
+        yield lambda call, given: [call(*one) for one in given]
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield lambda call, given: list(pool.map(lambda one: call(*one), given))
 
 
 def _keys_below(shard: Shard, before: int, samples: np.ndarray, splitter: np.uint64) -> int:

@@ -12,6 +12,7 @@ from explorer.base.tables import in_cell
 from explorer.index.read import Index
 from vqvae.errors import BadInput
 from vqvae.places import check_folder
+from vqvae.remote import RemotePath, sent_to
 
 _ROWS_AT_ONCE = 1 << 17
 
@@ -30,13 +31,15 @@ def export(index: Index, form: str, folder: Path) -> list[Path]:
 
     `counts` has a row for each code, `occurrences` one for each cell: by code, then nearest first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(folder, RemotePath):
+        folder.mkdir(parents=True, exist_ok=True)
     tables = {"counts": counts_table, "occurrences": occurrences_table}
     write = {"csv": _write_csv, "parquet": _write_parquet}[form]
     paths = []
     for name, blocks in tables.items():
         paths.append(folder / f"{name}.{form}")
-        write(paths[-1], blocks(index), index)
+        with sent_to(paths[-1]) as path:
+            write(path, blocks(index), index)
     return paths
 
 
