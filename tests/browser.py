@@ -110,7 +110,10 @@ def drawn(page: Page) -> None:
 
 def pixels_of(canvas: Locator) -> np.ndarray:
     """What a <canvas> holds, exactly: uint8 [H, W, 3]."""
-    url = canvas.evaluate("canvas => canvas.toDataURL('image/png')")
+    return _of_url(canvas.evaluate("canvas => canvas.toDataURL('image/png')"))
+
+
+def _of_url(url: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
 
 
@@ -129,7 +132,13 @@ def until(page: Page, holds: Callable[[], bool]) -> None:
 
 def shows(page: Page, panel: str, picture: np.ndarray) -> None:
     """Wait until a panel's picture is this one, to the pixel: uint8 [H, W, 3]."""
-    until(page, lambda: np.array_equal(pixels(page, panel), picture))
+    panels = page.locator(f'[data-panel="{panel}"] .pixels')
+
+    def is_shown() -> bool:
+        urls = panels.evaluate_all("all => all.map((canvas) => canvas.toDataURL('image/png'))")
+        return len(urls) == 1 and np.array_equal(_of_url(urls[0]), picture)  # while a page is drawn anew there are two
+
+    until(page, is_shown)
 
 
 def act_and_wait(page: Page, action: Callable[[], object]) -> None:

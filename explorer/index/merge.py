@@ -82,14 +82,11 @@ def _sorted_keys(shards: list[Shard], most: int) -> Iterator[np.ndarray]:
     with _asking(shards) as each:
         samples = each(lambda shard, start: shard.samples(start), placed)
         splitters = np.sort(np.concatenate(samples))[step::step]
-        bounds = each(
-            lambda shard, start, own: [
-                0,
-                *(_keys_below(shard, start, own, splitter) for splitter in splitters),
-                shard.cells,
-            ],
-            [(*one, own) for one, own in zip(placed, samples, strict=True)],
-        )
+
+        def bounds_of(shard: Shard, start: int, own: np.ndarray) -> list[int]:
+            return [0, *(_keys_below(shard, start, own, splitter) for splitter in splitters), shard.cells]
+
+        bounds = each(bounds_of, [(*one, own) for one, own in zip(placed, samples, strict=True)])
         for block in zip(*(pairwise(places) for places in bounds), strict=True):
             wanted = [(*one, span) for one, span in zip(placed, block, strict=True) if span[0] < span[1]]
             parts = each(lambda shard, start, span: shard.keys(start, *span), wanted)
@@ -99,10 +96,13 @@ def _sorted_keys(shards: list[Shard], most: int) -> Iterator[np.ndarray]:
             yield keys
 
 
+_Each = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
+
+
 @contextmanager
-def _asking(shards: Sequence[Shard]) -> Iterator[Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]]:
-    """How a function is called with each of several arguments: one after another, or where shards lie at an address,
-    several at once, as each has to wait for its answer."""
+def _asking(shards: Sequence[Shard]) -> Iterator[_Each]:
+    """What calls a function with each of several arguments: one after another, or, where shards lie at an address and
+    each call waits for an answer from there, several at once."""
     if not any(isinstance(shard.path, RemotePath) for shard in shards):
         yield lambda call, given: [call(*one) for one in given]
         return
