@@ -119,9 +119,10 @@ def is_replaced(fault: str, shown: set[str]) -> bool:
 
 @pytest.fixture
 def page(blank_page: Page, app_url: str) -> Page:
-    """The first page, drawn."""
+    """The first page, drawn, with its gallery, which takes what is dropped or pasted."""
     blank_page.goto(app_url)
     drawn(blank_page)
+    expect(blank_page.get_by_role("option").first).to_be_visible()
     return blank_page
 
 

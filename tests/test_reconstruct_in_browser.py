@@ -116,6 +116,7 @@ def test_an_upload_is_shown_to_the_pixel(page):
 
 
 def test_of_several_uploads_each_joins_the_gallery_and_a_bad_one_is_refused_in_place(page):
+    page.locator(".canvas").evaluate("canvas => (canvas.dataset.marked = 'yes')")
     upload(page, ("one.png", to_png(noise(2))), ("<b>bad</b>.png", b"nonsense"), ("two.png", to_png(noise(3))))
     expect(page.get_by_role("alert")).to_have_count(1)
     expect(page.get_by_text("“b>.png” is not an image")).to_be_visible()
@@ -125,6 +126,7 @@ def test_of_several_uploads_each_joins_the_gallery_and_a_bad_one_is_refused_in_p
     page.get_by_role("option", name="one.png").click()
     expect(page.get_by_role("option", name="one.png")).to_have_attribute("aria-selected", "true")
     shows(page, "original", noise(2))
+    expect(page.locator(".canvas[data-marked='yes']")).to_have_count(1)  # it was never made anew
 
 
 def test_a_picture_can_be_pasted(page):

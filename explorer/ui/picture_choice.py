@@ -46,7 +46,8 @@ def choose_picture(session: Session) -> Session:
             files=[upload for upload in session.uploads if upload.digest in choice.lacking],
             key=GALLERY,
         )
-    show_refused(session)
+    with st.container():  # always there, so that what stands below keeps its place on the page, and its zoom with it
+        show_refused(session)
     if wanted:
         st.info("Your picture is brought back from this browser …")
         st.stop()  # it answers in a moment, with the picture or that it does not have it
