@@ -5,22 +5,25 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 
-from explorer.base import arrays, tidy
+from explorer.base import tidy
+from explorer.base.tidy import remove_at_once
 from explorer.cli import main as cli
-from explorer.index import cells, merge
-from explorer.index.format import SUFFIX
-from explorer.index.read import Index, open_index
+from explorer.index import build as building
+from explorer.index import cells
+from explorer.index.shards import Shard
 from tests.toys import assert_one_sentence, toy_model, write_toy_photos
 from vqvae import checkpoint
-from vqvae.errors import BadInput, Unreachable
+from vqvae.errors import Unreachable
 from vqvae.remote import SPOOL, RemotePath, located, sent_to
 
 fsspec = pytest.importorskip("fsspec")
+MemoryFileSystem = fsspec.get_filesystem_class("memory")
 
 
 @pytest.fixture
@@ -81,12 +84,6 @@ def made_here(where: Path) -> dict[str, bytes]:
     found = files(where / "here")
     assert len(found) == 2
     return found
-
-
-def opened(out: object) -> Index:
-    (path,) = located(str(out)).glob(f"*{SUFFIX}")
-    about = arrays.read_layout(path).metadata
-    return open_index(path, checkpoint=about["checkpoint"], identity=about["identity"], codes=8)
 
 
 # --- made -------------------------------------------------------------------------------------------------------------
@@ -151,30 +148,137 @@ def test_a_damaged_shard_is_encoded_again(where: Path, made_here: dict[str, byte
     assert files(there) == made_here
 
 
-def test_where_nothing_can_be_written_it_is_said_and_nothing_is_left(
-    where: Path, there: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_where_it_cannot_be_sent_now_it_is_said_and_the_same_command_goes_on(
+    where: Path,
+    made_here: dict[str, bytes],
+    there: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(self: RemotePath, made: Path) -> None:
-        raise BadInput(f"Nothing can be written to {self} (OSError: no space left); name another place.")
+    files_of = fsspec.filesystem(there.partition(":")[0])
 
-    monkeypatch.setattr(RemotePath, "put", refuse)
-    assert cli.main(command(where, there)) == 2
-    assert "no space left" in assert_one_sentence(capsys.readouterr().err.strip().splitlines()[-1])
+    def refuse(*_: object, **__: object) -> None:
+        raise TimeoutError("503 Slow Down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(files_of), "put_file", refuse)
+        assert cli.main(command(where, there)) == 2
+    said = assert_one_sentence(capsys.readouterr().err.strip().splitlines()[-1])
+    assert "could not be written (TimeoutError: 503 Slow Down); start the same again" in said
     assert_nothing_is_left(where)
+    assert cli.main(command(where, there)) == 0
+    assert files(there) == made_here
 
 
-def test_whoever_is_merged_by_another_meanwhile_is_told(
-    where: Path, there: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_room_for_temporary_files_that_is_said(
+    where: Path, shared: str, full_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("explorer.index.build.find_shards", lambda folder, about, run=None: _gone(folder))
-    assert cli.main(command(where, there)) == 2
-    assert "start the same again" in capsys.readouterr().err
+    monkeypatch.setattr(tempfile, "tempdir", str(full_disk))
+    assert cli.main(command(where, shared)) == 2
+    said = assert_one_sentence(capsys.readouterr().err.strip().splitlines()[-1])
+    assert f"There is no room for temporary files in {full_disk}; make some, or set TMPDIR" in said
+    assert not list(full_disk.glob(f"{SPOOL}*"))
 
 
-def _gone(folder: Path) -> list[object]:
-    if isinstance(folder, RemotePath):
-        folder.remove()
-    return []
+def test_where_another_takes_the_shards_the_same_command_goes_on(
+    where: Path,
+    made_here: dict[str, bytes],
+    there: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As two builds of one index do that nobody keeps apart."""
+    with monkeypatch.context() as patch:
+        here = building.shards_here
+
+        def taken(folder: Path) -> AbstractContextManager[Path]:
+            remove_at_once(folder)
+            return here(folder)
+
+        patch.setattr(building, "shards_here", taken)
+        assert cli.main(command(where, there)) == 2
+    assert "was taken by another process; start the same again" in capsys.readouterr().err
+    assert cli.main(command(where, there)) == 0
+    assert files(there) == made_here
+
+
+def test_what_is_put_there_while_it_is_merged_is_not_mixed_in(
+    where: Path, made_here: dict[str, bytes], there: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged = building.merge
+
+    def merge(shards: list[Shard], *arguments: object) -> None:
+        for path in located(there).rglob("*.shard.safetensors"):
+            path.write_bytes(b"of another process")
+        merged(shards, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(building, "merge", merge)
+    assert cli.main(command(where, there)) == 0
+    assert files(there) == made_here
+
+
+def test_shards_that_could_not_be_removed_are_next_time(
+    where: Path, made_here: dict[str, bytes], there: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: RemotePath) -> None:
+        raise Unreachable("It does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemotePath, "remove", refuse)
+        assert cli.main(command(where, there)) == 0
+    assert len(files(there)) > len(made_here)
+    assert cli.main(command(where, there)) == 0
+    assert files(there) == made_here
+
+
+class Listed(MemoryFileSystem):  # type: ignore[misc]
+    """As s3fs: what was listed once is taken as it was, also where others have written since."""
+
+    protocol = "listed"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    kept: ClassVar[dict[str, Any]] = {}
+
+    def info(self, path: str, **more: Any) -> Any:
+        above = self._strip_protocol(path).rpartition("/")[0]
+        if above in self.kept:
+            found = [one for one in self.kept[above] if one["name"] == self._strip_protocol(path)]
+            if not found:
+                raise FileNotFoundError(path)
+            return found[0]
+        return super().info(path, **more)
+
+    def ls(self, path: str, detail: bool = True, **more: Any) -> Any:
+        path = self._strip_protocol(path)
+        if path not in self.kept:
+            self.kept[path] = super().ls(path, detail=True, **more)
+        return self.kept[path] if detail else [one["name"] for one in self.kept[path]]
+
+    def find(self, path: str, **more: Any) -> Any:
+        known = f"all in {self._strip_protocol(path)}"
+        if known not in self.kept:
+            self.kept[known] = super().find(path, **more)
+        return self.kept[known]
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.kept.clear()
+
+
+def test_what_others_have_written_is_seen_where_listings_are_kept(
+    where: Path, made_here: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec.register_implementation("listed", Listed, clobber=True)
+    there = "listed://bucket/indexes"
+    assert cli.main(command(where, there, "--shard", "1", "--of", "2")) == 0
+    (folder,) = {path.parent for path in located(there).rglob("*.shard.safetensors")}
+    assert list(folder.iterdir()) and list(folder.rglob("*"))  # from now on they are known
+    before = set(Listed.store)
+    Listed.kept, known = {}, Listed.kept
+    assert cli.main(command(where, there, "--shard", "2", "--of", "2")) == 0
+    assert set(Listed.store) > before
+    Listed.kept = known  # as in a process that had looked before
+    assert cli.main(command(where, there, "--merge", "--of", "2")) == 0
+    assert files(there) == made_here
 
 
 def test_workers_make_it_there(where: Path, made_here: dict[str, bytes], shared: str) -> None:
@@ -187,37 +291,12 @@ def test_workers_make_it_there(where: Path, made_here: dict[str, bytes], shared:
     assert_nothing_is_left(where)
 
 
-def test_shards_there_are_asked_for_side_by_side_and_give_the_same(
-    where: Path, made_here: dict[str, bytes], there: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("explorer.index.build.SHARD_SECONDS", 0)  # a shard for each image
-    monkeypatch.setattr(merge, "_AT_ONCE", 3)
-    assert cli.main(command(where, there)) == 0
-    assert files(there) == made_here
-
-
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("whole_bytes", [0, arrays.WHOLE_BYTES])
-def test_an_index_there_says_what_one_here_says(
-    where: Path, made_here: dict[str, bytes], there: str, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(arrays, "WHOLE_BYTES", whole_bytes)
+def test_an_index_there_is_exported_as_one_here(where: Path, made_here: dict[str, bytes], there: str) -> None:
     for name, data in made_here.items():
         (located(there) / name).write_bytes(data)
-    one, other = opened(where / "here"), opened(there)
-    assert isinstance(other.codes, arrays.Fetched) == (whole_bytes == 0)
-    for index in (one, other):
-        assert (index.names, index.unreadable, index.cells) == (one.names, one.unreadable, one.cells)
-    for code in range(8):
-        for look in (Index.top, Index.spread):
-            for name, values in vars(look(one, code)).items():
-                np.testing.assert_array_equal(values, getattr(look(other, code), name))
-        np.testing.assert_array_equal(one.images_with(code), other.images_with(code))
-    for image in range(one.images):
-        np.testing.assert_array_equal(one.grid(image), other.grid(image))
-        np.testing.assert_array_equal(one.margin_map(image), other.margin_map(image))
     for form in ("csv", "parquet"):
         for out in (where / "here", there):
             assert cli.main(command(where, out, "--export", form, f"{out}/{form}")) == 0
@@ -227,72 +306,35 @@ def test_an_index_there_says_what_one_here_says(
     assert_nothing_is_left(where)
 
 
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: str) -> tuple[np.ndarray, RemotePath]:
-    """An array of 50,000 numbers, and the file at an address that holds it, as if it were a large one."""
-    monkeypatch.setattr(arrays, "WHOLE_BYTES", 0)
-    numbers = np.random.default_rng(0).integers(0, 1 << 16, 50_000).astype(np.uint32)
-    path = located(f"{there}/large")
-    arrays.write(path, {"numbers": numbers, "few": np.arange(4)}, {}, temporary=tmp_path / "unused")
-    assert isinstance(path, RemotePath)
-    return numbers, path
-
-
-def fetched(path: RemotePath) -> arrays.Fetched:
-    found, _ = arrays.mapped(path, later=["numbers"], refuse=lambda: BadInput("It is damaged; make it again."))
-    np.testing.assert_array_equal(found["few"], np.arange(4))
-    assert isinstance(found["numbers"], arrays.Fetched)
-    return found["numbers"]
-
-
-@pytest.mark.parametrize(
-    "which",
-    [
-        slice(None),
-        slice(5, 5),
-        slice(1020, 1030),
-        slice(49_990, None),
-        slice(-3, None),
-        slice(2000, 10, -7),
-        slice(0, 40_000, 999),
-        np.array([], np.int64),
-        np.array([49_999, 0, 0, 1023, 1024, -1, 30_000]),
-        np.arange(50_000) % 9_000 == 4,
-    ],
-)
-def test_any_part_of_what_is_there_is_what_numpy_says(
-    large: tuple[np.ndarray, RemotePath], which: slice | np.ndarray
+def test_a_damaged_index_there_is_made_again(
+    where: Path, made_here: dict[str, bytes], there: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbers, path = large
-    found = fetched(path)
-    assert (len(found), found.dtype, found.shape) == (50_000, np.uint32, (50_000,))
-    np.testing.assert_array_equal(found[which], numbers[which])
-    np.testing.assert_array_equal(np.asarray(found), numbers)
+    for name, data in made_here.items():
+        (located(there) / name).write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+    capsys.readouterr()
+    assert cli.main(command(where, there)) == 0
+    assert "The index is cut off or damaged; it has to be rebuilt." in capsys.readouterr().err
+    assert files(there) == made_here
 
 
-def test_of_a_large_file_only_what_is_looked_at_is_fetched_and_held_against_its_checksums(
-    large: tuple[np.ndarray, RemotePath], monkeypatch: pytest.MonkeyPatch
+def test_an_index_that_may_not_be_read_is_not_made_anew(
+    where: Path,
+    made_here: dict[str, bytes],
+    there: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    numbers, path = large
-    data = bytearray(path.read_bytes())
-    place = arrays.read_layout(path).slots["numbers"].offset + 4 * 30_000
-    data[place] ^= 1
-    path.write_bytes(bytes(data))
-    found = fetched(path)
-    asked: list[int] = []
-    piece = RemotePath.piece
+    for name, data in made_here.items():
+        (located(there) / name).write_bytes(data)
 
-    def counted(self: RemotePath, start: int, stop: int) -> bytes:
-        asked.append(stop - start)
-        return piece(self, start, stop)
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("403")
 
-    monkeypatch.setattr(RemotePath, "piece", counted)
-    np.testing.assert_array_equal(found[2000:2010], numbers[2000:2010])
-    np.testing.assert_array_equal(found[np.array([49_000, 7])], numbers[[49_000, 7]])
-    assert asked == [arrays.BLOCK] * 3
-    with pytest.raises(BadInput) as refusal:
-        found[np.array([3, 30_001])]
-    assert "damaged" in assert_one_sentence(refusal)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(fsspec.filesystem(there.partition(":")[0])), "get_file", refuse)
+        assert cli.main(command(where, there)) == 2
+    assert "may not be read; check your keys for it." in capsys.readouterr().err
+    assert files(there) == made_here
 
 
 # --- sent -------------------------------------------------------------------------------------------------------------

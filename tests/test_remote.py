@@ -381,10 +381,19 @@ def test_without_the_packages_it_takes_it_is_said_what_to_install(monkeypatch: p
 # --- outputs ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_place_is_tried_before_the_work_and_left_as_it_was(address: str) -> None:
+def test_a_place_is_tried_before_the_work_and_left_as_it_was(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_file(located(f"{address}/out.json"))
     check_folder(located(address))
     assert fsspec.filesystem("memory").find(address) == []
+    tried: list[str] = []
+    monkeypatch.setattr(
+        fsspec.implementations.memory.MemoryFileSystem, "pipe_file", lambda self, at, data: tried.append(at)
+    )
+    monkeypatch.setattr(fsspec.implementations.memory.MemoryFileSystem, "rm_file", lambda self, at: None)
+    for _ in range(2):
+        check_folder(located(address))
+    assert len(set(tried)) == 2  # others may try at the same time
+    monkeypatch.undo()
     with pytest.raises(BadInput) as refusal:
         check_file(located(f"http://127.0.0.1:{a_closed_port()}/out.json"))
     assert "Nothing can be written to http://" in assert_one_sentence(refusal)

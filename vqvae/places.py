@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vqvae.errors import BadInput, Unreachable, in_short, printable, shown
-from vqvae.remote import RemotePath, is_address, located
+from vqvae.remote import RemotePath, located
 
 CHECKPOINTS_VARIABLE = "VQVAE_EXPLORER_CHECKPOINTS"
 INSTALLED = "vqvae_explorer"  # what pip makes of the top level, see setup.py
@@ -81,9 +81,10 @@ def is_bare(name: str) -> bool:
 
 def place_here(text: str) -> Path:
     """What a command's argument means that has to lie on this computer; refuses an address in argparse's way."""
-    if is_address(text) and not text.startswith("file://"):
+    place = located(text)
+    if isinstance(place, RemotePath):
         raise argparse.ArgumentTypeError(f"{shown(text)} is an address; name a place on this computer")
-    return located(text)
+    return place
 
 
 def check_file(path: Path) -> None:

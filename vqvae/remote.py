@@ -1,12 +1,13 @@
-"""Files at an address such as s3://bucket/folder, through fsspec: listed and read in pieces, never copied whole.
+"""Files at an address such as s3://bucket/folder, through fsspec: images are listed and read in pieces, never copied.
 
-What is written there appears at once, whole: it is made in a file of this computer, which goes as soon as it is sent.
-Which protocols there are is fsspec's business: memory:// and http:// come with it, s3:// with the package s3fs, gs://
-with gcsfs. Keys and endpoints are where those packages look for them.
+What is written there is made in a file of this computer, which goes as soon as it is sent; object stores then have it
+at once, whole. Which protocols there are is fsspec's business: memory:// and http:// come with it, s3:// with the
+package s3fs, gs:// with gcsfs. Keys and endpoints are where those packages look for them.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import re
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any, TypeGuard, cast
+from uuid import uuid4
 
 from vqvae.errors import BadInput, Unreachable, shown
 
@@ -58,16 +60,49 @@ def readable(path: Path) -> Any:
 def sent_to(path: Path) -> Iterator[Path]:
     """Where to write what is to lie at that path: there, or where it is an address into a file of this computer.
 
-    That one is sent to the address at the end, where all went well, and goes. It takes its room among the system's
-    temporary files ($TMPDIR). Raises BadInput where the address does not take it.
+    That one is sent to the address at the end, where all went well, and goes. Raises BadInput where the address does
+    not take it or the system's temporary files ($TMPDIR) have no room for it, and Unreachable.
     """
     if not isinstance(path, RemotePath):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix=SPOOL) as folder:
-        made = Path(folder) / path.name
+    with spool() as folder:
+        made = folder / path.name
         yield made
         path.put(made)
+
+
+@contextmanager
+def brought_here(path: Path) -> Iterator[Path]:
+    """A file with what lies at that path: the path itself, or where it is an address a copy on this computer, which
+    goes at the end; who has it open or mapped by then keeps it.
+
+    Raises FileNotFoundError, BadInput where there is no room for a copy, and Unreachable.
+    """
+    if not isinstance(path, RemotePath):
+        yield path
+        return
+    with spool() as folder:
+        path.get(folder / path.name)
+        yield folder / path.name
+
+
+@contextmanager
+def spool() -> Iterator[Path]:
+    """A folder among the system's temporary files ($TMPDIR), which goes at the end.
+
+    Raises BadInput where there is no room for what is written into it.
+    """
+    with tempfile.TemporaryDirectory(prefix=SPOOL, ignore_cleanup_errors=True) as folder:  # Windows keeps what is open
+        try:
+            yield Path(folder)
+        except OSError as fault:
+            if not _is_full(fault):
+                raise
+            raise BadInput(
+                f"There is no room for temporary files in {tempfile.gettempdir()}; make some, or set TMPDIR to a "
+                "folder that has it."
+            ) from None
 
 
 @total_ordering
@@ -220,10 +255,8 @@ class RemotePath:
         yield from (found for info in listed if (found := self._below(info)) and found != self)
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """The files and folders in it whose names match, as of now: others may write there. None where it is not."""
-        here = self.anew()
-        if here.exists():
-            yield from (path for path in here.iterdir() if fnmatch(path.name, pattern))
+        """The files in it whose names match, as of now: others may write there. None where there is no such folder."""
+        yield from (path for _, path in self.anew()._all if fnmatch(path.name, pattern))
 
     def walk(self) -> Iterator[tuple[str, RemotePath]]:
         """The files in it and in its folders, each by its name relative to it."""
@@ -271,29 +304,56 @@ class RemotePath:
 
     def write_bytes(self, data: bytes) -> int:
         files, path = self._files, self._path
-        with _writing(self):
+        with _sending(self):
             files.pipe_file(path, data)
-        self.__dict__.pop("_info", None)
+        self._forget()
         return len(data)
 
     def put(self, local: Path) -> None:
         """Write what is in a file on this computer, a block after another."""
         files, path = self._files, self._path
-        with _writing(self):
+        with _sending(self):
             files.put_file(str(local), path)
-        self.__dict__.pop("_info", None)
+        self._forget()
+
+    def get(self, local: Path) -> None:
+        """Write what is in it into a file on this computer, a block after another.
+
+        Raises FileNotFoundError, OSError where this computer has no room, and Unreachable.
+        """
+        files, path = self._files, self._path
+        try:
+            files.get_file(path, str(local))
+        except FileNotFoundError as fault:
+            if _is_of_the_network(fault.__cause__):
+                raise _unreachable(self, fault.__cause__) from None
+            raise
+        except PermissionError:
+            raise Unreachable(f"{self} may not be read; check your keys for it.") from None
+        except Exception as fault:
+            if _is_full(fault):
+                raise
+            raise _unreachable(self, fault) from None
 
     def remove(self) -> None:
-        """Remove it, with all that is in it."""
-        files, path = self._files, self._path
-        with _writing(self), suppress(FileNotFoundError):
-            files.rm(path, recursive=True)
-        self.__dict__.pop("_info", None)
+        """Remove the files in it and in its folders, each of them that somebody else has not removed already."""
+        files = self._files
+        with _sending(self):
+            for _, file in self.anew()._all:
+                with suppress(FileNotFoundError):
+                    files.rm_file(file._path)
+            with suppress(FileNotFoundError):  # object stores have no folders that could be left
+                files.rm(self._path, recursive=True)
+        self._forget()
+
+    def _forget(self) -> None:
+        for known in ("_info", "_all"):
+            self.__dict__.pop(known, None)
 
     def check_writable(self) -> None:
         """Raise BadInput where nothing can be written beside it; what is written for the trial is removed again."""
         files, path = self._files, self._path
-        trial = f"{path}.trial"
+        trial = f"{path}.{uuid4().hex[:8]}.trial"  # others may try at the same time
         with _writing(self):
             files.pipe_file(trial, b"trial")
             files.rm_file(trial)
@@ -408,6 +468,24 @@ def _writing(path: RemotePath) -> Iterator[None]:
         raise
     except Exception as fault:
         raise BadInput(f"Nothing can be written to {path} ({_said(fault)}); name another place.") from None
+
+
+@contextmanager
+def _sending(path: RemotePath) -> Iterator[None]:
+    """What was tried before is written: that it fails now may pass."""
+    try:
+        yield
+    except (BadInput, Unreachable):
+        raise
+    except PermissionError:
+        raise BadInput(f"Nothing may be written to {path}; check your keys for it, or name another place.") from None
+    except Exception as fault:
+        raise Unreachable(f"{path} could not be written ({_said(fault)}); start the same again.") from None
+
+
+def _is_full(fault: Exception) -> bool:
+    """Whether a disk of this computer takes no more."""
+    return isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def _is_of_the_network(fault: BaseException | None) -> TypeGuard[OSError]:

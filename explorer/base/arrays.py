@@ -19,12 +19,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from vqvae.errors import BadInput
-from vqvae.remote import RemotePath, sent_to
 
 MOST_HEADER_BYTES = 100_000_000  # the safetensors library reads no longer one
 CHECKSUMS = "checksums"
@@ -105,13 +104,7 @@ def take(path: Path, slot: Slot, start: int = 0, stop: int | None = None) -> np.
     number = (slot.shape[0] if stop is None else stop) - start
     row = math.prod(slot.shape[1:])
     offset = slot.offset + start * row * slot.dtype.itemsize
-    if not number:
-        items = np.empty(0, slot.dtype)
-    elif isinstance(path, RemotePath):
-        piece = path.piece(offset, offset + number * row * slot.dtype.itemsize)
-        items = np.frombuffer(bytearray(piece), slot.dtype)
-    else:
-        items = np.fromfile(path, slot.dtype, number * row, offset=offset)
+    items = np.fromfile(path, slot.dtype, number * row, offset=offset) if number else np.empty(0, slot.dtype)
     return items.reshape(number, *slot.shape[1:])
 
 
@@ -120,23 +113,15 @@ def replacing(path: Path, temporary: Path, layout: Layout) -> Iterator[BinaryIO]
     """A file to put arrays into, which takes the place of `path` at the end, and only if all went well.
 
     The header and the checksums are written here. `temporary` has to lie on the same file system; what a killed process
-    left there is written over. It is not used where `path` is at an address: see `sent_to`.
+    left there is written over.
     """
-    if isinstance(path, RemotePath):
-        with sent_to(path) as made, made.open("w+b") as file:
-            yield from _written(file, layout)
-        return
     with temporary.open("w+b") as file:
-        yield from _written(file, layout)
+        file.write(layout.header)
+        yield file
+        _seal(file, layout)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-
-
-def _written(file: BinaryIO, layout: Layout) -> Iterator[BinaryIO]:
-    file.write(layout.header)
-    yield file
-    _seal(file, layout)
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str], *, temporary: Path) -> None:
@@ -180,8 +165,7 @@ def check(path: Path) -> None:
 
 
 def _read_layout(file: BinaryIO) -> Layout:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
+    size = os.fstat(file.fileno()).st_size
     start = file.read(8)
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > min(size - 8, MOST_HEADER_BYTES):
@@ -268,11 +252,12 @@ class Checked:
 
     def _blocks(self, which: slice | np.ndarray) -> np.ndarray:
         """The numbers of the blocks that hold those items, perhaps some more than once."""
-        numbers = _numbers(which, len(self))
-        if isinstance(numbers, range):
-            ends = sorted((numbers[0], numbers[-1])) if numbers else (0, -1)
+        if isinstance(which, slice):
+            places = range(*which.indices(len(self)))
+            ends = sorted((places[0], places[-1])) if places else (0, -1)
             return np.arange(ends[0] * self.dtype.itemsize // BLOCK, ends[1] * self.dtype.itemsize // BLOCK + 1)
-        return numbers * self.dtype.itemsize // BLOCK
+        numbers = np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which, np.int64)
+        return numbers % len(self) * self.dtype.itemsize // BLOCK
 
     def _check(self, blocks: np.ndarray) -> None:
         for block in np.unique(blocks[~self._sound[blocks]]).tolist():
@@ -281,62 +266,7 @@ class Checked:
             self._sound[block] = True
 
 
-class Fetched:
-    """An array [N] of a file at an address: each part is fetched as it is asked for, and held against its checksums.
-
-    As with Checked: ask for a part, or hand all of it to NumPy. Nothing is kept.
-    """
-
-    def __init__(self, path: RemotePath, slot: Slot, checksums: np.ndarray, refuse: Callable[[], Exception]) -> None:
-        """As Checked, of what lies there at that slot of a file."""
-        self.dtype, self.shape = slot.dtype, slot.shape
-        self._path, self._slot, self._checksums, self._refuse = path, slot, checksums, refuse
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
-        """The items of a slice, those with the numbers int64 [M], or those where bool [N] is true."""
-        numbers = _numbers(which, len(self))
-        if not len(numbers):
-            return np.empty(0, self.dtype)
-        if isinstance(numbers, range):
-            first = min(numbers[0], numbers[-1])
-            stretch = self._stretch(first, max(numbers[0], numbers[-1]) + 1)
-            return stretch if numbers.step == 1 else stretch[np.array(numbers) - first]
-        found = np.empty(len(numbers), self.dtype)
-        order = np.argsort(numbers, kind="stable")
-        blocks = numbers[order] * self.dtype.itemsize // BLOCK
-        for part in np.split(order, np.flatnonzero(np.diff(blocks) > 1) + 1):  # of each, the blocks are side by side
-            first = int(numbers[part[0]])
-            found[part] = self._stretch(first, int(numbers[part[-1]]) + 1)[numbers[part] - first]
-        return found
-
-    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        return self[:].astype(dtype or self.dtype, copy=False)
-
-    def _stretch(self, first: int, stop: int) -> np.ndarray:
-        size = self.dtype.itemsize
-        begin = first * size // BLOCK
-        end = -(-stop * size // BLOCK)
-        piece = self._path.piece(
-            self._slot.offset + begin * BLOCK, self._slot.offset + min(end * BLOCK, self._slot.bytes)
-        )
-        view = memoryview(piece)
-        for place, block in enumerate(range(begin, end)):
-            if zlib.crc32(view[place * BLOCK : (place + 1) * BLOCK]) != self._checksums[block]:
-                raise self._refuse()
-        return np.frombuffer(piece, self.dtype)[first - begin * BLOCK // size :][: stop - first]
-
-
-def _numbers(which: slice | np.ndarray, length: int) -> range | np.ndarray:
-    """What is asked for of an array [N], as numbers 0…N−1."""
-    if isinstance(which, slice):
-        return range(*which.indices(length))
-    return np.flatnonzero(which) if np.asarray(which).dtype == bool else np.asarray(which, np.int64) % length
-
-
-Array = np.ndarray | Checked | Fetched  # which of them, whoever reads need not know
+Array = np.ndarray | Checked  # which of them, whoever reads need not know
 
 
 def mapped(
@@ -346,15 +276,12 @@ def mapped(
 
     They outlive the file's name: when it is replaced, they keep showing the old content. Each is held against its
     checksums here, but for those named `later`, [N] each, of a file over WHOLE_BYTES: they are as they are looked at,
-    and raise what `refuse` gives. A file of before there were checksums gives its arrays as they are. Of a file at an
-    address they are in memory, but for those that are later: see Fetched.
+    and raise what `refuse` gives. A file of before there were checksums gives its arrays as they are.
     """
     with path.open("rb") as file:
         layout = _read_layout(file)
         later = later if layout.bytes > WHOLE_BYTES else ()
         checksums = _check(file, layout, but_for=later)
-        if isinstance(path, RemotePath):
-            return _fetched(path, layout, {name: checksums[name] for name in later if name in checksums}, refuse)
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if len(memory) < layout.bytes:
         raise ValueError("The file was cut off while it was opened.")
@@ -364,16 +291,4 @@ def mapped(
             array = np.frombuffer(memory, slot.dtype, math.prod(slot.shape), slot.offset).reshape(slot.shape)
             is_later = name in later and name in checksums
             found[name] = Checked(array, checksums[name], refuse) if is_later else array
-    return found, layout.metadata
-
-
-def _fetched(
-    path: RemotePath, layout: Layout, later: Mapping[str, np.ndarray], refuse: Callable[[], Exception]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """As `mapped`, of a file at an address whose other arrays are sound; `later` has the checksums of those."""
-    found = {
-        name: Fetched(path, slot, later[name], refuse) if name in later else take(cast(Path, path), slot)
-        for name, slot in layout.slots.items()
-        if name != CHECKSUMS
-    }
     return found, layout.metadata

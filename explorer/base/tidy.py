@@ -18,6 +18,7 @@ from uuid import uuid4
 from explorer.base.folders import cache_folder, user_data_folder
 from explorer.base.locked import alone
 from vqvae.checkpoint import LEFT_BEHIND, remove_leftovers
+from vqvae.errors import BadInput, Unreachable
 from vqvae.remote import SPOOL, RemotePath
 
 COMPARED, CODECS = "compared", "codecs"  # caches of measurements, in the cache's folder
@@ -113,10 +114,11 @@ def _remove_unfinished(partial: Path) -> None:
 def remove_at_once(folder: Path) -> None:
     """Remove a folder so that nobody finds a half of it, or puts a lock into what goes; raises OSError.
 
-    One at an address goes file by file.
+    One at an address goes file by file; what cannot be removed now stays for whoever comes next.
     """
     if isinstance(folder, RemotePath):
-        folder.remove()
+        with suppress(BadInput, Unreachable):
+            folder.remove()
         return
     gone = folder.with_name(f"{folder.name}.{uuid4().hex[:8]}")
     folder.rename(gone)

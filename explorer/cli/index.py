@@ -8,6 +8,7 @@ from typing import Any
 
 from explorer.base.folders import cache_folder
 from explorer.base.open_model import OpenModel
+from explorer.base.tidy import PARTIAL, remove_at_once
 from explorer.cli.engines import add_engine, find_engine
 from explorer.cli.shared import HERE, Pace, add_command, find_model, find_set, stoppable, whole_number, written
 from explorer.images import manifest
@@ -59,7 +60,8 @@ def add_to(commands: Any) -> None:
         type=located,
         metavar="FOLDER",
         help="where to put the index (default: where the app looks for it); may be an address such as "
-        "s3://bucket/indexes, where its shards then lie, too, so that all machines share them",
+        "s3://bucket/indexes, where its shards then lie, too, so that all machines share them; it is put together "
+        "among the temporary files of this computer ($TMPDIR), which takes 22 bytes a cell there",
     )
     parser.add_argument(
         "--manifest",
@@ -154,13 +156,15 @@ def _kept(options: argparse.Namespace, model: OpenModel, images: ImageSet, path:
             identity=images.identity,
             codes=model.codes,
             working_size=options.size,
-            whole=not isinstance(path, RemotePath),  # what lies elsewhere is not fetched for this
+            whole=True,
         )
     except BadInput as reason:
         if path.exists():
             print(f"{reason}", file=sys.stderr)
         return None
     print("The index is there already.")
+    if isinstance(path, RemotePath):  # nobody else tidies up there
+        remove_at_once(path.with_name(path.name + PARTIAL))
     return index
 
 

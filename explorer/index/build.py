@@ -23,7 +23,7 @@ from explorer.index.cells import CellStream, ImageCells, cells_of
 from explorer.index.format import CODE_BITS, MOST_CELLS, About, NoIndex, too_many_cells
 from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
-from explorer.index.shards import Shard, clear, compact, find_shards, missing, write_shard
+from explorer.index.shards import Shard, clear, compact, find_shards, missing, shards_here, write_shard
 from vqvae.errors import BadInput, shown
 from vqvae.remote import RemotePath
 from vqvae.tokenizer import Tokenizer
@@ -110,11 +110,14 @@ def write_index(
 
 def finish(folder: Path, names: tuple[str, ...], about: About, path: Path, *, shard_cells: int = SHARD_CELLS) -> None:
     """Merge the shards of all images into the index, and remove them; raises BadInput as `merge` does."""
-    shards = find_shards(folder, about)
-    if missing(shards, range(len(names))):
-        raise BadInput("A part of what was encoded is damaged; start the same again: that part is encoded anew.")
-    with _removed_where_refused(folder):
-        merge(shards, names, about, path, folder, shard_cells)
+    with shards_here(folder) as here:
+        shards = find_shards(here, about)
+        if missing(shards, range(len(names))):
+            raise BadInput(
+                "Of what was encoded a part is damaged, or was taken by another process; start the same again."
+            )
+        with _removed_where_refused(folder):
+            merge(shards, names, about, path, here, shard_cells)
     remove_at_once(folder)
 
 
@@ -132,7 +135,8 @@ def shards_folder(path: Path, about: About, *, with_others: bool = False) -> Ite
     process is in it.
 
     Not at an address, nor on Windows, nor on a file system without locks: there two builds at once are not kept apart,
-    and whoever is done first takes the shards of the other, which then has to be started again.
+    and whoever is done first takes the shards of the other, which then has to be started again. At an address nothing
+    is made before the first shard.
     """
     check_codes(about)
     folder = path.with_name(path.name + PARTIAL)
@@ -222,12 +226,10 @@ def encode(
             if cells > MOST_CELLS:
                 raise too_many_cells()
             if not all(_is_there(folder / name) for name in result.shards):
-                where = shown(str(folder.parent), longest=120)
-                if isinstance(folder, RemotePath):
-                    raise BadInput(f"What was encoded is gone from {where}; start the same again, alone.")
                 raise BadInput(
-                    f"What the workers write to {where} does not arrive there; "
-                    "name a folder that all machines share, or an address, with --out or VQVAE_EXPLORER_CACHE."
+                    f"What the workers write to {shown(str(folder.parent), longest=120)} does not arrive there; "
+                    "name a folder that all machines share with --out or VQVAE_EXPLORER_CACHE, or with --out an "
+                    "address that all of them reach."
                 )
             if result.images:
                 progress(done, len(run))

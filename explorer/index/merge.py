@@ -1,13 +1,10 @@
 """All shards of an index merged into its file, a block at a time."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +12,7 @@ from explorer.base import arrays
 from explorer.base.tidy import TEMPORARY
 from explorer.index.format import MOST_CELLS, VERSION, About, NoIndex, forms, too_many_cells, unpacked
 from explorer.index.shards import Shard
-from vqvae.remote import RemotePath
-
-_AT_ONCE = 16  # requests to an address
+from vqvae.remote import sent_to
 
 
 def merge(
@@ -25,6 +20,7 @@ def merge(
 ) -> None:
     """Write the index out of the shards of all its images, in their order, some `shard_cells` cells at a time.
 
+    The shards and the folder `partial` are on this computer; `path` may be at an address.
     Raises BadInput where no image could be read, and for more cells than an index can number.
     """
     unreadable = {number: reason for shard in shards for number, reason in shard.unreadable.items()}
@@ -40,7 +36,7 @@ def merge(
     }
     layout = arrays.plan(forms(cells, len(readable), about.codes), metadata)
     slots, counts = layout.slots, np.zeros(about.codes, np.int64)
-    with arrays.replacing(path, partial / TEMPORARY, layout) as file:
+    with sent_to(path) as made, arrays.replacing(made, partial / TEMPORARY, layout) as file:
         cell = image = place = 0
         for shard in shards:
             codes = shard.take("codes")
@@ -77,37 +73,22 @@ def _sorted_keys(shards: list[Shard], most: int) -> Iterator[np.ndarray]:
     """
     before = [0, *accumulate(shard.cells for shard in shards)]
     placed = list(zip(shards, before, strict=False))
+    samples = [shard.samples(start) for shard, start in placed]
     every = max(int(shard.metadata["sample_every"]) for shard in shards)
     step = max(1, most // every)
-    with _asking(shards) as each:
-        samples = each(lambda shard, start: shard.samples(start), placed)
-        splitters = np.sort(np.concatenate(samples))[step::step]
-
-        def bounds_of(shard: Shard, start: int, own: np.ndarray) -> list[int]:
-            return [0, *(_keys_below(shard, start, own, splitter) for splitter in splitters), shard.cells]
-
-        bounds = each(bounds_of, [(*one, own) for one, own in zip(placed, samples, strict=True)])
-        for block in zip(*(pairwise(places) for places in bounds), strict=True):
-            wanted = [(*one, span) for one, span in zip(placed, block, strict=True) if span[0] < span[1]]
-            parts = each(lambda shard, start, span: shard.keys(start, *span), wanted)
-            keys = np.concatenate(parts)
-            if len(parts) > 1:
-                keys.sort(kind="stable")  # Timsort, which merges sorted runs many times faster than others sort
-            yield keys
-
-
-_Each = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
-
-
-@contextmanager
-def _asking(shards: Sequence[Shard]) -> Iterator[_Each]:
-    """What calls a function with each of several arguments: one after another, or, where shards lie at an address and
-    each call waits for an answer from there, several at once."""
-    if not any(isinstance(shard.path, RemotePath) for shard in shards):
-        yield lambda call, given: [call(*one) for one in given]
-        return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield lambda call, given: list(pool.map(lambda one: call(*one), given))
+    splitters = np.sort(np.concatenate(samples))[step::step]
+    bounds = [
+        [0, *(_keys_below(shard, start, own, splitter) for splitter in splitters), shard.cells]
+        for (shard, start), own in zip(placed, samples, strict=True)
+    ]
+    for block in zip(*(pairwise(places) for places in bounds), strict=True):
+        parts = [
+            shard.keys(start, *span) for (shard, start), span in zip(placed, block, strict=True) if span[0] < span[1]
+        ]
+        keys = np.concatenate(parts)
+        if len(parts) > 1:
+            keys.sort(kind="stable")  # Timsort, which merges sorted runs many times faster than others sort
+        yield keys
 
 
 def _keys_below(shard: Shard, before: int, samples: np.ndarray, splitter: np.uint64) -> int:

@@ -72,7 +72,8 @@ def encode_part(
 ) -> list[Shard]:
     """Encode one part of a set into shards, from which `merge_parts` makes the index; other processes make the others.
 
-    Goes on from what was done of it. Raises Cancelled, and BadInput while the index is merged.
+    Goes on from what was done of it. Raises Cancelled, and BadInput while the index is merged, which is noticed in a
+    folder and not at an address.
     """
     about = about_of(model.tokenizer, images, checkpoint=model.fingerprint, working_size=working_size)
     run = part.images(len(images.names))

@@ -11,6 +11,7 @@ from explorer.base import arrays
 from explorer.base.arrays import Array
 from explorer.index.format import SUFFIX, VERSION, forms
 from vqvae.errors import BadInput
+from vqvae.remote import RemotePath, brought_here
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +173,23 @@ def open_index(
     """Open an index; raises BadInput, in one sentence, when it is of anything else than what is asked for, or damaged.
 
     Of a large one it looks at the header, the offsets and the table of images, and not at each cell, which takes
-    milliseconds at any size; or, where it is to be `whole`, at all.
+    milliseconds at any size; or, where it is to be `whole`, at all. One at an address is copied, to be mapped from a
+    file that goes with whoever has it open; raises Unreachable, too.
     """
+    if isinstance(path, RemotePath):
+        try:
+            with brought_here(path) as here:
+                return open_index(
+                    here, checkpoint=checkpoint, identity=identity, codes=codes, working_size=working_size, whole=True
+                )
+        except FileNotFoundError:
+            raise _none_yet() from None
     refuse_if_damaged(path)
     try:
         found, metadata = arrays.mapped(path, later=() if whole else _CELLS, refuse=partial(_noticed, _stamp(path)))
         version = metadata["version"]
     except FileNotFoundError:
-        raise BadInput("These images have no index yet; it has to be made.") from None
+        raise _none_yet() from None
     except (ValueError, KeyError, OSError):
         raise _damaged() from None
     if version != str(VERSION):
@@ -207,6 +217,10 @@ def open_index(
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _damaged() from None
     return index
+
+
+def _none_yet() -> BadInput:
+    return BadInput("These images have no index yet; it has to be made.")
 
 
 def refuse_if_damaged(path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from explorer.index.format import (
     packed,
 )
 from vqvae.errors import BadInput
+from vqvae.remote import RemotePath, brought_here, sent_to, spool
 
 _SHARD_SUFFIX = ".shard.safetensors"
 _FORM = 2  # of shards; 1 had the positions of the whole index
@@ -77,12 +79,7 @@ def _rebased(keys: np.ndarray, before: int) -> np.ndarray:
     return keys
 
 
-def _open_shard(path: Path) -> Shard:
-    layout = arrays.read_layout(path)
-    return Shard(path, layout.slots, layout.metadata)
-
-
-_sound: set[tuple[str, int, int, int]] = set()  # shards that this process has held against their checksums
+_sound: dict[tuple[str, int, int, int], Shard] = {}  # what this process has held against its checksums
 
 
 def _sound_shard(path: Path) -> Shard:
@@ -90,9 +87,11 @@ def _sound_shard(path: Path) -> Shard:
     stat = path.stat()
     stamp = str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns
     if stamp not in _sound:
-        arrays.check(path)
-        _sound.add(stamp)
-    return _open_shard(path)
+        with brought_here(path) as here:
+            arrays.check(here)
+            layout = arrays.read_layout(here)
+        _sound[stamp] = Shard(path, layout.slots, layout.metadata)
+    return _sound[stamp]
 
 
 def find_shards(folder: Path, about: About, run: range | None = None) -> list[Shard]:
@@ -118,6 +117,8 @@ def _apart(files: Sequence[_File], about: About) -> list[Shard]:
             shard = _sound_shard(file.path)
             if shard.metadata["about"] == _about_text(about) and (shard.first, shard.next) == (file.first, file.next):
                 shards.append(shard)
+        except BadInput:
+            raise  # there is no room to look at it, and others could
         except (ValueError, KeyError, OSError):
             pass  # those images are encoded again
     return shards
@@ -154,6 +155,23 @@ def _overlapping(files: Sequence[_File]) -> Iterator[list[_File]]:
         end = max(end, file.next)
     if group:
         yield group
+
+
+@contextmanager
+def shards_here(folder: Path) -> Iterator[Path]:
+    """A folder of this computer with the shards that are in a folder: that itself, or where it is at an address one
+    with copies, which nobody else changes, and which goes at the end.
+
+    Raises BadInput where there is no room for them, and Unreachable.
+    """
+    if not isinstance(folder, RemotePath):
+        yield folder
+        return
+    with spool() as here:
+        for file in _named(folder):
+            with suppress(FileNotFoundError):  # taken by another process: it will be missed
+                file.path.get(here / file.path.name)
+        yield here
 
 
 def _meet(one: range, other: range) -> bool:
@@ -205,24 +223,24 @@ def unreadable_among(images: list[ImageCells | BadInput], first: int = 0) -> lis
 
 def write_shard(
     folder: Path, images: list[ImageCells | BadInput], about: About, *, first: int, shard_cells: int
-) -> Shard:
+) -> None:
     """Write the cells of the images from number `first` on, at least one; several processes can at once."""
     found = sorted_cells(images, about)
     sample_every = max(1, min(_SAMPLE_EVERY, shard_cells // 64))
     path = folder / f"{first:012}-{first + len(images):012}{_SHARD_SUFFIX}"
-    arrays.write(
-        path,
-        {**found, "samples": found["keys"][::sample_every]},
-        {
-            "about": _about_text(about),
-            "first": str(first),
-            "next": str(first + len(images)),
-            "sample_every": str(sample_every),
-            "unreadable": json.dumps(unreadable_among(images, first)),
-        },
-        temporary=folder / f"{uuid4().hex}.{TEMPORARY}",
-    )
-    return _open_shard(path)
+    with sent_to(path) as made:
+        arrays.write(
+            made,
+            {**found, "samples": found["keys"][::sample_every]},
+            {
+                "about": _about_text(about),
+                "first": str(first),
+                "next": str(first + len(images)),
+                "sample_every": str(sample_every),
+                "unreadable": json.dumps(unreadable_among(images, first)),
+            },
+            temporary=made.with_name(f"{uuid4().hex}.{TEMPORARY}"),
+        )
 
 
 def compact(image: ImageCells, codes: int) -> ImageCells:
