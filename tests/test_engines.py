@@ -4,6 +4,7 @@ Whoever makes an index, the file is the same.
 """
 
 import argparse
+import json
 import os
 import pickle
 import random
@@ -26,8 +27,9 @@ from explorer.cli.engines import find_engine
 from explorer.engines import IN_PROCESS
 from explorer.engines import on_ray as on_ray_module
 from explorer.engines.on_ray import OnRay, cores_each
-from explorer.images.sets import open_set
+from explorer.images.sets import find_set, open_set
 from explorer.index import build as building
+from explorer.index import format as formats
 from explorer.index.cells import CellStream, ImageCells
 from explorer.index.format import SUFFIX
 from explorer.index.parts import Part, build_by
@@ -248,6 +250,20 @@ def test_a_part_that_was_stopped_goes_on_and_what_is_missing_is_encoded_here(
     assert len(calls) == 41
     assert cli.main(command(where, out="straight")) == 0
     assert only_file(where / "cache") == only_file(where / "straight")
+
+
+@pytest.mark.parametrize("more", [[], ["--shard", "1", "--of", "2"]])
+def test_names_that_no_index_could_hold_are_refused_before_the_work(
+    more: list[str], where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = find_set(str(where / "photos")).names
+    monkeypatch.setattr(formats, "_REST_OF_HEADER", 0)
+    monkeypatch.setattr(formats, "MOST_HEADER_BYTES", len(json.dumps(json.dumps(names))) - 1)
+    assert cli.main(command(where, *more)) == 2
+    assert "The names of the images take over 100 MB" in capsys.readouterr().err
+    assert not list((where / "cache").glob("*.partial*"))
+    monkeypatch.setattr(formats, "MOST_HEADER_BYTES", formats.MOST_HEADER_BYTES + 1)
+    assert cli.main(command(where, *more)) == 0
 
 
 def test_parts_are_made_side_by_side_but_not_while_they_are_merged(where: Path) -> None:

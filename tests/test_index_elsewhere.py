@@ -358,3 +358,14 @@ def test_nothing_is_sent_of_what_failed(where: Path, there: str) -> None:
     with sent_to(where / "here") as path:
         assert path == where / "here"
     assert not list((where / "temporary").iterdir())
+
+
+def test_a_cache_is_a_folder_and_no_address(
+    where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(where)
+    monkeypatch.setenv("VQVAE_EXPLORER_CACHE", "s3://bucket/cache")
+    assert cli.main(["usage", "toy", str(where / "photos"), "--size", "64"]) == 2
+    said = assert_one_sentence(capsys.readouterr().err.strip().splitlines()[-1])
+    assert "VQVAE_EXPLORER_CACHE is s3://bucket/cache, an address; name a folder on this computer." in said
+    assert not (where / "s3:").exists()

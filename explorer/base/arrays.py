@@ -86,10 +86,15 @@ def plan(forms: Mapping[str, Form], metadata: Mapping[str, str]) -> Layout:
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MOST_HEADER_BYTES:
-        raise BadInput("The names of the images take over 100 MB; name a part of the set with --under.")
+        raise names_too_long()
     header = len(text).to_bytes(8, "little") + text
     slots = {name: Slot(slot.dtype, slot.shape, slot.offset + len(header)) for name, slot in relative.items()}
     return Layout(slots, dict(metadata), header)
+
+
+def names_too_long() -> BadInput:
+    """The refusal of more names than a header holds."""
+    return BadInput("The names of the images take over 100 MB; name a part of the set with --under.")
 
 
 def put(file: BinaryIO, slot: Slot, start: int, items: np.ndarray) -> None:

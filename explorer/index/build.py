@@ -20,7 +20,7 @@ from explorer.base.tidy import LOCK, PARTIAL, remove_at_once
 from explorer.engines import IN_PROCESS, Engine
 from explorer.images.sets import ImageSet
 from explorer.index.cells import CellStream, ImageCells, cells_of
-from explorer.index.format import CODE_BITS, MOST_CELLS, About, NoIndex, too_many_cells
+from explorer.index.format import CODE_BITS, MOST_CELLS, About, NoIndex, check_names, too_many_cells
 from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, clear, compact, find_shards, missing, shards_here, write_shard
@@ -93,6 +93,7 @@ def write_index(
     `cells_from(n)` gives the cells of each image from number n of `names` on, or why there are none; another engine
     pickles it.
     """
+    check_names(names)
     with shards_folder(path, about) as folder:
         with _removed_where_refused(folder):
             encode(

@@ -1,11 +1,13 @@
 """The file of an index: what it is of, which arrays it holds, and the numbers by which its cells are sorted."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from explorer.base import arrays
+from explorer.base.arrays import MOST_HEADER_BYTES, names_too_long
 from vqvae.errors import BadInput
 
 VERSION = 1
@@ -13,6 +15,7 @@ SUFFIX = ".index.safetensors"
 FARTHEST = 65_504.0  # the largest finite float16; what is farther is stored as this
 CODE_BITS, DISTANCE_BITS, POSITION_BITS = 18, 15, 31  # a distance has no sign
 MOST_CELLS = 1 << POSITION_BITS
+_REST_OF_HEADER = 1 << 16  # bytes for all but the names
 _PACKED_AT_ONCE = 1 << 15  # cells; so few that what is in between stays in the processor's cache
 
 
@@ -58,6 +61,12 @@ class NoIndex(BadInput):
 def too_many_cells() -> NoIndex:
     """The refusal of more than MOST_CELLS."""
     return NoIndex(f"The set has over {MOST_CELLS:,} cells; index a part of it, or at a smaller size.")
+
+
+def check_names(names: tuple[str, ...]) -> None:
+    """Raise BadInput, before any work, where the names of all images do not fit into the header of an index."""
+    if len(json.dumps(json.dumps(names))) > MOST_HEADER_BYTES - _REST_OF_HEADER:
+        raise names_too_long()
 
 
 def packed(codes: np.ndarray, distances: np.ndarray) -> np.ndarray:

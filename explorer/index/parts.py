@@ -16,6 +16,7 @@ from explorer.engines import Engine
 from explorer.images.sets import ImageSet
 from explorer.index.build import about_of, encode, finish, shards_folder, write_index
 from explorer.index.cells import CellStream, cells_of
+from explorer.index.format import check_names
 from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, find_shards, missing
 from vqvae.errors import BadInput
@@ -75,6 +76,7 @@ def encode_part(
     Goes on from what was done of it. Raises Cancelled, and BadInput while the index is merged, which is noticed in a
     folder and not at an address.
     """
+    check_names(images.names)
     about = about_of(model.tokenizer, images, checkpoint=model.fingerprint, working_size=working_size)
     run = part.images(len(images.names))
     cells_from = _CellsFrom(model, images, working_size)
