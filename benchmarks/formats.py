@@ -133,7 +133,9 @@ FORMATS: dict[str, Write] = {
 
 def linked(where: Path, times: int) -> Path:
     """The folder of a file, with that file by so many names: a large set without writing it."""
-    [first] = where.iterdir()
+    first, *others = where.iterdir()
+    if others:
+        sys.exit("--times is for formats that are one file here; name them with --formats, as WebDataset or Parquet.")
     for number in range(1, times):
         os.link(first, where / first.name.replace("0000", f"{number:04}", 1))
     return where
