@@ -63,6 +63,29 @@ def test_ranks_of_very_little(counts: list[int], log: bool) -> None:
         assert len(figure.data) == (2 if training is not None and training.any() else 1)
 
 
+# --- one of a thing ---------------------------------------------------------------------------------------------------
+
+
+def said_of_first(trace: go.Scattergl | go.Bar) -> str:
+    """What is said where the first point is pointed at; of formats only the one of the histogram is known."""
+    said = trace.hovertemplate.replace("%{x:.3f}", f"{trace.x[0]:.3f}")
+    for name in ("x", "y", "text", "customdata"):
+        values = getattr(trace, name)
+        said = said.replace(f"%{{{name}}}", "" if values is None else str(values[0]))
+    assert "%{" not in said
+    return said.removesuffix("<extra></extra>")
+
+
+def test_one_of_a_thing_is_not_said_to_be_several() -> None:
+    (curve,) = charts.distinct_curve(np.array([1]), codes=8).data
+    assert said_of_first(curve) == "images seen: 1<br>distinct codes: 1"
+    (points,) = charts.codes_per_image(np.array([1]), ["a.png"]).data
+    assert said_of_first(points) == "a.png<br>distinct codes: 1"
+    (bars,) = charts.histogram(np.array([0.0, 24.0, 24.0]), title="distance").data
+    assert said_of_first(bars) == "1 cell around 0.500"
+    assert bars.customdata[-1] == "2 cells"
+
+
 # --- distinct codes ---------------------------------------------------------------------------------------------------
 
 

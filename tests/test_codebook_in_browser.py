@@ -247,7 +247,7 @@ def test_the_open_code_is_marked_and_the_zoom_lives_through_clicks_colours_and_l
     codebook.get_by_test_id("stButton").filter(has_text="chevron_right").get_by_role("button").click()
     expect(drawn).to_have_attribute("data-open", "418")
     codebook.get_by_role("combobox", name="Coloured by").click()
-    codebook.get_by_role("option", name="By isolation").click()
+    codebook.get_by_role("option", name="By distance to nearest code").click()
     expect(drawn.locator(".scale")).to_contain_text("distance to the nearest code")
     before = drawn.evaluate("drawn => drawn.map.placeOf(418)")
     codebook.get_by_role("button", name="Layout").click()

@@ -53,6 +53,9 @@ def test_the_best_file_of_as_many_bytes_is_beside_it_with_and_without_headers() 
     assert figure.label == "JPEG, equal bytes → without headers"
     assert figure.value == f"{jpeg.file.closeness.psnr:.2f} → {jpeg.data.closeness.psnr:.2f} dB"
     assert "best JPEG of at most 900 bytes" in figure.meaning
+    assert f"leaves the file's headers out too ({JPEG.headers}): its data take {amount(jpeg.data.size.data)}." in (
+        figure.meaning
+    )
 
 
 @pytest.mark.parametrize(("size", "without_headers"), [(20, False), (300, True)])
@@ -66,7 +69,7 @@ def test_where_no_file_is_this_small_it_says_so(size: int, without_headers: bool
         assert figure.value.startswith("none this small → ") and figure.value.endswith(" dB")
     else:
         assert figure.value == "none this small"
-        assert f"even so the smallest has {amount(jpeg_data_bytes(smallest))}" in figure.meaning
+        assert f"left out too ({JPEG.headers}) the smallest takes {amount(jpeg_data_bytes(smallest))}" in figure.meaning
 
 
 def test_a_codec_that_is_not_there_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +84,14 @@ def test_a_picture_of_one_pixel_and_a_codebook_of_one_code_have_a_price() -> Non
     assert figures[0].value == "0 bytes → 0 bytes"
     assert {figure.value for figure in figures[1:]} <= {"none this small", "–"}
     assert "nan" not in str(figures)
+
+
+@pytest.mark.parametrize(("codes", "said", "bits"), [(1024, "1.25 bytes", 10), (256, "1 byte", 8)])
+def test_one_cell_takes_a_part_of_a_byte_where_it_does(codes: int, said: str, bits: int) -> None:
+    own, *others = price_figures(price(toy_pixels(8, 8), np.full((1, 1), codes - 1), codes))
+    assert own.value == f"{said} → {said}"
+    assert own.meaning.startswith(f"1 cell × log2 {codes:,} bits = {bits} bits; ")
+    assert f"at most {said}, " in others[0].meaning  # the same bytes as they are compared with
 
 
 def test_each_file_is_looked_for_once_and_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from explorer.codebook.dossier import (
 )
 from explorer.images.pictures import Picture, open_picture
 from explorer.images.reconstruction import EncodedPicture, encode_picture
+from explorer.ui.views.codebook.dossier import usage_figures
 from tests.toys import toy_images, toy_model, toy_pixels
 from vqvae.images import load_image, to_pixels, to_png
 from vqvae.model import VQVAE
@@ -283,6 +284,23 @@ def test_a_picture_without_marks_is_a_picture_of_its_own() -> None:
     found = mark_cells(pixels, np.zeros((2, 2), bool), stride=F, scale=1)
     found[:] = 0
     np.testing.assert_array_equal(pixels, noise(8, 8))
+
+
+# --- how much it is used ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([5, 9], "2 codes are used. Over"),
+        ([5, 5, 9], "3 codes are used. 1 other code has as many cells, and shares this rank. Over"),
+        ([5, 5, 9, 5], "4 codes are used. 2 other codes have as many cells, and share this rank. Over"),
+    ],
+)
+def test_codes_of_as_many_cells_share_a_rank(counts: list[int], said: str) -> None:
+    rank = usage_figures(np.array(counts), 0, label="toys", images=1, training=None)[1]
+    assert rank.value == f"2 of {len(counts)}"
+    assert said in rank.meaning
 
 
 # --- as a file --------------------------------------------------------------------------------------------------------

@@ -112,8 +112,9 @@ def test_a_picture_without_a_cell_of_margin_still_has_figures():
     rendering = render(model, encoded, one_pixel, weight=1)
     assert rendering.pixels.shape == (1, 1, 3)
     assert rendering.quality.ssim is None
-    labels = [figure.label for figure in size_figures(one_pixel, encoded, codes=8)]
-    assert labels[0] == "Grid"
+    figures = {figure.label: figure for figure in size_figures(one_pixel, encoded, codes=8)}
+    assert next(iter(figures)) == "Grid"
+    assert figures["Size"].meaning.startswith("1 cell × log2 8 bits = 3 bits,")
     assert "–" in quality_figures(rendering.quality, rendering.quality)[1].value
 
 
@@ -197,8 +198,8 @@ def test_where_less_of_the_embedding_is_closer_the_sentence_says_so():
 
 def test_amounts_read_well():
     assert [amount(value) for value in (0, 880, 1280, 3 << 20)] == ["0 bytes", "880 bytes", "1.25 KiB", "3.0 MiB"]
-    assert [amount(value) for value in (0.75, 1, 1.25, 2, 112.5)] == [
-        *("0.75 bytes", "1 byte", "1.25 bytes", "2 bytes", "112.5 bytes")
+    assert [amount(value) for value in (0.75, 1, 1 + 1e-12, 1.25, 2, 112.5)] == [
+        *("0.75 bytes", "1 byte", "1 byte", "1.25 bytes", "2 bytes", "112.5 bytes")
     ]
     assert [times(ratio) for ratio in (0.83, 1, 1.25, 9.6, 94.3, 2345)] == [
         "0.83 ×",

@@ -468,6 +468,14 @@ def test_where_nearly_all_codes_are_unused_only_the_others_are_shown_until_all_a
     assert app.session_state[SESSION_KEY].codebook.least_cells is None
 
 
+def test_a_colour_of_the_map_is_kept_by_its_own_name_and_said_in_words(toy_checkpoints):
+    app = on_page("codebook", Session().on("codebook", view="map", map_colour="isolation"))
+    at_rest(app)
+    colour = app.selectbox(key="map-colour")
+    assert (colour.value, colour.options[2]) == ("isolation", "By distance to nearest code")
+    assert app.session_state[SESSION_KEY].codebook.map_colour == "isolation"  # as in sessions of yesterday
+
+
 @pytest.mark.parametrize("view", ["wall", "map", "usage"])
 @pytest.mark.parametrize("by", ["decoded colour", "log usage", "isolation", "of yesterday"])
 def test_every_view_opens_in_every_colour_and_order(view, by, toy_checkpoints):

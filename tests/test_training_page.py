@@ -76,14 +76,18 @@ def test_how_a_run_ended_is_a_sentence(tmp_path: Path, how: str, message: str, g
     assert_one_sentence(verdict.sentence)
 
 
-@pytest.mark.parametrize(("used", "collapsed"), [(1, True), (2, False), (8, False)])
-def test_a_collapsed_codebook_is_said(tmp_path: Path, used: int, collapsed: bool) -> None:
-    writer = write_run(tmp_path, planned=200)
-    writer.row(figures(110, used=float(used)))  # of 8 codes
+@pytest.mark.parametrize(
+    ("used", "codes", "said"),
+    [(1, 8, "Only 1 of 8 codes was used in"), (3, 1024, "Only 3 of 1,024 codes were used in"), (2, 8, ""), (8, 8, "")],
+)
+def test_a_collapsed_codebook_is_said(tmp_path: Path, used: int, codes: int, said: str) -> None:
+    model = training_settings(TOY)["model"] | {"codes": codes}
+    writer = write_run(tmp_path, settings=training_settings(TOY) | {"steps": 200, "model": model})
+    writer.row(figures(110, used=float(used)))
     verdict = logged.codes_in_use(at(tmp_path))
-    assert (verdict is not None) == collapsed
+    assert (verdict is not None) == bool(said)
     if verdict:
-        assert f"{used} of 8 codes" in assert_one_sentence(verdict.sentence)
+        assert assert_one_sentence(verdict.sentence).startswith(f"{said} the last steps: the codebook has collapsed; ")
 
 
 def test_a_decoder_that_learns_to_do_without_the_codes_is_said(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ def counted(number: int, one: str, several: str = "") -> str:
 def amount(number_of_bytes: float) -> str:
     """Bytes for reading: 1.25 bytes, 850 bytes, 1.25 KiB, 3.1 MiB, 12.6 GiB."""
     if number_of_bytes < 1024:
-        return f"{number_of_bytes:.4g} byte{'' if number_of_bytes == 1 else 's'}"
+        said = f"{number_of_bytes:.4g}"
+        return f"{said} byte{'' if said == '1' else 's'}"
     if number_of_bytes < 1 << 20:
         return f"{number_of_bytes / 1024:.2f} KiB"
     if number_of_bytes < 1 << 30:

@@ -55,7 +55,7 @@ def distinct_curve(distinct: np.ndarray, *, codes: int) -> go.Figure:
         mode="lines+markers",
         line={"color": ACCENT, "width": 2},
         marker={"size": 4},
-        hovertemplate="%{x} images: %{y} codes<extra></extra>",
+        hovertemplate="images seen: %{x}<br>distinct codes: %{y}<extra></extra>",
     )
     figure.add_hline(y=codes, line={"color": QUIET, "width": 1, "dash": "dot"})
     figure.update_xaxes(title="images seen")
@@ -73,7 +73,7 @@ def codes_per_image(distinct: np.ndarray, names: Sequence[str]) -> go.Figure:
         text=[plain_text(names[image]) for image in order],
         mode="markers",
         marker={"size": 5, "color": ACCENT},
-        hovertemplate="%{text}: %{y} codes<extra></extra>",
+        hovertemplate="%{text}<br>distinct codes: %{y}<extra></extra>",
     )
     figure.update_xaxes(title="images, most varied first")
     figure.update_yaxes(title="distinct codes", rangemode="tozero")
@@ -89,7 +89,8 @@ def histogram(values: np.ndarray, *, title: str) -> go.Figure:
         "y": heights,
         "width": np.diff(edges) * 0.92,
         "marker": {"color": ACCENT},
-        "hovertemplate": "%{y} cells around %{x:.3f}<extra></extra>",
+        "customdata": [counted(height, "cell") for height in heights.tolist()],
+        "hovertemplate": "%{customdata} around %{x:.3f}<extra></extra>",
     }
     return unchecked([bars], height=150, xaxis={"title": {"text": title}})
 

@@ -11,6 +11,7 @@ from explorer.compare.coding import CodeLengths, code_lengths
 from explorer.images.reconstruction import Quality, amount, compare, decibels
 from explorer.images.written import Size, Written
 from vqvae.codecs import CODECS, Codec
+from vqvae.words import counted
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,16 @@ def _codes_figure(found: Price) -> Figure:
     each = f"{near / found.cells:.2f} bits a cell"
     return Figure(
         "Codes, fixed → entropy-coded",
-        f"{amount(round(fixed / 8))} → {amount(round(near / 8))}",
-        f"{found.cells:,} cells × log2 {found.codes:,} bits = {fixed:,.0f} bits; {near:,.0f} when each code is "
-        f"predicted from its left and upper neighbour ({each}{_saved(near, fixed)}), {order0:,.0f} from how often each "
-        "came before. This picture alone: a decoder that knows K can read it back, and no table goes beside it.",
+        f"{amount(found.bytes)} → {_estimate(near / 8)}",
+        f"{counted(found.cells, 'cell')} × log2 {found.codes:,} bits = {fixed:,.0f} bits; {near:,.0f} when each code "
+        f"is predicted from its left and upper neighbour ({each}{_saved(near, fixed)}), {order0:,.0f} from how often "
+        "each came before. Counted for this picture alone; it can be decoded without storing any table beside it.",
     )
+
+
+def _estimate(number_of_bytes: float) -> str:
+    """What an entropy coder would take; of a hundred bytes and more only whole ones are known."""
+    return amount(number_of_bytes if number_of_bytes < 100 else round(number_of_bytes))
 
 
 def _saved(bits: float, fixed: float) -> str:
@@ -95,8 +101,7 @@ def _codec_figure(found: Price, beside: Beside) -> Figure:
         f"{with_headers} → {without} dB" if data.fits else without,
         f"PSNR of the best {name} of at most {most}, to compare with the codes alone. "
         + (f"It takes {amount(file.size.file)}. " if file.fits else _none(beside.codec, file))
-        + f"As the codes come without a header, then one whose headers are not counted ({beside.codec.headers}): "
-        + (f"its data take {amount(data.size.data)}." if data.fits else f"even so the smallest has {_small(data)}."),
+        + (_without_headers if data.fits else _none_without_headers)(beside.codec, data),
     )
 
 
@@ -105,5 +110,11 @@ def _none(codec: Codec, smallest: Best) -> str:
     return f"No {codec.name} is this small: the smallest takes {amount(smallest.size.file)} and has {psnr} dB. "
 
 
-def _small(smallest: Best) -> str:
-    return f"{amount(smallest.size.data)} of them and {decibels(smallest.closeness.psnr)} dB"
+def _without_headers(codec: Codec, best: Best) -> str:
+    left_out = f"The codes have no header, so the second figure leaves the file's headers out too ({codec.headers})"
+    return f"{left_out}: its data take {amount(best.size.data)}."
+
+
+def _none_without_headers(codec: Codec, smallest: Best) -> str:
+    left_out = f"The codes have no header; with the file's headers left out too ({codec.headers})"
+    return f"{left_out} the smallest takes {amount(smallest.size.data)} and has {decibels(smallest.closeness.psnr)} dB."

@@ -13,6 +13,7 @@ from vqvae.images import to_pixels, to_tensor
 from vqvae.metrics import WINDOW, bits, psnr, ssim
 from vqvae.tokenizer import Encoding, Tokenizer, blend
 from vqvae.words import amount as amount
+from vqvae.words import counted
 
 BEST_PSNR = 60.0  # dB; pictures that are closer than this, or equal, count as this, so that means stay finite
 LEAST_GAIN = 0.05  # dB that are spoken of
@@ -88,6 +89,7 @@ def size_figures(picture: Picture, encoded: EncodedPicture, *, codes: int) -> li
     rows, columns = indices.shape
     height, width = picture.pixels.shape[:2]
     size = bits(rows, columns, codes)
+    cells = counted(rows * columns, "cell")
     return [
         Figure("Grid", f"{columns} × {rows}", "Cells across and down. Each cell is one code from the codebook."),
         Figure(
@@ -98,7 +100,7 @@ def size_figures(picture: Picture, encoded: EncodedPicture, *, codes: int) -> li
         Figure(
             "Size",
             amount(size / 8),
-            f"{rows * columns:,} cells × log2 {codes:,} bits = {size:,.0f} bits, when every code costs the same.",
+            f"{cells} × log2 {codes:,} bits = {size:,.0f} bits, when every code costs the same.",
         ),
         Figure(
             "Bits per pixel",

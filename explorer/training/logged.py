@@ -91,8 +91,8 @@ def codes_in_use(log: Log) -> Verdict | None:
     if used < FEW_CODES * codes:
         return Verdict(
             "poor",
-            f"{used:,.0f} of {codes:,} codes take the cells of the last steps: the codebook has collapsed; a k-means "
-            "start, restarts of dead codes and a smaller --commitment help.",
+            f"Only {used:,.0f} of {codes:,} codes {'was' if used == 1 else 'were'} used in the last steps: the "
+            "codebook has collapsed; a k-means start, restarts of dead codes and a smaller --commitment help.",
         )
     return None
 

@@ -36,7 +36,9 @@ class TrainingConfig:
     model: VQVAEConfig = field(default_factory=VQVAEConfig)
     steps: int = setting(10_000, "batches to learn from", within=(1, 10**9))
     batch: int = setting(
-        8, "crops in a batch, of each process where several train; what is kept says all", within=(1, 1 << 16)
+        8,
+        "crops in a batch (in each process, where several train together; the saved config holds their sum)",
+        within=(1, 1 << 16),
     )
     crop: int = setting(96, "pixels along a side of a crop; a multiple of the stride", within=(WINDOW, 4096))
     short_side: tuple[int, int] = setting(

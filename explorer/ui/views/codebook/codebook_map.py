@@ -28,6 +28,7 @@ from vqvae.words import counted
 
 MAP = "codebook-map"
 COLOURS = ("decoded colour", "log usage", "isolation")
+IN_WORDS = {"isolation": "distance to nearest code"}  # of a colour whose name, which sessions keep, does not say it
 MOST_PATCHES = 50_000
 MOST_TILED = 4096  # codes on the map whose tiles go with it, to be shown where they are pointed at
 OTHER = "#9aa0a3"  # labels beyond the palette, and codes that no image uses
@@ -76,7 +77,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
     exports.figure(MAP, label="Map of the codes", of=of, rows=lambda: dots.rows(codes, placed.points, counts))
     st.caption(
         "Click a code to open it; box and lasso gather many. Dots grow with usage; codes unused in these images are "
-        "hollow and lie below the others."
+        "hollow and are drawn behind the others."
     )
     if made is None:
         with layout_slot.container():
@@ -99,8 +100,8 @@ def _controls(used: UsedSet, session: Session) -> Session:
     st.selectbox(
         "Coloured by",
         colours,
-        width=178,
-        format_func="By {}".format,
+        width=222,
+        format_func=lambda by: f"By {IN_WORDS.get(by, by)}",
         label_visibility="collapsed",
         **widgets.bound("map-colour", colour, lambda chosen: store.read().on("codebook", map_colour=chosen)),
     )

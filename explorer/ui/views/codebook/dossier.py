@@ -28,6 +28,7 @@ MOST_PATCHES = 24
 PATCH_SIDE = 64  # CSS pixels
 FEWEST_SPREAD = 12  # cells whose distances are drawn as a distribution; of fewer, each is among the patches
 PATCH_ORDERS: dict[PatchOrder, str] = {"nearest": "Nearest first", "spread": "Across all distances"}
+EVERYWHERE = "This code in every cell"
 ARROWS = {"left": "←", "right": "→", "above": "↑", "below": "↓"}
 
 
@@ -108,13 +109,13 @@ def _appearance(model: OpenModel, picture: Picture, code: int) -> None:
     side = 118
     with st.container(horizontal=True, gap="small", key="appearance"):
         for pixels, caption, words in (
-            (cache.tiles_of(model, [code])[0], "A field of it", f"What a field of code {code} decodes to"),
+            (cache.tiles_of(model, [code])[0], EVERYWHERE, f"A cell of a field in which every cell has code {code}"),
             (
                 context.before,
-                f"In a picture: {context.code_before}",
-                "The cell and its neighbours as the picture has them",
+                f"Code {context.code_before} in your picture",
+                "The picture's middle cell and its neighbours, decoded from their codes",
             ),
-            (context.after, f"The same: {code}", f"The same cell with code {code} in it"),
+            (context.after, f"Code {code} in its place", f"The same cells with code {code} in the middle one"),
         ):
             st.image(pixels, caption=caption, alt=words, width=side, output_format="PNG")
 
@@ -136,7 +137,8 @@ def usage_figures(
         rank = f"{int((counts > own).sum()) + 1:,} of {active:,}"
         ranked = f"1 is the most used code; {counted(active, 'code is', 'codes are')} used."
         if alike := int((counts == own).sum()) - 1:
-            ranked += f" It shares its rank with {counted(alike, 'other')}, which as many cells have."
+            several = "other codes have as many cells, and share"
+            ranked += f" {counted(alike, 'other code has as many cells, and shares', several)} this rank."
     shown = [
         Figure("Cells", f"{own:,}", f"How many cells have this code. {over}"),
         Figure("Rank", rank, f"{ranked} {over}"),
@@ -423,7 +425,7 @@ def _keep(fingerprint: str, change: Callable[[Notes], Notes]) -> None:
 
 def _html(model: OpenModel, used: UsedSet, code: int, note: str) -> str:
     index = used.index
-    strips = [("A field of it", cache.tiles_of(model, [code]), 128)]
+    strips = [(EVERYWHERE, cache.tiles_of(model, [code]), 128)]
     for title, found, kind in (
         ("Nearest patches", index.top(code, MOST_PATCHES), "nearest"),
         ("Patches across all distances", index.spread(code, MOST_PATCHES), "spread"),

@@ -37,7 +37,7 @@ def choose(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerato
         )
         most = int(counts.max())
         st.number_input(
-            "At least so many cells",
+            "Used by at least this many cells",
             0,
             max(most, least),
             help=f"The most used code has {most:,}.",

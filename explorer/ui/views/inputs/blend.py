@@ -82,7 +82,10 @@ def describe(engine: EditEngine, seen: DecodedEdit, before: Quality, after: Qual
             f"out {outcome}.{edits}"
         )
     if seen.level < 0:
-        return f"What quantization lost is taken away once more, which nothing was trained for: {outcome}.{edits}"
+        return (
+            "A blend below 0 subtracts what the code leaves out; the decoder never met that in training: "
+            f"{outcome}.{edits}"
+        )
     if seen.level > 1:
         return f"More than all of what quantization lost is added, which nothing was trained for: {outcome}.{edits}"
     return f"With the embedding, the picture comes out {outcome}.{edits}"

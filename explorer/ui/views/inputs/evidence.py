@@ -22,7 +22,8 @@ STYLE = Path(__file__).parent / "reliance.css"
 SIDE = 164  # CSS pixels of a picture behind a number
 FOLLOWS_MEANING = (
     "Where a cell's embedding lies nearly as close to a second code, the code flips and the embedding hardly moves. "
-    "There the code, the embedding, or both are moved across; the share says how much of what both do each one does."
+    "There the code, the embedding, or both are moved across; the share says how much of the change that both make "
+    "together each one makes by itself."
 )
 ONE_PICTURE = "One picture is no evidence: these are its figures, and no verdict on the model. "
 ALONE_MEANING = "What the decoder draws when an input is missing, beside one of the same size that never had two."
