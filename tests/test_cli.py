@@ -229,6 +229,13 @@ def test_each_command_has_its_line_of_help_and_no_more(
     assert all(len(line) > 3 for line in words)
 
 
+def test_the_help_says_of_which_commands_an_exit_status_of_1_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "0 done, 1 faults found (doctor) or the loss exploded (train), 2 bad input" in said
+
+
 def test_ctrl_c_stops_a_module_as_it_stops_a_command(
     where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
