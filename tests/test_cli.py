@@ -729,6 +729,16 @@ def test_the_checkpoint_of_a_recipe_is_found_or_named(where: Path, capsys: pytes
     assert not out.exists()
 
 
+def test_the_checkpoint_of_a_recipe_is_found_where_an_installed_command_is_run(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = make_recipe(where)
+    monkeypatch.delenv("VQVAE_EXPLORER_CHECKPOINTS")
+    monkeypatch.chdir(where)
+    assert cli.main(render_arguments(where, "-o", str(where / "out.png"))) == 0
+    assert np.array_equal(drawn(where / "out.png"), expected)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "word"),
     [
