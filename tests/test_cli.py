@@ -229,6 +229,13 @@ def test_each_command_has_its_line_of_help_and_no_more(
     assert all(len(line) > 3 for line in words)
 
 
+def test_the_help_says_of_which_commands_an_exit_status_of_1_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "0 done, 1 faults found (doctor) or the loss exploded (train), 2 bad input" in said
+
+
 def test_ctrl_c_stops_a_module_as_it_stops_a_command(
     where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -720,6 +727,16 @@ def test_the_checkpoint_of_a_recipe_is_found_or_named(where: Path, capsys: pytes
     refusals = capsys.readouterr().err.splitlines()
     assert ["this is another" in refusals[0], "not in" in refusals[1]] == [True, True]
     assert not out.exists()
+
+
+def test_the_checkpoint_of_a_recipe_is_found_where_an_installed_command_is_run(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = make_recipe(where)
+    monkeypatch.delenv("VQVAE_EXPLORER_CHECKPOINTS")
+    monkeypatch.chdir(where)
+    assert cli.main(render_arguments(where, "-o", str(where / "out.png"))) == 0
+    assert np.array_equal(drawn(where / "out.png"), expected)
 
 
 @pytest.mark.parametrize(

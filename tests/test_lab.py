@@ -44,6 +44,7 @@ from explorer.learn.lab_worker import END, GO_ON, moment, packed, receive, send,
 from explorer.learn.training_steps import PARTS, Snippet, lines_of
 from explorer.training.curves import MOST_POINTS, thinned
 from explorer.ui import cache
+from explorer.ui.views.learn import training
 from tests.browser import ROOT
 from tests.harness import at_rest
 from tests.toys import assert_one_sentence, toy_config, toy_images, toy_model, toy_pixels, until
@@ -400,6 +401,43 @@ def test_what_is_kept_loads_back_with_all_that_is_known_of_it(trained: Course, t
             keep(trained, tmp_path, name)
         assert_one_sentence(refusal)
     assert checkpoint.content_hash(taken) == before
+
+
+def test_a_name_that_another_folder_of_checkpoints_has_is_taken(trained: Course, tmp_path: Path):
+    (tmp_path / "shipped" / "Mine").mkdir(parents=True)
+    beside = [tmp_path / "shipped", tmp_path / "nowhere", tmp_path / "own"]
+    with pytest.raises(BadInput, match="already"):
+        keep(trained, tmp_path / "own", "mine", beside=beside)
+    assert not (tmp_path / "own").exists()
+    assert keep(trained, tmp_path / "own", "other", beside=beside).is_dir()
+
+
+class Rerun(Exception):
+    """What Streamlit raises to draw the page anew."""
+
+
+def test_what_one_folder_does_not_take_is_kept_in_the_next(
+    trained: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def rerun() -> None:
+        raise Rerun
+
+    full, own = tmp_path / "full", tmp_path / "own"
+    full.write_text("no folder")
+    live = SimpleNamespace(kept="")
+    monkeypatch.setattr(training.store, "live", lambda: live)
+    monkeypatch.setattr(training.st, "rerun", rerun)
+    monkeypatch.setattr(cache, "roots", lambda: ())
+    monkeypatch.setattr(cache, "homes", lambda: (full,))
+    assert f"{full} cannot be written to (" in training._keep(trained, "mine")
+    assert live.kept == ""
+    monkeypatch.setattr(cache, "homes", lambda: (full, own))
+    with pytest.raises(Rerun):
+        training._keep(trained, "mine")
+    assert live.kept == "mine" and checkpoint.load(own / "mine")
+    assert "already" in training._keep(trained, "mine")
+    monkeypatch.setattr(cache, "homes", lambda: (full, full))
+    assert training._keep(trained, "other").count("cannot be written to") == 1
 
 
 def test_a_zip_is_the_folder(trained: Course, tmp_path: Path):

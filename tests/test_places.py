@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from explorer.base import folders
-from explorer.ui import cache
+from explorer.ui import cache, model_choice
+from explorer.ui.session import Session
 from tests.toys import assert_one_sentence, toy_model
 from vqvae import checkpoint, places
 from vqvae.errors import BadInput
@@ -72,10 +73,22 @@ def test_an_installed_app_also_finds_what_was_trained_where_it_is_started(
     assert checkpoints_folders() == (checkpoints_folder(), tmp_path / "checkpoints")
     assert find_checkpoint("mine") == tmp_path / "checkpoints" / "mine"
     assert find_checkpoint("photos") == checkpoints_folder() / "photos"
+    with pytest.raises(BadInput) as refusal:
+        find_checkpoint("none")
+    assert f"in {checkpoints_folder()} or {tmp_path / 'checkpoints'};" in assert_one_sentence(refusal)
     monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, str(tmp_path))
     assert checkpoints_folders() == (tmp_path,)
     monkeypatch.delenv(places.CHECKPOINTS_VARIABLE)
     monkeypatch.chdir(checkpoints_folder().parent)
+    assert checkpoints_folders() == (checkpoints_folder(),)
+
+
+def test_without_a_working_directory_there_are_the_projects_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.delenv(places.CHECKPOINTS_VARIABLE, raising=False)
+    monkeypatch.setattr(os, "getcwd", gone)
     assert checkpoints_folders() == (checkpoints_folder(),)
 
 
@@ -182,3 +195,51 @@ def test_the_app_offers_the_checkpoints_of_both_folders_and_the_first_of_two_wit
     monkeypatch.setattr(cache, "MORE_ROOTS", [tmp_path / "b"])
     found = {entry.name: entry.folder for entry in cache.find_checkpoints()}
     assert found == {"both": tmp_path / "a/both", "shipped": tmp_path / "a/shipped", "mine": tmp_path / "b/mine"}
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Checkpoints that came with the app, which was started in a folder that has none."""
+    monkeypatch.delenv(places.CHECKPOINTS_VARIABLE, raising=False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    folder = tmp_path / "shipped"
+    checkpoint.save(folder / "photos", toy_model(), {})
+    monkeypatch.setattr(cache, "ROOT", folder)
+    monkeypatch.setattr(cache, "MORE_ROOTS", [])
+    return folder
+
+
+def test_the_app_sees_a_folder_of_checkpoints_that_was_made_since_it_began(shipped: Path) -> None:
+    assert cache.roots() == (shipped,)
+    assert [entry.name for entry in cache.find_checkpoints()] == ["photos"]
+    mine = Path.cwd() / "checkpoints" / "mine"
+    checkpoint.save(mine, toy_model(), {})
+    assert cache.roots() == (shipped, mine.parent)
+    assert {entry.name: entry.folder for entry in cache.find_checkpoints()}["mine"] == mine
+    assert cache.find_named("mine") == mine
+
+
+def test_what_a_person_makes_goes_into_a_folder_of_their_own_first(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path.cwd() / "checkpoints"
+    assert cache.homes() == (shipped, here)  # made only where the other takes nothing
+    here.mkdir()
+    assert cache.homes() == (here, shipped)
+    monkeypatch.setenv(places.CHECKPOINTS_VARIABLE, str(shipped))  # and so the app looks nowhere else
+    assert cache.homes() == (shipped,)
+
+
+def test_a_model_that_does_not_open_can_be_examined_in_whichever_folder_it_lies(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise BadInput("It does not open.")
+
+    mine = Path.cwd() / "checkpoints" / "mine"
+    checkpoint.save(mine, toy_model(), {})
+    monkeypatch.setattr(cache, "open_model", refuse)
+    opened, failed = model_choice._open(Session(checkpoint="mine"), model_choice.found()[0])
+    assert opened is None
+    assert [entry.folder for entry in failed] == [mine, shipped / "photos"]

@@ -293,18 +293,25 @@ def test_its_checkpoint_is_found_by_name_or_under_another(tmp_path: Path) -> Non
     session = Session.new()
     recipe = session.recipe(unedited(session.base), level=0.0)
     first, second = (replace(recipe, checkpoint_hash=checkpoint.content_hash(tmp_path / name)) for name in "ac")
-    assert find_checkpoint(replace(first, checkpoint="a"), tmp_path) == tmp_path / "a"
-    assert find_checkpoint(replace(first, checkpoint="b"), tmp_path) == tmp_path / "b"
-    assert find_checkpoint(replace(first, checkpoint="c"), tmp_path) == tmp_path / "a"
-    assert find_checkpoint(replace(second, checkpoint="broken"), tmp_path) == tmp_path / "c"
+    assert find_checkpoint(replace(first, checkpoint="a"), [tmp_path]) == tmp_path / "a"
+    assert find_checkpoint(replace(first, checkpoint="b"), [tmp_path]) == tmp_path / "b"
+    assert find_checkpoint(replace(first, checkpoint="c"), [tmp_path]) == tmp_path / "a"
+    assert find_checkpoint(replace(second, checkpoint="broken"), [tmp_path]) == tmp_path / "c"
     snapshot = keep(tmp_path / "a", 20, toy_model(seed=7), {})
     of_run = replace(recipe, checkpoint_hash=checkpoint.content_hash(snapshot), checkpoint="a@20")
-    assert find_checkpoint(of_run, tmp_path) == snapshot
-    assert find_checkpoint(replace(first, checkpoint="a@20"), tmp_path) == tmp_path / "a"
-    for root in (tmp_path, tmp_path / "nowhere"):
+    assert find_checkpoint(of_run, [tmp_path]) == snapshot
+    assert find_checkpoint(replace(first, checkpoint="a@20"), [tmp_path]) == tmp_path / "a"
+    checkpoint.save(tmp_path / "more" / "a", toy_model(seed=2), {})
+    own = keep(tmp_path / "more" / "mine", 20, toy_model(seed=3), {})
+    both = [tmp_path, tmp_path / "more"]
+    for name, folder in (("a", tmp_path / "more" / "a"), ("mine@20", own), ("a", tmp_path / "a")):
+        made = replace(recipe, checkpoint_hash=checkpoint.content_hash(folder), checkpoint=name)
+        assert find_checkpoint(made, both) == folder
+    for roots in ([tmp_path], [tmp_path / "nowhere"], both):
         with pytest.raises(BadInput) as refusal:
-            find_checkpoint(replace(recipe, checkpoint="a"), root)
+            find_checkpoint(replace(recipe, checkpoint="a"), roots)
         assert "'a'" in assert_one_sentence(refusal)
+        assert f"not in {' or '.join(map(str, roots))};" in str(refusal.value)
 
 
 # --- what is no recipe
@@ -530,8 +537,26 @@ def test_the_python_of_an_untouched_picture_is_short(where: Path) -> None:
     assert "for " not in program
     assert "unedited(base, weight=0.5)" in program
     assert "'toy'" in program
-    with pytest.raises(FileNotFoundError):  # there is no such checkpoint here
+    with pytest.raises(BadInput, match="There is no checkpoint 'toy'"):
         exec(compile(program, "the program", "exec"), {})
+
+
+def test_the_python_finds_a_snapshot_and_what_lies_where_the_app_is_started(
+    where: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session.new()
+    run = where / "checkpoints" / "to'y"
+    other = toy_model(seed=7, blocks=(1, 0))
+    snapshot = keep(run, 20, other, {})
+    monkeypatch.delenv("VQVAE_EXPLORER_CHECKPOINTS")  # the project's own go before
+    Path("image.png").write_bytes(to_png(session.picture.pixels))
+    for name, folder, model in (("to'y", run, session.model), ("to'y@20", snapshot, other)):
+        made = Session.new(model=model)
+        recipe = made.recipe(unedited(made.base), level=0.0)
+        recipe = replace(recipe, checkpoint=name, checkpoint_hash=checkpoint.content_hash(folder))
+        values: dict[str, Any] = {}
+        exec(compile(as_python(recipe), "the program", "exec"), values)
+        assert np.array_equal(values["pixels"], made.decoded(unedited(made.base)))
 
 
 def test_the_python_of_a_bundle_refuses_another_one(where: Path) -> None:

@@ -25,12 +25,13 @@ from vqvae import checkpoint, train
 from vqvae.errors import BadInput
 from vqvae.model import VQVAEConfig
 from vqvae.training import run as training_run
+from vqvae.training import trainer as trainer_module
 from vqvae.training.crops import Crops
 from vqvae.training.log import LogWriter, read_log
 from vqvae.training.run import LossWatch
-from vqvae.training.settings import TrainingConfig, training_settings
+from vqvae.training.settings import Precision, TrainingConfig, training_settings
 from vqvae.training.state import STATE_FILE, read_about
-from vqvae.training.trainer import Trainer, learning_rate
+from vqvae.training.trainer import Trainer, in_bf16, learning_rate
 
 
 @pytest.fixture
@@ -328,6 +329,20 @@ def test_options_go_before_the_config_and_all_is_written_with_the_checkpoint(
     assert about["training"] == training_settings(config) | {"step": 6}
     assert run(photos, "--out", tmp_path / "again", "--config", out / "config.json") == 0
     assert checkpoint.content_hash(tmp_path / "again") == checkpoint.content_hash(out)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "fast_cpu", "expected"),
+    [
+        *[("auto", "cuda", False, True), ("auto", "cpu", True, True), ("auto", "cpu", False, False)],
+        *[("auto", "mps", True, False), ("bf16", "cpu", False, True), ("float32", "cuda", True, False)],
+    ],
+)
+def test_auto_is_bf16_on_cuda_and_on_a_processor_that_is_fast_at_it(
+    precision: Precision, device: str, fast_cpu: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module, "has_fast_bf16", lambda: fast_cpu)
+    assert in_bf16(precision, torch.device(device)) is expected
 
 
 def test_the_codebook_decay_and_the_others_reach_what_they_are_for() -> None:

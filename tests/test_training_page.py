@@ -224,8 +224,14 @@ def test_runs_are_found_newest_first(tmp_path: Path) -> None:
         write_run(tmp_path / name, steps=10)
         os.utime(tmp_path / name / JSONL, (1000 + number, 1000 + number))
     (tmp_path / "without").mkdir()
-    assert [run.name for run in logged.runs_in(tmp_path)] == ["newest", "new", "old"]
-    assert logged.runs_in(tmp_path / "nowhere") == []
+    assert [run.name for run in logged.runs_in([tmp_path])] == ["newest", "new", "old"]
+    assert logged.runs_in([tmp_path / "nowhere"]) == []
+    for name in ("new", "here"):
+        write_run(tmp_path / "more" / name, steps=10)
+    os.utime(tmp_path / "more" / "here" / JSONL, (1000.5, 1000.5))
+    found = logged.runs_in([tmp_path, tmp_path / "more"])
+    assert [run.name for run in found] == ["newest", "new", "here", "old"]
+    assert found[1:3] == [tmp_path / "new", tmp_path / "more" / "here"]
 
 
 # The page
@@ -299,6 +305,24 @@ def test_without_a_run_the_page_says_how_to_start_one(root: Path) -> None:
     assert not app.exception
     assert "No run with a log" in app.main.info[0].value
     assert "python -m vqvae.train" in app.main.code[0].value
+
+
+def test_a_run_in_the_folder_that_an_installed_app_was_started_in_is_followed(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path_factory.mktemp("started here") / "checkpoints"
+    monkeypatch.setattr(cache, "MORE_ROOTS", [here])
+    app = opened()
+    assert f"{root} or {here} yet" in app.main.info[0].value.replace("\\", "")
+    write_run(here / "mine", steps=40)
+    app.run()
+    assert not app.exception and not app.error
+    assert app.main.selectbox[0].options == ["mine"] and "It runs: step 40" in text_of(app)
+    checkpoint.save(here / "mine", toy_model(), {})
+    app = opened(run="mine")
+    assert "It runs: step 40" in text_of(app)
+    app.main.button[0].click().run()
+    assert app.session_state[SESSION_KEY].checkpoint == "mine" and app.sidebar.selectbox[0].value == "mine"
 
 
 def test_a_run_is_followed_before_there_is_any_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,22 @@ def checkpoints_folders() -> tuple[Path, ...]:
     """Where checkpoints are looked for, the first goes before the others: beside the project's own, where no other is
     named, the folder `checkpoints` of the working directory. That is how an installed app finds what was trained.
     """
-    first, here = checkpoints_folder(), Path.cwd() / "checkpoints"
-    if os.environ.get(CHECKPOINTS_VARIABLE) or not here.is_dir() or (first.is_dir() and here.samefile(first)):
-        return (first,)
-    return (first, here)
+    first, here = checkpoints_folder(), checkpoints_here()
+    return (first, here) if here and here.is_dir() else (first,)
+
+
+def checkpoints_here() -> Path | None:
+    """The folder `checkpoints` of the working directory, which need not be there; None where it does not count beside
+    the project's own: where it is that one, or another is named, or it cannot be looked at.
+    """
+    if os.environ.get(CHECKPOINTS_VARIABLE):
+        return None
+    first = checkpoints_folder()
+    try:
+        here = Path.cwd() / "checkpoints"
+        return None if here.is_dir() and first.is_dir() and here.samefile(first) else here
+    except OSError:  # the working directory is gone, or may not be read
+        return None
 
 
 def find_checkpoint(name: str, roots: Sequence[Path] = (), *, by_path: bool = True) -> Path:
@@ -50,7 +62,8 @@ def find_checkpoint(name: str, roots: Sequence[Path] = (), *, by_path: bool = Tr
     by_path: whether a path is meant, too. Not where a link says the name, or a file: it may be anybody's, and is to
     lead to checkpoints and their snapshots alone, and not to tell what else there is.
     """
-    among = [folder / name for folder in roots or checkpoints_folders()]
+    roots = roots or checkpoints_folders()
+    among = [folder / name for folder in roots]
     for folder in _in_order(name, among) if by_path else among if is_bare(name) else ():
         with suppress(OSError, ValueError):  # a name that no file system takes
             if folder.is_dir():
@@ -60,7 +73,8 @@ def find_checkpoint(name: str, roots: Sequence[Path] = (), *, by_path: bool = Tr
 
         run, _, step = name.rpartition("@")
         return snapshots.find(find_checkpoint(run, roots, by_path=by_path), int(step))
-    raise BadInput(f"There is no checkpoint {shown(name)} in {checkpoints_folder()}; name one, or its folder.")
+    where = " or ".join(map(str, roots))
+    raise BadInput(f"There is no checkpoint {shown(name)} in {where}; name one, or its folder.")
 
 
 def _in_order(name: str, among: Sequence[Path]) -> tuple[Path, ...]:

@@ -1,7 +1,7 @@
 """One command for all: vqvae-explorer [COMMAND], or python -m explorer [COMMAND]. Without a command the app opens.
 
-The exit status is 0 when all went well, 1 when `doctor` found faults, 2 for bad input, and 128 and the signal's number
-when one stopped the work: 130 for Ctrl-C.
+The exit status is 0 when all went well, 1 when `doctor` found faults or `train` broke off because its loss exploded or
+its processes came apart, 2 for bad input, and 128 and the signal's number when one stopped the work: 130 for Ctrl-C.
 """
 
 import argparse
@@ -60,8 +60,8 @@ def _parser(*, plugged: bool) -> argparse.ArgumentParser:
         prog=_program(),
         usage="%(prog)s [COMMAND] [OPTION …]",
         description="See and touch the discrete latent space of a VQ-VAE. Without a command the app opens.",
-        epilog="COMMAND --help says what a command takes. Exit status: 0 done, 1 faults found (doctor), 2 bad input, "
-        "130 stopped by Ctrl-C.",
+        epilog="COMMAND --help says what a command takes. Exit status: 0 done, 1 faults found (doctor) or the "
+        "loss exploded (train), 2 bad input, 130 stopped by Ctrl-C.",
     )
     parser.add_argument("--version", action="version", version=f"vqvae-explorer {explorer.__version__}")
     commands = parser.add_subparsers(

@@ -8,7 +8,7 @@ from explorer.cli.shared import CommandParser, add_model_option, find_model, wri
 from explorer.editing import bundle, recipe
 from explorer.images.pictures import open_picture
 from vqvae.images import to_png
-from vqvae.places import check_file, checkpoints_folder
+from vqvae.places import check_file, checkpoints_folders
 from vqvae.remote import located
 
 
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
         opened = bundle.unpack(file.read(bundle.MOST_BYTES + 1))
     made = opened.recipe
     if not options.checkpoint and not options.tokenizer:
-        options.checkpoint = str(recipe.find_checkpoint(made, checkpoints_folder()))
+        options.checkpoint = str(recipe.find_checkpoint(made, checkpoints_folders()))
     model = find_model(options)
     recipe.check_checkpoint(made, model.fingerprint)
     size, only = made.working_size, model.spec.sizes.only

@@ -131,21 +131,23 @@ def check_checkpoint(recipe: Recipe, checkpoint_hash: str) -> None:
         raise BadInput(f"This recipe was made with {_its_checkpoint(recipe)}, and this is another; open that one.")
 
 
-def find_checkpoint(recipe: Recipe, root: Path) -> Path:
-    """The folder, directly below `root`, of the checkpoint that it was made with: by its name, or under another one; or
-    that of a run's snapshot, by its name.
+def find_checkpoint(recipe: Recipe, roots: Sequence[Path]) -> Path:
+    """The folder, directly below one of `roots`, of the checkpoint that it was made with: by its name, or under another
+    one; or that of a run's snapshot, by its name.
 
     Raises BadInput when none has the same content.
     """
-    folders = [found.folder for found in checkpoint.find(root) if isinstance(found, checkpoint.CheckpointInfo)]
+    found = [entry for root in roots for entry in checkpoint.find(root)]
+    folders = [entry.folder for entry in found if isinstance(entry, checkpoint.CheckpointInfo)]
     folders.sort(key=lambda folder: folder.name != recipe.checkpoint)
     if places.is_snapshot(recipe.checkpoint):
         with suppress(BadInput):
-            folders.insert(0, places.find_checkpoint(recipe.checkpoint, [root], by_path=False))
+            folders.insert(0, places.find_checkpoint(recipe.checkpoint, roots, by_path=False))
     for folder in folders:
         if checkpoint.content_hash(folder) == recipe.checkpoint_hash:
             return folder
-    raise BadInput(f"This recipe was made with {_its_checkpoint(recipe)}, which is not in {root}; put it there.")
+    where = " or ".join(map(str, roots))
+    raise BadInput(f"This recipe was made with {_its_checkpoint(recipe)}, which is not in {where}; put it there.")
 
 
 def base_of(tokenizer: Tokenizer, recipe: Recipe, pictures: Sequence[Picture]) -> Encoding:
@@ -259,10 +261,10 @@ def as_python(
         pictures["second"] = (second, recipe.start.other)
     own_part = _python_of_edit(recipe) if listed else _python_of_file(file, pictures, bundled=bundle is not None)
     paragraphs = [
-        '"""An edit made in VQ-VAE Explorer, computed again; run it in the project\'s folder."""',
+        '"""An edit made in VQ-VAE Explorer, computed again; run it in the folder that the app is started from."""',
         "from pathlib import Path",
         "\n".join(_python_imports(recipe, listed=listed, bundled=bundle is not None)),
-        f"folder = checkpoints_folder() / {recipe.checkpoint!r}\n"
+        f"folder = find_checkpoint({recipe.checkpoint!r})\n"
         f"assert checkpoint.content_hash(folder) == {recipe.checkpoint_hash!r}\n"
         "tokenizer = checkpoint.load(folder)",
         *(_python_of_pictures(recipe, pictures) if bundle is None else _python_of_bundle(bundle, pictures)),
@@ -273,7 +275,6 @@ def as_python(
 
 
 def _python_imports(recipe: Recipe, *, listed: bool, bundled: bool) -> Iterable[str]:
-    yield "from explorer.base.folders import checkpoints_folder"
     if bundled:
         yield "from explorer.editing.bundle import pictures_of, unpack"
     if listed:
@@ -288,6 +289,7 @@ def _python_imports(recipe: Recipe, *, listed: bool, bundled: bool) -> Iterable[
         yield "from explorer.images.reconstruction import encode_picture"
     yield "from vqvae import checkpoint"
     yield "from vqvae.images import to_pixels, to_png" if listed else "from vqvae.images import to_png"
+    yield "from vqvae.places import find_checkpoint"
 
 
 def _python_of_pictures(recipe: Recipe, pictures: Mapping[str, tuple[str, str]]) -> Iterable[str]:

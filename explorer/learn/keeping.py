@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,19 @@ def check_name(name: str) -> str:
     return name
 
 
-def keep(course: Course, root: Path, name: str) -> Path:
+def keep(course: Course, root: Path, name: str, *, beside: Sequence[Path] = ()) -> Path:
     """Save what a training has come to as the checkpoint of that name below `root`; its folder.
+
+    beside: other folders of checkpoints, where the name has to be free as well, since it means one checkpoint alone.
 
     Raises BadInput for a name that is bad or taken, and OSError where nothing can be written there.
     """
     folder = root / check_name(name)
     model = _model_of(course)
-    root.mkdir(parents=True, exist_ok=True)
     taken = BadInput(f"There is a checkpoint named {name} already; choose another name.")
-    if name.lower() in (other.name.lower() for other in root.iterdir()):
+    if name.lower() in (other.name.lower() for place in (root, *beside) if place.is_dir() for other in place.iterdir()):
         raise taken
+    root.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir()  # whoever makes it has the name
     except FileExistsError:

@@ -1,7 +1,7 @@
 """A run by its log: where it lies, how it stands, its figures and curves, and its samples."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,12 +25,15 @@ LOSS_OVER = 5  # rows
 FEW_CODES = 0.25  # of the codebook; fewer in use is a collapse
 
 
-def runs_in(root: Path) -> list[Path]:
-    """The folders directly below `root` that hold a log, the one that was written to last first."""
-    if not root.is_dir():
-        return []
-    logs = [path for path in root.glob(f"*/{JSONL}") if path.is_file()]
-    return [path.parent for path in sorted(logs, key=_changed, reverse=True)]
+def runs_in(roots: Sequence[Path]) -> list[Path]:
+    """The folders directly below some folders that hold a log, the one that was written to last first.
+
+    Of two with one name it is the one in the first of the roots, as with checkpoints.
+    """
+    logs: dict[str, Path] = {}
+    for path in (path for root in roots if root.is_dir() for path in root.glob(f"*/{JSONL}") if path.is_file()):
+        logs.setdefault(path.parent.name, path)
+    return [path.parent for path in sorted(logs.values(), key=_changed, reverse=True)]
 
 
 def _changed(path: Path) -> float:

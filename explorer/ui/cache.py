@@ -57,7 +57,7 @@ from explorer.ui import plugin
 from vqvae import checkpoint, doctor
 from vqvae.doctor import Report
 from vqvae.images import fit_within, load_image, to_png
-from vqvae.places import checkpoints_folders, find_checkpoint
+from vqvae.places import checkpoints_folders, checkpoints_here, find_checkpoint
 from vqvae.plugin import Request
 from vqvae.training.log import JSONL as LOG_FILE
 from vqvae.training.log import Log
@@ -106,10 +106,26 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 # --- models
 
 
+def roots() -> tuple[Path, ...]:
+    """Where checkpoints are looked for, the first goes before the others; one made since the app began counts, too."""
+    return tuple(dict.fromkeys((ROOT, *MORE_ROOTS, *checkpoints_folders()[1:])))
+
+
+def homes() -> tuple[Path, ...]:
+    """Where a checkpoint that a person makes goes: into the first of these that can be written to.
+
+    What is the person's own goes before what came with the app. Where that is all, the working directory's folder can
+    be made.
+    """
+    first, *more = roots()
+    here = checkpoints_here()
+    return (first, here) if here and not more else (*more, first)
+
+
 def find_checkpoints() -> list[checkpoint.CheckpointInfo | checkpoint.BrokenCheckpoint]:
     """Every checkpoint folder, sound or broken; looked up again when a file in one of them changes."""
     found: dict[str, checkpoint.CheckpointInfo | checkpoint.BrokenCheckpoint] = {}
-    for root in (ROOT, *MORE_ROOTS):
+    for root in roots():
         for entry in _soundness().sort(_find(str(root), _stamps(root))):
             found.setdefault(entry.name, entry)
     return list(found.values())
@@ -120,7 +136,7 @@ def find_named(name: str, *, by_path: bool = False) -> Path:
 
     by_path: whether a path is meant, too, which a visitor typed.
     """
-    return find_checkpoint(name, (ROOT, *MORE_ROOTS), by_path=by_path)
+    return find_checkpoint(name, roots(), by_path=by_path)
 
 
 def fingerprint(folder: Path) -> str:
@@ -214,7 +230,12 @@ def _read_samples(step: int, path: str, changed: int) -> Samples | None:
 
 def runs_with_snapshots() -> list[str]:
     """The names of the runs that have some, among the checkpoints."""
-    return sequence.runs_in((ROOT, *MORE_ROOTS))
+    return sequence.runs_in(roots())
+
+
+def runs_with_logs() -> list[Path]:
+    """The folders of the runs that have a log, among the checkpoints, the one that was written to last first."""
+    return logged.runs_in(roots())
 
 
 def find_sequence(run: str, *, by_path: bool = False) -> sequence.Run:
@@ -222,7 +243,7 @@ def find_sequence(run: str, *, by_path: bool = False) -> sequence.Run:
 
     by_path: whether the path of its folder is meant, too, which a visitor typed.
     """
-    return sequence.find(run, (ROOT, *MORE_ROOTS), by_path=by_path)
+    return sequence.find(run, roots(), by_path=by_path)
 
 
 @st.cache_resource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
@@ -26,6 +27,7 @@ class Choice:
 
     name: str
     open: Callable[[], OpenModel]
+    folder: Path | None = None  # of a checkpoint
 
 
 def choose_model(session: Session) -> OpenModel | None:
@@ -49,7 +51,7 @@ def choose_model(session: Session) -> OpenModel | None:
 def found() -> tuple[list[Choice], list[BrokenCheckpoint]]:
     """What can be opened, and what looks as if it could and cannot."""
     entries = cache.find_checkpoints()
-    sound = [Choice(entry.name, _opener(entry)) for entry in entries if isinstance(entry, CheckpointInfo)]
+    sound = [Choice(entry.name, _opener(entry), entry.folder) for entry in entries if isinstance(entry, CheckpointInfo)]
     return _plugin() + sound, [entry for entry in entries if isinstance(entry, BrokenCheckpoint)]
 
 
@@ -107,7 +109,8 @@ def _open(session: Session, choices: list[Choice]) -> tuple[OpenModel | None, li
         try:
             return with_grid(choice.open()), failed
         except (BadInput, OSError) as fault:
-            failed.append(BrokenCheckpoint(choice.name, cache.ROOT / choice.name, str(fault)))
+            folder = choice.folder or cache.ROOT / choice.name
+            failed.append(BrokenCheckpoint(choice.name, folder, str(fault)))
     return None, failed
 
 

@@ -18,7 +18,7 @@ from vqvae.model import VQVAE, VQVAEConfig, has_fast_bf16
 from vqvae.quantizer import CodebookLearner
 from vqvae.tokenizer import Encoding, TokenizerModule, cells, channels_last
 from vqvae.training.distributed import ALONE, Ranks
-from vqvae.training.settings import TrainingConfig, differing, training_settings
+from vqvae.training.settings import Precision, TrainingConfig, differing, training_settings
 from vqvae.training.state import STATE_FILE, About, below, damaged, read_about, read_tensors, write_state
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -69,6 +69,13 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     return update_
 
 
+def in_bf16(precision: Precision, device: torch.device) -> bool:
+    """Whether the model's passes are under bf16 autocast; "auto" is that on CUDA and on a CPU that is fast at it."""
+    if precision == "auto":
+        return device.type == "cuda" or (device.type == "cpu" and has_fast_bf16())
+    return precision == "bf16"
+
+
 def _mean(values: Tensor) -> tuple[float, int]:
     """The mean of [N], NaN where N is 0, and N."""
     return values.mean().item() if len(values) else math.nan, len(values)
@@ -109,9 +116,7 @@ class Trainer:
             sent=ranks.sent,
         )
         self.optimizer = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay)
-        self.in_bf16 = config.precision == "bf16" or (
-            config.precision == "auto" and (device.type == "cuda" or (device.type == "cpu" and has_fast_bf16()))
-        )
+        self.in_bf16 = in_bf16(config.precision, device)
         self.step = 0
 
     @property

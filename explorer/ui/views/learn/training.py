@@ -380,16 +380,19 @@ def _show_keeping(trainings: list[Training]) -> None:
 
 def _keep(course: Course, name: str) -> str:
     """Keep a training's result and draw the page again with it in the picker; else why it could not be kept."""
-    try:
-        keep(course, cache.ROOT, name)
-    except BadInput as refusal:
-        return str(refusal)
-    except OSError as fault:
-        return (
-            f"{cache.ROOT} cannot be written to ({fault.strerror or type(fault).__name__}); download the zip instead."
-        )
-    store.live().kept = name
-    st.rerun()
+    refusal = ""
+    for root in cache.homes():
+        try:
+            keep(course, root, name, beside=cache.roots())
+        except BadInput as fault:
+            return str(fault)
+        except OSError as fault:  # the next may take it; if none does, the first was meant
+            reason = fault.strerror or type(fault).__name__
+            refusal = refusal or f"{root} cannot be written to ({reason}); download the zip instead."
+        else:
+            store.live().kept = name
+            st.rerun()
+    return refusal
 
 
 # --- figures of the lab itself ----------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ _MEANINGS = {each.name: each.metadata["meaning"] for each in fields(TrainingConf
 def show() -> None:
     """The whole page, below its title."""
     board.style()
-    runs = logged.runs_in(cache.ROOT)
+    runs = cache.runs_with_logs()
     form, place = st.container(key="stack_training").columns([1, 2.9], gap="large")
     with form:
         chosen = _choose(runs)
@@ -97,8 +97,9 @@ def _place(run: str, runs: Sequence[Path] = ()) -> Path:
 
     Raises BadInput for a path that visitors may not name.
     """
-    if run in [one.name for one in runs]:
-        return cache.ROOT / run
+    for one in runs:
+        if one.name == run:
+            return one
     return Path(os.path.expanduser(typed_path.checked(run)))
 
 
@@ -122,8 +123,9 @@ def _add() -> None:
 
 
 def _show_nothing() -> None:
+    where = widgets.plain(" or ".join(map(str, cache.roots())))
     st.info(
-        f"No run with a log is in {widgets.plain(str(cache.ROOT))} yet. `python -m vqvae.train` writes one beside the "
+        f"No run with a log is in {where} yet. `python -m vqvae.train` writes one beside the "
         "checkpoint that it trains: start a run, and its curves and samples are here while it goes on."
     )
     _show_command()
@@ -131,7 +133,7 @@ def _show_nothing() -> None:
 
 def _look_for_one() -> None:
     """Draw the page again once there is a run."""
-    if logged.runs_in(cache.ROOT):
+    if cache.runs_with_logs():
         st.rerun()
 
 
@@ -206,7 +208,7 @@ def _offer(folder: Path) -> None:
         help="What it drew at each step, and which codes it took, on Compare.",
         key="training-snapshots",
     ):
-        run = name if folder.parent in (cache.ROOT, *cache.MORE_ROOTS) else str(folder)
+        run = name if folder.parent in cache.roots() else str(folder)
         store.write(store.read().on("training", run=run).on("compare", view="snapshots"))
         navigation.go("compare")
 
