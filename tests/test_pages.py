@@ -231,6 +231,12 @@ def test_a_picture_that_only_the_browser_may_have_is_asked_for_and_nothing_else_
     assert app.session_state[SESSION_KEY].picture == "a" * 64
 
 
+@pytest.mark.parametrize(("made_room", "removed"), [(1, "the oldest was"), (3, "the 3 oldest were")])
+def test_it_is_said_which_pictures_were_removed_to_make_room(made_room, removed, toy_checkpoints):
+    said = messages(on_page("reconstruct", Session().with_refused((), made_room=made_room)).caption)
+    assert f"At most 24 of your pictures are kept, 100 MB in all; {removed} removed to make room." in said
+
+
 # --- the set of images of the Codebook page is indexed beside the page
 
 
