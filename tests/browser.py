@@ -154,6 +154,27 @@ def act_and_settle(page: Page, action: Callable[[], object]) -> None:
     expect(page.locator(".canvas")).to_have_attribute("data-settled", "true")
 
 
+def drop(place: Locator, *files: tuple[str, bytes]) -> None:
+    """Drag files, each a name and its bytes, onto something and let go; fails if the browser would open them instead.
+
+    As the browser's own, the events cross the border of a component.
+    """
+    place.evaluate(
+        """(place, files) => {
+            const dragged = new DataTransfer();
+            for (const [name, text] of files) {
+                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                dragged.items.add(new File([bytes], name, { type: 'image/png' }));
+            }
+            for (const type of ['dragover', 'drop']) {
+                const does = { dataTransfer: dragged, bubbles: true, cancelable: true, composed: true };
+                if (place.dispatchEvent(new DragEvent(type, does))) throw new Error(`the browser would leave: ${type}`);
+            }
+        }""",
+        [(name, base64.b64encode(data).decode()) for name, data in files],
+    )
+
+
 def at_rest(page: Page) -> None:
     """The server has run the page to its end: what a click asks for now is not replaced under it."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser import at_rest, pixels_of
+from tests.browser import at_rest, drop, pixels_of
 from tests.conftest import CHECKPOINTS
 from vqvae import checkpoint
 from vqvae.images import to_png
@@ -40,6 +40,12 @@ def test_a_link_opens_the_dossier_cold_with_a_verdict_on_top(codebook):
     table.get_by_role("rowheader", name="Dead").focus()
     tip = "element => getComputedStyle(element, '::after').content"
     assert "no cell of the training set took" in table.get_by_role("rowheader", name="Dead").evaluate(tip)
+
+
+def test_a_file_that_is_dropped_where_nothing_takes_it_does_not_make_the_browser_leave(codebook):
+    codebook.wait_for_function("() => history[Symbol.for('vqvae-explorer:steps')]")  # the script is there
+    drop(codebook.locator("h1"), ("mine.png", to_png(np.zeros((8, 8, 3), np.uint8))))
+    drop(wall_canvas(codebook), ("mine.png", to_png(np.zeros((8, 8, 3), np.uint8))))
 
 
 def test_a_click_on_the_wall_opens_that_code_and_its_link(codebook):

@@ -24,6 +24,7 @@ from tests.browser import (
     at_rest,
     draw,
     drawn,
+    drop,
     figure,
     free_port,
     pixels_of,
@@ -889,6 +890,19 @@ def test_a_code_is_found_by_a_colour_a_colour_of_the_picture_and_a_patch(editor,
     patch.write_text("no picture")
     editor.get_by_label("Patch of a picture").set_input_files(patch)
     expect(editor.locator(".advice")).to_have_text("This file is no picture that the browser can read.")
+
+
+def test_a_patch_that_is_dropped_is_a_patch_and_no_picture_of_the_gallery(editor):
+    stroke(editor, (3, 4), (3, 9))
+    act_and_settle(editor, editor.locator('[data-palette="look"]').click)
+    patch, picture = (to_png(np.full((60, 90, 3), colour, np.uint8)) for colour in ((34, 68, 204), (204, 68, 34)))
+    act_and_settle(editor, lambda: drop(editor.locator("label.patch"), ("patch.png", patch)))
+    expect(editor.locator(".palette-note")).to_contain_text("your patch")
+    expect(history(editor)).to_have_count(1)
+    drop(editor.locator("h1"), ("mine.png", picture))  # is one; by the time that it is there, so would the patch be
+    mine = editor.locator(".gallery [data-own]")
+    expect(mine.first).to_have_attribute("title", "mine.png")
+    expect(mine).to_have_count(1)
 
 
 def test_a_recipe_saved_with_its_picture_opens_where_the_picture_is_not(browser, editor, app_url, tmp_path):

@@ -233,6 +233,19 @@ def test_a_picture_that_only_the_browser_may_have_is_asked_for_and_nothing_else_
     assert app.session_state[SESSION_KEY].picture == "a" * 64
 
 
+def test_a_page_that_cannot_ask_the_browser_for_a_picture_says_where_it_is_brought_back(toy_checkpoints):
+    app = run(ROOT / "pages" / "codebook.py", picture="a" * 64)
+    assert not app.exception
+    assert "open Reconstruct to bring it back. A sample is shown in its place." in messages(app.main.warning)
+    assert app.session_state[SESSION_KEY].picture == "a" * 64  # which Reconstruct then asks for
+
+
+@pytest.mark.parametrize(("made_room", "removed"), [(1, "the oldest was"), (3, "the 3 oldest were")])
+def test_it_is_said_which_pictures_were_removed_to_make_room(made_room, removed, toy_checkpoints):
+    said = messages(on_page("reconstruct", Session().with_refused((), made_room=made_room)).caption)
+    assert f"At most 24 of your pictures are kept, 100 MB in all; {removed} removed to make room." in said
+
+
 # --- the set of images of the Codebook page is indexed beside the page
 
 

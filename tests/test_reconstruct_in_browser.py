@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 from explorer.images.pictures import open_picture
 from explorer.images.reconstruction import encode_picture, render
 from explorer.images.samples import SAMPLES
-from tests.browser import ROOT, act_and_wait, at_rest, drawn, pixels, serve_app, shows, until
+from tests.browser import ROOT, act_and_wait, at_rest, drawn, drop, pixels, serve_app, shows, until
 from tests.conftest import CHECKPOINTS
 from tests.toy_tokenizers import mixed_neighbours
 from vqvae import checkpoint
@@ -146,21 +146,7 @@ def test_a_picture_can_be_pasted(page):
 
 def test_files_are_dropped_anywhere_and_refused_ones_are_one_line(page):
     mine = [("mine.png", to_png(noise(21))), *((f"bad{number}.png", b"nonsense") for number in range(3))]
-    page.evaluate(
-        """(files) => {
-            const dragged = new DataTransfer();
-            for (const [name, text] of files) {
-                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-                dragged.items.add(new File([bytes], name, { type: 'image/png' }));
-            }
-            const picture = document.querySelector('h1');
-            for (const type of ['dragover', 'drop']) {
-                const event = new DragEvent(type, { dataTransfer: dragged, bubbles: true, cancelable: true });
-                if (picture.dispatchEvent(event)) throw new Error(`the browser would leave the page: ${type}`);
-            }
-        }""",
-        [(name, base64.b64encode(data).decode()) for name, data in mine],
-    )
+    drop(page.locator('[data-panel="original"] .pixels'), *mine)
     chosen_picture(page, "mine.png")
     expect(page.get_by_text("3 files could not be opened")).to_be_visible()
     assert page.locator('[data-panel="original"] .viewport').bounding_box()["y"] < 320

@@ -128,8 +128,9 @@ def show_refused(session: Session) -> None:
     """Why files were refused: a sentence, or one line that unfolds to as many as there are."""
     reasons = session.refused
     if session.made_room:
-        most = f"up to {MOST_UPLOADS}, of {MOST_UPLOAD_BYTES >> 20} MB together"
-        st.caption(f"Your newest pictures are kept, {most}; the oldest {session.made_room} made room.")
+        most = f"At most {MOST_UPLOADS} of your pictures are kept, {MOST_UPLOAD_BYTES >> 20} MB in all"
+        gone = "oldest was" if session.made_room == 1 else f"{session.made_room} oldest were"
+        st.caption(f"{most}; the {gone} removed to make room.")
     if len(reasons) == 1:
         widgets.refuse(reasons[0])
     elif reasons:

@@ -21,7 +21,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   unlisten();
   target = gallery.target;
-  for (const [event, listener] of Object.entries(LISTENERS)) document.addEventListener(event, listener);
+  for (const [place, event, listener] of LISTENERS) place.addEventListener(event, listener);
   const shown = unpack(data);
   draw(gallery, shown);
   uploads.take({
@@ -33,7 +33,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
 }
 
 function unlisten() {
-  for (const [event, listener] of Object.entries(LISTENERS)) document.removeEventListener(event, listener);
+  for (const [place, event, listener] of LISTENERS) place.removeEventListener(event, listener);
 }
 
 /** A server that was restarted knows no part of the page: only a run of the whole page brings its parts back. */
@@ -126,7 +126,15 @@ async function paste(event) {
 // --- files that are dropped anywhere on the page
 
 let target = null; // what says that they can be dropped
-const LISTENERS = { paste, [UNANSWERED]: runPage, dragover: dragOver, dragleave: dragLeave, drop, focusin: uploadField };
+const ROOT = document.documentElement; // one step before the document, at which Streamlit's upload field takes anything
+const LISTENERS = [
+  [document, "paste", paste],
+  [document, UNANSWERED, runPage],
+  [document, "focusin", uploadField],
+  [document, "dragleave", dragLeave],
+  [ROOT, "dragover", dragOver],
+  [ROOT, "drop", drop],
+];
 
 function dropTarget() {
   const element = document.createElement("div");
@@ -138,7 +146,7 @@ function dropTarget() {
 
 /** Whether files are dragged over the page, and not over a field that takes them itself. */
 function bringsFiles(event) {
-  return event.dataTransfer?.types.includes("Files") && !event.target.closest?.("[data-testid=stFileUploaderDropzone]");
+  return !event.defaultPrevented && event.dataTransfer?.types.includes("Files");
 }
 
 function dragOver(event) {

@@ -3,6 +3,7 @@
 // Streamlit makes a step of every change. Here a step is another page, or another value of one of the parameters that
 // Python names; whatever else the address says changes within its step, so that Back goes to what was seen before.
 // And it is what the person does: between Back and that, nothing is. A run of the page that was left may still arrive.
+// A file that is dropped where nothing takes it is none, either: the browser would leave the app to show it.
 
 const WATCHED = Symbol.for("vqvae-explorer:steps"); // on the history, for as long as this document is there
 const DOES = ["pointerdown", "click", "keydown", "drop", "change"];
@@ -21,6 +22,14 @@ export default function ({ data }) {
   };
   addEventListener("popstate", () => (untouched = true));
   for (const event of DOES) addEventListener(event, () => (untouched = false), { capture: true });
+  for (const event of ["dragover", "drop"]) addEventListener(event, stay); // last of all that may take a file
+}
+
+/** Nothing comes of a file that nothing on the page takes. */
+function stay(event) {
+  if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none"; // as the pointer then says
 }
 
 function isStep(there) {
