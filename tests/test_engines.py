@@ -4,6 +4,7 @@ Whoever makes an index, the file is the same.
 """
 
 import argparse
+import json
 import os
 import pickle
 import random
@@ -34,6 +35,7 @@ from explorer.index.parts import Part, build_by
 from explorer.index.shards import compact, find_shards, missing, write_shard
 from explorer.index.training_usage import load_training_usage
 from explorer.inputs import manifold, neighbours
+from explorer.inputs.reliance.measure import STRETCH
 from tests.conftest import ROOT
 from tests.slow_work import BAD, Slow, threads
 from tests.test_index import ABOUT, toy_cells
@@ -436,6 +438,24 @@ def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
         assert list(ray.each([range(1)], threads, at_once=1)) == [there]
     finally:
         torch.set_num_threads(before)
+
+
+def test_whom_the_decoder_follows_is_the_same_file_by_workers(
+    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of images in two pieces, so that some are measured with partners of the other; one of them cannot be read."""
+    written = where / "reliance.json"
+    words = ["reliance", "toy", str(where / "photos"), "--size", "64", "--images", "10", "--partners", "2"]
+    found = []
+    for more in ([], ["--engine", "ray", "--workers", "1"]):
+        assert cli.main([*words, "--json", str(written), *more]) == 0
+        printed = capsys.readouterr()
+        said = [line for line in printed.err.splitlines() if line.startswith("skipped")]
+        found.append((printed.out, said, written.read_bytes()))
+        written.unlink()
+    assert found[0] == found[1]
+    assert "skipped: b/broken.png: " in found[0][1][0]
+    assert len({row["image"] for row in json.loads(found[0][2])["rows"]}) == 9 > STRETCH
 
 
 def test_what_was_fed_is_the_same_file_by_workers(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:
