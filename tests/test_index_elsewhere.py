@@ -13,8 +13,11 @@ import pytest
 from explorer.base import arrays, tidy
 from explorer.cli import main as cli
 from explorer.index import cells, merge
+from explorer.index.cells import CellStream
 from explorer.index.format import SUFFIX
 from explorer.index.read import Index, open_index
+from explorer.index.trying import FATAL, noted
+from tests.test_index import toy_cells
 from tests.toys import assert_one_sentence, toy_model, write_toy_photos
 from vqvae import checkpoint
 from vqvae.errors import BadInput, Unreachable
@@ -175,6 +178,28 @@ def _gone(folder: Path) -> list[object]:
     if isinstance(folder, RemotePath):
         folder.remove()
     return []
+
+
+def test_a_worker_finds_there_what_one_that_died_was_at(there: str) -> None:
+    made, note = toy_cells(4, unreadable=()), located(there) / "a.trying"
+    dead = []  # they end nothing
+
+    def cells_from(first: int, stop: int | None = None) -> CellStream:
+        yield from made[first:stop]
+
+    for at in (None, 2, 2):
+        dead.append(noted(cells_from, note))
+        results = dead[-1].__enter__()(range(4))
+        if at is not None:
+            dead.append(results)
+            assert [next(results) for _ in range(at + 1)] == made[: at + 1]
+    with noted(cells_from, note) as cells:
+        assert [str(image) if isinstance(image, BadInput) else image for image in cells(range(4))] == [
+            *made[:2],
+            FATAL,
+            made[3],
+        ]
+    assert not note.anew().exists()  # type: ignore[attr-defined]
 
 
 def test_workers_make_it_there(where: Path, made_here: dict[str, bytes], shared: str) -> None:
