@@ -11,31 +11,36 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from explorer.base.job import Cancelled, unheard
 from explorer.base.open_model import OpenModel, of_tokenizer, open_folder, open_plugin
 from explorer.cli import main as cli
 from explorer.cli.engines import find_engine
-from explorer.engines import IN_PROCESS
+from explorer.engines import IN_PROCESS, patiently, pieces_of
 from explorer.engines import on_ray as on_ray_module
 from explorer.engines.on_ray import OnRay, cores_each
+from explorer.images import reading
 from explorer.images.sets import find_set, open_set
 from explorer.index import build as building
 from explorer.index import format as formats
-from explorer.index.cells import CellStream, ImageCells
+from explorer.index.cells import CellStream, ImageCells, cells_of
 from explorer.index.format import SUFFIX
 from explorer.index.parts import Part, build_by
 from explorer.index.shards import compact, find_shards, missing, write_shard
 from explorer.index.training_usage import load_training_usage
+from explorer.index.trying import FATAL, noted
 from explorer.inputs import manifold, neighbours
+from explorer.inputs.reliance.measure import STRETCH
 from tests.conftest import ROOT
 from tests.slow_work import BAD, Slow, threads
 from tests.test_index import ABOUT, toy_cells
@@ -43,8 +48,11 @@ from tests.test_index import write as write_index
 from tests.toys import Heard, assert_one_sentence, toy_images, toy_model, until, write_toy_photos
 from vqvae import checkpoint
 from vqvae.errors import BadInput
+from vqvae.images import load_image
 from vqvae.plugin import Request
 from vqvae.served import Served
+
+R = TypeVar("R")
 
 # Ray's own code, which runs in threads of this process, does what it calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray[.].*")
@@ -61,6 +69,7 @@ from tests.toys import StandIn, toy_model
 
 HERE = Path(__file__).parent
 FATAL = (24, 48)  # the size of the photo at which the process is killed, once
+FATAL_ALWAYS = (28, 48)
 
 
 class Fragile(StandIn):
@@ -73,6 +82,8 @@ class Fragile(StandIn):
             if (HERE / "armed").exists():
                 (HERE / "armed").unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
+        if images.shape[-2:] == FATAL_ALWAYS:
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().encode(images)
 
 
@@ -201,6 +212,125 @@ def test_what_another_run_left_is_not_encoded_again(tmp_path: Path) -> None:
     assert write_index(made, tmp_path / "whole")
     assert path.read_bytes() == (tmp_path / "whole").read_bytes()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["an.index", "whole"]
+
+
+# --- what ends every worker -------------------------------------------------------------------------------------------
+
+
+class Death(BaseException):
+    """The end of a process: what it does from then on is undone."""
+
+
+@dataclass
+class Mortal:
+    """Workers that die as soon as they read some image, and are each followed by another one, some times; then the
+    head dies, too. Images are read three at a time where that is not kept from them."""
+
+    made: list[ImageCells | BadInput]
+    folder: Path
+    fatal: set[int]
+    most: int = 100  # workers that die at one piece before the head does
+    died: dict[int, int] = field(default_factory=dict)  # how many did, by the first image of their piece
+    left: dict[Path, bytes] = field(default_factory=dict)  # what was on the disk when one died
+
+    def cells_from(self, first: int, stop: int | None = None) -> CellStream:
+        stop = len(self.made) if stop is None else stop
+        for number in range(first, stop):
+            if self.fatal.intersection(range(number, min(number + 3, stop))):
+                self.left = {path: path.read_bytes() for path in self.folder.iterdir()}
+                raise Death
+            yield self.made[number]
+
+    def each(
+        self,
+        runs: Sequence[range],
+        work: Callable[[range], Iterable[R]],
+        *,
+        at_once: int,
+        waiting: Callable[[], object] = patiently,
+    ) -> Generator[R, None, None]:
+        for piece in pieces_of(runs, at_once):
+            yield from self._done(piece, work)
+
+    def _done(self, piece: range, work: Callable[[range], Iterable[R]]) -> list[R]:
+        for worker in count(1):
+            try:
+                return list(work(piece))
+            except Death:
+                for path in self.folder.iterdir():
+                    path.unlink()
+                for path, data in self.left.items():
+                    path.write_bytes(data)
+                self.died[piece.start] = worker
+                if worker == self.most:
+                    raise
+        raise AssertionError
+
+
+def encode_by(engine: Mortal) -> None:
+    """Encode all images, as a head that comes to the folder as it is."""
+    run = range(len(engine.made))
+    found = find_shards(engine.folder, ABOUT)
+    building.encode(engine.cells_from, run, ABOUT, engine.folder, found=found, progress=unheard, engine=engine)
+
+
+def finished(folder: Path, path: Path, images: int) -> bytes:
+    building.finish(folder, tuple(f"{number}.png" for number in range(images)), ABOUT, path)
+    return path.read_bytes()
+
+
+def test_images_at_which_workers_die_are_passed_over_and_no_others(tmp_path: Path) -> None:
+    """Two of one piece, with what is read ahead while others are encoded, and two of the next."""
+    made, fatal = toy_cells(24), {4, 5, 8, 15}
+    engine = Mortal(made, tmp_path / "shards", fatal)
+    engine.folder.mkdir()
+    encode_by(engine)
+    assert engine.died == {0: 5, 8: 5}
+    assert max(engine.died.values()) <= on_ray_module.RETRIES
+    assert {path.suffix for path in engine.folder.iterdir()} == {".safetensors"}  # no note is left
+    without = [BadInput(FATAL) if number in fatal else image for number, image in enumerate(made)]
+    assert write_index(without, tmp_path / "whole")
+    assert finished(engine.folder, tmp_path / "an.index", 24) == (tmp_path / "whole").read_bytes()
+    assert_one_sentence(FATAL)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_image_is_passed_over_for_workers_that_died_with_their_head(most: int, tmp_path: Path) -> None:
+    """However often, and with whatever its workers knew by then."""
+    made = toy_cells(24)
+    engine = Mortal(made, tmp_path / "shards", {12}, most)
+    engine.folder.mkdir()
+    for _ in range(5):
+        with pytest.raises(Death):
+            encode_by(engine)
+        assert engine.died.pop(8) == most
+        assert list(engine.folder.glob("*.trying"))
+    engine.fatal = set()
+    encode_by(engine)
+    assert write_index(made, tmp_path / "whole")
+    assert finished(engine.folder, tmp_path / "an.index", 24) == (tmp_path / "whole").read_bytes()
+
+
+def test_a_note_that_was_not_written_to_its_end_blames_nobody(tmp_path: Path) -> None:
+    made, note = toy_cells(4), tmp_path / "a.trying"
+    for left in (b"", b"{", b"[]", b'{"at": 2}', b"\xff"):
+        note.write_bytes(left)
+        with noted(Mortal(made, tmp_path, set()).cells_from, note) as cells:
+            assert list(cells(range(4))) == made
+        assert not note.exists()
+
+
+def test_of_images_that_are_read_one_by_one_no_other_is_read(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a worker would die at an image that is not the one it said."""
+    images, model, read = open_set(where / "photos"), open_folder(where / "checkpoints" / "toy"), []
+
+    def load(content: object, name: str) -> Image.Image:
+        read.append(name)
+        return load_image(content, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reading, "load_image", load)
+    assert len(list(cells_of(model.tokenizer, images, 64, 3, 5))) == 2
+    assert sorted(read) == sorted(images.names[3:5])
 
 
 # --- part by part -----------------------------------------------------------------------------------------------------
@@ -405,10 +535,24 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
-    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str], three_threads: None
+def test_the_index_of_workers_that_were_killed_is_the_same_file(
+    ray: OnRay,
+    where: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    three_threads: None,
 ) -> None:
-    assert cli.main(command(where, out="straight", model=fragile(where))) == 0
+    """One photo kills its worker once; another kills each, and is skipped as if it could not be read."""
+    write_toy_photos(where / "photos" / "d", count=1, height=28)
+
+    def refusing(content: bytes, name: str) -> Image.Image:
+        if name == "d/0.png":
+            raise BadInput(FATAL)
+        return load_image(content, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "load_image", refusing)
+        assert cli.main(command(where, out="straight", model=fragile(where))) == 0
     said = capsys.readouterr()
     (where / "armed").touch()
     assert cli.main(command(where, "--engine", "ray", "--workers", "2", model=fragile(where))) == 0
@@ -424,6 +568,7 @@ def test_the_index_of_workers_of_which_one_was_killed_is_the_same_file(
         line for line in said.err.splitlines() if line.startswith("skipped")
     ]
     assert "skipped: b/broken.png: " in printed.err
+    assert f"skipped: d/0.png: {FATAL}" in printed.err
     assert "ray" not in printed.err.lower()
 
 
@@ -452,6 +597,24 @@ def test_workers_compute_with_one_thread_or_with_several_as_this_process_does(
         assert list(ray.each([range(1)], threads, at_once=1)) == [there]
     finally:
         torch.set_num_threads(before)
+
+
+def test_whom_the_decoder_follows_is_the_same_file_by_workers(
+    ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of images in two pieces, so that some are measured with partners of the other; one of them cannot be read."""
+    written = where / "reliance.json"
+    words = ["reliance", "toy", str(where / "photos"), "--size", "64", "--images", "10", "--partners", "2"]
+    found = []
+    for more in ([], ["--engine", "ray", "--workers", "1"]):
+        assert cli.main([*words, "--json", str(written), *more]) == 0
+        printed = capsys.readouterr()
+        said = [line for line in printed.err.splitlines() if line.startswith("skipped")]
+        found.append((printed.out, said, written.read_bytes()))
+        written.unlink()
+    assert found[0] == found[1]
+    assert "skipped: b/broken.png: " in found[0][1][0]
+    assert len({row["image"] for row in json.loads(found[0][2])["rows"]}) == 9 > STRETCH
 
 
 def test_what_was_fed_is_the_same_file_by_workers(ray: OnRay, where: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,10 @@ from explorer.base.tidy import remove_at_once
 from explorer.cli import main as cli
 from explorer.index import build as building
 from explorer.index import cells
+from explorer.index.cells import CellStream
 from explorer.index.shards import Shard
+from explorer.index.trying import FATAL, noted
+from tests.test_index import toy_cells
 from tests.toys import assert_one_sentence, toy_model, write_toy_photos
 from vqvae import checkpoint
 from vqvae.errors import Unreachable
@@ -279,6 +282,28 @@ def test_what_others_have_written_is_seen_where_listings_are_kept(
     Listed.kept = known  # as in a process that had looked before
     assert cli.main(command(where, there, "--merge", "--of", "2")) == 0
     assert files(there) == made_here
+
+
+def test_a_worker_finds_there_what_one_that_died_was_at(there: str) -> None:
+    made, note = toy_cells(4, unreadable=()), located(there) / "a.trying"
+    dead = []  # they end nothing
+
+    def cells_from(first: int, stop: int | None = None) -> CellStream:
+        yield from made[first:stop]
+
+    for at in (None, 2, 2):
+        dead.append(noted(cells_from, note))
+        results = dead[-1].__enter__()(range(4))
+        if at is not None:
+            dead.append(results)
+            assert [next(results) for _ in range(at + 1)] == made[: at + 1]
+    with noted(cells_from, note) as cells:
+        assert [str(image) if isinstance(image, BadInput) else image for image in cells(range(4))] == [
+            *made[:2],
+            FATAL,
+            made[3],
+        ]
+    assert not note.anew().exists()  # type: ignore[attr-defined]
 
 
 def test_workers_make_it_there(where: Path, made_here: dict[str, bytes], shared: str) -> None:

@@ -132,7 +132,7 @@ def test_an_index_in_the_making_stays_for_a_month(tmp_path: Path) -> None:
     partial = tmp_path / "cache" / "a.index.safetensors.partial"
     put(partial / "lock")
     shard = put(partial / "0.shard.safetensors")
-    temporary = [put(partial / name, age=HOUR / 2) for name in ("temporary", "abc.temporary")]
+    temporary = [put(partial / name, age=HOUR / 2) for name in ("temporary", "abc.temporary", "1-2-abc.trying")]
     tidy.tidy()
     assert all(path.exists() for path in temporary)
     for path in temporary:

@@ -29,6 +29,7 @@ UNFINISHED = 30 * 86_400  # seconds after which nobody goes on with an index
 PARTIAL = ".partial"  # ends the name of the folder of an index in the making
 LOCK = "lock"  # the file in it by which processes are kept apart
 TEMPORARY = "temporary"  # ends the name of a file in it that is being written
+TRYING = ".trying"  # ends that of a note of what a worker is at
 EXCHANGE = "vqvae-projection-"  # begins that of what a map's worker is handed, where the system keeps such things
 _BLOCK = 4096  # bytes that a file takes at least
 
@@ -106,9 +107,9 @@ def _remove_unfinished(partial: Path) -> None:
         if _age(_last_use(partial)) > UNFINISHED:
             remove_at_once(partial)
             return
-        for temporary in partial.glob(f"*{TEMPORARY}"):
-            if _age(temporary.stat().st_mtime) > LEFT_BEHIND:
-                temporary.unlink()
+        for left in (*partial.glob(f"*{TEMPORARY}"), *partial.glob(f"*{TRYING}")):
+            if _age(left.stat().st_mtime) > LEFT_BEHIND:
+                left.unlink()
 
 
 def remove_at_once(folder: Path) -> None:

@@ -29,7 +29,7 @@ from vqvae.errors import BadInput, shown
 
 R = TypeVar("R")
 
-RETRIES = 3  # of work whose worker has died
+RETRIES = 9  # of work whose worker has died; each image that an index is to pass over takes two, the first one three
 SEVERAL = 2  # threads: convolutions give the same bits with any number of them but one, which adds up in another order
 LAST_WORDS = 10.0  # seconds that Ray has for ending work, before it is ended itself
 _STORE_BYTES = 256 << 20  # of results on their way, on this machine; what is more goes to disk
@@ -47,8 +47,8 @@ class OnRay:
     """The workers of Ray: each is a process that opens the model once, and gets one piece after another to work on.
 
     It computes on one thread, or on two where this process would on several: the last bits of a convolution hang on
-    that. Where it dies it is started anew, and what it was at is done again, up to three times. Ray starts with the
-    first work and ends with this process; where it runs in this process already, it is used as it is.
+    that. Where it dies it is started anew, and what it was at is done again, several times. Ray starts with the first
+    work and ends with this process; where it runs in this process already, it is used as it is.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None, *, device: str | None = None) -> None:

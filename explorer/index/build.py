@@ -11,24 +11,25 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from explorer.base.job import Progress, unheard
-from explorer.base.tidy import LOCK, PARTIAL, remove_at_once
+from explorer.base.tidy import LOCK, PARTIAL, TRYING, remove_at_once
 from explorer.engines import IN_PROCESS, Engine
 from explorer.images.sets import ImageSet
-from explorer.index.cells import CellStream, ImageCells, cells_of
+from explorer.index.cells import CellsFrom, CellStream, ImageCells, cells_of
 from explorer.index.format import CODE_BITS, MOST_CELLS, About, NoIndex, check_names, too_many_cells
 from explorer.index.merge import merge
 from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, clear, compact, find_shards, missing, shards_here, write_shard
+from explorer.index.trying import in_a_row, noted
 from vqvae.errors import BadInput, shown
 from vqvae.remote import RemotePath
 from vqvae.tokenizer import Tokenizer
 
-CellsFrom = Callable[[int], CellStream]
 SHARD_CELLS = 1 << 22
 TURNS = 64  # in so many pieces at least a set is handed out, so that workers end together
 FEWEST, MOST = 8, 1024  # images in a piece; handing one out costs about as much as encoding a few
@@ -55,7 +56,7 @@ def build(
     """
     about = about_of(tokenizer, images, checkpoint=checkpoint, working_size=working_size)
     write_index(
-        lambda first: cells_of(tokenizer, images, working_size, first),
+        partial(cells_of, tokenizer, images, working_size),
         images.names,
         about,
         path=path,
@@ -91,7 +92,7 @@ def write_index(
     """As `build`, from cells wherever they come from, by an engine whose workers all share the folder of `path`.
 
     `cells_from(n)` gives the cells of each image from number n of `names` on, or why there are none; another engine
-    pickles it.
+    pickles it. An image at which its workers die again and again is passed over, as one that cannot be read.
     """
     check_names(names)
     with shards_folder(path, about) as folder:
@@ -220,7 +221,8 @@ def encode(
     left = sum(map(len, gaps))
     done, cells = len(run) - left, sum(shard.cells for shard in found)
     at_once = max(FEWEST, min(MOST, left // TURNS))
-    work = _Encoding(cells_from, about, folder.absolute(), shard_cells)
+    token = "" if engine is IN_PROCESS else uuid4().hex
+    work = _Encoding(cells_from, about, folder.absolute(), shard_cells, token)
     with closing(engine.each(gaps, work, at_once=at_once, waiting=lambda: progress(done, len(run)))) as results:
         for result in results:
             done, cells = done + result.images, cells + result.cells
@@ -258,21 +260,32 @@ class _Encoding:
     about: About
     folder: Path
     shard_cells: int
+    token: str  # of the call that hands it out to workers, which outlives them; none where it is done here
 
     def __call__(self, run: range) -> Generator[_Done, None, None]:
         found = find_shards(self.folder, self.about, run)  # of whoever was killed at the same run
         gaps = missing(found, run)
         if found:
             yield _Done(len(run) - sum(map(len, gaps)), sum(shard.cells for shard in found))
-        for gap in gaps:
-            writing = _Writing(self.about, self.folder, self.shard_cells, first=gap.start)
-            with closing(self.cells_from(gap.start)) as results:
-                try:
-                    for result in islice(results, len(gap)):
-                        yield _Done(1, writing.add(result))
-                finally:
-                    writing.flush()
+        with self._noted(run) as cells:
+            for gap in gaps:
+                writing = _Writing(self.about, self.folder, self.shard_cells, first=gap.start)
+                with closing(cells(gap)) as results:
+                    try:
+                        for result in results:
+                            yield _Done(1, writing.add(result))
+                    finally:
+                        writing.flush()
         yield _Done(shards=tuple(shard.path.name for shard in find_shards(self.folder, self.about, run)))
+
+    def _noted(self, run: range) -> AbstractContextManager[Callable[[range], CellStream]]:
+        """What gives the cells of a part of the run, and meanwhile a note of it for whoever is given it next.
+
+        It counts within one call: whatever was killed with its head is nobody's fault.
+        """
+        if not self.token:
+            return nullcontext(partial(in_a_row, self.cells_from))
+        return noted(self.cells_from, self.folder / f"{run.start:012}-{run.stop:012}-{self.token}{TRYING}")
 
 
 class _Writing:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,12 @@ class ImageCells:
 CellStream = Generator[ImageCells | BadInput, None, None]  # the cells of one image after another, or why one has none
 
 
+class CellsFrom(Protocol):
+    """Gives the cells of each image from one number on, or why there are none: up to another number if that is said."""
+
+    def __call__(self, first: int, stop: int | None = None, /) -> CellStream: ...
+
+
 @torch.inference_mode()
 def measure(tokenizer: Tokenizer, codebook: Codebook, image: Tensor) -> ImageCells:
     """Encode one image, [1, 3, H, W] in [0, 1].
@@ -47,14 +54,20 @@ def measure(tokenizer: Tokenizer, codebook: Codebook, image: Tensor) -> ImageCel
 
 
 def cells_of(
-    tokenizer: Tokenizer, images: ImageSet, working_size: int, first: int, *, codebook: Codebook | None = None
+    tokenizer: Tokenizer,
+    images: ImageSet,
+    working_size: int,
+    first: int,
+    stop: int | None = None,
+    *,
+    codebook: Codebook | None = None,
 ) -> CellStream:
-    """The cells of each image from number `first` on, or why there are none.
+    """The cells of each image from number `first` on, up to `stop`, or why there are none; no others are read.
 
     codebook: the tokenizer's, where it is known.
     """
     work = partial(_cells_of_one, tokenizer, codebook or Codebook.of(tokenizer))
-    return each_image(images, work, Fit(working_size, tokenizer.spec.sizes.only), names=images.names[first:])
+    return each_image(images, work, Fit(working_size, tokenizer.spec.sizes.only), names=images.names[first:stop])
 
 
 def _cells_of_one(tokenizer: Tokenizer, codebook: Codebook, image: Opened) -> ImageCells:

@@ -58,14 +58,15 @@ def build_by(
 
 @dataclass(frozen=True)
 class _CellsFrom:
-    """The cells of each image from a number on, also in another process."""
+    """As CellsFrom says, also in another process."""
 
     model: OpenModel
     images: ImageSet
     working_size: int
 
-    def __call__(self, first: int) -> CellStream:
-        return cells_of(self.model.tokenizer, self.images, self.working_size, first, codebook=self.model.codebook)
+    def __call__(self, first: int, stop: int | None = None, /) -> CellStream:
+        model = self.model
+        return cells_of(model.tokenizer, self.images, self.working_size, first, stop, codebook=model.codebook)
 
 
 def encode_part(
