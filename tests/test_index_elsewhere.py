@@ -22,7 +22,7 @@ from explorer.index.trying import FATAL, noted
 from tests.test_index import toy_cells
 from tests.toys import assert_one_sentence, toy_model, write_toy_photos
 from vqvae import checkpoint
-from vqvae.errors import Unreachable
+from vqvae.errors import BadInput, Unreachable
 from vqvae.remote import SPOOL, RemotePath, located, sent_to
 
 fsspec = pytest.importorskip("fsspec")
