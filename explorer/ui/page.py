@@ -76,9 +76,9 @@ def _keep_open(models: Sequence[OpenModel]) -> None:
 def _end_without_model() -> NoReturn:
     st.info(
         f"There is no model to open. Put a folder with config.json and its weights into "
-        f"{widgets.plain(str(cache.ROOT))}, convert one (`python -m vqvae.convert FILE checkpoints/mine`), train "
+        f"{widgets.plain(str(cache.homes()[0]))}, convert one (`python -m vqvae.convert FILE checkpoints/mine`), train "
         "one (`python -m vqvae.train DATA --out checkpoints/mine`), or name code of your own "
-        "(`streamlit run app.py -- --tokenizer my_model.py:load`)."
+        "(`python -m explorer --tokenizer my_model.py:load`)."
     )
     st.stop()
 
