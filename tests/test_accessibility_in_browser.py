@@ -229,6 +229,16 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
     raise AssertionError(f"{MOST_STOPS} times {key} do not lead to {target}")
 
 
+BETWEEN = """(drawn, ends) => {
+  const { map } = drawn, places = ends.map((code) => map.placeOf(code));
+  const reached = (at, axis) => {
+    const sides = places.map((place) => place[axis]);
+    return at[axis] >= Math.min(...sides) - 4 && at[axis] <= Math.max(...sides) + 4; // CSS pixels around both
+  };
+  return [...map.message.codes.values].filter((code) => [0, 1].every((axis) => reached(map.placeOf(code), axis)));
+}"""
+
+
 def tile_of(page: Page) -> str:
     """The code that the wall says the keyboard is at."""
     return re.findall(r"^Code (\d+) · ", page.locator(".st-key-wall [role=option]").inner_text())[0]
@@ -324,6 +334,46 @@ def test_codes_are_walked_through_and_opened_by_keyboard_on_the_wall_and_on_the_
     page.keyboard.press("ArrowRight")
     expect(number).not_to_have_value(before)
     settled(page)
+
+    drawn_map, box_begun = page.locator(".st-key-codebook-map .map"), page.get_by_text(re.compile("^Box from code"))
+    corner = int(number.input_value())
+    page.keyboard.press("b")
+    expect(box_begun).to_contain_text(f"Box from code {corner}: arrows, then B to gather")
+    page.keyboard.press("Escape")
+    expect(box_begun).to_be_hidden()
+    page.keyboard.press("b")
+    for key in ("ArrowRight", "ArrowUp"):
+        before = number.input_value()
+        page.keyboard.press(key)
+        expect(number).not_to_have_value(before)
+        settled(page)
+    inside = drawn_map.evaluate(BETWEEN, [corner, int(number.input_value())])
+    page.keyboard.press("b")
+    expect(page.get_by_text(re.compile(rf"^{len(inside):,} codes, "))).to_be_visible()
+    expect(page.locator(f".st-key-gathered .wall[data-drawn='{len(inside)}']")).to_be_visible()
+    expect(box_begun).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator(".st-key-gathered")).to_have_count(0)
+    settled(page)
+
+    tab_to(page, page.get_by_role("radio", name="Map", exact=True), "Shift+Tab")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("radio", name="Usage", exact=True)).to_be_checked()
+    expect(page.locator(".st-key-usage-curve .js-plotly-plot")).to_be_visible()
+    settled(page)
+    for field, rank in (("From rank", "3"), ("To rank", "12")):
+        tab_to(page, page.get_by_role("spinbutton", name=field))
+        page.keyboard.press("Control+a")
+        page.keyboard.type(rank)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("spinbutton", name=field)).to_have_value(rank)
+        settled(page)
+    expect(page.locator(".st-key-usage-tiles .wall[data-drawn='10']")).to_be_visible()
+    tab_to(page, page.locator(".st-key-usage-tiles .rows"))
+    for key, rank in (("Home", 3), ("End", 12)):
+        page.keyboard.press(key)
+        expect(page.locator(".st-key-usage-tiles [role=option]")).to_contain_text(re.compile(rf"rank {rank}\b"))
     tab_to(page, number)
     page.keyboard.press("Control+a")
     page.keyboard.type("12")

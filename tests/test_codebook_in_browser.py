@@ -282,6 +282,58 @@ def test_a_box_on_the_map_gathers_the_codes_in_it(codebook):
     expect(codebook.locator(f".st-key-gathered .wall[data-drawn='{inside}']")).to_be_visible()
 
 
+def test_what_was_chosen_last_on_the_usage_curve_counts_drawn_or_typed(codebook):
+    codebook.get_by_role("radio", name="Usage", exact=True).click()
+    chart = codebook.locator(".st-key-usage-curve .js-plotly-plot")
+    first, last = (codebook.get_by_role("spinbutton", name=name) for name in ("From rank", "To rank"))
+    shown = codebook.locator(".st-key-usage-tiles .wall")
+
+    def box(left: float, right: float) -> None:
+        """Draw over a part of the width of the plot, from its top to its bottom."""
+        at_rest(codebook)
+        plot = chart.locator(".nsewdrag").bounding_box()
+        codebook.mouse.move(plot["x"] + left * plot["width"], plot["y"] + 5)
+        codebook.mouse.down()
+        codebook.mouse.move(plot["x"] + right * plot["width"], plot["y"] + plot["height"] - 5, steps=4)
+        codebook.mouse.up()
+
+    def chosen() -> list[str]:
+        """The ranks that the fields show, once as many codes are shown."""
+        expect(first).not_to_have_value("")
+        ranks = [first.input_value(), last.input_value()]
+        expect(shown).to_have_attribute("data-drawn", str(int(ranks[1]) - int(ranks[0]) + 1))
+        return ranks
+
+    def marked() -> list[int]:
+        return list(chart.evaluate("chart => chart.data[0].selectedpoints"))
+
+    expect(first).to_have_value("")
+    box(0.3, 0.5)
+    drawn = chosen()
+    expect(last).not_to_have_value("")
+    points = marked()
+    assert [points[0] + 1, points[-1] + 1] == [int(rank) for rank in drawn]
+
+    last.fill("2")
+    codebook.keyboard.press("Enter")
+    expect(shown).to_have_attribute("data-drawn", "1")
+    assert (chosen(), marked()) == (["2", "2"], [1])
+    first.fill(drawn[0])
+    codebook.keyboard.press("Enter")
+    expect(last).to_have_value(drawn[0])
+    last.fill(drawn[1])
+    codebook.keyboard.press("Enter")
+    expect(shown).to_have_attribute("data-drawn", str(len(points)))
+    assert (chosen(), marked()) == (drawn, points)  # as drawn
+
+    box(0.6, 0.7)
+    expect(last).not_to_have_value(drawn[1])
+    assert int(chosen()[0]) > int(drawn[0])
+    chart.locator(".nsewdrag").dblclick()
+    expect(first).to_have_value("")
+    expect(shown).to_have_count(0)
+
+
 def test_another_layout_is_begun_once_the_map_is_there_and_can_be_stopped(codebook):
     drawn = the_map(codebook)
     codebook.get_by_role("button", name="Layout").click()
