@@ -25,6 +25,21 @@ SERIOUS = """async ([part, rules]) => {
   return serious.flatMap(({ id, nodes }) => nodes.map(({ target, html, failureSummary }) =>
     [id, target.flat().at(-1), html.slice(0, 120), failureSummary.replace(/\\s+/g, " ").slice(0, 240)]));
 }"""
+MOVING = """() => {
+  const roots = [document];
+  for (const root of roots) {
+    for (const element of root.querySelectorAll("*")) if (element.shadowRoot) roots.push(element.shadowRoot);
+  }
+  const slow = (element, pseudo) => {
+    const { animationName, animationDuration, transitionDuration } = getComputedStyle(element, pseudo);
+    const lasting = (times) => times.split(",").some((time) => parseFloat(time) > 0.01);
+    return (animationName !== "none" && lasting(animationDuration)) || lasting(transitionDuration);
+  };
+  return roots.flatMap((root) => [...root.querySelectorAll("*")])
+    .filter((element) => !element.dataset.stale) // it fades, and does not move
+    .filter((element) => [null, "::before", "::after"].some((pseudo) => slow(element, pseudo)))
+    .map((element) => element.outerHTML.slice(0, 120));
+}"""
 Screen = tuple[str, str]  # its name, and the part of the page that is looked at
 Walk = Callable[[Page], Iterator[Screen]]
 
@@ -178,7 +193,7 @@ def learn(page: Page) -> Iterator[Screen]:
     yield "all answered", WHOLE
 
 
-def training(page: Page) -> Iterator[Screen]:
+def small_training(page: Page) -> Iterator[Screen]:
     expect(page.get_by_role("tab").first).to_be_visible()
     at_rest(page)
     page.get_by_role("button", name="Start", exact=True).click()
@@ -196,12 +211,12 @@ WALKS: dict[str, tuple[str, Walk]] = {
     "inputs": ("/inputs", inputs),
     "compare": ("/compare?models=photos,broken <b>one,photos-fine,photos-classic", compare),
     "learn": ("/learn", learn),
-    "training": ("/learn", training),
+    "small training": ("/learn", small_training),
 }
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_axe_finds_nothing_serious_or_critical(blank_page, app_url, name):
+def test_axe_finds_nothing_serious_or_critical_and_with_reduced_motion_nothing_moves(blank_page, app_url, name):
     address, walk = WALKS[name]
     blank_page.emulate_media(color_scheme="light", reduced_motion="reduce")
     blank_page.goto(f"{app_url}{address}")
@@ -209,6 +224,7 @@ def test_axe_finds_nothing_serious_or_critical(blank_page, app_url, name):
     found = []
     for screen, part in walk(blank_page):
         found += looked_at(blank_page, f"{name}, {screen}", part)
+        found += [f"{name}, {screen}: moves {markup}" for markup in blank_page.evaluate(MOVING)]
         blank_page.set_viewport_size({"width": 1440, "height": 900})
     assert not found, "\n" + "\n".join(found)
 
@@ -491,23 +507,6 @@ def test_whatever_has_the_focus_shows_it(blank_page, app_url, address):
 
 
 # --- less motion
-
-
-MOVING = """() => {
-  const roots = [document];
-  for (const root of roots) {
-    for (const element of root.querySelectorAll("*")) if (element.shadowRoot) roots.push(element.shadowRoot);
-  }
-  const slow = (element, pseudo) => {
-    const { animationName, animationDuration, transitionDuration } = getComputedStyle(element, pseudo);
-    const lasting = (times) => times.split(",").some((time) => parseFloat(time) > 0.01);
-    return (animationName !== "none" && lasting(animationDuration)) || lasting(transitionDuration);
-  };
-  return roots.flatMap((root) => [...root.querySelectorAll("*")])
-    .filter((element) => !element.dataset.stale) // it fades, and does not move
-    .filter((element) => [null, "::before", "::after"].some((pseudo) => slow(element, pseudo)))
-    .map((element) => element.outerHTML.slice(0, 120));
-}"""
 
 
 @pytest.mark.parametrize("address", ["/", "/edit"])
