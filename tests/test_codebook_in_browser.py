@@ -195,6 +195,7 @@ def test_a_star_and_a_note_are_kept_and_only_starred_codes_can_be_shown(codebook
     codebook.keyboard.press("Escape")
     codebook.get_by_test_id("stCheckbox").filter(has_text=re.compile("^Star$")).click()
     expect(codebook.locator(".st-key-wall .wall[data-drawn='1']")).to_be_visible()
+    expect(the_map(codebook)).to_have_attribute("data-drawn", "1")
     codebook.get_by_label("Note").fill("wet <i>asphalt</i>")
     codebook.keyboard.press("Control+Enter")
     expect(codebook.get_by_text("Starred codes")).to_be_visible()
@@ -360,7 +361,20 @@ def test_filters_hold_on_the_wall_and_on_the_map(codebook):
     pictured = int(re.search(r"(\d+) of 1,024", label.inner_text())[1])
     assert 20 < pictured < used
     expect(codebook.locator(f".st-key-wall .wall[data-drawn='{pictured}']")).to_be_visible()
-    expect(the_map(codebook)).to_have_attribute("data-drawn", str(pictured))
+    drawn = the_map(codebook)
+    expect(drawn).to_have_attribute("data-drawn", str(pictured))
+
+    label.click()
+    codebook.get_by_test_id("stCheckbox").filter(has_text="In this picture only").click()
+    expect(drawn).to_have_attribute("data-drawn", str(used))
+    often = drawn.evaluate("drawn => [...drawn.map.message.counts.values].filter((cells) => cells >= 20).length")
+    assert 20 < often < used
+    codebook.get_by_role("spinbutton", name=re.compile("least")).fill("20")
+    codebook.keyboard.press("Enter")
+    expect(drawn).to_have_attribute("data-drawn", str(often))
+    codebook.keyboard.press("Escape")
+    codebook.get_by_role("radio", name="Wall", exact=True).click()
+    expect(codebook.locator(f".st-key-wall .wall[data-drawn='{often}']")).to_be_visible()
 
 
 def test_a_folder_that_is_named_is_counted_and_a_bad_path_is_refused(codebook, tmp_path):
