@@ -25,6 +25,21 @@ SERIOUS = """async ([part, rules]) => {
   return serious.flatMap(({ id, nodes }) => nodes.map(({ target, html, failureSummary }) =>
     [id, target.flat().at(-1), html.slice(0, 120), failureSummary.replace(/\\s+/g, " ").slice(0, 240)]));
 }"""
+MOVING = """() => {
+  const roots = [document];
+  for (const root of roots) {
+    for (const element of root.querySelectorAll("*")) if (element.shadowRoot) roots.push(element.shadowRoot);
+  }
+  const slow = (element, pseudo) => {
+    const { animationName, animationDuration, transitionDuration } = getComputedStyle(element, pseudo);
+    const lasting = (times) => times.split(",").some((time) => parseFloat(time) > 0.01);
+    return (animationName !== "none" && lasting(animationDuration)) || lasting(transitionDuration);
+  };
+  return roots.flatMap((root) => [...root.querySelectorAll("*")])
+    .filter((element) => !element.dataset.stale) // it fades, and does not move
+    .filter((element) => [null, "::before", "::after"].some((pseudo) => slow(element, pseudo)))
+    .map((element) => element.outerHTML.slice(0, 120));
+}"""
 Screen = tuple[str, str]  # its name, and the part of the page that is looked at
 Walk = Callable[[Page], Iterator[Screen]]
 
@@ -178,7 +193,7 @@ def learn(page: Page) -> Iterator[Screen]:
     yield "all answered", WHOLE
 
 
-def training(page: Page) -> Iterator[Screen]:
+def small_training(page: Page) -> Iterator[Screen]:
     expect(page.get_by_role("tab").first).to_be_visible()
     at_rest(page)
     page.get_by_role("button", name="Start", exact=True).click()
@@ -196,12 +211,12 @@ WALKS: dict[str, tuple[str, Walk]] = {
     "inputs": ("/inputs", inputs),
     "compare": ("/compare?models=photos,broken <b>one,photos-fine,photos-classic", compare),
     "learn": ("/learn", learn),
-    "training": ("/learn", training),
+    "small training": ("/learn", small_training),
 }
 
 
 @pytest.mark.parametrize("name", WALKS)
-def test_axe_finds_nothing_serious_or_critical(blank_page, app_url, name):
+def test_axe_finds_nothing_serious_or_critical_and_with_reduced_motion_nothing_moves(blank_page, app_url, name):
     address, walk = WALKS[name]
     blank_page.emulate_media(color_scheme="light", reduced_motion="reduce")
     blank_page.goto(f"{app_url}{address}")
@@ -209,6 +224,7 @@ def test_axe_finds_nothing_serious_or_critical(blank_page, app_url, name):
     found = []
     for screen, part in walk(blank_page):
         found += looked_at(blank_page, f"{name}, {screen}", part)
+        found += [f"{name}, {screen}: moves {markup}" for markup in blank_page.evaluate(MOVING)]
         blank_page.set_viewport_size({"width": 1440, "height": 900})
     assert not found, "\n" + "\n".join(found)
 
@@ -227,6 +243,16 @@ def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
         if target.evaluate(HAS_FOCUS):
             return
     raise AssertionError(f"{MOST_STOPS} times {key} do not lead to {target}")
+
+
+BETWEEN = """(drawn, ends) => {
+  const { map } = drawn, places = ends.map((code) => map.placeOf(code));
+  const reached = (at, axis) => {
+    const sides = places.map((place) => place[axis]);
+    return at[axis] >= Math.min(...sides) - 4 && at[axis] <= Math.max(...sides) + 4; // CSS pixels around both
+  };
+  return [...map.message.codes.values].filter((code) => [0, 1].every((axis) => reached(map.placeOf(code), axis)));
+}"""
 
 
 def tile_of(page: Page) -> str:
@@ -324,6 +350,46 @@ def test_codes_are_walked_through_and_opened_by_keyboard_on_the_wall_and_on_the_
     page.keyboard.press("ArrowRight")
     expect(number).not_to_have_value(before)
     settled(page)
+
+    drawn_map, box_begun = page.locator(".st-key-codebook-map .map"), page.get_by_text(re.compile("^Box from code"))
+    corner = int(number.input_value())
+    page.keyboard.press("b")
+    expect(box_begun).to_contain_text(f"Box from code {corner}: arrows, then B to gather")
+    page.keyboard.press("Escape")
+    expect(box_begun).to_be_hidden()
+    page.keyboard.press("b")
+    for key in ("ArrowRight", "ArrowUp"):
+        before = number.input_value()
+        page.keyboard.press(key)
+        expect(number).not_to_have_value(before)
+        settled(page)
+    inside = drawn_map.evaluate(BETWEEN, [corner, int(number.input_value())])
+    page.keyboard.press("b")
+    expect(page.get_by_text(re.compile(rf"^{len(inside):,} codes, "))).to_be_visible()
+    expect(page.locator(f".st-key-gathered .wall[data-drawn='{len(inside)}']")).to_be_visible()
+    expect(box_begun).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator(".st-key-gathered")).to_have_count(0)
+    settled(page)
+
+    tab_to(page, page.get_by_role("radio", name="Map", exact=True), "Shift+Tab")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("radio", name="Usage", exact=True)).to_be_checked()
+    expect(page.locator(".st-key-usage-curve .js-plotly-plot")).to_be_visible()
+    settled(page)
+    for field, rank in (("From rank", "3"), ("To rank", "12")):
+        tab_to(page, page.get_by_role("spinbutton", name=field))
+        page.keyboard.press("Control+a")
+        page.keyboard.type(rank)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("spinbutton", name=field)).to_have_value(rank)
+        settled(page)
+    expect(page.locator(".st-key-usage-tiles .wall[data-drawn='10']")).to_be_visible()
+    tab_to(page, page.locator(".st-key-usage-tiles .rows"))
+    for key, rank in (("Home", 3), ("End", 12)):
+        page.keyboard.press(key)
+        expect(page.locator(".st-key-usage-tiles [role=option]")).to_contain_text(re.compile(rf"rank {rank}\b"))
     tab_to(page, number)
     page.keyboard.press("Control+a")
     page.keyboard.type("12")
@@ -441,23 +507,6 @@ def test_whatever_has_the_focus_shows_it(blank_page, app_url, address):
 
 
 # --- less motion
-
-
-MOVING = """() => {
-  const roots = [document];
-  for (const root of roots) {
-    for (const element of root.querySelectorAll("*")) if (element.shadowRoot) roots.push(element.shadowRoot);
-  }
-  const slow = (element, pseudo) => {
-    const { animationName, animationDuration, transitionDuration } = getComputedStyle(element, pseudo);
-    const lasting = (times) => times.split(",").some((time) => parseFloat(time) > 0.01);
-    return (animationName !== "none" && lasting(animationDuration)) || lasting(transitionDuration);
-  };
-  return roots.flatMap((root) => [...root.querySelectorAll("*")])
-    .filter((element) => !element.dataset.stale) // it fades, and does not move
-    .filter((element) => [null, "::before", "::after"].some((pseudo) => slow(element, pseudo)))
-    .map((element) => element.outerHTML.slice(0, 120));
-}"""
 
 
 @pytest.mark.parametrize("address", ["/", "/edit"])

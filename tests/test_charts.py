@@ -43,6 +43,13 @@ def test_each_point_of_the_ranks_knows_its_code_and_what_no_cell_has_is_none(tra
         assert figure.layout.xaxis.type == figure.layout.yaxis.type == ("log" if log else "linear")
 
 
+def test_ranks_that_are_typed_are_marked_as_a_box_would() -> None:
+    counts = np.array([3, 0, 10, 3, 0, 4])
+    marked = drawn(charts.rank_frequency(counts, None, log=True, sample="toys", marked=range(1, 3))).data[0]
+    assert list(marked.selectedpoints) == [1, 2]
+    assert charts.rank_frequency(counts, None, log=True, sample="toys").data[0].selectedpoints is None
+
+
 def test_the_training_photos_are_shares_by_rank_of_their_own() -> None:
     figure = charts.rank_frequency(np.array([1, 2, 3]), np.array([10, 0, 30]), log=False, sample="toys")
     assert list(trace(figure, "in training").y) == [0.75, 0.25]

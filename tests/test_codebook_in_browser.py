@@ -201,6 +201,7 @@ def test_a_star_and_a_note_are_kept_and_only_starred_codes_can_be_shown(codebook
     codebook.keyboard.press("Escape")
     codebook.get_by_test_id("stCheckbox").filter(has_text=re.compile("^Star$")).click()
     expect(codebook.locator(".st-key-wall .wall[data-drawn='1']")).to_be_visible()
+    expect(the_map(codebook)).to_have_attribute("data-drawn", "1")
     codebook.get_by_label("Note").fill("wet <i>asphalt</i>")
     codebook.keyboard.press("Control+Enter")
     expect(codebook.get_by_text("Starred codes")).to_be_visible()
@@ -288,6 +289,58 @@ def test_a_box_on_the_map_gathers_the_codes_in_it(codebook):
     expect(codebook.locator(f".st-key-gathered .wall[data-drawn='{inside}']")).to_be_visible()
 
 
+def test_what_was_chosen_last_on_the_usage_curve_counts_drawn_or_typed(codebook):
+    codebook.get_by_role("radio", name="Usage", exact=True).click()
+    chart = codebook.locator(".st-key-usage-curve .js-plotly-plot")
+    first, last = (codebook.get_by_role("spinbutton", name=name) for name in ("From rank", "To rank"))
+    shown = codebook.locator(".st-key-usage-tiles .wall")
+
+    def box(left: float, right: float) -> None:
+        """Draw over a part of the width of the plot, from its top to its bottom."""
+        at_rest(codebook)
+        plot = chart.locator(".nsewdrag").bounding_box()
+        codebook.mouse.move(plot["x"] + left * plot["width"], plot["y"] + 5)
+        codebook.mouse.down()
+        codebook.mouse.move(plot["x"] + right * plot["width"], plot["y"] + plot["height"] - 5, steps=4)
+        codebook.mouse.up()
+
+    def chosen() -> list[str]:
+        """The ranks that the fields show, once as many codes are shown."""
+        expect(first).not_to_have_value("")
+        ranks = [first.input_value(), last.input_value()]
+        expect(shown).to_have_attribute("data-drawn", str(int(ranks[1]) - int(ranks[0]) + 1))
+        return ranks
+
+    def marked() -> list[int]:
+        return list(chart.evaluate("chart => chart.data[0].selectedpoints"))
+
+    expect(first).to_have_value("")
+    box(0.3, 0.5)
+    drawn = chosen()
+    expect(last).not_to_have_value("")
+    points = marked()
+    assert [points[0] + 1, points[-1] + 1] == [int(rank) for rank in drawn]
+
+    last.fill("2")
+    codebook.keyboard.press("Enter")
+    expect(shown).to_have_attribute("data-drawn", "1")
+    assert (chosen(), marked()) == (["2", "2"], [1])
+    first.fill(drawn[0])
+    codebook.keyboard.press("Enter")
+    expect(last).to_have_value(drawn[0])
+    last.fill(drawn[1])
+    codebook.keyboard.press("Enter")
+    expect(shown).to_have_attribute("data-drawn", str(len(points)))
+    assert (chosen(), marked()) == (drawn, points)  # as drawn
+
+    box(0.6, 0.7)
+    expect(last).not_to_have_value(drawn[1])
+    assert int(chosen()[0]) > int(drawn[0])
+    chart.locator(".nsewdrag").dblclick()
+    expect(first).to_have_value("")
+    expect(shown).to_have_count(0)
+
+
 def test_another_layout_is_begun_once_the_map_is_there_and_can_be_stopped(codebook):
     drawn = the_map(codebook)
     codebook.get_by_role("button", name="Layout").click()
@@ -314,7 +367,20 @@ def test_filters_hold_on_the_wall_and_on_the_map(codebook):
     pictured = int(re.search(r"(\d+) of 1,024", label.inner_text())[1])
     assert 20 < pictured < used
     expect(codebook.locator(f".st-key-wall .wall[data-drawn='{pictured}']")).to_be_visible()
-    expect(the_map(codebook)).to_have_attribute("data-drawn", str(pictured))
+    drawn = the_map(codebook)
+    expect(drawn).to_have_attribute("data-drawn", str(pictured))
+
+    label.click()
+    codebook.get_by_test_id("stCheckbox").filter(has_text="In this picture only").click()
+    expect(drawn).to_have_attribute("data-drawn", str(used))
+    often = drawn.evaluate("drawn => [...drawn.map.message.counts.values].filter((cells) => cells >= 20).length")
+    assert 20 < often < used
+    codebook.get_by_role("spinbutton", name=re.compile("least")).fill("20")
+    codebook.keyboard.press("Enter")
+    expect(drawn).to_have_attribute("data-drawn", str(often))
+    codebook.keyboard.press("Escape")
+    codebook.get_by_role("radio", name="Wall", exact=True).click()
+    expect(codebook.locator(f".st-key-wall .wall[data-drawn='{often}']")).to_be_visible()
 
 
 def test_a_folder_that_is_named_is_counted_and_a_bad_path_is_refused(codebook, tmp_path):

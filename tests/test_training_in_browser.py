@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from explorer.learn.training_steps import PARTS, lines_of
 from tests.browser import pixels_of, serve_app
+from tests.test_accessibility_in_browser import AXE, MOVING, looked_at
 from tests.toy_runs import toy_sheet, validated, write_run
 from tests.toys import toy_model
 from vqvae import checkpoint
@@ -182,3 +183,11 @@ def test_a_run_is_followed_while_it_grows_and_its_samples_are_scrubbed_through(b
     field.press("Enter")
     expect(blank_page.get_by_text("There is no log of a training in")).to_be_visible()
     expect(film).to_have_attribute("data-step", "100")  # nothing else is lost
+
+    # All of the page is on the screen now: the run, its settings, how to start one, and a refusal.
+    blank_page.get_by_text("Start a run", exact=True).click()
+    expect(blank_page.get_by_text("Stop it with Ctrl-C")).to_be_visible()
+    blank_page.evaluate(AXE)
+    found = looked_at(blank_page, "training")
+    assert not found, "\n" + "\n".join(found)
+    assert blank_page.evaluate(MOVING) == []

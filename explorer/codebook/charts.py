@@ -10,11 +10,13 @@ from explorer.index.usage import Places
 from vqvae.words import counted
 
 
-def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str) -> go.Figure:
+def rank_frequency(
+    counts: np.ndarray, training: np.ndarray | None, *, log: bool, sample: str, marked: range | None = None
+) -> go.Figure:
     """Share of the cells against rank, for a set of images and, where known, the training photos; counts [K].
 
     The points of the first trace carry their code, so that a click or a box selects codes. Codes without a cell have no
-    rank.
+    rank. marked: the points, from 0, that are drawn as if a box had selected them.
     """
     figure = go.Figure()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
@@ -27,6 +29,7 @@ def rank_frequency(counts: np.ndarray, training: np.ndarray | None, *, log: bool
         line={"color": ACCENT, "width": 1.5},
         marker={"size": 4, "color": ACCENT},
         hovertemplate="code %{customdata}<br>rank %{x}<br>%{y:.3%} of the cells<extra></extra>",
+        selectedpoints=None if marked is None else list(marked),
     )
     if training is not None and training.sum():
         ordered = np.sort(training[training > 0])[::-1] / training.sum()

@@ -126,6 +126,8 @@ class CodebookPage:
     map_patches: bool = False
     map_layout: ProjectionSettings = DEFAULT_LAYOUT
     usage_by_powers: bool = True  # of ten, on both axes of the curve
+    usage_ranks: tuple[int, int] | None = None  # first and last whose codes are shown, as they were typed
+    usage_typed: bool = False  # these ranks count, and not what was drawn on the curve since
     patch_order: PatchOrder = "nearest"  # of a code's patches
     image_set: str = ""  # the place of the set whose usage is shown; empty is the bundled samples
     shown_set: str = ""  # the place of the set that was shown last: while another is indexed it stays

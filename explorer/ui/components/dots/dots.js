@@ -19,7 +19,7 @@ const ICONS = {
 };
 const TOOLS = [
   ["move", "Move: drag the map, turn the wheel to zoom"],
-  ["box", "Box: gather the codes in it"],
+  ["box", "Box: gather the codes in it (B at two of its corners)"],
   ["lasso", "Lasso: gather the codes inside"],
   ["nearer", "Zoom in (+)"],
   ["farther", "Zoom out (−)"],
@@ -51,11 +51,11 @@ class DotMap {
     this.holder.innerHTML =
       '<div class="plane" tabindex="0" role="application"><canvas></canvas><canvas></canvas></div>' +
       '<div class="scale" hidden></div><div class="tools" role="toolbar" aria-label="Map"></div>' +
-      '<p class="away" hidden></p><div class="chip" aria-live="polite" hidden></div>';
+      '<p class="note" role="status" hidden></p><div class="chip" aria-live="polite" hidden></div>';
     root.appendChild(this.holder);
     this.holder.map = this;
     this.holder.figures = { "": () => ({ svg: () => this.onPaper() }) };
-    [this.plane, this.scale, this.toolbar, this.away, this.chip] = this.holder.children;
+    [this.plane, this.scale, this.toolbar, this.note, this.chip] = this.holder.children;
     [this.dots, this.marks] = this.plane.children;
     for (const [name, title] of TOOLS) {
       const button = document.createElement("button");
@@ -68,6 +68,7 @@ class DotMap {
     this.hover = null; // number of the dot that is pointed at
     this.open = null; // code
     this.outline = []; // corners in the plane
+    this.corner = null; // code at which the keyboard began a box
     this.use("move");
     this.resizes = new ResizeObserver(() => this.resized());
     this.plane.addEventListener("pointerdown", (event) => this.press(event));
@@ -98,7 +99,8 @@ class DotMap {
     this.plane.style.height = `${message.height}px`;
     this.plane.setAttribute(
       "aria-label",
-      `${message.label}. Arrow keys open the next code in a direction, with Shift they move the map; + and − zoom, 0 shows all.`,
+      `${message.label}. Arrow keys open the next code in a direction, with Shift they move the map; + and − zoom, 0 shows all. ` +
+        "B at a code, and again at another, gathers the codes in the box between them; Escape leaves it.",
     );
     this.drawScale();
     this.resizes.observe(this.plane);
@@ -282,6 +284,7 @@ class DotMap {
   }
 
   gather(outline) {
+    this.corner = null;
     this.outline = outline;
     this.drawMarks();
     this.setStateValue("outline", outline);
@@ -296,9 +299,38 @@ class DotMap {
     } else if (event.key === "+" || event.key === "=") this.zoom(1.5);
     else if (event.key === "-") this.zoom(1 / 1.5);
     else if (event.key === "0") this.whole();
+    else if (event.key === "b" || event.key === "B") this.setCorner();
+    else if (event.key === "Escape" && this.begun) this.leaveBox();
     else if (event.key === "Escape" && this.outline.length) this.gather([]);
     else return;
     event.preventDefault();
+  }
+
+  /** Begin a box at the open code, or gather what lies in the one that was begun. */
+  setCorner() {
+    if (!this.numbers.has(this.open)) return;
+    if (this.begun) return this.gather(this.boxed);
+    this.corner = this.open;
+    this.drawMarks();
+  }
+
+  leaveBox() {
+    this.corner = null;
+    this.drawMarks();
+  }
+
+  /** Whether a box was begun at a code that is shown. */
+  get begun() {
+    return this.numbers.has(this.corner);
+  }
+
+  /** The corners, in the plane, of the box from the code where it was begun to the open one, both of them in it. */
+  get boxed() {
+    const ends = [this.corner, this.open].map((code) => this.placeOf(code) ?? this.placeOf(this.corner));
+    const [across, down] = [0, 1].map((axis) => ends.map((place) => place[axis]));
+    const [west, east] = [Math.min(...across) - NEAR, Math.max(...across) + NEAR];
+    const [north, south] = [Math.min(...down) - NEAR, Math.max(...down) + NEAR];
+    return [[west, north], [east, north], [east, south], [west, south]].map((place) => this.plain(place));
   }
 
   /** Open the nearest code that lies in a direction from the open one. */
@@ -413,9 +445,10 @@ class DotMap {
     const brush = this.marks.getContext("2d");
     brush.scale(ratio, ratio);
     const colour = accent(this.holder);
-    if (this.outline.length > 1) {
+    const outline = this.begun ? this.boxed : this.outline;
+    if (outline.length > 1) {
       brush.beginPath();
-      for (const [x, y] of this.outline) brush.lineTo(...this.place(x, y));
+      for (const [x, y] of outline) brush.lineTo(...this.place(x, y));
       brush.closePath();
       brush.fillStyle = brush.strokeStyle = colour;
       brush.globalAlpha = 0.1;
@@ -427,8 +460,7 @@ class DotMap {
     const opened = this.numbers.get(this.open);
     if (opened !== undefined) this.ring(brush, opened, colour, true);
     if (this.hover !== null && this.hover !== opened) this.ring(brush, this.hover, "#fff", false);
-    this.away.hidden = this.open === null || opened !== undefined;
-    if (!this.away.hidden) this.away.textContent = `Code ${this.open}, which is open, is not among the codes shown`;
+    this.remark();
     this.holder.dataset.open = opened === undefined ? "" : this.open;
     this.describe();
   }
@@ -451,6 +483,15 @@ class DotMap {
       }
       brush.stroke();
     }
+  }
+
+  /** What is said in the corner: how to go on with a box, or that the open code is not here. */
+  remark() {
+    const away = this.open !== null && !this.numbers.has(this.open);
+    const lost = away ? `Code ${this.open}, which is open, is not among the codes shown` : "";
+    const said = this.begun ? `Box from code ${this.corner}: arrows, then B to gather, Escape to leave` : lost;
+    this.note.hidden = !said;
+    if (said !== this.note.textContent) this.note.textContent = said;
   }
 
   mark(code) {

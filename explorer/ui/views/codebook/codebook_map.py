@@ -76,8 +76,8 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator,
     of = (model.name, used.label, settings.method if made else "pca")
     exports.figure(MAP, label="Map of the codes", of=of, rows=lambda: dots.rows(codes, placed.points, counts))
     st.caption(
-        "Click a code to open it; box and lasso gather many. Dots grow with usage; codes unused in these images are "
-        "hollow and are drawn behind the others."
+        "Click a code to open it; box and lasso gather many. By keyboard, B at two codes gathers the box between them. "
+        "Dots grow with usage; codes unused in these images are hollow and are drawn behind the others."
     )
     if made is None:
         with layout_slot.container():

@@ -26,16 +26,19 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
     )
     training = cache.training_usage(model)
     of = (model.name, used.label)
+    most = max(1, int(np.count_nonzero(counts)))
+    typed = _points(session.codebook.usage_ranks, most)
     event = exports.chart(
-        charts.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label),
+        charts.rank_frequency(counts, training.counts if training else None, log=log, sample=used.label, marked=typed),
         key="usage-curve",
         label="Usage by rank",
         of=of,
         rows=lambda: usage.ranked(counts, training.counts if training else None),
-        on_select="rerun",
+        on_select=_heed_curve,
         selection_mode=("points", "box"),
     )
-    chosen = widgets.selected_points(event)
+    chosen = list(typed or ()) if session.codebook.usage_typed else widgets.selected_points(event)
+    _type_ranks(chosen, most)
     if chosen:
         codes = np.argsort(-counts, kind="stable")[chosen][: tiles.MOST_TILES]
         st.caption(f"{counted(len(codes), 'code')}, {counts[codes].sum() / max(1, counts.sum()):.1%} of the cells")
@@ -50,7 +53,7 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
             of=of,
         )
     else:
-        st.caption("Click a point, or draw a box, to see the codes there.")
+        st.caption("Click a point, draw a box, or type the ranks, to see the codes there.")
     st.html("<p class='label'>Distinct codes against images seen <span>· while it rises, look at more</span></p>")
     exports.chart(
         charts.distinct_curve(usage.distinct_curve(used.index), codes=len(counts)),
@@ -65,3 +68,33 @@ def show(model: OpenModel, used: UsedSet, session: Session, bar: DeltaGenerator)
         label="Distinct codes of each image",
         of=of,
     )
+
+
+def _points(ranks: tuple[int, int] | None, most: int) -> range | None:
+    """The points of the curve from a first to a last rank; None where there are none."""
+    return (range(ranks[0] - 1, min(ranks[1], most)) or None) if ranks else None
+
+
+def _type_ranks(chosen: list[int], most: int) -> None:
+    """Two fields for the first and the last rank; they show those of the chosen points, where no rank is left out."""
+    whole = bool(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen)
+    first, last = (chosen[0] + 1, chosen[-1] + 1) if whole else (None, None)
+
+    def begin(rank: int | None) -> Session:
+        return _typed((rank, max(rank, last or rank)) if rank else None)
+
+    def end(rank: int | None) -> Session:
+        return _typed((min(rank, first or 1), rank) if rank else None)
+
+    with st.container(horizontal=True):
+        st.number_input("From rank", 1, most, None, width=140, **widgets.bound("usage-first", first, begin))
+        st.number_input("To rank", 1, most, None, width=140, **widgets.bound("usage-last", last, end))
+
+
+def _typed(ranks: tuple[int, int] | None) -> Session:
+    return store.read().on("codebook", usage_ranks=ranks, usage_typed=True)
+
+
+def _heed_curve() -> None:
+    """What was just selected on the curve counts, and no longer the ranks that were typed before."""
+    store.write(store.read().on("codebook", usage_typed=False))
