@@ -22,7 +22,7 @@ from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel
 from explorer.codebook.matching import KINDS, Rules
 from explorer.codebook.tiles import code_tiles
-from explorer.compare import examples, inputs, whole
+from explorer.compare import error_map, examples, inputs, whole
 from explorer.compare.inputs import Side
 from explorer.compare.markup import chart
 from explorer.compare.measure import measure
@@ -319,6 +319,29 @@ def test_pictures_stop_where_the_file_would_be_too_large(found: Report, monkeypa
     assert whole_page.count("<article") == 5
     monkeypatch.setattr("explorer.compare.html.PICTURE_BYTES", 1)
     assert as_html(found).count("<article") == 1  # never none
+
+
+def test_each_picture_has_its_error_below_it_in_the_colours_of_the_page(found: Report) -> None:
+    parts = (Path(explorer.__file__).parent / "ui" / "components" / "canvas" / "parts.js").read_text(encoding="utf-8")
+    of_page = re.search(r"ERROR_STOPS = (.*);", parts), re.search(r"ERROR_FULL = (\d+);", parts)
+    assert of_page[0] and json.loads(of_page[0][1]) == [list(stop) for stop in error_map.STOPS]
+    assert of_page[1] and int(of_page[1][1]) == error_map.FULL
+    read = Reader(as_html(found))
+    images = {str(attributes["alt"]): str(attributes["src"]) for tag, attributes in read.tags if tag == "img"}
+    example = next(one for one in found.examples if one.row.name == "tall/0.png")
+    drawn = example.drawn[2]
+    assert isinstance(drawn, np.ndarray)
+    data = images["Error of tall/0.png by levels"]
+    shown = np.asarray(load_image(b64decode(data.partition(",")[2]), "error"))
+    assert shown.shape == drawn.shape
+    for place in np.ndindex(*drawn.shape[:2]):
+        apart = sum(abs(int(a) - int(b)) for a, b in zip(example.original[place], drawn[place], strict=True)) / 3
+        along = min(255, int(apart / 64 * 255 + 0.5)) / 255 * 3
+        low = min(int(along), 2)
+        ends = zip(error_map.STOPS[low], error_map.STOPS[low + 1], strict=True)
+        assert shown[place].tolist() == [int(a + (along - low) * (b - a)) for a, b in ends]
+    assert not any("Error" in alt and "=cmd()" in alt and "tall" in alt for alt in images)  # it could not draw it
+    assert read.words.count("Error 064+") == read.words.count("Original") == len(found.examples)
 
 
 def test_a_file_is_written_in_the_form_of_its_ending(found: Report, tmp_path: Path) -> None:
