@@ -22,7 +22,7 @@ from explorer.base.job import Cancelled
 from explorer.base.open_model import OpenModel
 from explorer.codebook.matching import KINDS, Rules
 from explorer.codebook.tiles import code_tiles
-from explorer.compare import examples, whole
+from explorer.compare import error_map, examples, inputs, whole
 from explorer.compare.inputs import Side
 from explorer.compare.markup import chart
 from explorer.compare.measure import measure
@@ -321,6 +321,29 @@ def test_pictures_stop_where_the_file_would_be_too_large(found: Report, monkeypa
     assert as_html(found).count("<article") == 1  # never none
 
 
+def test_each_picture_has_its_error_below_it_in_the_colours_of_the_page(found: Report) -> None:
+    parts = (Path(explorer.__file__).parent / "ui" / "components" / "canvas" / "parts.js").read_text(encoding="utf-8")
+    of_page = re.search(r"ERROR_STOPS = (.*);", parts), re.search(r"ERROR_FULL = (\d+);", parts)
+    assert of_page[0] and json.loads(of_page[0][1]) == [list(stop) for stop in error_map.STOPS]
+    assert of_page[1] and int(of_page[1][1]) == error_map.FULL
+    read = Reader(as_html(found))
+    images = {str(attributes["alt"]): str(attributes["src"]) for tag, attributes in read.tags if tag == "img"}
+    example = next(one for one in found.examples if one.row.name == "tall/0.png")
+    drawn = example.drawn[2]
+    assert isinstance(drawn, np.ndarray)
+    data = images["Error of tall/0.png by levels"]
+    shown = np.asarray(load_image(b64decode(data.partition(",")[2]), "error"))
+    assert shown.shape == drawn.shape
+    for place in np.ndindex(*drawn.shape[:2]):
+        apart = sum(abs(int(a) - int(b)) for a, b in zip(example.original[place], drawn[place], strict=True)) / 3
+        along = min(255, int(apart / 64 * 255 + 0.5)) / 255 * 3
+        low = min(int(along), 2)
+        ends = zip(error_map.STOPS[low], error_map.STOPS[low + 1], strict=True)
+        assert shown[place].tolist() == [int(a + (along - low) * (b - a)) for a, b in ends]
+    assert not any("Error" in alt and "=cmd()" in alt and "tall" in alt for alt in images)  # it could not draw it
+    assert read.words.count("Error 064+") == read.words.count("Original") == len(found.examples)
+
+
 def test_a_file_is_written_in_the_form_of_its_ending(found: Report, tmp_path: Path) -> None:
     for form in (as_html, as_json, as_csv):
         path = tmp_path / "new" / f"report.{form.__name__.removeprefix('as_').upper()}"
@@ -401,11 +424,14 @@ def test_codebooks_are_matched_two_by_two(models: list[OpenModel], photos: Image
 # --- which input each decoder follows ---------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def sides(models: list[OpenModel], photos: ImageSet) -> tuple[Side | str, ...]:
+    return whole.reliance(models, whole.Source(photos, "photos"), SETTINGS)
+
+
 def test_the_reliance_of_each_model_is_that_of_its_own_test(
-    found: Report, models: list[OpenModel], photos: ImageSet
+    found: Report, sides: tuple[Side | str, ...], models: list[OpenModel], photos: ImageSet
 ) -> None:
-    source = whole.Source(photos, "photos")
-    sides = whole.reliance(models, source, SETTINGS)
     report = replace(found, sides=sides)
     first, failing, levels = sides
     assert isinstance(first, Side) and isinstance(failing, str) and isinstance(levels, str)
@@ -427,6 +453,44 @@ def test_the_reliance_of_each_model_is_that_of_its_own_test(
     assert "What decoders draw from each input, as PSNR" in labels
     assert stored(found)["reliance"] is None
     assert 'id="inputs"' not in as_html(found)
+
+
+def test_a_test_made_elsewhere_counts_where_it_is_what_the_command_would_make(
+    found: Report, sides: tuple[Side | str, ...], models: list[OpenModel], photos: ImageSet
+) -> None:
+    comparison = found.comparison
+    asked = RelianceSettings(working_size=48, images=None)  # of which 100 at most, as the command has it, are all
+    report = inputs.tested_on(models[0], photos, asked, data="photos")
+    side = whole.side_of(1, ODD, report, comparison)
+    assert side is not None
+    told, of_command = replace(found, sides=(side, *sides[1:])), replace(found, sides=sides)
+    assert (as_json(told), as_html(told)) == (as_json(of_command), as_html(of_command))
+    evidence = report.evidence
+    for changes in ({"blend": 0.5}, {"partners": 3}, {"seed": 1}, {"working_size": 32}):
+        other = replace(evidence, settings=replace(asked, **changes))
+        assert whole.side_of(1, ODD, replace(report, evidence=other), comparison) is None
+    fewer = replace(evidence, images=evidence.images[:1])  # it was stopped
+    assert whole.side_of(1, ODD, replace(report, evidence=fewer), comparison) is None
+    assert whole.side_of(1, ODD, replace(report, evidence=replace(fewer, asked=1)), comparison) is None
+    elsewhere = replace(report, provenance=replace(report.provenance, identity="another"))
+    assert whole.side_of(1, ODD, elsewhere, comparison) is None
+
+
+def test_how_near_to_its_training_a_decoder_is_fed_is_said_where_it_is_known(
+    found: Report, sides: tuple[Side | str, ...]
+) -> None:
+    (first, *others) = sides
+    assert isinstance(first, Side)
+    report = first.report
+    assert inputs.how_near(report) is None and len(inputs.said_of(report)) == 2
+    for share, grade, words in ((0.02, "good", "On known ground"), (0.5, "fair", "Near the edge")):
+        images = tuple(replace(image, beyond=share) for image in report.evidence.images)
+        met = replace(report, evidence=replace(report.evidence, images=images))
+        near = inputs.how_near(met)
+        assert near is not None and near.grade == grade
+        assert near.sentence.startswith(f"{words}: of an image's cells, {100 * share:.1f} % [")
+        told = replace(found, sides=(replace(first, report=met), *others))
+        assert near.sentence in Reader(as_html(told)).words and near.sentence in str(told)
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------

@@ -9,14 +9,15 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.base.open_model import open_folder
 from explorer.cli import main as cli
+from explorer.compare import inputs, whole
 from explorer.compare import measure as measuring
-from explorer.compare import whole
 from explorer.compare.records import Settings
-from explorer.compare.report import Report, as_html
+from explorer.compare.report import Report, as_html, as_json
 from explorer.images.sets import sample_set
 from explorer.ui import cache, jobs
-from explorer.ui.session import Session
+from explorer.ui.session import PageName, Session
 from explorer.ui.store import SESSION_KEY
+from explorer.ui.views.compare import reported
 from explorer.ui.views.compare.reported import REPORTING
 from tests.browser import ROOT
 from tests.harness import at_rest
@@ -29,7 +30,8 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed, name in enumerate(("one", "two")):
         checkpoint.save(tmp_path / "checkpoints" / name, toy_model(seed), {})
     monkeypatch.setattr(cache, "ROOT", tmp_path / "checkpoints")
-    monkeypatch.setattr("explorer.ui.views.compare.measured.WORKING_SIZE", 32)
+    for view in ("measured", "tested"):
+        monkeypatch.setattr(f"explorer.ui.views.compare.{view}.WORKING_SIZE", 32)
     monkeypatch.setenv("VQVAE_EXPLORER_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setenv("VQVAE_EXPLORER_CACHE", str(tmp_path / "cache"))
     jobs.shelf.clear()
@@ -88,6 +90,36 @@ def test_a_copy_has_a_report_of_its_own_with_its_own_names(tmp_path: Path) -> No
     distortion = again.distortion
     assert not isinstance(distortion, str) and distortion is not None
     assert [getattr(point, "model", point).name for point in distortion.rates.points] == ["one", "twin"]
+
+
+def test_what_inputs_has_tested_is_in_it_as_the_command_tests_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    photos = write_toy_photos(tmp_path / "photos", count=3)
+    app = on_table("set", measured_path=str(photos))
+    before = made(app)
+    assert before.sides == () and "--reliance" not in before.command
+    at_rest(seen(app, "compare", view="inputs"))
+    next(one for one in app.main.button if one.label == "Run the test").click()
+    at_rest(app.run())
+    with monkeypatch.context() as patch:
+        patch.setattr(inputs, "measure_set", lambda *_, **__: pytest.fail("it was tested again"))
+        report = made(seen(app, "compare", view="table"))
+    path = tmp_path / "report.html"
+    assert cli.main([*shlex.split(report.command)[3:], "-o", str(path), "-o", f"{path}.json"]) == 0
+    assert path.read_text(encoding="utf-8") == as_html(report)
+    assert Path(f"{path}.json").read_text(encoding="utf-8") == as_json(report)
+    assert 'id="inputs"' in as_html(report) and "--reliance" in report.command
+    offered: list[Report] = []
+    monkeypatch.setattr(reported, "_offer_files", lambda found, _: offered.append(found))
+    seen(app, "inputs", tested_partners=2)  # with which nothing was tested
+    assert offered == [before]
+
+
+def seen(app: AppTest, page: PageName, **changes: object) -> AppTest:
+    """The page after something was chosen on it."""
+    app.session_state[SESSION_KEY] = app.session_state[SESSION_KEY].on(page, **changes)
+    return app.run()
 
 
 def test_of_one_picture_there_is_a_report_but_no_command() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import explorer
 from explorer.base.versions import versions
 from explorer.compare import html_codebooks, html_inputs, html_rate
+from explorer.compare.error_map import FULL, MEANING, STOPS, error_map
 from explorer.compare.examples import Example
 from explorer.compare.markup import chip, colour, data_uri, grid, small, text
 from explorer.compare.records import Compared, Comparison, Seen
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from explorer.compare.report import Report
 
 _HERE, _STATIC = Path(__file__).parent, Path(explorer.__file__).parent / "ui" / "static"
-PICTURE_BYTES = 2_000_000  # of all pictures together; with plotly's 4.8 MB a report stays below 8 MB
+PICTURE_BYTES = 3_000_000  # of all pictures together; with plotly's 4.8 MB a report stays below 9.5 MB
 MAIN = ("psnr", "colour_difference", "bits_per_pixel")  # the figures that are put into words above all others
 QUALITY = 92  # of the pictures, as WebP
 _POLICY = (  # what the browser may do with the file: nothing that leaves it
@@ -172,8 +173,8 @@ def _sections(report: Report) -> Iterable[Section]:
     yield Section(
         "images",
         "Images",
-        "Those on which the models differ most, by PSNR, the furthest apart first. The pictures are shown as WebP of "
-        f"quality {QUALITY}; their figures are of the exact pixels.",
+        "Those on which the models differ most, by PSNR, the furthest apart first; below each picture is its error. "
+        f"The pictures are shown as WebP of quality {QUALITY}; their figures and errors are of the exact pixels.",
         _examples(report.examples, comparison.models),
     )
     yield Section("skipped", "Not measured", "", _skipped(comparison))
@@ -241,36 +242,53 @@ def _examples(examples: Sequence[Example], models: Sequence[Compared]) -> str:
         data = [
             to_file(one, "WEBP", quality=QUALITY, method=6) if isinstance(one, np.ndarray) else b"" for one in pictures
         ]
-        left -= sum(map(len, data))
+        errors = [_errors(example.original, one) if isinstance(one, np.ndarray) else b"" for one in example.drawn]
+        left -= sum(map(len, [*data, *errors]))
         if left < 0 and parts:
             break
-        parts.append(_example(example, data, models))
+        parts.append(_example(example, data, errors, models))
     return "".join(parts)
 
 
-def _example(example: Example, data: Sequence[bytes], models: Sequence[Compared]) -> str:
+def _errors(original: np.ndarray, drawn: np.ndarray) -> bytes:
+    """The error map as a file that has its very colours."""
+    return to_file(error_map(original, drawn), "WEBP", lossless=True, quality=80, method=6)
+
+
+def _example(example: Example, data: Sequence[bytes], errors: Sequence[bytes], models: Sequence[Compared]) -> str:
     row = example.row
     height, width = row.size
-    figures = [_picture(data[0], f"{row.name} as it is", "Original", f"{width} × {height} px")]
+    about = f"{width} × {height} px{_ramp() if any(errors) else ''}"
+    figures = [_figure(_picture(data[0], f"{row.name} as it is"), "Original", about)]
     for place, (model, drawn, seen) in enumerate(zip(models, example.drawn, row.seen, strict=True)):
         name = f"{chip(place)} {text(model.name)}"
         if isinstance(drawn, str) or isinstance(seen, str):
             said = drawn if isinstance(drawn, str) else str(seen)
             figures.append(f'<figure><div class="failed">{text(said)}</div><figcaption>{name}</figcaption></figure>')
         else:
-            figures.append(_picture(data[place + 1], f"{row.name} by {model.name}", name, _quality(seen)))
+            shown = _picture(data[place + 1], f"{row.name} by {model.name}")
+            shown += _picture(errors[place], f"Error of {row.name} by {model.name}")
+            figures.append(_figure(shown, name, _quality(seen)))
     return (
         f'<article class="example"><h3>{text(row.name)}</h3>'
         f'<div class="pictures" style="--columns: {len(figures)}">{"".join(figures)}</div></article>\n'
     )
 
 
-def _picture(data: bytes, alt: str, caption: str, small: str) -> str:
-    """caption, small: HTML."""
-    return (
-        f'<figure><img src="{data_uri(data, "image/webp")}" alt="{text(alt)}" loading="lazy">'
-        f"<figcaption>{caption}<small>{small}</small></figcaption></figure>"
-    )
+def _picture(data: bytes, alt: str) -> str:
+    return f'<img src="{data_uri(data, "image/webp")}" alt="{text(alt)}" loading="lazy">'
+
+
+def _figure(shown: str, caption: str, small: str) -> str:
+    """shown, caption, small: HTML."""
+    return f"<figure>{shown}<figcaption>{caption}<small>{small}</small></figcaption></figure>"
+
+
+def _ramp() -> str:
+    """What the colours of an error map mean."""
+    colours = ", ".join(f"rgb({red}, {green}, {blue})" for red, green, blue in STOPS)
+    bar = f'<span style="background: linear-gradient(90deg, {colours})"></span>'
+    return f'<span class="ramp" title="{MEANING}">Error <i>0</i>{bar}<i>{FULL}+</i></span>'
 
 
 def _quality(seen: Seen) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from explorer.base.bootstrap import Estimate
-from explorer.compare.inputs import About, Difference, Side, rows
+from explorer.compare.inputs import About, Difference, Side, rows, said_of
 from explorer.compare.inputs_charts import drawn_bars, follow_curves
 from explorer.compare.markup import chart, chip, colour, grid, small, text
 from explorer.compare.records import Compared
@@ -40,7 +40,7 @@ def _charts(tested: Sequence[Side]) -> str:
 def _verdict(side: Side | str) -> str:
     if isinstance(side, str):
         return f"<p>{text(side)}</p>"
-    return "".join(f"<p>{text(part.sentence)}</p>" for part in side.report.judgement.parts)
+    return "".join(f"<p>{text(sentence)}</p>" for sentence in said_of(side.report))
 
 
 def _table(tested: Sequence[Side]) -> str:

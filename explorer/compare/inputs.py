@@ -15,12 +15,14 @@ import numpy as np
 from explorer.base.bootstrap import Estimate, means
 from explorer.base.job import Progress, unheard
 from explorer.base.open_model import OpenModel
+from explorer.base.verdict import Grade, Verdict
 from explorer.images.sets import ImageSet
+from explorer.inputs import manifold
 from explorer.inputs.reliance.boundary import Change
 from explorer.inputs.reliance.measure import ImageEvidence, Settings, measure_set
 from explorer.inputs.reliance.report import Report, following_rows
 from explorer.inputs.reliance.subject import named, provenance_of, tested
-from explorer.inputs.reliance.verdict import figures_of
+from explorer.inputs.reliance.verdict import figures_of, ranged
 from vqvae.errors import BadInput
 
 
@@ -204,6 +206,33 @@ def differences(
     }
     seed = min(base.report.evidence.settings.seed, other.report.evidence.settings.seed)
     return means(columns, seed=seed) if shared else {}
+
+
+# --- how near to its training a decoder is fed ------------------------------------------------------------------------
+
+
+def how_near(report: Report) -> Verdict | None:
+    """What the meter says of the cells of a test's images, all together; None where nobody knows the training."""
+    share = estimates_of(report).get("beyond")
+    if share is None:
+        return None
+    grade: Grade = "good" if share.value <= manifold.FEW else "fair"
+    where = "On known ground" if grade == "good" else "Near the edge"
+    said = f"{where}: of an image's cells, {percent(share)} are beyond what the decoder met in training."
+    return Verdict(grade, said, f"The mean over {share.images:,} images.")
+
+
+def said_of(report: Report) -> list[str]:
+    """A sentence each: whom the decoder follows, what stands alone, and, where it is known, how near it is fed."""
+    near = how_near(report)
+    return [*(part.sentence for part in report.judgement.parts), *([near.sentence] if near else [])]
+
+
+def percent(value: Estimate) -> str:
+    """A share with its interval, as percentages."""
+    low, high = (None if end is None else 100 * end for end in (value.low, value.high))
+    said, _, interval = ranged(Estimate(100 * value.value, low, high, value.images), digits=1).partition(" [")
+    return f"{said} %{f' [{interval}' if interval else ''}"
 
 
 # --- for other programs -----------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def table(report: Report) -> str:
     comparison = report.comparison
     lines = [heading(comparison), coverage(comparison), "", figures.as_text(report.tables[0]), "", INTERVALS]
     for model, side in zip(comparison.models, report.sides, strict=False):
-        parts = [side] if isinstance(side, str) else [part.sentence for part in side.report.judgement.parts]
+        parts = [side] if isinstance(side, str) else inputs.said_of(side.report)
         lines += ["", f"{model.name}, its inputs:", *(f"  {part}" for part in parts)]
     return "\n".join(lines)
 

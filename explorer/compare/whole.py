@@ -15,6 +15,7 @@ from explorer.compare.records import Comparison, Settings
 from explorer.compare.report import Report
 from explorer.images.sets import ImageSet
 from explorer.inputs.reliance import measure as tests
+from explorer.inputs.reliance.report import Report as TestReport
 from explorer.inputs.reliance.subject import find_twin
 from vqvae.errors import BadInput, Unreachable, shown
 from vqvae.places import checkpoints_folder
@@ -121,9 +122,13 @@ def of(
     images: ImageSet,
     *,
     command: str,
+    sides: tuple[Side | str, ...] = (),
     progress: Progress = unheard,
 ) -> Report:
-    """The report of a comparison, with all that follows from it; raises Cancelled."""
+    """The report of a comparison, with all that follows from it; raises Cancelled.
+
+    sides: the reliance test of each model, as `reliance` gives it, where it is known already.
+    """
     return Report(
         comparison,
         command,
@@ -132,6 +137,7 @@ def of(
         ),
         codebooks=codebooks.look_at(comparison, models, progress=at_stage(progress, MATCHING)),
         examples=examples.draw(comparison, models, images, progress=progress),
+        sides=sides,
     )
 
 
@@ -155,7 +161,7 @@ def reliance(
 
     At a blend of 1, whatever the blend is that the models are compared at. Raises Cancelled.
     """
-    wanted = tests.Settings(seed=settings.seed, images=settings.most, working_size=settings.working_size)
+    wanted = settings_of_tests(settings)
     sides: list[Side | str] = []
     for number, model in enumerate(models, 1):
         try:
@@ -181,3 +187,22 @@ def reliance(
             raise Cancelled
         sides.append(Side(number, model.name, found))
     return tuple(sides)
+
+
+def side_of(number: int, name: str, report: TestReport, comparison: Comparison) -> Side | None:
+    """A test of one of the models over the comparison's set, made elsewhere, as `reliance` gives it.
+
+    None where it is not whole, of other images than the comparison, or made with other settings than `reliance` has:
+    then its figures are others.
+    """
+    evidence, wanted = report.evidence, settings_of_tests(comparison.settings)
+    same_images = report.provenance.identity == comparison.identity and evidence.asked == comparison.asked
+    if not same_images or not evidence.finished:
+        return None
+    told = replace(evidence.settings, images=wanted.images)  # a larger limit on as many images changes nothing
+    return Side(number, name, replace(report, evidence=replace(evidence, settings=told))) if told == wanted else None
+
+
+def settings_of_tests(settings: Settings) -> tests.Settings:
+    """With what each model is tested where models are compared with those settings."""
+    return tests.Settings(seed=settings.seed, images=settings.most, working_size=settings.working_size)

@@ -6,8 +6,7 @@ that were tested costs its own test and no more.
 
 import html
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +14,7 @@ import streamlit as st
 
 from explorer.base import tables
 from explorer.base.bootstrap import Estimate
-from explorer.base.job import Job, Progress
-from explorer.base.open_model import OpenModel
-from explorer.base.verdict import Grade, Verdict
+from explorer.base.verdict import Verdict
 from explorer.compare import inputs, inputs_charts
 from explorer.compare.colours import COLOURS
 from explorer.compare.inputs import COMPARED, Row, Side
@@ -25,48 +22,25 @@ from explorer.compare.measure import only_size
 from explorer.editing.edits import DecoderInputs
 from explorer.images.pictures import Picture
 from explorer.images.sets import ImageSet
-from explorer.inputs import manifold
-from explorer.inputs.reliance.measure import Settings
 from explorer.inputs.reliance.report import Report, counted
 from explorer.inputs.reliance.verdict import LINES, Finding, ranged
 from explorer.ui import cache, exports, jobs, store, widgets
-from explorer.ui.image_set import WORKING_SIZE
-from explorer.ui.picture_choice import open_at, picture_titles
+from explorer.ui.picture_choice import open_at
 from explorer.ui.views.compare import table
 from explorer.ui.views.compare.columns import Column, models_of
 from explorer.ui.views.compare.table import choose_reference
+from explorer.ui.views.compare.tested import JOB, Planned, plan
 from explorer.ui.views.inputs import evidence, meter, reliance
 from explorer.ui.views.inputs.evidence import ALONE_MEANING, FOLLOWS_MEANING, ONE_PICTURE
 from vqvae.errors import BadInput
 from vqvae.tokenizer import blend
 
-JOB = "compared-inputs"
 STYLE = Path(__file__).parent / "inputs.css"
 WHAT = "Replacing one input after the other"
 DIFFERENCE = (
     "Below each figure is its difference from that of the chosen model, image by image over the images that both were "
     "tested on, with its 95 % interval; pale where that reaches zero."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Planned:
-    """What one column is to be tested on."""
-
-    column: Column
-    model: OpenModel
-    key: str  # of its job, and of what it makes
-    work: Callable[[], Callable[[Progress], Report]]  # begun when it is its turn
-
-    @property
-    def job(self) -> Job[Report] | None:
-        return jobs.find(self.key)
-
-    @property
-    def report(self) -> Report | None:
-        """What came out, whole or as far as it is."""
-        made: Report | None = jobs.shelf(JOB).find(self.key)
-        return made or (self.job.result if self.job else None)
 
 
 def show(columns: Sequence[Column], images: ImageSet) -> None:
@@ -110,54 +84,6 @@ def choose_blend() -> None:
 
 
 # --- the tests --------------------------------------------------------------------------------------------------------
-
-
-def plan(
-    columns: Sequence[Column], images: ImageSet, only: tuple[int, int] | None, *, on_picture: bool
-) -> tuple[list[Planned], dict[int, str]]:
-    """A test for each column that can be tested, and of the others, by number, why not."""
-    tests, refused = [], {}
-    for column in columns:
-        try:
-            if column.model is None:
-                raise BadInput(column.refusal)
-            inputs.check(column.model)
-            test = _of_picture if on_picture else _of_set
-            tests.append(test(column, column.model, images, only))
-        except BadInput as refusal:
-            refused[column.number] = str(refusal)
-    return tests, refused
-
-
-def _of_picture(column: Column, model: OpenModel, images: ImageSet, only: tuple[int, int] | None) -> Planned:
-    """The test of the chosen picture, with the next ones of the gallery as the others."""
-    session = store.read()
-    settings = reliance.settings_of(model, working_size=session.working_size, images=None)
-    picture = open_at(session.picture, session.working_size, only)
-    title = picture_titles().get(session.picture, "")
-    partners = reliance.following(picture, only, settings.partners)
-    name = _key(model, settings, title, picture.key, *(f"{name} {partner.key}" for name, partner in partners))
-    return Planned(column, model, name, lambda: reliance.work_on(model, picture, partners, settings))
-
-
-def _of_set(column: Column, model: OpenModel, images: ImageSet, only: tuple[int, int] | None) -> Planned:
-    """The test of a set, or of some of its images."""
-    compare = store.read().compare
-    most = compare.measured_most if compare.measured_on == "set" else None
-    settings = reliance.settings_of(model, working_size=WORKING_SIZE, images=most)
-    data = "samples" if images is cache.sample_set() else images.source
-
-    def begin() -> Callable[[Progress], Report]:
-        twin = reliance.twin_of(model)
-        return lambda progress: inputs.tested_on(
-            model, images, settings, data=data, twin=twin, only=only, progress=progress
-        )
-
-    return Planned(column, model, _key(model, settings, data, images.label, images.identity, str(only)), begin)
-
-
-def _key(model: OpenModel, settings: Settings, *of: str) -> str:
-    return f"{JOB}-{model.fingerprint[:16]}-{hash((model.name, settings, of)):x}"
 
 
 def work_through(tests: Sequence[Planned], *, asked_for: str) -> None:
@@ -268,8 +194,7 @@ def _fed(test: Planned, report: Report, picture: Picture | None) -> list[tuple[s
     labels = ("How near to its training is it fed?", "And the codes beside one another?")
     model = test.model
     if picture is None:
-        share = inputs.estimates_of(report).get("beyond")
-        return [(labels[0], meter.unknown(model).cells if share is None else _over_set(share))]
+        return [(labels[0], inputs.how_near(report) or meter.unknown(model).cells)]
     try:
         encoding = cache.encode(model, picture).encoding
         weight = report.evidence.settings.blend if model.inputs == 2 else 0.0
@@ -277,13 +202,6 @@ def _fed(test: Planned, report: Report, picture: Picture | None) -> list[tuple[s
         return list(zip(labels, meter.read(model, fed, weight=weight).verdicts, strict=False))
     except BadInput as refusal:
         return [(labels[0], Verdict("unsure", str(refusal)))]
-
-
-def _over_set(share: Estimate) -> Verdict:
-    grade: Grade = "good" if share.value <= manifold.FEW else "fair"
-    where = "On known ground" if grade == "good" else "Near the edge"
-    said = f"{where}: of an image's cells, {percent(share)} are beyond what the decoder met in training."
-    return Verdict(grade, said, f"The mean over {share.images:,} images.")
 
 
 def _verdict(one: Verdict) -> str:
@@ -408,18 +326,11 @@ def _cells(row: Row) -> list[str]:
 
 def _written(name: str, value: Estimate) -> str:
     unit = COMPARED[name].unit
-    return percent(value) if unit == "%" else ranged(value, digits=1 if unit == "dB" else 2)
+    return inputs.percent(value) if unit == "%" else ranged(value, digits=1 if unit == "dB" else 2)
 
 
 def _signed(name: str, value: Estimate) -> str:
     return f"{'+' if value.value > 0 else ''}{_written(name, value)}"
-
-
-def percent(value: Estimate) -> str:
-    """A share with its interval, as percentages."""
-    low, high = (None if end is None else 100 * end for end in (value.low, value.high))
-    said, _, interval = ranged(Estimate(100 * value.value, low, high, value.images), digits=1).partition(" [")
-    return f"{said} %{f' [{interval}' if interval else ''}"
 
 
 def as_json(sides: Sequence[Side]) -> bytes:
