@@ -3,7 +3,8 @@
     python -m benchmarks.training_memory [--images 100000] [--crops 12000] [--formats folder,zip,…]
 
 The images are JPEGs of 128 × 128 pixels, 1,000 different ones over and over, made in a temporary folder (some 700 MB at
-a time) and removed again; of .npy arrays of 64 × 64. A process of its own opens each set, makes so many crops, of
+a time, 2.5 GB with .npz) and removed again; arrays are of 64 × 64, in colour (.npy, and .npz, which is packed) or grey
+(idx, packed with gzip), and CIFAR's pictures of 32 × 32. A process of its own opens each set, makes so many crops, of
 photos that it keeps decoded up to the default of --photo-memory, and takes a few steps with the default settings. It
 prints the most that it ever held; what an empty process with the same imports holds comes first. Pages of a file that
 is mapped (.npy, Parquet) are part of that, though the system may take them back at any time: `own` is what is left
@@ -11,6 +12,8 @@ without them at the end, where the system tells.
 """
 
 import argparse
+import gzip
+import struct
 import subprocess
 import sys
 import tempfile
@@ -33,7 +36,7 @@ from vqvae.training.settings import TrainingConfig
 from vqvae.training.trainer import Trainer
 
 DIFFERENT, STEPS = 1_000, 3
-SIDE, ARRAY_SIDE = 128, 64  # pixels
+SIDE, ARRAY_SIDE, CIFAR_SIDE = 128, 64, 32  # pixels
 SHARD = 1_000  # images of a WebDataset shard, and of a row group
 
 
@@ -114,11 +117,41 @@ def write_npy(place: Path, images: int) -> Path:
     array = np.lib.format.open_memmap(
         place / "set.npy", mode="w+", dtype=np.uint8, shape=(images, ARRAY_SIDE, ARRAY_SIDE, 3)
     )
+    first = 0
+    for some in noise(images, ARRAY_SIDE, ARRAY_SIDE, 3):
+        array[first : first + len(some)] = some
+        first += len(some)
+    return place / "set.npy"
+
+
+def write_npz(place: Path, images: int) -> Path:
+    array = np.load(write_npy(place, images), mmap_mode="r")
+    np.savez_compressed(place / "set.npz", images=array)
+    return place / "set.npz"
+
+
+def write_idx(place: Path, images: int) -> Path:
+    path = place / "train-images-idx3-ubyte.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(struct.pack(">HBBIII", 0, 8, 3, images, ARRAY_SIDE, ARRAY_SIDE))
+        for some in noise(images, ARRAY_SIDE, ARRAY_SIDE):
+            file.write(some.tobytes())
+    return path
+
+
+def write_cifar(place: Path, images: int) -> Path:
+    path = place / "data_batch_1.bin"
+    with path.open("wb") as file:
+        for some in noise(images, 1 + 3 * CIFAR_SIDE**2):  # a label, which is noise as well, and three planes
+            file.write(some.tobytes())
+    return path
+
+
+def noise(images: int, *shape: int) -> Iterator[np.ndarray]:
+    """So many arrays of bytes of a shape, DIFFERENT at a time: [N, …] uint8."""
     random = np.random.default_rng(0)
     for first in range(0, images, DIFFERENT):
-        rest = min(DIFFERENT, images - first)
-        array[first : first + rest] = random.integers(0, 256, (rest, ARRAY_SIDE, ARRAY_SIDE, 3), np.uint8)
-    return place / "set.npy"
+        yield random.integers(0, 256, (min(DIFFERENT, images - first), *shape), np.uint8)
 
 
 WRITERS: dict[str, Callable[[Path, int], Path]] = {
@@ -128,6 +161,9 @@ WRITERS: dict[str, Callable[[Path, int], Path]] = {
     "webdataset": write_shards,
     "parquet": write_parquet,
     "npy": write_npy,
+    "npz": write_npz,
+    "idx": write_idx,
+    "cifar": write_cifar,
 }
 
 

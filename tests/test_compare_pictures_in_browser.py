@@ -41,10 +41,29 @@ def picture(page: Page, number: int) -> np.ndarray:
     return pixels_of(panel(page, number).locator(".pixels"))
 
 
+def places(page: Page) -> np.ndarray:
+    """Where each column's picture begins in its viewport, in CSS pixels: [columns, 2], left and top."""
+    boxes = [
+        [inside.bounding_box() for inside in (panel(page, number), panel(page, number).locator(".pixels"))]
+        for number in range(len(NAMES) + 1)
+    ]
+    return np.array([[pixels[side] - viewport[side] for side in "xy"] for viewport, pixels in boxes])
+
+
 def point_at(viewport: Locator, x: float, y: float) -> None:
     """Move to a place of the picture, in its pixels."""
     box = viewport.bounding_box()
     viewport.page.mouse.move(box["x"] + x / 256 * box["width"], box["y"] + y / 170 * box["height"])
+
+
+def drag(viewport: Locator, right: int, down: int) -> None:
+    """Press in the middle, and let go so many CSS pixels from there."""
+    box, mouse = viewport.bounding_box(), viewport.page.mouse
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + right, y + down, steps=3)
+    mouse.up()
 
 
 def codes(page: Page, number: int) -> list[int]:
@@ -97,6 +116,11 @@ def test_each_column_outlines_and_names_its_own_cells_at_the_place_and_opens_the
         compared.keyboard.press(key)
     for number in (1, 3):  # one zoom for all
         expect(panel(compared, number)).to_have_class(re.compile("zoomed"))
+    before = places(compared)
+    drag(panel(compared, 1), 40, -30)
+    np.testing.assert_allclose(places(compared) - before, [[40, -30]] * 4, atol=1)  # and all are moved together
+    compared.mouse.move(700, 20)
+    assert codes(compared, 2) == [grids[2][20, 30]]  # a drag chooses nothing
     compared.keyboard.press("f")
     expect(panel(compared, 1)).not_to_have_class(re.compile("zoomed"))
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from explorer.images.reconstruction import encode_picture, render
 from tests.browser import assert_same, at_rest, pixels_of, sample, serve_app
 from tests.test_accessibility_in_browser import AXE, MOVING, looked_at
+from tests.test_exports_in_browser import holds, looked_through, picture, saved, table, texts
 from tests.toy_runs import write_run
 from tests.toys import toy_model
 from vqvae import checkpoint
@@ -79,6 +80,34 @@ def test_a_way_is_scrubbed_through_and_its_steps_are_put_into_columns(blank_page
     page.goto(page.url)  # it is a link
     for number, name in ((1, "run@20"), (2, "run@40")):
         expect(page.get_by_role("combobox", name=f"Model {number}")).to_have_value(name)
+
+
+def test_what_is_drawn_of_a_way_is_saved(blank_page: Page, url: str) -> None:
+    page = blank_page
+    page.goto(f"{url}/compare?view=snapshots&run=run")
+    expect(page.get_by_text("1 snapshot cannot be shown")).to_be_visible()
+    found, missing = looked_through(page)
+    assert len(found) >= 8 and not missing
+    film = page.locator(".film")
+    name, data = saved(page, "snapshots-film", "png")
+    assert name == "compare-run-chelsea-the-snapshot-that-is-shown.png"
+    for shown in ("off", "original"):
+        assert holds(picture(data), pixels_of(film.locator(f".{shown}")))
+    data = saved(page, "snapshots-film", "svg")[1]
+    assert b"<image" in data and "Codes only" in texts(data)
+
+    curves = picture(saved(page, "snapshots-curves", "png")[1])
+    assert (curves[0] == 255).all() and curves.min() < 64  # ink on paper
+    words = texts(saved(page, "snapshots-curves", "svg")[1])
+    titles = page.locator(".curves figcaption b").all_inner_texts()
+    assert titles and all(title in words for title in titles)
+    rows = table(saved(page, "snapshots-curves", "csv")[1])
+    models = {step: toy_model(seed=step) for step in STEPS if step != BROKEN}
+    drawn = {step: render(model, encode_picture(model, sample()), sample(), weight=0) for step, model in models.items()}
+    quality = {
+        int(row["step"]): float(row["value"]) for row in rows if (row["chart"], row["line"]) == ("PSNR", "codes")
+    }
+    assert quality == pytest.approx({step: one.quality.psnr for step, one in drawn.items()})
 
 
 def test_axe_finds_nothing_serious_or_critical_on_it(blank_page: Page, url: str) -> None:

@@ -50,6 +50,14 @@ def test_every_answer_of_the_server_has_them(app_url: str, path: str, method: st
             assert answer.headers.get_all(name) == [value]
 
 
+def test_figures_are_not_there_where_they_are_not_switched_on(app_url: str) -> None:
+    """Streamlit answers any path that nobody has with its page."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{app_url}/metrics")
+    refused.value.close()
+    assert refused.value.code == 404
+
+
 def test_what_a_page_is_made_to_try_is_forbidden_and_nothing_leaves_it(browser, app_url: str) -> None:
     context = browser.new_context()  # here the browser may complain
     page: Page = context.new_page()

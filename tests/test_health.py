@@ -10,8 +10,10 @@ import explorer
 from explorer.ui.transport import counts, health, visitors
 
 
-def paths(base: str = "") -> list[str]:
-    return [getattr(route, "path", "") for route in health.routes(base)]
+def found(base: str = "") -> dict[str, int]:
+    """The routes' paths, and with which status each answers."""
+    request = Request({"type": "http", "method": "GET", "headers": [], "app": Starlette()})
+    return {route.path: route.endpoint(request).status_code for route in health.routes(base)}
 
 
 @pytest.fixture
@@ -40,13 +42,14 @@ def test_a_server_without_a_model_says_why_and_serves_all_the_same(state):
     assert asked() == (200, {**asked()[1], "status": "ok", "model": None, "fault": "There is none."})
 
 
-def test_figures_are_told_only_where_they_are_switched_on(monkeypatch):
+def test_figures_are_told_only_where_they_are_switched_on(monkeypatch, state):
+    state.ended = True
     monkeypatch.delenv(health.SWITCH, raising=False)
-    assert paths("/tools/vq/") == ["/tools/vq/healthz"]
+    assert found("/tools/vq/") == {"/tools/vq/healthz": 200, "/tools/vq/metrics": 404}
     monkeypatch.setenv(health.SWITCH, "1")
-    assert paths() == ["/healthz", "/metrics"]
+    assert found() == {"/healthz": 200, "/metrics": 200}
     monkeypatch.setenv(health.SWITCH, "0")
-    assert paths() == ["/healthz"]
+    assert found() == {"/healthz": 200, "/metrics": 404}
 
 
 def test_figures_have_prometheus_form(monkeypatch):

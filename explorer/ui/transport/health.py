@@ -49,10 +49,8 @@ class Metric:
 def routes(base: str = "") -> list[BaseRoute]:
     """The routes, at their paths below `server.baseUrlPath`."""
     below = f"/{base.strip('/')}" if base.strip("/") else ""
-    found: list[BaseRoute] = [Route(below + HEALTH, _health)]
-    if os.environ.get(SWITCH, "0") not in ("", "0"):
-        found.append(Route(below + METRICS, _metrics))
-    return found
+    is_on = os.environ.get(SWITCH, "0") not in ("", "0")
+    return [Route(below + HEALTH, _health), Route(below + METRICS, _metrics if is_on else _no_metrics)]
 
 
 def _health(request: Request) -> Response:
@@ -69,6 +67,11 @@ def _health(request: Request) -> Response:
 
 def _metrics(request: Request) -> Response:
     return PlainTextResponse(text(metrics()), media_type="text/plain; version=0.0.4")
+
+
+def _no_metrics(request: Request) -> Response:
+    """Where they are not switched on; Streamlit would answer with its page, and 200."""
+    return PlainTextResponse("Not Found", 404)
 
 
 def sessions() -> int:
