@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from torch import nn
 
-from tests.browser import CHROMIUM, DEEP_LINK_NOISE, PATIENCE, ROOT, WINDOW, drawn, is_at_home, serve_app
+from tests.browser import CHROMIUM, DEEP_LINK_NOISE, PATIENCE, ROOT, WINDOW, at_rest, drawn, is_at_home, serve_app
 from tests.disks import fill, make_read_only, small_disk
 from tests.toys import write_toy_photos
 from vqvae.training.settings import training_settings
@@ -119,10 +119,11 @@ def is_replaced(fault: str, shown: set[str]) -> bool:
 
 @pytest.fixture
 def page(blank_page: Page, app_url: str) -> Page:
-    """The first page, drawn, with its gallery, which takes what is dropped or pasted."""
+    """The first page, drawn to its end, with its gallery, which takes what is dropped or pasted."""
     blank_page.goto(app_url)
     drawn(blank_page)
     expect(blank_page.get_by_role("option").first).to_be_visible()
+    at_rest(blank_page)  # a dialog that a click opens while a run is under way goes with the run that follows
     return blank_page
 
 
