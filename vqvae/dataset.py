@@ -9,7 +9,7 @@ from pathlib import Path
 from vqvae.errors import BadInput, in_short
 from vqvae.formats import FORMATS, KINDS, archives, folder
 from vqvae.formats.contents import Contents, refusing
-from vqvae.remote import RemotePath
+from vqvae.remote import RemotePath, as_of_now
 
 _AT_ONCE = 4096  # names that are hashed together
 
@@ -41,8 +41,7 @@ def open_files(source: Path, *, under: str = "") -> ImageFiles:
     twice, the later file counts, as when it is unpacked. Raises BadInput when `source` is not there, is in none of the
     formats, is damaged, or holds no image under that folder, and Unreachable where its place does not answer.
     """
-    if isinstance(source, RemotePath):
-        source = source.anew()
+    source = as_of_now(source)
     name, contents = _opened(source, under)
     if not contents.names and contents.remarks and not under:
         raise BadInput(f"{source} holds no images that can be read: {contents.remarks[0]}")

@@ -56,6 +56,11 @@ def readable(path: Path) -> Any:
     return path.open("rb") if isinstance(path, RemotePath) else path
 
 
+def as_of_now(path: Path) -> Path:
+    """That path, with nothing known of what was there before where it is at an address: others write there."""
+    return cast(Path, path.anew()) if isinstance(path, RemotePath) else path
+
+
 @contextmanager
 def sent_to(path: Path) -> Iterator[Path]:
     """Where to write what is to lie at that path: there, or where it is an address into a file of this computer.
@@ -334,6 +339,13 @@ class RemotePath:
             if _is_full(fault):
                 raise
             raise _unreachable(self, fault) from None
+
+    def unlink(self) -> None:
+        """Remove the file."""
+        files, path = self._files, self._path
+        with _sending(self):
+            files.rm_file(path)
+        self._forget()
 
     def remove(self) -> None:
         """Remove the files in it and in its folders, each of them that somebody else has not removed already."""

@@ -20,9 +20,8 @@ def _ramp() -> np.ndarray:
     stops = np.array(STOPS, np.float64)
     place = np.arange(256) / 255 * (len(stops) - 1)
     low = np.minimum(place.astype(int), len(stops) - 2)
-    return (stops[low] + (place - low)[:, None] * (stops[low + 1] - stops[low])).astype(
-        np.uint8
-    )  # the canvas, too, floors
+    colours = stops[low] + (place - low)[:, None] * (stops[low + 1] - stops[low])
+    return colours.astype(np.uint8)  # the canvas floors, too
 
 
 _RAMP = _ramp()

@@ -27,7 +27,7 @@ from explorer.index.read import Index, open_index
 from explorer.index.shards import Shard, clear, compact, find_shards, missing, shards_here, write_shard
 from explorer.index.trying import in_a_row, noted
 from vqvae.errors import BadInput, shown
-from vqvae.remote import RemotePath
+from vqvae.remote import RemotePath, as_of_now
 from vqvae.tokenizer import Tokenizer
 
 SHARD_CELLS = 1 << 22
@@ -110,14 +110,27 @@ def write_index(
         finish(folder, names, about, path, shard_cells=shard_cells)
 
 
-def finish(folder: Path, names: tuple[str, ...], about: About, path: Path, *, shard_cells: int = SHARD_CELLS) -> None:
-    """Merge the shards of all images into the index, and remove them; raises BadInput as `merge` does."""
+def _gone(gaps: Sequence[range]) -> str:
+    return "Of what was encoded a part is damaged, or was taken by another process; start the same again."
+
+
+def finish(
+    folder: Path,
+    names: tuple[str, ...],
+    about: About,
+    path: Path,
+    *,
+    shard_cells: int = SHARD_CELLS,
+    undone: Callable[[Sequence[range]], str] = _gone,
+) -> None:
+    """Merge the shards of all images into the index, and remove them; raises BadInput as `merge` does.
+
+    undone: what is said where these images are in no shard.
+    """
     with shards_here(folder) as here:
         shards = find_shards(here, about)
-        if missing(shards, range(len(names))):
-            raise BadInput(
-                "Of what was encoded a part is damaged, or was taken by another process; start the same again."
-            )
+        if gaps := missing(shards, range(len(names))):
+            raise BadInput(undone(gaps))
         with _removed_where_refused(folder):
             merge(shards, names, about, path, here, shard_cells)
     remove_at_once(folder)
@@ -228,7 +241,7 @@ def encode(
             done, cells = done + result.images, cells + result.cells
             if cells > MOST_CELLS:
                 raise too_many_cells()
-            if not all(_is_there(folder / name) for name in result.shards):
+            if not all(as_of_now(folder / name).exists() for name in result.shards):
                 raise BadInput(
                     f"What the workers write to {shown(str(folder.parent), longest=120)} does not arrive there; "
                     "name a folder that all machines share with --out or VQVAE_EXPLORER_CACHE, or with --out an "
@@ -236,11 +249,6 @@ def encode(
                 )
             if result.images:
                 progress(done, len(run))
-
-
-def _is_there(path: Path) -> bool:
-    """Whether a file is there by now, whoever has written it."""
-    return (path.anew() if isinstance(path, RemotePath) else path).exists()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from explorer.base.job import Progress, unheard
@@ -18,8 +19,7 @@ from explorer.index.build import about_of, encode, finish, shards_folder, write_
 from explorer.index.cells import CellStream, cells_of
 from explorer.index.format import check_names
 from explorer.index.read import Index, open_index
-from explorer.index.shards import Shard, find_shards, missing
-from vqvae.errors import BadInput
+from explorer.index.shards import Shard, find_shards
 
 MOST_NAMED = 4  # runs of images in a sentence
 
@@ -94,11 +94,9 @@ def merge_parts(
     parts: how many there are, for saying which of them are not done.
     """
     about = about_of(model.tokenizer, images, checkpoint=model.fingerprint, working_size=working_size)
-    total = len(images.names)
+    undone = partial(_what_is_missing, total=len(images.names), parts=parts)
     with shards_folder(path, about) as folder:
-        if gaps := missing(find_shards(folder, about), range(total)):
-            raise BadInput(_what_is_missing(gaps, total, parts))
-        finish(folder, images.names, about, path)
+        finish(folder, images.names, about, path, undone=undone)
     return open_index(path, checkpoint=about.checkpoint, identity=about.identity, codes=about.codes)
 
 

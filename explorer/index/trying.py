@@ -17,7 +17,7 @@ from pathlib import Path
 
 from explorer.index.cells import CellsFrom, CellStream
 from vqvae.errors import BadInput, Unreachable
-from vqvae.remote import RemotePath
+from vqvae.remote import as_of_now
 
 MOST_DEATHS = 2  # at one image, before it is passed over; one may have been chance
 FATAL = (
@@ -39,7 +39,7 @@ def noted(cells_from: CellsFrom, path: Path) -> Iterator[Callable[[range], CellS
         yield partial(_one_by_one, cells_from, died, path) if left else partial(in_a_row, cells_from)
     finally:
         with suppress(OSError, BadInput, Unreachable):  # nobody will ask for it
-            path.remove() if isinstance(path, RemotePath) else path.unlink()
+            path.unlink()
 
 
 def in_a_row(cells_from: CellsFrom, run: range) -> CellStream:
@@ -77,10 +77,9 @@ class _Note:
 
 def _read(path: Path) -> _Note | None:
     """The note that somebody left; None where there is none."""
-    place = path.anew() if isinstance(path, RemotePath) else path
-    if not place.exists():
+    if not as_of_now(path).exists():
         return None
-    data = place.read_bytes()
+    data = path.read_bytes()
     try:
         said = json.loads(data)
         return _Note(said["at"], tuple(said["died"]))
